@@ -1,0 +1,3 @@
+//! The `box-token-broker` command.
+
+fn main() {}
