@@ -13,7 +13,10 @@ pub trait Entropy: Send + Sync + Debug {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::expect_used, reason = "without a generator no key of this process is safe: better to stop")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without a generator no key of this process is safe: better to stop"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the operating system's random generator works");
     }

@@ -1,4 +1,13 @@
 //! What the broker is about, pure and synchronous: no I/O, no clock, no randomness of its own.
 
+pub mod app;
 pub mod box_config;
+pub mod caller;
+pub mod event;
+pub mod id;
+pub mod policy;
+pub mod refusal;
 pub mod signing_key;
+pub mod subject;
+pub mod tenant;
+pub mod token_key;

@@ -1,0 +1,153 @@
+//! What the audit records: who did what to which tenant, and how it ended.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId};
+use super::subject::{Resource, ScopeSet, Subject};
+
+/// Who acted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// An authenticated caller, and the key it came with.
+    Caller {
+        /// The caller.
+        id: CallerId,
+        /// Its name at the time.
+        name: Name,
+        /// The API key.
+        key: KeyId,
+    },
+    /// Somebody at the command line, with the database in their hands.
+    CommandLine,
+    /// The broker by itself, such as the purge at the end of a tenant's grace.
+    Broker,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// A token was minted at Box, for the service account or a user.
+    #[serde(rename = "token.mint")]
+    TokenMint,
+    /// A token was exchanged at Box for a downscoped one.
+    #[serde(rename = "token.downscope")]
+    TokenDownscope,
+    /// A minted token was thrown away, because its credentials had changed meanwhile.
+    #[serde(rename = "token.discard")]
+    TokenDiscard,
+    /// A tenant was registered.
+    #[serde(rename = "tenant.create")]
+    TenantCreate,
+    /// A tenant's fields changed.
+    #[serde(rename = "tenant.update")]
+    TenantUpdate,
+    /// A tenant was taken out of service.
+    #[serde(rename = "tenant.delete")]
+    TenantDelete,
+    /// A tenant was erased.
+    #[serde(rename = "tenant.purge")]
+    TenantPurge,
+    /// A shared app was registered.
+    #[serde(rename = "app.create")]
+    AppCreate,
+    /// A shared app's fields changed.
+    #[serde(rename = "app.update")]
+    AppUpdate,
+    /// A shared app was erased.
+    #[serde(rename = "app.delete")]
+    AppDelete,
+    /// A caller was made.
+    #[serde(rename = "caller.create")]
+    CallerCreate,
+    /// A caller's fields changed.
+    #[serde(rename = "caller.update")]
+    CallerUpdate,
+    /// A caller was erased.
+    #[serde(rename = "caller.delete")]
+    CallerDelete,
+    /// An API key was made.
+    #[serde(rename = "key.create")]
+    KeyCreate,
+    /// An API key was revoked.
+    #[serde(rename = "key.revoke")]
+    KeyRevoke,
+}
+
+impl Action {
+    /// The action's name in the audit.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenMint => "token.mint",
+            Self::TokenDownscope => "token.downscope",
+            Self::TokenDiscard => "token.discard",
+            Self::TenantCreate => "tenant.create",
+            Self::TenantUpdate => "tenant.update",
+            Self::TenantDelete => "tenant.delete",
+            Self::TenantPurge => "tenant.purge",
+            Self::AppCreate => "app.create",
+            Self::AppUpdate => "app.update",
+            Self::AppDelete => "app.delete",
+            Self::CallerCreate => "caller.create",
+            Self::CallerUpdate => "caller.update",
+            Self::CallerDelete => "caller.delete",
+            Self::KeyCreate => "key.create",
+            Self::KeyRevoke => "key.revoke",
+        }
+    }
+}
+
+/// One record. It names tokens by their SHA-256 alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// The request in which it happened.
+    pub request_id: Option<String>,
+    /// What.
+    pub action: Action,
+    /// To which tenant.
+    pub tenant: Option<TenantId>,
+    /// To which app.
+    pub app: Option<AppId>,
+    /// To which caller.
+    pub caller: Option<CallerId>,
+    /// For whom the token acts.
+    pub subject: Option<Subject>,
+    /// How far the token reaches; `None` is fully.
+    pub scopes: Option<ScopeSet>,
+    /// On what.
+    pub resource: Option<Resource>,
+    /// SHA-256 of the token, in lower-case hex.
+    pub fingerprint: Option<String>,
+    /// Under which state of the credentials.
+    pub generation: Option<Generation>,
+    /// What changed, or why, in words without secrets.
+    pub detail: Option<String>,
+}
+
+impl Event {
+    /// A record of `action` with nothing else told yet.
+    #[must_use]
+    pub fn new(at: Timestamp, actor: Actor, request_id: Option<String>, action: Action) -> Self {
+        Self {
+            at,
+            actor,
+            request_id,
+            action,
+            tenant: None,
+            app: None,
+            caller: None,
+            subject: None,
+            scopes: None,
+            resource: None,
+            fingerprint: None,
+            generation: None,
+            detail: None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The one typed key of cache, flight and stored tokens.
+
+use super::id::{Generation, TenantId};
+use super::subject::{ResourceType, Restriction, Subject, Target};
+
+/// What makes two requests ask for the same token. Any field that differs makes another key, in
+/// memory by `Eq` and in the store by [`TokenKey::encoding`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenKey {
+    /// Whose Box account.
+    pub tenant: TenantId,
+    /// Which state of its credentials.
+    pub generation: Generation,
+    /// Whom the token acts for.
+    pub subject: Subject,
+    /// How it is restricted; `None` is a full token.
+    pub restriction: Option<Restriction>,
+}
+
+impl TokenKey {
+    /// The key of the full token that this one's token is, or is exchanged from.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        Self { restriction: None, ..self.clone() }
+    }
+
+    /// The key as bytes: each field behind its length, so that no two keys have the same and no
+    /// delimiter inside a field can move a boundary.
+    #[must_use]
+    pub fn encoding(&self) -> Vec<u8> {
+        let mut fields = Fields(Vec::with_capacity(256));
+        fields.push(b"token-key-1");
+        fields.push(self.tenant.as_str().as_bytes());
+        fields.push(&self.generation.0.to_be_bytes());
+        match &self.subject {
+            Subject::Enterprise {} => fields.push(b"enterprise"),
+            Subject::User { id } => {
+                fields.push(b"user");
+                fields.push(id.as_str().as_bytes());
+            }
+        }
+        let Some(restriction) = &self.restriction else {
+            fields.push(b"full");
+            return fields.0;
+        };
+        fields.push(b"restricted");
+        fields.push(&(restriction.scopes.len() as u64).to_be_bytes());
+        for scope in restriction.scopes.iter() {
+            fields.push(scope.as_str().as_bytes());
+        }
+        match &restriction.target {
+            Target::Anything => fields.push(b"anything"),
+            Target::Resource(resource) => {
+                fields.push(match resource.kind {
+                    ResourceType::File => b"file",
+                    ResourceType::Folder => b"folder",
+                });
+                fields.push(resource.id.as_str().as_bytes());
+            }
+            Target::SharedLink(link) => {
+                fields.push(b"shared-link");
+                fields.push(link.as_str().as_bytes());
+            }
+        }
+        if let Some(annotator) = &restriction.annotator {
+            fields.push(b"annotator");
+            fields.push(annotator.id.as_bytes());
+            fields.push(annotator.name.as_bytes());
+        }
+        fields.0
+    }
+}
+
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn push(&mut self, field: &[u8]) {
+        self.0.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::id::BoxId;
+    use crate::domain::subject::{Annotator, Resource, Scope, ScopeSet, SharedLink};
+
+    fn subject() -> impl Strategy<Value = Subject> {
+        prop_oneof![
+            Just(Subject::ENTERPRISE),
+            "[0-9]{1,3}".prop_map(|id| Subject::User { id: BoxId::parse(&id).unwrap() }),
+        ]
+    }
+
+    fn target() -> impl Strategy<Value = Target> {
+        prop_oneof![
+            Just(Target::Anything),
+            (any::<bool>(), "[0-9]{1,3}").prop_map(|(file, id)| Target::Resource(Resource {
+                kind: if file { ResourceType::File } else { ResourceType::Folder },
+                id: BoxId::parse(&id).unwrap(),
+            })),
+            "[ab:,|/]{0,4}".prop_map(|path| Target::SharedLink(
+                SharedLink::parse(&format!("https://b/{path}")).unwrap()
+            )),
+        ]
+    }
+
+    fn restriction() -> impl Strategy<Value = Option<Restriction>> {
+        let scopes = proptest::collection::vec("[ab:_.]{1,3}", 1..3)
+            .prop_map(|names| names.iter().map(|name| Scope::parse(name).unwrap()).collect::<ScopeSet>());
+        // Delimiters of every kind stand inside the fields, where they must change nothing.
+        let annotator =
+            ("[ab:,| \"]{1,3}", "[ab:,| \"]{1,3}").prop_map(|(id, name)| Annotator::new(&id, &name).unwrap());
+        proptest::option::of(
+            (scopes, target(), proptest::option::of(annotator))
+                .prop_map(|(scopes, target, annotator)| Restriction { scopes, target, annotator }),
+        )
+    }
+
+    fn key() -> impl Strategy<Value = TokenKey> {
+        ("[ab]{1,2}", 0_i64..3, subject(), restriction()).prop_map(
+            |(tenant, generation, subject, restriction)| TokenKey {
+                tenant: TenantId::parse(&format!("ten_{tenant}")).unwrap(),
+                generation: Generation(generation),
+                subject,
+                restriction,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn invariant_2_two_keys_share_an_encoding_only_when_they_are_equal(a in key(), b in key()) {
+            prop_assert_eq!(a == b, a.encoding() == b.encoding());
+        }
+
+        #[test]
+        fn invariant_2_any_one_changed_field_changes_the_key(key in key(), other in key()) {
+            let mut variants = vec![
+                TokenKey { tenant: other.tenant.clone(), ..key.clone() },
+                TokenKey { generation: other.generation, ..key.clone() },
+                TokenKey { subject: other.subject.clone(), ..key.clone() },
+                TokenKey { restriction: other.restriction.clone(), ..key.clone() },
+            ];
+            if let (Some(mine), Some(theirs)) = (&key.restriction, &other.restriction) {
+                let with = |restriction| TokenKey { restriction: Some(restriction), ..key.clone() };
+                variants.push(with(Restriction { scopes: theirs.scopes.clone(), ..mine.clone() }));
+                variants.push(with(Restriction { target: theirs.target.clone(), ..mine.clone() }));
+                variants.push(with(Restriction { annotator: theirs.annotator.clone(), ..mine.clone() }));
+            }
+            for variant in variants {
+                prop_assert_eq!(variant == key, variant.encoding() == key.encoding());
+            }
+        }
+    }
+
+    #[test]
+    fn invariant_2_scopes_split_elsewhere_make_another_key() {
+        let with = |names: [&str; 2]| TokenKey {
+            tenant: TenantId::parse("ten_a").unwrap(),
+            generation: Generation(1),
+            subject: Subject::ENTERPRISE,
+            restriction: Some(Restriction {
+                scopes: names.iter().map(|name| Scope::parse(name).unwrap()).collect(),
+                target: Target::Anything,
+                annotator: None,
+            }),
+        };
+        assert_ne!(with(["ab", "cd"]).encoding(), with(["a", "bcd"]).encoding());
+        assert_eq!(with(["cd", "ab"]).encoding(), with(["ab", "cd"]).encoding());
+    }
+}
