@@ -1,1 +1,292 @@
-//! (room)
+//! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
+
+pub mod cache;
+mod error;
+mod flight;
+mod life;
+mod mint;
+mod retire;
+mod sealed_token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+pub use self::cache::{Token, View};
+pub use self::error::TokenError;
+
+use self::cache::{Known, Memory};
+use self::flight::Flights;
+use crate::auth::Identity;
+use crate::box_api::{BoxClient, BoxError};
+use crate::clock::Clock;
+use crate::config;
+use crate::crypto::Vault;
+use crate::domain::app::AppState;
+use crate::domain::event::{Actor, Cause};
+use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::subject::{Restriction, Subject};
+use crate::domain::tenant::TenantState;
+use crate::domain::token_key::TokenKey;
+use crate::entropy::Entropy;
+use crate::store::watch::Watch;
+use crate::store::{AppRef, Changed, Store, StoreError, TenantRef};
+
+/// What a caller wants.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// For whom.
+    pub subject: Subject,
+    /// How restricted; `None` is a full token.
+    pub restriction: Option<Restriction>,
+    /// How long it must live at least.
+    pub min_ttl: Option<Duration>,
+}
+
+/// Hands out tokens: those it has, else those it mints.
+#[derive(Debug)]
+pub struct Broker {
+    store: Arc<dyn Store>,
+    watch: Arc<Watch>,
+    vault: Arc<Vault>,
+    upstream: Arc<BoxClient>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    settings: config::Tokens,
+    max_policy_age: Duration,
+    memory: Memory,
+    flights: Flights<TokenKey, Result<Landed, TokenError>>,
+    slots: Semaphore,
+}
+
+/// All that a broker is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where tokens and credentials are kept.
+    pub store: Arc<dyn Store>,
+    /// What others changed.
+    pub watch: Arc<Watch>,
+    /// What seals them.
+    pub vault: Arc<Vault>,
+    /// Box.
+    pub upstream: Arc<BoxClient>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What a flight brought: a token, and whether it was minted for this flight.
+#[derive(Clone, Debug)]
+struct Landed {
+    token: Arc<Token>,
+    minted: bool,
+}
+
+/// How long a token must live to be of use.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    /// Above its floor, and for what the caller was promised.
+    Serve(Option<Duration>),
+    /// Beyond its margin too: for tokens that others are made from, and for renewals.
+    Last(Option<Duration>),
+}
+
+impl Broker {
+    /// A broker with nothing in memory yet.
+    #[must_use]
+    pub fn new(parts: Parts, settings: &config::Settings) -> Self {
+        let Parts { store, watch, vault, upstream, clock, entropy } = parts;
+        Self {
+            store,
+            watch,
+            vault,
+            upstream,
+            clock,
+            entropy,
+            settings: settings.tokens.clone(),
+            max_policy_age: settings.auth.max_policy_age,
+            memory: Memory::new(settings.tokens.cache_max_bytes),
+            flights: Flights::default(),
+            slots: Semaphore::new(settings.limits.mints_in_flight),
+        }
+    }
+
+    /// A token of `tenant` for `identity`. Every request is decided anew, whether the token is in
+    /// memory or not; what is in memory touches neither the store nor Box.
+    ///
+    /// # Errors
+    /// As [`TokenError`] tells.
+    pub async fn token(
+        self: &Arc<Self>,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        wanted: &Wanted,
+    ) -> Result<Arc<Token>, TokenError> {
+        let mut superseded = false;
+        loop {
+            let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+            decide(identity, &view, wanted)?;
+            let key = TokenKey {
+                tenant: view.tenant.id.clone(),
+                generation: view.generation(),
+                subject: wanted.subject.clone(),
+                restriction: wanted.restriction.clone(),
+            };
+            let cause = || Cause {
+                actor: Actor::Caller {
+                    id: identity.caller.id.clone(),
+                    name: identity.caller.name.clone(),
+                    key: identity.key.clone(),
+                },
+                request_id: Some(request_id.to_owned()),
+            };
+            match self.obtain(&view, &key, Need::Serve(wanted.min_ttl), &cause).await {
+                // The tenant changed under the mint: hear what changed, and judge by that.
+                Err(TokenError::Superseded) if !superseded => {
+                    superseded = true;
+                    self.watch.poll().await?;
+                }
+                obtained => return obtained,
+            }
+        }
+    }
+
+    /// The tenant and its app as they stand.
+    ///
+    /// # Errors
+    /// Where the store does not answer and what is in memory is too old, or where a row is refused.
+    pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<View>>, StoreError> {
+        if let Some(known) = self.memory.tenant(by) {
+            let current = match &known.view {
+                Some(view) => {
+                    self.watch.is_current(&known.stamp, &[view.tenant.id.as_str(), view.app.id.as_str()])
+                }
+                None => self.watch.is_still(&known.stamp),
+            };
+            if current && self.watch.age() <= self.max_policy_age {
+                return Ok(known.view.clone());
+            }
+        }
+        let stamp = self.watch.stamp();
+        let view = match self.store.tenant(by).await? {
+            None => None,
+            Some(tenant) => {
+                let app = self.store.app(&AppRef::Id(tenant.app.clone())).await?;
+                match app.filter(|app| app.may_serve(&tenant.id)) {
+                    Some(app) => Some(Arc::new(View { tenant, app })),
+                    None => {
+                        return Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() });
+                    }
+                }
+            }
+        };
+        self.memory.keep_tenant(by, Arc::new(Known { stamp, view: view.clone() }));
+        Ok(view)
+    }
+
+    /// Drops what is in memory of what changed; what was read from it meanwhile is told by its stamp.
+    pub fn forget(&self, what: &Changed) {
+        self.watch.note(what);
+        if let Changed::App(app) = what {
+            self.memory.forget_credentials(app);
+        }
+    }
+
+    /// The token under `key`: from memory, from the store, or from Box.
+    async fn obtain(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        key: &TokenKey,
+        need: Need,
+        cause: &(dyn Fn() -> Cause + Sync),
+    ) -> Result<Arc<Token>, TokenError> {
+        if let Some(token) = self.memory.token(key) {
+            if self.meets(&token, need) {
+                if token.wants_renewal(self.clock.as_ref()) {
+                    let renewal = Need::Last(None);
+                    self.flights.begin(key.clone(), || self.fly(view, key, renewal, cause()));
+                }
+                return Ok(token);
+            }
+            refuse_more_than_box_gives(&token, need)?;
+        }
+        // A flight that was under way already may bring a token that was enough for others.
+        for _ in 0..2 {
+            let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
+            let landed = flight.await.map_err(|_| TokenError::Crashed)??;
+            if self.meets(&landed.token, need) {
+                return Ok(landed.token);
+            }
+            refuse_more_than_box_gives(&landed.token, need)?;
+            if landed.minted {
+                break;
+            }
+        }
+        let reason = "the token had no life left when it arrived".to_owned();
+        Err(BoxError::Protocol { reason }.into())
+    }
+
+    /// What one flight does. Whoever flew before may have landed since the caller looked.
+    fn fly(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        key: &TokenKey,
+        need: Need,
+        cause: Cause,
+    ) -> impl Future<Output = Result<Landed, TokenError>> + Send + 'static {
+        let (broker, view, key) = (Arc::clone(self), Arc::clone(view), key.clone());
+        async move {
+            if let Some(token) = broker.memory.token(&key).filter(|token| broker.meets(token, need)) {
+                return Ok(Landed { token, minted: false });
+            }
+            if let Some(token) = broker.stored(&key).await? {
+                broker.memory.keep_token(&key, &token, broker.clock.as_ref());
+                if broker.meets(&token, need) {
+                    return Ok(Landed { token, minted: false });
+                }
+            }
+            let token = broker.mint(&view, &key, need, &cause).await?;
+            Ok(Landed { token, minted: true })
+        }
+    }
+
+    fn meets(&self, token: &Token, need: Need) -> bool {
+        let least = match need {
+            Need::Serve(promised) => token.life.floor(self.settings.min_ttl, promised),
+            Need::Last(promised) => {
+                token.life.floor(self.settings.min_ttl, promised).max(token.margin)
+            }
+        };
+        token.outlives(least, self.clock.as_ref())
+    }
+}
+
+/// Judges by the caller's grants and the tenant's policy, then by the tenant's state.
+fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), TokenError> {
+    let ask = Ask::Token { subject: &wanted.subject, restriction: wanted.restriction.as_ref() };
+    let tenant = &view.tenant;
+    match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
+        Decision::Absent => return Err(TokenError::Absent),
+        Decision::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
+        Decision::Allowed(_) => {}
+    }
+    match (tenant.state, view.app.state) {
+        (TenantState::Deleted, _) => Err(TokenError::Absent),
+        (TenantState::Suspended, _) | (_, AppState::Suspended) => Err(TokenError::Suspended),
+        (TenantState::Active, AppState::Active) => Ok(()),
+    }
+}
+
+/// A promise of more than nine tenths of the life that Box gives would cost a mint for nearly every
+/// request, so it is refused instead.
+fn refuse_more_than_box_gives(token: &Token, need: Need) -> Result<(), TokenError> {
+    let (Need::Serve(promised) | Need::Last(promised)) = need;
+    let given = token.life.given;
+    match promised {
+        Some(asked) if asked > given - given / 10 => Err(TokenError::MinTtlUnavailable { asked, given }),
+        _ => Ok(()),
+    }
+}

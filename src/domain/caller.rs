@@ -337,10 +337,12 @@ impl Caller {
     /// How many keys may live at once: the old and the new one of a rotation.
     pub const MAX_KEYS: usize = 2;
 
-    /// True where each of `grants` fits inside one that this caller holds.
+    /// True where each of `grants` fits inside one that this caller holds, and that one lets it
+    /// manage callers: the right to do so for one tenant hands on nothing of another.
     #[must_use]
     pub fn may_grant(&self, grants: &[Grant]) -> bool {
-        grants.iter().all(|asked| self.grants.iter().any(|held| asked.fits_inside(held)))
+        let hands_on = |held: &&Grant| held.permits(Permission::CallersWrite);
+        grants.iter().all(|asked| self.grants.iter().filter(hands_on).any(|held| asked.fits_inside(held)))
     }
 
     /// True where some grant on any tenant at all gives `permission`.

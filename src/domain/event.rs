@@ -25,6 +25,37 @@ pub enum Actor {
     Broker,
 }
 
+/// On whose behalf something is done, and in which request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Who acts.
+    pub actor: Actor,
+    /// The request in which they do.
+    pub request_id: Option<String>,
+}
+
+impl Cause {
+    /// A record of `action` with nothing else told yet.
+    #[must_use]
+    pub fn event(&self, at: Timestamp, action: Action) -> Event {
+        Event {
+            at,
+            actor: self.actor.clone(),
+            request_id: self.request_id.clone(),
+            action,
+            tenant: None,
+            app: None,
+            caller: None,
+            subject: None,
+            scopes: None,
+            resource: None,
+            fingerprint: None,
+            generation: None,
+            detail: None,
+        }
+    }
+}
+
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
@@ -128,26 +159,4 @@ pub struct Event {
     pub generation: Option<Generation>,
     /// What changed, or why, in words without secrets.
     pub detail: Option<String>,
-}
-
-impl Event {
-    /// A record of `action` with nothing else told yet.
-    #[must_use]
-    pub fn new(at: Timestamp, actor: Actor, request_id: Option<String>, action: Action) -> Self {
-        Self {
-            at,
-            actor,
-            request_id,
-            action,
-            tenant: None,
-            app: None,
-            caller: None,
-            subject: None,
-            scopes: None,
-            resource: None,
-            fingerprint: None,
-            generation: None,
-            detail: None,
-        }
-    }
 }

@@ -1,1 +1,120 @@
-//! (room)
+//! What admins do: register customers and their Box apps, look after them, and say who may call.
+
+mod apps;
+pub mod callers;
+pub mod diagnosis;
+mod error;
+mod material;
+mod register;
+mod tenants;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+pub use self::apps::{AppPatch, AppRegistration, AppView};
+pub use self::error::{Fault, RegistryError};
+pub use self::material::{CredentialFields, Material};
+pub use self::register::{Registered, Registration, Source};
+pub use self::tenants::Listing;
+
+use crate::auth::Identity;
+use crate::box_api::BoxClient;
+use crate::broker::{Broker, View};
+use crate::clock::Clock;
+use crate::config;
+use crate::crypto::Vault;
+use crate::domain::caller::Permission;
+use crate::domain::event::{Actor, Cause};
+use crate::domain::policy::{self, Ask, Decision, Rule};
+use crate::entropy::Entropy;
+use crate::store::{Store, TenantRef};
+
+/// How many private keys are decoded at a time: each may cost a core half a second.
+const DECODERS: usize = 2;
+
+/// How long after its end of grace a tenant's credentials are kept at most, for the sake of tokens
+/// that Box has not confirmed dead: the longest that a token lives.
+const LONGEST_REVOCATION: SignedDuration = SignedDuration::from_mins(75);
+
+/// Looks after tenants, apps and callers.
+#[derive(Debug)]
+pub struct Registry {
+    store: Arc<dyn Store>,
+    vault: Arc<Vault>,
+    upstream: Arc<BoxClient>,
+    broker: Arc<Broker>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    purge_after: Duration,
+    decoders: Arc<Semaphore>,
+}
+
+impl Registry {
+    /// A registry beside `broker`, made of the same parts.
+    #[must_use]
+    pub fn new(parts: crate::broker::Parts, broker: Arc<Broker>, settings: &config::Settings) -> Self {
+        let crate::broker::Parts { store, vault, upstream, clock, entropy, .. } = parts;
+        Self {
+            store,
+            vault,
+            upstream,
+            broker,
+            clock,
+            entropy,
+            purge_after: settings.tenants.purge_after,
+            decoders: Arc::new(Semaphore::new(DECODERS)),
+        }
+    }
+
+    /// A tenant as this caller may treat it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Absent`] where there is none, or none that the caller has a grant on.
+    async fn tenant_for(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+        permission: Permission,
+    ) -> Result<Arc<View>, RegistryError> {
+        let view = self.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
+        match decide(identity, &view, permission) {
+            Decision::Allowed(_) => Ok(view),
+            Decision::Absent => Err(RegistryError::Absent),
+            Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+}
+
+fn decide(identity: &Identity, view: &View, permission: Permission) -> Decision {
+    let (tenant, ask) = (&view.tenant, Ask::Admin(permission));
+    policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
+}
+
+/// Who acts, for the record.
+#[must_use]
+pub fn cause_of(identity: &Identity, request_id: &str) -> Cause {
+    Cause {
+        actor: Actor::Caller {
+            id: identity.caller.id.clone(),
+            name: identity.caller.name.clone(),
+            key: identity.key.clone(),
+        },
+        request_id: Some(request_id.to_owned()),
+    }
+}
+
+/// Refuses where no grant on every tenant gives `permission`.
+fn require_everywhere(identity: &Identity, permission: Permission) -> Result<(), RegistryError> {
+    if identity.caller.holds_everywhere(permission) {
+        Ok(())
+    } else {
+        Err(RegistryError::Forbidden("needs a grant on every tenant"))
+    }
+}

@@ -5,6 +5,8 @@
 //! it. A row that does not hold together is refused alone, and never costs its neighbours anything.
 //! Secrets come here sealed and leave sealed.
 
+pub mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,0 +1,229 @@
+//! What is kept in memory. The library below bounds how much; whether an entry still counts stands
+//! in the entry and is judged when it is served.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::life::Life;
+use crate::box_api::{Credentials, RestrictedObject};
+use crate::clock::{Clock, Monotonic};
+use crate::domain::app::App;
+use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
+use crate::domain::tenant::Tenant;
+use crate::domain::token_key::TokenKey;
+use crate::secret::SecretString;
+use crate::store::TenantRef;
+use crate::store::watch::Stamp;
+
+/// How many tenants, apps' credentials and users are remembered at most.
+const TENANTS: u64 = 100_000;
+const CREDENTIALS: u64 = 10_000;
+const MEMBERS: u64 = 1_000_000;
+
+/// How long a renewal that failed is not tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// A token with what is known of it.
+#[derive(Debug)]
+pub struct Token {
+    /// The token itself.
+    pub secret: SecretString,
+    /// How long it may be used.
+    pub life: Life,
+    /// How long before its end it is renewed.
+    pub margin: Duration,
+    /// How Box restricted it; `None` for a full token.
+    pub restricted_to: Option<Vec<RestrictedObject>>,
+    /// Its row in the store.
+    pub row: TokenId,
+    /// When somebody last set out to renew it.
+    renewed: Mutex<Option<Monotonic>>,
+}
+
+impl Token {
+    /// A token that nobody renews yet.
+    #[must_use]
+    pub fn new(
+        secret: SecretString,
+        life: Life,
+        margin: Duration,
+        restricted_to: Option<Vec<RestrictedObject>>,
+        row: TokenId,
+    ) -> Self {
+        Self { secret, life, margin, restricted_to, row, renewed: Mutex::new(None) }
+    }
+
+    /// True while more than `needed` of its life remains.
+    #[must_use]
+    pub fn outlives(&self, needed: Duration, clock: &dyn Clock) -> bool {
+        self.life.left(clock) > needed
+    }
+
+    /// True for the one who is to renew it: the first to see it inside its margin, and the first
+    /// after each pause while that fails.
+    #[must_use]
+    pub fn wants_renewal(&self, clock: &dyn Clock) -> bool {
+        if self.outlives(self.margin, clock) {
+            return false;
+        }
+        let now = clock.monotonic();
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = renewed.is_none_or(|last| now.since(last) >= RENEWAL_PAUSE);
+        if due {
+            *renewed = Some(now);
+        }
+        due
+    }
+
+    fn bytes(&self) -> usize {
+        let restricted = self.restricted_to.as_ref().map_or(0, Vec::len);
+        size_of::<Self>() + self.secret.expose().len() + restricted * 160
+    }
+}
+
+/// A tenant together with the app that serves it.
+#[derive(Debug)]
+pub struct View {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its app.
+    pub app: App,
+}
+
+impl View {
+    /// The generation that tokens of this moment belong to.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.tenant.effective_generation(&self.app)
+    }
+}
+
+/// What a name or id of a tenant led to when it was last looked up.
+#[derive(Debug)]
+pub struct Known {
+    /// From before it was looked up.
+    pub stamp: Stamp,
+    /// What was found.
+    pub view: Option<Arc<View>>,
+}
+
+/// One app's credentials, opened and parsed at most once per generation.
+#[derive(Debug)]
+pub struct CredentialSlot {
+    /// Of which generation.
+    pub generation: Generation,
+    /// The credentials, once they are needed.
+    pub opened: tokio::sync::OnceCell<Arc<Credentials>>,
+}
+
+/// All that the broker keeps in memory.
+#[derive(Debug)]
+pub struct Memory {
+    tokens: Cache<TokenKey, Arc<Token>>,
+    tenants: Cache<TenantRef, Arc<Known>>,
+    credentials: Cache<AppId, Arc<CredentialSlot>>,
+    members: Cache<(TenantId, Generation, BoxId), ()>,
+}
+
+impl Memory {
+    /// Empty, with room for `tokens_bytes` of tokens.
+    #[must_use]
+    pub fn new(tokens_bytes: u64) -> Self {
+        // The default policy would refuse new entries when full, and lose a fresh token at once.
+        fn bounded<K, V>(capacity: u64) -> Cache<K, V>
+        where
+            K: std::hash::Hash + Eq + Send + Sync + 'static,
+            V: Clone + Send + Sync + 'static,
+        {
+            Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build()
+        }
+        let tokens = Cache::builder()
+            .max_capacity(tokens_bytes)
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|key: &TokenKey, token: &Arc<Token>| {
+                u32::try_from(weight_of(key) + token.bytes()).unwrap_or(u32::MAX)
+            })
+            .build();
+        Self {
+            tokens,
+            tenants: bounded(TENANTS),
+            credentials: bounded(CREDENTIALS),
+            members: bounded(MEMBERS),
+        }
+    }
+
+    /// The token under `key`, alive or not.
+    #[must_use]
+    pub fn token(&self, key: &TokenKey) -> Option<Arc<Token>> {
+        self.tokens.get(key)
+    }
+
+    /// Keeps a token, unless the one that is there lives longer.
+    pub fn keep_token(&self, key: &TokenKey, token: &Arc<Token>, clock: &dyn Clock) {
+        let keeps = |kept: &Arc<Token>| kept.life.left(clock) > token.life.left(clock);
+        if !self.tokens.get(key).is_some_and(|kept| keeps(&kept)) {
+            self.tokens.insert(key.clone(), Arc::clone(token));
+        }
+    }
+
+    /// Forgets a token, if it is still the one that is there.
+    pub fn forget_token(&self, key: &TokenKey, token: &Arc<Token>) {
+        if self.tokens.get(key).is_some_and(|kept| Arc::ptr_eq(&kept, token)) {
+            self.tokens.invalidate(key);
+        }
+    }
+
+    /// What is known of a tenant.
+    #[must_use]
+    pub fn tenant(&self, by: &TenantRef) -> Option<Arc<Known>> {
+        self.tenants.get(by)
+    }
+
+    /// Remembers what a tenant's name or id led to.
+    pub fn keep_tenant(&self, by: &TenantRef, known: Arc<Known>) {
+        self.tenants.insert(by.clone(), known);
+    }
+
+    /// The place for an app's credentials of `generation`; those of any other are dropped.
+    #[must_use]
+    pub fn credentials(&self, app: &AppId, generation: Generation) -> Arc<CredentialSlot> {
+        let empty = || Arc::new(CredentialSlot { generation, opened: tokio::sync::OnceCell::new() });
+        let slot = self.credentials.get_with_by_ref(app, empty);
+        if slot.generation == generation {
+            return slot;
+        }
+        // Whoever still looks at an older generation must not push the newer one out.
+        let is_newer = slot.generation < generation;
+        let slot = empty();
+        if !is_newer {
+            return slot;
+        }
+        self.credentials.insert(app.clone(), Arc::clone(&slot));
+        slot
+    }
+
+    /// Drops an app's credentials.
+    pub fn forget_credentials(&self, app: &AppId) {
+        self.credentials.invalidate(app);
+    }
+
+    /// True where Box showed that the user belongs to the tenant's enterprise.
+    #[must_use]
+    pub fn is_member(&self, key: &TokenKey, user: &BoxId) -> bool {
+        self.members.contains_key(&(key.tenant.clone(), key.generation, user.clone()))
+    }
+
+    /// Remembers that the user belongs to the tenant's enterprise.
+    pub fn keep_member(&self, key: &TokenKey, user: &BoxId) {
+        self.members.insert((key.tenant.clone(), key.generation, user.clone()), ());
+    }
+}
+
+fn weight_of(key: &TokenKey) -> usize {
+    // The encoding holds every field once, much as the key in memory does; the map adds about as
+    // much again in nodes and counters.
+    key.encoding().len() + 256
+}

@@ -1,0 +1,82 @@
+//! Why a token does not leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::box_api::BoxError;
+use crate::crypto::CryptoError;
+use crate::domain::policy::Rule;
+use crate::domain::refusal::Refusal;
+use crate::store::StoreError;
+
+/// Why a token does not leave. It knows nothing of HTTP, and is shared by all who waited.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TokenError {
+    /// To this caller there is no such tenant.
+    #[error("no such tenant, or no grant on it")]
+    Absent,
+    /// The caller has a grant on the tenant, but not for this. The rule is for the log.
+    #[error("refused by {}", .0.as_str())]
+    Forbidden(Rule),
+    /// The tenant, or its app, is out of service.
+    #[error("the tenant is out of service")]
+    Suspended,
+    /// Box does not give tokens that live as long as was asked.
+    #[error("Box gives a life of {given:?}, which cannot promise {asked:?}")]
+    MinTtlUnavailable {
+        /// What was asked.
+        asked: Duration,
+        /// What Box gives.
+        given: Duration,
+    },
+    /// Box showed another enterprise for this user, or none.
+    #[error("Box shows another enterprise for this user than the tenant's, or none")]
+    ForeignUser,
+    /// Box did not give a token.
+    #[error(transparent)]
+    Box(Arc<BoxError>),
+    /// The store did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was sealed cannot be opened.
+    #[error("{what}: {error}")]
+    Sealed {
+        /// What it was.
+        what: &'static str,
+        /// Why not.
+        error: CryptoError,
+    },
+    /// What was sealed opened, but is not what it should be.
+    #[error("{0}")]
+    Corrupt(&'static str),
+    /// Credentials, policy or state changed while the token was minted; it was thrown away.
+    #[error("the tenant changed during the mint")]
+    Superseded,
+    /// Too many mints are under way.
+    #[error("too many mints are under way")]
+    Overloaded,
+    /// The task ended without a result.
+    #[error("the mint's task ended without a result")]
+    Crashed,
+}
+
+impl From<BoxError> for TokenError {
+    fn from(error: BoxError) -> Self {
+        Self::Box(Arc::new(error))
+    }
+}
+
+impl TokenError {
+    /// What Box refuses, where it does.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::ForeignUser => Some(Refusal::SubjectInvalid),
+            Self::Box(error) => match error.as_ref() {
+                BoxError::Refused { refusal, .. } => Some(*refusal),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

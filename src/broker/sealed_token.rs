@@ -1,0 +1,69 @@
+//! A token as it stands sealed in the store: with everything that decides whether it may be served.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::box_api::{Minted, RestrictedObject};
+use crate::domain::token_key::TokenKey;
+use crate::secret::{SecretBytes, SecretString};
+
+/// What comes out of a token's seal.
+#[derive(Debug)]
+pub(super) struct SealedToken {
+    pub secret: SecretString,
+    pub given: Duration,
+    pub began: Timestamp,
+    pub restricted_to: Option<Vec<RestrictedObject>>,
+    /// What it was minted for.
+    key: Vec<u8>,
+    /// True where it was thrown away before it was kept.
+    discarded: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document<'a> {
+    access_token: std::borrow::Cow<'a, str>,
+    /// Seconds.
+    expires_in: u64,
+    minted_at: Timestamp,
+    restricted_to: Option<Vec<RestrictedObject>>,
+    key: String,
+    discarded: bool,
+}
+
+/// The document to be sealed.
+pub(super) fn document(key: &TokenKey, minted: &Minted, discarded: bool) -> SecretBytes {
+    let document = Document {
+        access_token: minted.token.expose().into(),
+        expires_in: minted.life.as_secs(),
+        minted_at: minted.asked_at.0,
+        restricted_to: minted.restricted_to.clone(),
+        key: data_encoding::BASE64.encode(&key.encoding()),
+        discarded,
+    };
+    // Texts and numbers always serialise.
+    SecretBytes::new(serde_json::to_vec(&document).unwrap_or_default())
+}
+
+impl SealedToken {
+    /// Reads what was sealed; `None` where it is anything else.
+    pub(super) fn read(document: &SecretBytes) -> Option<Self> {
+        let document: Document<'_> = serde_json::from_slice(document.expose()).ok()?;
+        Some(Self {
+            secret: SecretString::new(document.access_token.into_owned()),
+            given: Duration::from_secs(document.expires_in),
+            began: document.minted_at,
+            restricted_to: document.restricted_to,
+            key: data_encoding::BASE64.decode(document.key.as_bytes()).ok()?,
+            discarded: document.discarded,
+        })
+    }
+
+    /// True where it may be served under `key`: the row that led here is not trusted.
+    pub(super) fn serves(&self, key: &TokenKey) -> bool {
+        !self.discarded && self.key == key.encoding()
+    }
+}

@@ -1,0 +1,234 @@
+//! Shared apps: one Box app of a vendor's that serves many customers.
+
+use serde::Deserialize;
+
+use super::diagnosis::{self, Check, Finding};
+use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
+use super::material::Material;
+use super::tenants::Listing;
+use super::{Registry, cause_of, require_everywhere};
+use crate::auth::Identity;
+use crate::broker::credentials_of;
+use crate::domain::app::{App, AppState, Owner};
+use crate::domain::caller::Permission;
+use crate::domain::event::{Action, Event};
+use crate::domain::id::{AppId, BoxId, Name};
+use crate::store::{AppRef, Changed, Conflict, NewApp, Page, StoreError};
+
+/// A shared app to be registered.
+#[derive(Debug)]
+pub struct AppRegistration {
+    /// Its name.
+    pub name: Name,
+    /// Its credentials.
+    pub material: Material,
+    /// An enterprise that authorised it, to test it with.
+    pub enterprise_id: Option<BoxId>,
+}
+
+/// What a PATCH may change of an app.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppPatch {
+    /// In service or not.
+    pub state: Option<AppState>,
+}
+
+/// A shared app and how many tenants it serves.
+#[derive(Debug)]
+pub struct AppView {
+    /// The app.
+    pub app: App,
+    /// How many tenants it serves, deleted ones counting.
+    pub tenants: u64,
+}
+
+/// A shared app that was registered, or is already.
+#[derive(Debug)]
+pub struct RegisteredApp {
+    /// The app.
+    pub app: AppView,
+    /// What was checked.
+    pub diagnosis: Vec<Finding>,
+    /// What the request held that has no use here.
+    pub warnings: Vec<Fault>,
+    /// False where it was registered before, with the same credentials.
+    pub created: bool,
+}
+
+impl Registry {
+    /// Registers a shared app, after Box has given a token for the enterprise where one is named.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells; nothing is stored then.
+    pub async fn register_app(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        registration: AppRegistration,
+    ) -> Result<RegisteredApp, RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let AppRegistration { name, material, enterprise_id } = registration;
+        let reading = material.read()?;
+        let key = self.decode(&reading).await?;
+        let warnings = reading.warnings.clone();
+        let owner = Owner::Shared { name: name.clone() };
+        let (mut app, secrets) = self.new_app(self.new_id(AppId::generate), owner, &reading, key.as_ref());
+        if let Some(known) = self.store.app(&AppRef::Name(name)).await? {
+            let same = known.client_id == app.client_id
+                && known.auth == app.auth
+                && known.key.as_ref().map(|key| &key.sha256) == app.key.as_ref().map(|key| &key.sha256)
+                && self.broker.secrets(&known).await? == secrets;
+            if !same {
+                return Err(RegistryError::Conflict("The name is taken."));
+            }
+            let diagnosis = vec![diagnosis::of_key(known.key.as_ref())];
+            return Ok(RegisteredApp { app: self.counted(known).await?, diagnosis, warnings, created: false });
+        }
+        if self.store.app(&AppRef::ClientId(app.client_id.clone())).await?.is_some() {
+            return Err(RegistryError::Conflict(CLIENT_ID_HELD));
+        }
+        let mut diagnosis = vec![diagnosis::of_key(app.key.as_ref())];
+        match enterprise_id.as_ref().or(reading.config.enterprise_id.as_ref()) {
+            None => {
+                let why = "Name an `enterprise_id` that authorised the app to have this checked.";
+                diagnosis.push(Finding::skipped(Check::Assertion, why));
+            }
+            Some(enterprise) => {
+                let credentials = std::sync::Arc::new(credentials_of(&app, secrets.clone())?);
+                let tested = self.test_mint(&credentials, enterprise).await?;
+                // No tenant is there yet whose token it could be.
+                self.broker.revoke_later(&credentials, tested.minted.token);
+                diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
+                diagnosis.push(Finding::pass(Check::ServiceAccount, tested.account.login));
+                diagnosis.push(diagnosis::of_clock(&self.upstream));
+            }
+        }
+        app.generation = self.store.next_generation().await?;
+        let sealed = self.seal(&app, &secrets).await?;
+        let event = self.app_event(identity, request_id, &app, Action::AppCreate, None);
+        self.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
+        Ok(RegisteredApp { app: AppView { app, tenants: 0 }, diagnosis, warnings, created: true })
+    }
+
+    /// The shared apps, in the order of their names.
+    ///
+    /// # Errors
+    /// Where the caller neither manages nor uses apps.
+    pub async fn apps(&self, identity: &Identity, mut page: Page) -> Result<Listing<AppView>, RegistryError> {
+        require_app_reader(identity)?;
+        let wanted = page.limit;
+        page.limit = wanted + 1;
+        let mut apps = self.store.shared_apps(&page).await?;
+        let more = apps.len() > wanted;
+        apps.truncate(wanted);
+        let next = apps.last().filter(|_| more).and_then(name_of).cloned();
+        let mut items = Vec::with_capacity(apps.len());
+        for app in apps {
+            items.push(self.counted(app).await?);
+        }
+        Ok(Listing { items, next })
+    }
+
+    /// One shared app.
+    ///
+    /// # Errors
+    /// Where there is none, or the caller neither manages nor uses apps.
+    pub async fn app(&self, identity: &Identity, app: &AppRef) -> Result<AppView, RegistryError> {
+        require_app_reader(identity)?;
+        let app = self.shared_app(app).await?;
+        self.counted(app).await
+    }
+
+    /// Takes a shared app in or out of service, and with it every tenant that it serves.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn patch_app(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+        patch: &AppPatch,
+        expected: Option<i64>,
+    ) -> Result<AppView, RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let current = self.shared_app(app).await?;
+        if expected.is_some_and(|version| version != current.version) {
+            return Err(RegistryError::Precondition);
+        }
+        let state = patch.state.unwrap_or(current.state);
+        if state == current.state {
+            return self.counted(current).await;
+        }
+        let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
+        let told = Some(format!("state {state:?}"));
+        let event = self.app_event(identity, request_id, &next, Action::AppUpdate, told);
+        let updated = self.store.update_app(&next, &event).await;
+        self.broker.forget(&Changed::App(next.id.clone()));
+        match updated {
+            Ok(()) => self.counted(next).await,
+            Err(StoreError::Conflict(Conflict::Version)) if expected.is_some() => Err(RegistryError::Precondition),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Erases a shared app that serves nobody.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn delete_app(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+    ) -> Result<(), RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let app = self.shared_app(app).await?;
+        let event = self.app_event(identity, request_id, &app, Action::AppDelete, None);
+        self.store.delete_app(&app.id, &event).await?;
+        self.broker.forget(&Changed::App(app.id));
+        Ok(())
+    }
+
+    /// A tenant's own app is not on this list: it is seen through its tenant alone.
+    async fn shared_app(&self, app: &AppRef) -> Result<App, RegistryError> {
+        let found = self.store.app(app).await?;
+        found.filter(App::is_shared).ok_or(RegistryError::Absent)
+    }
+
+    async fn counted(&self, app: App) -> Result<AppView, RegistryError> {
+        let tenants = self.store.tenants_of_app(&app.id).await?;
+        Ok(AppView { app, tenants })
+    }
+
+    fn app_event(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &App,
+        action: Action,
+        detail: Option<String>,
+    ) -> Event {
+        Event {
+            app: Some(app.id.clone()),
+            generation: Some(app.generation),
+            detail: detail.or_else(|| name_of(app).map(ToString::to_string)),
+            ..cause_of(identity, request_id).event(self.now(), action)
+        }
+    }
+}
+
+fn require_app_reader(identity: &Identity) -> Result<(), RegistryError> {
+    require_everywhere(identity, Permission::AppsWrite)
+        .or_else(|_| require_everywhere(identity, Permission::AppsUse))
+}
+
+/// The name of a shared app.
+#[must_use]
+pub fn name_of(app: &App) -> Option<&Name> {
+    match &app.owner {
+        Owner::Shared { name } => Some(name),
+        Owner::Tenant { .. } => None,
+    }
+}

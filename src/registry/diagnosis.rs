@@ -1,0 +1,219 @@
+//! What works between a tenant and Box, check by check, each with what to click where it does not.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::box_api::{BoxClient, BoxError, Credentials};
+use crate::broker::{Broker, TokenError, View};
+use crate::domain::app::KeyInfo;
+use crate::domain::event::Cause;
+use crate::domain::id::BoxId;
+use crate::domain::refusal::Refusal;
+use crate::domain::subject::{Restriction, Scope, Subject, Target};
+use crate::secret::SecretString;
+
+/// How far Box's clock and ours may part before the operator should look: half of what an
+/// assertion's life leaves.
+const TOLERABLE_SKEW: i64 = 15;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// The private key loads.
+    Key,
+    /// Box accepts an assertion, or client credentials, for the enterprise.
+    Assertion,
+    /// The service account can be read.
+    ServiceAccount,
+    /// A token for a user can be had.
+    UserToken,
+    /// The service account may act as a user by the `As-User` header.
+    AsUserHeader,
+    /// A token can be exchanged for a narrower one.
+    Downscope,
+    /// Box's clock and ours agree.
+    Clock,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It works.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It was not tried.
+    Skipped,
+}
+
+/// One line of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Finding {
+    /// What was checked.
+    pub check: Check,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The problem's code, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What was seen.
+    pub detail: String,
+    /// What to do, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'static str>,
+}
+
+impl Finding {
+    pub(super) fn pass(check: Check, detail: impl Into<String>) -> Self {
+        Self { check, outcome: Outcome::Pass, code: None, detail: detail.into(), fix: None }
+    }
+
+    pub(super) fn skipped(check: Check, detail: impl Into<String>) -> Self {
+        Self { check, outcome: Outcome::Skipped, code: None, detail: detail.into(), fix: None }
+    }
+
+    fn refused(check: Check, refusal: Refusal) -> Self {
+        Self {
+            check,
+            outcome: Outcome::Fail,
+            code: Some(refusal.code()),
+            detail: refusal.detail().to_owned(),
+            fix: Some(refusal.fix()),
+        }
+    }
+
+    fn failed(check: Check, code: &'static str, detail: impl Into<String>, fix: &'static str) -> Self {
+        Self { check, outcome: Outcome::Fail, code: Some(code), detail: detail.into(), fix: Some(fix) }
+    }
+
+    /// What stands in the way of the check.
+    pub(super) fn failure(check: Check, error: &TokenError) -> Self {
+        if let Some(refusal) = error.refusal() {
+            return Self::refused(check, refusal);
+        }
+        match error {
+            TokenError::Box(error) => match error.as_ref() {
+                BoxError::RateLimited { .. } => Self::failed(
+                    check,
+                    "upstream_rate_limited",
+                    "Box limits the rate of this app's requests.",
+                    "Run the test again in a minute.",
+                ),
+                BoxError::Unavailable { .. } => Self::failed(
+                    check,
+                    "upstream_unavailable",
+                    "Box does not answer, or not in time.",
+                    "Run the test again, and look at status.box.com if it stays so.",
+                ),
+                _ => Self::failed(
+                    check,
+                    "upstream_protocol",
+                    "Box's answer made no sense.",
+                    "See that nothing between the broker and Box changes its answers.",
+                ),
+            },
+            TokenError::Sealed { .. } => Self::failed(
+                check,
+                "key_unavailable",
+                "The stored credentials cannot be opened.",
+                "Put the key that sealed them back into the broker's key set.",
+            ),
+            TokenError::Corrupt(_) | TokenError::Store(crate::store::StoreError::Refused { .. }) => Self::failed(
+                check,
+                "sealed_data_refused",
+                "The stored credentials are not what the broker wrote.",
+                "Find out who changed the database, and restore the tenant's rows from a backup.",
+            ),
+            _ => Self::failed(
+                check,
+                "store_unavailable",
+                "The broker could not run this check.",
+                "Run the test again.",
+            ),
+        }
+    }
+}
+
+/// The line about the private key.
+pub(super) fn of_key(key: Option<&KeyInfo>) -> Finding {
+    match key {
+        Some(key) => Finding::pass(
+            Check::Key,
+            format!("RSA with {} bits, public key {} at Box.", key.bits, key.public_key_id),
+        ),
+        None => Finding::skipped(Check::Key, "With client credentials there is no key."),
+    }
+}
+
+/// Where tokens that a diagnosis mints are written down. A dry run has none: it stores nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Ledger<'a> {
+    pub broker: &'a Arc<Broker>,
+    pub view: &'a View,
+    pub cause: &'a Cause,
+}
+
+/// The lines that only report, for an enterprise token that works; `user` where one was named.
+pub(super) async fn of_token(
+    upstream: &BoxClient,
+    credentials: &Arc<Credentials>,
+    token: &SecretString,
+    user: Option<&BoxId>,
+    ledger: Option<Ledger<'_>>,
+) -> Vec<Finding> {
+    let as_user = async {
+        let Some(user) = user else {
+            return Finding::skipped(Check::AsUserHeader, "Name a `user` to have this checked.");
+        };
+        match upstream.probe_as_user(token, user).await {
+            Ok(()) => Finding::pass(
+                Check::AsUserHeader,
+                "The header works, so a full enterprise token is as powerful as every user's token: hand \
+                 it only to services that may act as anyone.",
+            ),
+            Err(error) => Finding::failure(Check::AsUserHeader, &error.into()),
+        }
+    };
+    let downscope = async {
+        let Ok(scope) = Scope::parse("item_preview") else {
+            return Finding::skipped(Check::Downscope, "There is no scope to try.");
+        };
+        let restriction =
+            Restriction { scopes: [scope].into_iter().collect(), target: Target::Anything, annotator: None };
+        let child = match upstream.downscope(credentials, token, &restriction).await {
+            Ok(child) => child,
+            Err(error) => return Finding::failure(Check::Downscope, &error.into()),
+        };
+        let ended = match ledger {
+            Some(Ledger { broker, view, cause }) => {
+                broker.write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause).await
+            }
+            // It dies by itself where Box does not hear of it.
+            None => upstream.revoke(credentials, &child.token).await.or(Ok(())),
+        };
+        match ended {
+            Ok(()) => Finding::pass(Check::Downscope, "Box exchanges the token for a narrower one."),
+            Err(error) => Finding::failure(Check::Downscope, &error),
+        }
+    };
+    let (as_user, downscope) = tokio::join!(as_user, downscope);
+    vec![as_user, downscope, of_clock(upstream)]
+}
+
+/// The line about the clocks.
+pub(super) fn of_clock(upstream: &BoxClient) -> Finding {
+    let offset = upstream.clock_offset().as_secs();
+    if offset.abs() <= TOLERABLE_SKEW {
+        return Finding::pass(Check::Clock, format!("Box's clock and ours agree within {TOLERABLE_SKEW} s."));
+    }
+    let side = if offset > 0 { "ahead of" } else { "behind" };
+    Finding::failed(
+        Check::Clock,
+        Refusal::ClockSkew.code(),
+        format!("Box's clock is {} s {side} ours; assertions follow it.", offset.abs()),
+        Refusal::ClockSkew.fix(),
+    )
+}

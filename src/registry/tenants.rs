@@ -1,0 +1,413 @@
+//! Looking after tenants: reading, changing, testing, deleting, erasing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::diagnosis::{self, Check, Finding, Ledger};
+use super::error::{Fault, RegistryError};
+use super::{LONGEST_REVOCATION, Registry, cause_of, decide, require_everywhere};
+use crate::auth::Identity;
+use crate::box_api::BoxError;
+use crate::broker::View;
+use crate::domain::caller::Permission;
+use crate::domain::event::{Action, Actor, Cause, Event};
+use crate::domain::id::{BoxId, Name};
+use crate::domain::policy::{Decision, Policy};
+use crate::domain::subject::Subject;
+use crate::domain::tenant::{Tenant, TenantState};
+use crate::store::{AppRef, Changed, Conflict, Page, StoreError, TenantFilter, TenantRef};
+
+/// How many labels a tenant may bear, and how long their keys and values may be.
+const LABELS: usize = 64;
+const LABEL_LENGTH: usize = 128;
+const DISPLAY_NAME_LENGTH: usize = 200;
+
+/// A stretch of a list, and where the next begins.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// The things.
+    pub items: Vec<T>,
+    /// Behind which name the next stretch begins; `None` where this was the last.
+    pub next: Option<Name>,
+}
+
+/// What a PATCH may change of a tenant.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changeable {
+    display_name: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    policy: Policy,
+    state: TenantState,
+}
+
+impl Registry {
+    /// One tenant.
+    ///
+    /// # Errors
+    /// Where the caller may not read it.
+    pub async fn tenant(&self, identity: &Identity, tenant: &TenantRef) -> Result<Arc<View>, RegistryError> {
+        self.tenant_for(identity, tenant, Permission::TenantsRead).await
+    }
+
+    /// The tenants that the caller may read, in the order of their names.
+    ///
+    /// # Errors
+    /// Where the caller may read none at all, or the store does not answer.
+    pub async fn tenants(
+        &self,
+        identity: &Identity,
+        filter: &TenantFilter,
+        mut page: Page,
+    ) -> Result<Listing<Arc<View>>, RegistryError> {
+        if !identity.caller.holds(Permission::TenantsRead) {
+            return Err(RegistryError::Forbidden("no grant gives tenants:read"));
+        }
+        let wanted = page.limit;
+        let mut items: Vec<Arc<View>> = Vec::new();
+        loop {
+            // One more than is wanted tells whether there is a next stretch.
+            page.limit = wanted + 1;
+            let tenants = self.store.tenants(filter, &page).await?;
+            let was_last = tenants.len() <= wanted;
+            for tenant in tenants {
+                if items.len() == wanted {
+                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
+                }
+                page.after = Some(tenant.name.clone());
+                let Some(app) = self.store.app(&AppRef::Id(tenant.app.clone())).await? else { continue };
+                let view = View { tenant, app };
+                if matches!(decide(identity, &view, Permission::TenantsRead), Decision::Allowed(_)) {
+                    items.push(Arc::new(view));
+                }
+            }
+            if was_last {
+                return Ok(Listing { items, next: None });
+            }
+        }
+    }
+
+    /// Changes a tenant as RFC 7396 says; `expected` is what `If-Match` names.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells; nothing is changed then.
+    pub async fn patch_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        patch: &Value,
+        expected: Option<i64>,
+    ) -> Result<Arc<View>, RegistryError> {
+        self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
+        let (current, view) = self.fresh(tenant).await?;
+        if expected.is_some_and(|version| version != current.version) {
+            return Err(RegistryError::Precondition);
+        }
+        let changed = merge(&current, patch)?;
+        let mut next = Tenant {
+            display_name: changed.display_name.unwrap_or_else(|| current.name.as_str().to_owned()),
+            labels: changed.labels,
+            policy: changed.policy,
+            state: changed.state,
+            ..current.clone()
+        };
+        check_fields(Some(&next.display_name), &next.labels)?;
+        if next == current {
+            return Ok(view);
+        }
+        if next.labels != current.labels {
+            require_everywhere(identity, Permission::TenantsWrite)?;
+        }
+        if next.state == TenantState::Deleted && current.state != TenantState::Deleted {
+            return Err(RegistryError::invalid("/state", "A tenant is deleted by DELETE."));
+        }
+        if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
+            next.purge_at = None;
+        }
+        let told = format!("{}, {}", differences(&current, &next).join(", "), next.state.as_str());
+        let event = self.event_of(&next, &cause_of(identity, request_id), Action::TenantUpdate, told);
+        let next = self.replace(next, &event, expected.is_some()).await?;
+        Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
+    }
+
+    /// Takes a tenant out of service at once and has its tokens revoked. It is erased when its
+    /// grace is over, or `now`.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn delete_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        now: bool,
+        expected: Option<i64>,
+    ) -> Result<(), RegistryError> {
+        let permission = if now { Permission::TenantsPurge } else { Permission::TenantsDelete };
+        self.tenant_for(identity, tenant, permission).await?;
+        if now {
+            require_everywhere(identity, Permission::TenantsPurge)?;
+        }
+        let (current, view) = self.fresh(tenant).await?;
+        if expected.is_some_and(|version| version != current.version) {
+            return Err(RegistryError::Precondition);
+        }
+        let grace = if now { SignedDuration::ZERO } else { signed(self.purge_after) };
+        let purge_at = self.now().checked_add(grace).unwrap_or(jiff::Timestamp::MAX);
+        let is_deleted = current.state == TenantState::Deleted;
+        if is_deleted && !now {
+            return Ok(());
+        }
+        let mut next = Tenant { state: TenantState::Deleted, purge_at: Some(purge_at), ..current };
+        if !is_deleted {
+            // Should it be restored, none of the tokens that are revoked now may be served again.
+            next.generation = self.store.next_generation().await?;
+        }
+        let cause = cause_of(identity, request_id);
+        let told = format!("to be erased at {purge_at}");
+        let event = self.event_of(&next, &cause, Action::TenantDelete, told);
+        let next = self.replace(next, &event, expected.is_some()).await?;
+        let view = View { tenant: next, app: view.app.clone() };
+        if let Err(error) = self.wind_up(&view, &cause).await {
+            tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant is wound up later");
+        }
+        Ok(())
+    }
+
+    /// Checks what works between a tenant and Box, with fresh tokens that are revoked afterwards.
+    ///
+    /// # Errors
+    /// Where the caller may not, or the tenant is out of service.
+    pub async fn test_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        user: Option<&BoxId>,
+    ) -> Result<Vec<Finding>, RegistryError> {
+        let view = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
+        if view.tenant.state == TenantState::Deleted {
+            return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
+        }
+        let cause = cause_of(identity, request_id);
+        let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
+            Ok(probe) => probe,
+            Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
+        };
+        let mut findings = vec![
+            diagnosis::of_key(view.app.key.as_ref()),
+            Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
+        ];
+        findings.push(match self.upstream.service_account(&probe.token).await {
+            Ok(account) => {
+                let detail = format!("{}: invite it as a collaborator to what it should see.", account.login);
+                self.note_service_account(&view, account, &cause).await;
+                Finding::pass(Check::ServiceAccount, detail)
+            }
+            Err(error) => Finding::failure(Check::ServiceAccount, &error.into()),
+        });
+        findings.push(self.test_user(&view, user, &cause).await);
+        let ledger = Ledger { broker: &self.broker, view: &view, cause: &cause };
+        findings.extend(
+            diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, Some(ledger)).await,
+        );
+        self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
+        Ok(findings)
+    }
+
+    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &Cause) -> Finding {
+        let Some(user) = user else {
+            return Finding::skipped(Check::UserToken, "Name a `user` to have this checked.");
+        };
+        let subject = Subject::User { id: user.clone() };
+        let (probe, credentials) = match self.broker.probe(view, &subject).await {
+            Ok(probe) => probe,
+            Err(error) => return Finding::failure(Check::UserToken, &error),
+        };
+        let enterprise = match view.app.is_shared() {
+            false => Ok(Some(view.tenant.enterprise_id.clone())),
+            true => self.upstream.enterprise_of(&probe.token).await,
+        };
+        let finding = match enterprise {
+            Ok(Some(enterprise)) if enterprise == view.tenant.enterprise_id => {
+                Finding::pass(Check::UserToken, format!("Box gave a token for user {user}."))
+            }
+            Ok(_) => Finding::failure(Check::UserToken, &crate::broker::TokenError::ForeignUser),
+            Err(error) => Finding::failure(Check::UserToken, &BoxError::into(error)),
+        };
+        match self.broker.write_off(view, &subject, None, &credentials, probe, cause).await {
+            Ok(()) => finding,
+            Err(error) => Finding::failure(Check::UserToken, &error),
+        }
+    }
+
+    /// Revokes what deleted tenants left behind, and erases those whose grace is over.
+    ///
+    /// # Errors
+    /// Where the store does not answer. What fails for one tenant is told to the operator and tried
+    /// again the next time.
+    pub async fn wind_up_deleted(&self) -> Result<(), StoreError> {
+        let cause = Cause { actor: Actor::Broker, request_id: None };
+        for tenant in self.store.deleted_tenants().await? {
+            let Some(app) = self.store.app(&AppRef::Id(tenant.app.clone())).await? else { continue };
+            let view = View { tenant, app };
+            if let Err(error) = self.wind_up(&view, &cause).await {
+                tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant could not be wound up");
+            }
+        }
+        Ok(())
+    }
+
+    async fn wind_up(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
+        let tenant = &view.tenant;
+        let left = self.broker.revoke_all(view).await;
+        let Some(purge_at) = tenant.purge_at.filter(|at| *at <= self.now()) else {
+            left?;
+            return Ok(());
+        };
+        let waited_enough = self.now().duration_since(purge_at) >= LONGEST_REVOCATION;
+        if !waited_enough && left? > 0 {
+            return Ok(());
+        }
+        let event = self.event_of(tenant, cause, Action::TenantPurge, "erased".to_owned());
+        self.store.purge_tenant(&tenant.id, &event).await?;
+        self.broker.forget(&Changed::Tenant(tenant.id.clone()));
+        if !view.app.is_shared() {
+            self.broker.forget(&Changed::App(view.app.id.clone()));
+        }
+        Ok(())
+    }
+
+    /// The tenant as it stands in the store, not as it is remembered.
+    async fn fresh(&self, tenant: &TenantRef) -> Result<(Tenant, Arc<View>), RegistryError> {
+        let current = self.store.tenant(tenant).await?.ok_or(RegistryError::Absent)?;
+        let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
+        Ok((current.clone(), Arc::new(View { tenant: current, app })))
+    }
+
+    async fn replace(&self, tenant: Tenant, event: &Event, was_expected: bool) -> Result<Tenant, RegistryError> {
+        let next = Tenant { version: tenant.version + 1, updated_at: self.now(), ..tenant };
+        let updated = self.store.update_tenant(&next, event).await;
+        // Whether it was written or not: what is remembered may be old.
+        self.broker.forget(&Changed::Tenant(next.id.clone()));
+        match updated {
+            Ok(()) => Ok(next),
+            Err(StoreError::Conflict(Conflict::Version)) if was_expected => Err(RegistryError::Precondition),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps the service account as Box shows it now; a test reports, so nothing hangs on it.
+    async fn note_service_account(
+        &self,
+        view: &View,
+        account: crate::domain::tenant::ServiceAccount,
+        cause: &Cause,
+    ) {
+        if view.tenant.service_account.as_ref() == Some(&account) {
+            return;
+        }
+        let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
+        let event = self.event_of(&next, cause, Action::TenantUpdate, "service_account".to_owned());
+        if let Err(error) = self.replace(next, &event, false).await {
+            tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
+        }
+    }
+
+    fn event_of(&self, tenant: &Tenant, cause: &Cause, action: Action, told: String) -> Event {
+        Event {
+            tenant: Some(tenant.id.clone()),
+            app: Some(tenant.app.clone()),
+            generation: Some(tenant.generation),
+            detail: Some(told),
+            ..cause.event(self.now(), action)
+        }
+    }
+}
+
+/// The diagnosis where Box gives no token at all.
+fn without_assertion(
+    view: &View,
+    error: &crate::broker::TokenError,
+    upstream: &crate::box_api::BoxClient,
+) -> Vec<Finding> {
+    let needs = "Needs a token, which Box does not give.";
+    vec![
+        diagnosis::of_key(view.app.key.as_ref()),
+        Finding::failure(Check::Assertion, error),
+        Finding::skipped(Check::ServiceAccount, needs),
+        Finding::skipped(Check::UserToken, needs),
+        Finding::skipped(Check::AsUserHeader, needs),
+        Finding::skipped(Check::Downscope, needs),
+        diagnosis::of_clock(upstream),
+    ]
+}
+
+/// What `current` becomes under `patch`.
+fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
+    if !patch.is_object() {
+        return Err(RegistryError::invalid("", "A patch is a JSON object (RFC 7396)."));
+    }
+    let mut document = serde_json::json!({
+        "display_name": current.display_name,
+        "labels": current.labels,
+        "policy": current.policy,
+        "state": current.state,
+    });
+    json_patch::merge(&mut document, patch);
+    serde_path_to_error::deserialize(&document).map_err(|error| {
+        let pointer = super::error::pointer_of(error.path());
+        RegistryError::invalid(pointer, error.into_inner().to_string())
+    })
+}
+
+fn differences(old: &Tenant, new: &Tenant) -> Vec<&'static str> {
+    [
+        ("display_name", old.display_name != new.display_name),
+        ("labels", old.labels != new.labels),
+        ("policy", old.policy != new.policy),
+        ("state", old.state != new.state),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+/// Bounds the texts that admins choose freely.
+pub(super) fn check_fields(
+    display_name: Option<&str>,
+    labels: &BTreeMap<String, String>,
+) -> Result<(), RegistryError> {
+    let printable = |text: &str, most: usize| {
+        (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+    let mut faults = Vec::new();
+    if display_name.is_some_and(|name| !printable(name, DISPLAY_NAME_LENGTH)) {
+        let detail = format!("A display name is 1 to {DISPLAY_NAME_LENGTH} printable characters.");
+        faults.push(Fault::at("/display_name", detail));
+    }
+    if labels.len() > LABELS {
+        faults.push(Fault::at("/labels", format!("A tenant bears at most {LABELS} labels.")));
+    }
+    for (key, value) in labels {
+        if !printable(key, LABEL_LENGTH) || key.contains(':') || !printable(value, LABEL_LENGTH) {
+            let pointer = format!("/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+            let detail = format!(
+                "A label's key and value are 1 to {LABEL_LENGTH} printable characters each, the key without `:`."
+            );
+            faults.push(Fault::at(pointer, detail));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

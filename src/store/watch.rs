@@ -1,0 +1,153 @@
+//! How a process learns what others changed, and how long it may go on while it cannot.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::{Changed, Result, Store};
+use crate::clock::{Clock, Monotonic};
+
+/// How long a process may go without asking what changed: a revoked key or suspended tenant is
+/// refused everywhere within twice that.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many changed ids are remembered one by one; beyond that everything counts as changed.
+const REMEMBERED: usize = 10_000;
+
+/// Follows the log of changes. Whatever is kept in memory bears a [`Stamp`] from before it was read,
+/// and counts only while nothing that it was made of changed since.
+#[derive(Debug)]
+pub struct Watch {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    epoch: AtomicU64,
+    changed: RwLock<Epochs>,
+    heard: Mutex<Monotonic>,
+    failing: AtomicBool,
+    /// The number of the last change that was heard of; held while asking, so that one asks at a time.
+    number: tokio::sync::Mutex<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Epochs {
+    each: HashMap<String, u64>,
+    all: u64,
+}
+
+/// The moment before something was read.
+#[derive(Debug)]
+pub struct Stamp(AtomicU64);
+
+impl Watch {
+    /// Begins to follow the log from where it ends now.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn begin(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let heard = clock.monotonic();
+        let number = store.last_change().await?;
+        Ok(Self {
+            store,
+            clock,
+            epoch: AtomicU64::new(0),
+            changed: RwLock::new(Epochs::default()),
+            heard: Mutex::new(heard),
+            failing: AtomicBool::new(false),
+            number: tokio::sync::Mutex::new(number),
+        })
+    }
+
+    /// A stamp for what is going to be read now.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp(AtomicU64::new(self.epoch.load(Ordering::Acquire)))
+    }
+
+    /// True where none of `ids` changed since `stamp`.
+    #[must_use]
+    pub fn is_current(&self, stamp: &Stamp, ids: &[&str]) -> bool {
+        let then = stamp.0.load(Ordering::Acquire);
+        let now = self.epoch.load(Ordering::Acquire);
+        if then == now {
+            return true;
+        }
+        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
+        let untouched = changed.all <= then
+            && ids.iter().all(|id| changed.each.get(*id).is_none_or(|changed| *changed <= then));
+        if untouched {
+            stamp.0.fetch_max(now, Ordering::AcqRel);
+        }
+        untouched
+    }
+
+    /// True where nothing at all changed since `stamp`: what is known to be absent may exist by now.
+    #[must_use]
+    pub fn is_still(&self, stamp: &Stamp) -> bool {
+        stamp.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Takes note of a change, before anybody else's is heard of.
+    pub fn note(&self, what: &Changed) {
+        let id = match what {
+            Changed::Tenant(id) => id.as_str(),
+            Changed::App(id) => id.as_str(),
+            Changed::Caller(id) => id.as_str(),
+        };
+        let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch.load(Ordering::Acquire) + 1;
+        if changed.each.len() >= REMEMBERED {
+            changed.each.clear();
+            changed.all = epoch;
+        }
+        changed.each.insert(id.to_owned(), epoch);
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Asks the store what changed, and answers it.
+    ///
+    /// # Errors
+    /// Where the store does not answer; what is in memory goes on for as long as [`Watch::age`] lets it.
+    pub async fn poll(&self) -> Result<Vec<Changed>> {
+        let mut number = self.number.lock().await;
+        let asked = self.clock.monotonic();
+        let changes = self.store.changes_since(*number).await;
+        self.failing.store(changes.is_err(), Ordering::Release);
+        let heard = match changes? {
+            Some(changes) => {
+                for change in &changes {
+                    self.note(&change.what);
+                    *number = change.number;
+                }
+                changes.into_iter().map(|change| change.what).collect()
+            }
+            None => {
+                *number = self.store.last_change().await?;
+                let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
+                let epoch = self.epoch.load(Ordering::Acquire) + 1;
+                changed.each.clear();
+                changed.all = epoch;
+                self.epoch.store(epoch, Ordering::Release);
+                Vec::new()
+            }
+        };
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        Ok(heard)
+    }
+
+    /// Asks the store where nobody did for two intervals, as after the process was frozen. A store
+    /// that is known to be away is left to the one who asks every interval.
+    pub async fn catch_up(&self) {
+        if self.age() > 2 * INTERVAL && !self.failing.load(Ordering::Acquire) {
+            // The failure is remembered, and judged by age.
+            let _ = self.poll().await;
+        }
+    }
+
+    /// How long ago the store last told what changed.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.monotonic().since(heard)
+    }
+}
