@@ -254,3 +254,6 @@ impl fmt::Display for KeyState {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;
