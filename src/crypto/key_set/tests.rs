@@ -74,6 +74,10 @@ fn errors_of_form_name_their_place() {
     assert_eq!(refused(|set| set["pepper"][0]["key"] = json!(5)), shape("/pepper/0/key"));
     assert_eq!(refused(|set| set["pepper"][0]["state"] = json!("old")), shape("/pepper/0/state"));
     assert_eq!(KeySet::parse(b"[]"), Err(shape("")));
+    let twice = br#"{"version": 1, "row": [], "row": []}"#;
+    assert!(matches!(KeySet::parse(twice), Err(KeySetError::Shape { .. })));
+    assert!(shape("/row/0").to_string().contains(" field at `/row/0`; "));
+    assert!(shape("").to_string().contains(" field at its top; "));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Untrusted storage: whatever was altered, moved or inserted is refused.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use async_trait::async_trait;
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -262,6 +265,42 @@ fn nothing_that_is_shown_of_a_vault_is_a_key() {
         let bytes = keys.active(kind).unwrap().secret.expose();
         assert!(!shown.contains(&hex::encode(bytes)) && !shown.contains(&format!("{bytes:?}")));
     }
+}
+
+/// Fills with ones, then with twos, and so on.
+#[derive(Debug, Default)]
+struct Counting(AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+}
+
+/// The expected bytes were computed apart from this program, from the documented formats alone: what
+/// an earlier release stored must stay readable.
+#[tokio::test]
+async fn the_stored_forms_never_change() {
+    let key = |id: &str, letter: &str| {
+        let key = base64::engine::general_purpose::STANDARD.encode(letter.repeat(32));
+        json!([{"id": id, "key": key, "state": "active"}])
+    };
+    let document = json!({
+        "version": 1, "encryption": key("e1", "E"), "row": key("r1", "R"), "pepper": key("p1", "P"),
+        "session": [], "audit": [],
+    });
+    let keys = KeySet::parse(document.to_string().as_bytes()).unwrap();
+    let vault = Vault::local(&keys, Arc::new(Counting::default())).unwrap();
+    let sealed = "01026531005c02020202020202020202020202020202020202020202020202020202020202020303030303030303\
+         0303030399ef82c890a0bc2ecf7f64c5bc64224eee72fe5bff225752fb2aa10c7715ef68d2fa32d8738697205d4c\
+         17fe3f6186020404040404040404040404049fcd3a29f7570050d1d88b9a4af0fc4d5fe06677a3";
+    assert_eq!(hex::encode(vault.seal(&PLACE, &secret("plain")).await.unwrap()), sealed);
+    let RowMac { key, mac } = vault.authenticate(&PLACE, b"content");
+    let expected = "e2a6e0139299a884119b207279ed6de15a6531adbc131d6d7ad4cab84c7fae66";
+    assert_eq!((key.as_str(), hex::encode(mac).as_str()), ("r1", expected));
+    let Peppered { pepper, digest } = vault.pepper(b"text");
+    let expected = "c7221618a5437924eb8eeb978786914eb199d9f8bdb813606f390874d507c4c7";
+    assert_eq!((pepper.as_str(), hex::encode(digest).as_str()), ("p1", expected));
 }
 
 /// A key service that answers what it is told to.
