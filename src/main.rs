@@ -1,3 +1,7 @@
 //! The `box-token-broker` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    box_token_broker::cli::main()
+}

@@ -1,0 +1,90 @@
+//! `keys`: the broker's own key set, without which nothing that it stored can be opened.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::crypto::{KeySet, KeyStatus, file};
+use crate::entropy::SystemEntropy;
+
+use super::failure::Failure;
+use super::settings::ConfigArg;
+use super::terminal;
+
+/// Make the broker's own keys, or see what is in a key set.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new key set and write it, readable by you alone; never over another.
+    ///
+    /// Keep a copy away from the database and its backups: whoever has both can read every
+    /// customer's key, and without the key set nobody can.
+    #[command(after_help = "\
+Examples:
+  box-token-broker keys generate
+  box-token-broker keys generate --file /etc/box-token-broker/keys.json")]
+    Generate(Target),
+    /// List the keys of a key set: kind, id and state, never the keys themselves.
+    Status {
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// The key set's file. Not given: `keys.file` of the settings (keys.json).
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+impl Target {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => Ok(self.config.load()?.keys.file),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Command::Generate(target) => generate(target),
+        Command::Status { target, json } => status(target, *json),
+    }
+}
+
+fn generate(target: &Target) -> Result<(), Failure> {
+    let path = target.path()?;
+    let keys = KeySet::generate(&SystemEntropy);
+    file::write_new(&path, &keys).map_err(|error| Failure::failed(error.to_string()))?;
+    terminal::remark(format_args!(
+        "wrote a new key set to {}: keep a copy of it in a safe place, apart from the database",
+        path.display()
+    ));
+    Ok(())
+}
+
+fn status(target: &Target, as_json: bool) -> Result<(), Failure> {
+    let keys = file::read(&target.path()?).map_err(|error| Failure::failed(error.to_string()))?;
+    let keys = keys.status();
+    if as_json {
+        let row =
+            |key: &KeyStatus| json!({ "kind": key.kind.as_str(), "id": key.id, "state": key.state.as_str() });
+        return terminal::print(json!({ "keys": keys.iter().map(row).collect::<Vec<_>>() }));
+    }
+    keys.iter().try_for_each(|key| {
+        terminal::print(format_args!("{:<12} {:<24} {}", key.kind.as_str(), key.id, key.state.as_str()))
+    })
+}

@@ -1,0 +1,174 @@
+//! `tenants register`: a customer's config file in, a tenant that works out.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::diagnosis::{self, Check};
+use super::label;
+use crate::cli::broker::{BrokerArgs, box_id, tenant};
+use crate::cli::failure::Failure;
+use crate::cli::terminal::{self, plain};
+
+/// No config file of Box's is longer than this.
+const FILE_LIMIT: u64 = 64 * 1024;
+
+/// Register a customer: the config JSON that their admin downloaded from Box, or a shared app.
+///
+/// The broker mints a token with it before it stores anything. The same file again changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  The file as Box's developer console gives it:
+    box-token-broker tenants register 12345_abc_config.json --tenant acme --display-name 'Acme Ltd'
+
+  Only find out whether it would work:
+    box-token-broker tenants register 12345_abc_config.json --dry-run
+
+  A file that is kept in a vault, and never on this disk:
+    vault read -field=config secret/acme | box-token-broker tenants register - --tenant acme
+
+  A customer who authorised your own app, which is registered as `portal`:
+    box-token-broker tenants register --tenant acme --app portal --enterprise-id 12345")]
+pub(super) struct Args {
+    /// The config file; `-` reads it from standard input.
+    #[arg(required_unless_present = "app")]
+    file: Option<PathBuf>,
+    /// The tenant's name. Not given: `enterprise-` and the enterprise ID.
+    #[arg(long, value_name = "NAME", value_parser = tenant)]
+    tenant: Option<String>,
+    /// The name for people to read.
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// A label, by which lists and grants can select; may be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// How the app authenticates at Box. Not given: `jwt`.
+    #[arg(long, value_parser = ["jwt", "ccg"], conflicts_with = "app")]
+    auth: Option<String>,
+    /// A shared app, instead of a file.
+    #[arg(long, conflicts_with = "file", requires = "enterprise_id")]
+    app: Option<String>,
+    /// The customer's enterprise, with a shared app.
+    #[arg(long, value_name = "ID", value_parser = box_id, requires = "app")]
+    enterprise_id: Option<String>,
+    /// Store nothing, only say whether it would work.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: Option<String>,
+    tenant: String,
+    enterprise_id: String,
+    service_account: Option<ServiceAccount>,
+    #[serde(default)]
+    diagnosis: Vec<Check>,
+    #[serde(default)]
+    warnings: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct ServiceAccount {
+    login: String,
+    name: String,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let broker = args.broker.connect()?;
+    let body = args.body()?;
+    if args.broker.is_in_the_clear() {
+        terminal::remark("warning: BTB_URL is plain http: the config's secrets can be read on their way");
+    }
+    let query: &[_] = if args.dry_run { &[("dry_run", "true".to_owned())] } else { &[] };
+    let answer = broker.post(&["v1", "tenants"], query, &body).await?;
+    if args.broker.json {
+        return terminal::print(answer.body.expose());
+    }
+    let told: Answer = answer.read()?;
+    let what = match (args.dry_run, answer.status) {
+        (true, _) => "dry run, nothing was stored:",
+        (false, StatusCode::CREATED) => "registered",
+        (false, _) => "already registered, nothing changed:",
+    };
+    let id = told.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+    terminal::print(plain(&format!("{what} {}{id}, enterprise {}", told.tenant, told.enterprise_id)))?;
+    if let Some(account) = &told.service_account {
+        terminal::print(plain(&format!(
+            "service account {} ({}): invite this as collaborator to the folders it shall reach",
+            account.login, account.name
+        )))?;
+    }
+    diagnosis::print(&told.diagnosis)?;
+    for warning in &told.warnings {
+        let text = warning.as_str().map_or_else(|| warning.to_string(), str::to_owned);
+        terminal::remark(plain(&format!("warning: {text}")));
+    }
+    Ok(())
+}
+
+impl Args {
+    fn body(&self) -> Result<Value, Failure> {
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        let config = self.file.as_ref().map(read).transpose()?;
+        let enterprise = self.enterprise_id.clone().or_else(|| enterprise_in(config.as_ref()?));
+        let name = match (&self.tenant, &enterprise) {
+            (Some(name), _) => name.clone(),
+            (None, Some(enterprise)) => format!("enterprise-{enterprise}"),
+            (None, None) => {
+                return Err(Failure::usage(
+                    "the file names no enterprise: give the tenant a name with --tenant",
+                ));
+            }
+        };
+        put("tenant", Some(name.into()));
+        put("display_name", self.display_name.clone().map(Value::from));
+        let labels = || self.labels.iter().map(|(key, value)| (key.clone(), Value::from(value.clone())));
+        put("labels", (!self.labels.is_empty()).then(|| Value::Object(labels().collect())));
+        put("auth", self.auth.clone().map(Value::from));
+        put("app", self.app.clone().map(Value::from));
+        put("enterprise_id", self.enterprise_id.clone().map(Value::from));
+        put("config", config);
+        Ok(Value::Object(body))
+    }
+}
+
+/// The config's document, unjudged: that is the broker's part.
+fn read(path: &PathBuf) -> Result<Value, Failure> {
+    let refuse = |what: String| Failure::failed(format!("{}: {what}", path.display()));
+    let mut text = Vec::new();
+    let length = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(FILE_LIMIT + 1).read_to_end(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut text))
+    }
+    .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    if length as u64 > FILE_LIMIT {
+        return Err(refuse(format!("is longer than {} KiB, so it is no config of Box's", FILE_LIMIT / 1024)));
+    }
+    // Windows editors put a byte order mark before it.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    serde_json::from_slice(text).map_err(|error| {
+        refuse(format!("is not JSON (line {}): download it again from Box's developer console", error.line()))
+    })
+}
+
+/// The enterprise that a config names, as text or number.
+fn enterprise_in(config: &Value) -> Option<String> {
+    match config.get("enterpriseID")? {
+        Value::String(text) => box_id(text).ok(),
+        Value::Number(number) => box_id(&number.to_string()).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! `tenants test`: what works at Box for one tenant, and what does not.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::diagnosis::{self, Check};
+use crate::cli::broker::{BrokerArgs, box_id, tenant};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::terminal;
+
+/// Try at Box what a tenant needs, and say what to click where something does not work.
+///
+/// Ends with 5 where the tenant gets no token at all, or not for the user that was asked about.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  box-token-broker tenants test acme
+  box-token-broker tenants test acme --user 12345")]
+pub(super) struct Args {
+    /// The tenant's name or id.
+    #[arg(value_parser = tenant)]
+    tenant: String,
+    /// Try to act as this user too.
+    #[arg(long, value_name = "ID", value_parser = box_id)]
+    user: Option<String>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    diagnosis: Vec<Check>,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let broker = args.broker.connect()?;
+    let body = args.user.as_ref().map_or_else(|| json!({}), |user| json!({ "user": user }));
+    let answer = broker.post(&["v1", "tenants", &args.tenant, "test"], &[], &body).await?;
+    let Answer { diagnosis } = answer.read()?;
+    if args.broker.json {
+        terminal::print(answer.body.expose())?;
+    } else {
+        terminal::print(format_args!("{}:", args.tenant))?;
+        diagnosis::print(&diagnosis)?;
+    }
+    let deciding = ["key", "assertion", "service_account"];
+    let asked = args.user.as_ref().map(|_| "user_token");
+    let fails = |check: &&str| diagnosis.iter().any(|one| one.failed(check));
+    match deciding.iter().copied().chain(asked).find(fails) {
+        None => Ok(()),
+        Some(check) => Err(Failure::new(
+            Exit::BoxRefuses,
+            format!("{} does not work: see the fix for the check {check}", args.tenant),
+        )),
+    }
+}
