@@ -1,1 +1,254 @@
-//! (room)
+//! The composition root: the one file that names every concrete type.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Authenticator;
+use crate::box_api::{BoxClient, BoxClientError};
+use crate::broker::{Broker, Parts};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::crypto::file::KeyFileError;
+use crate::crypto::{KeySetError, Vault, file};
+use crate::entropy::Entropy;
+use crate::http::{Api, Group, router, server};
+use crate::registry::Registry;
+use crate::store::watch::{self, Watch};
+use crate::store::{self, OpenError, Opening, Store, StoreError};
+
+/// How often what is old is swept out, and deleted tenants are wound up.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// Why the broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The key set's file cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// The key set lacks what the broker needs.
+    #[error("{0}; `box-token-broker keys status` lists what is there")]
+    KeySet(#[from] KeySetError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Box cannot be reached by these settings.
+    #[error(transparent)]
+    Box(#[from] BoxClientError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (`{setting}`): {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// A broker that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where internal services call.
+    pub service: SocketAddr,
+    /// Where admins call.
+    pub admin: SocketAddr,
+    /// Where orchestrators call.
+    pub operations: SocketAddr,
+    keeper: Arc<Keeper>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Lets the open requests finish, and ends.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Err(error) = self.keeper.authenticator.record_uses().await {
+            tracing::warn!(%error, "when keys were last used was not written down");
+        }
+    }
+
+    /// Sweeps out what is old and winds deleted tenants up, as happens by itself every half minute.
+    pub async fn keep_house(&self) {
+        self.keeper.keep_house().await;
+    }
+
+    /// Asks what others changed, as happens by itself every second.
+    pub async fn hear_changes(&self) {
+        self.keeper.hear_changes().await;
+    }
+}
+
+/// Starts a broker: opens the key set and the database, and listens.
+///
+/// # Errors
+/// As [`StartError`] tells, with what to do about it.
+pub async fn start(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Running, StartError> {
+    let keys = file::read(&settings.keys.file)?;
+    let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
+    let store = store::open(&settings.database, Arc::clone(&vault), Opening::ServeAlone).await?;
+    let upstream =
+        Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
+    let watch = Arc::new(Watch::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
+    let parts = Parts {
+        store: Arc::clone(&store),
+        watch: Arc::clone(&watch),
+        vault: Arc::clone(&vault),
+        upstream,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    };
+    let broker = Arc::new(Broker::new(parts.clone(), settings));
+    let registry = Arc::new(Registry::new(parts, Arc::clone(&broker), settings));
+    let max_policy_age = settings.auth.max_policy_age;
+    let authenticator = Arc::new(Authenticator::new(
+        Arc::clone(&store),
+        Arc::clone(&watch),
+        vault,
+        Arc::clone(&clock),
+        max_policy_age,
+    ));
+    let stopping = CancellationToken::new();
+    let api = Api {
+        authenticator: Arc::clone(&authenticator),
+        broker: Arc::clone(&broker),
+        registry: Arc::clone(&registry),
+        watch: Arc::clone(&watch),
+        max_policy_age,
+        clock: Arc::clone(&clock),
+        entropy,
+        stopping: stopping.clone(),
+    };
+    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock });
+    listen(settings, api, keeper, stopping).await
+}
+
+async fn listen(
+    settings: &Settings,
+    api: Api,
+    keeper: Arc<Keeper>,
+    stopping: CancellationToken,
+) -> Result<Running, StartError> {
+    let http = &settings.http;
+    let listener = bind(http.listen, "http.listen").await?;
+    let admin = match http.admin_listen {
+        Some(address) => Some(bind(address, "http.admin_listen").await?),
+        None => None,
+    };
+    let operations = bind(http.operations_listen, "http.operations_listen").await?;
+    let address = |listener: &TcpListener, named: SocketAddr| listener.local_addr().unwrap_or(named);
+    let service_address = address(&listener, http.listen);
+    let admin_address = admin.as_ref().map_or(service_address, |admin| address(admin, service_address));
+    let operations_address = address(&operations, http.operations_listen);
+
+    let connections = Arc::new(Semaphore::new(settings.limits.connections));
+    let tasks = TaskTracker::new();
+    let serve = |listener: TcpListener, groups: &[Group], connections: &Arc<Semaphore>| {
+        let router = router(api.clone(), groups);
+        tasks.spawn(server::serve(listener, router, Arc::clone(connections), stopping.clone()));
+    };
+    match admin {
+        Some(admin) => {
+            serve(listener, &[Group::Service], &connections);
+            serve(admin, &[Group::Admin], &connections);
+        }
+        None => serve(listener, &[Group::Service, Group::Admin], &connections),
+    }
+    // Whoever asks whether the broker is alive must hear it when every other place is taken.
+    serve(operations, &[Group::Operations], &Arc::new(Semaphore::new(64)));
+
+    every(watch::INTERVAL, &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        async move || keeper.hear_changes().await
+    });
+    every(HOUSEKEEPING, &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        async move || keeper.keep_house().await
+    });
+    Ok(Running {
+        service: service_address,
+        admin: admin_address,
+        operations: operations_address,
+        keeper,
+        stopping,
+        tasks,
+    })
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, setting, error })
+}
+
+fn every<F>(
+    interval: Duration,
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    work: F,
+) -> JoinHandle<()>
+where
+    F: AsyncFn() + Send + 'static,
+    for<'a> F::CallRefFuture<'a>: Send,
+{
+    let stopping = stopping.clone();
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => work().await,
+                () = stopping.cancelled() => return,
+            }
+        }
+    })
+}
+
+/// What is done by itself, whoever calls or not.
+#[derive(Debug)]
+struct Keeper {
+    store: Arc<dyn Store>,
+    watch: Arc<Watch>,
+    broker: Arc<Broker>,
+    registry: Arc<Registry>,
+    authenticator: Arc<Authenticator>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Keeper {
+    async fn hear_changes(&self) {
+        match self.watch.poll().await {
+            Ok(changes) => changes.iter().for_each(|what| self.broker.forget(what)),
+            Err(error) => tracing::warn!(%error, "what changed cannot be heard"),
+        }
+    }
+
+    async fn keep_house(&self) {
+        if let Err(error) = self.store.sweep(self.clock.wall()).await {
+            tracing::warn!(%error, "what is old could not be swept out");
+        }
+        if let Err(error) = self.registry.wind_up_deleted().await {
+            tracing::warn!(%error, "deleted tenants could not be wound up");
+        }
+        if let Err(error) = self.authenticator.record_uses().await {
+            tracing::warn!(%error, "when keys were last used was not written down");
+        }
+    }
+}

@@ -1,1 +1,145 @@
-//! (room)
+//! The HTTP API: routes, extractors, one error map, the OpenAPI document.
+//!
+//! Routes are in groups, each served where the settings say: `service` and `admin` here,
+//! `operations` on a listener of its own.
+
+mod apps;
+mod callers;
+mod error;
+mod extract;
+mod observe;
+mod operations;
+mod problem;
+pub mod server;
+mod tenants;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+
+use self::error::ApiError;
+use self::observe::Observer;
+use crate::auth::Authenticator;
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::registry::Registry;
+use crate::store::watch::Watch;
+
+/// All that handlers work with.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Who calls.
+    pub authenticator: Arc<Authenticator>,
+    /// What callers do.
+    pub broker: Arc<Broker>,
+    /// What admins do.
+    pub registry: Arc<Registry>,
+    /// How old what is known may be.
+    pub watch: Arc<Watch>,
+    /// And at most.
+    pub max_policy_age: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Cancelled once the process begins to stop.
+    pub stopping: CancellationToken,
+}
+
+impl FromRef<Api> for Arc<Authenticator> {
+    fn from_ref(api: &Api) -> Self {
+        Self::clone(&api.authenticator)
+    }
+}
+
+/// Which routes a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// What internal services call.
+    Service,
+    /// What admins call.
+    Admin,
+    /// What orchestrators call.
+    Operations,
+}
+
+/// The router of a listener that serves `groups`.
+#[must_use]
+pub fn router(api: Api, groups: &[Group]) -> Router {
+    let mut router = Router::new();
+    for group in groups {
+        router = match group {
+            Group::Service => router.merge(service_routes().split_for_parts().0),
+            Group::Admin => router
+                .merge(admin_routes().split_for_parts().0)
+                .route("/openapi.json", get(async || openapi_json().into_response())),
+            Group::Operations => router.merge(operations::router()),
+        };
+    }
+    let observer = Observer { clock: Arc::clone(&api.clock), entropy: Arc::clone(&api.entropy) };
+    router
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
+        .layer(from_fn_with_state(observer, observe::observe))
+        .with_state(api)
+}
+
+fn service_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().merge(tokens::routes()).merge(callers::service_routes())
+}
+
+fn admin_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().merge(tenants::routes()).merge(apps::routes()).merge(callers::routes())
+}
+
+/// The OpenAPI 3.1 document, made from the routes themselves.
+#[must_use]
+pub fn openapi() -> String {
+    let bearer = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("btb_<id>_<secret>")
+        .description(Some("An API key of this broker."))
+        .build();
+    let mut license = License::new("Apache-2.0");
+    license.identifier = Some("Apache-2.0".to_owned());
+    let info = InfoBuilder::new()
+        .title("Box Token Broker")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Holds the keys of many customers' Box apps and hands out access tokens: full ones to internal \
+             services, downscoped ones for browsers. `x-permission` names what a caller's grant must give.",
+        ))
+        .license(Some(license))
+        .build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(
+            ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build(),
+        ))
+        .build();
+    let (_, document) = OpenApiRouter::<Api>::with_openapi(document)
+        .merge(service_routes())
+        .merge(admin_routes())
+        .split_for_parts();
+    // The document is made of texts alone, which always serialise.
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn openapi_json() -> impl IntoResponse {
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], openapi())
+}

@@ -1,0 +1,208 @@
+//! `/v1/apps…`: a vendor's apps that serve many tenants.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
+use super::problem::Document;
+use super::tenants::{CredentialsSchema, ListResponse, WarningResponse, etag, material, warnings};
+use crate::domain::app::{AppState, AuthMethod, KeyInfo};
+use crate::domain::box_config::ConfigFile;
+use crate::domain::id::{BoxId, Name};
+use crate::registry::diagnosis::Finding;
+use crate::registry::{AppPatch, AppRegistration, AppView, CredentialFields, name_of};
+use crate::store::AppRef;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(register, list)).routes(routes!(read, patch, delete))
+}
+
+/// A shared app to be registered, by `config` or `credentials`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterAppRequest {
+    /// The app's name: lower-case letters, digits and single hyphens, at most 63.
+    #[schema(value_type = String, example = "vendor-app")]
+    app: Name,
+    /// Box's config JSON as the developer console gave it for download.
+    #[schema(value_type = Option<Object>)]
+    config: Option<Box<ConfigFile>>,
+    /// The method that `config` is for; `jwt`, where left out.
+    auth: Option<AuthMethod>,
+    /// The credentials, field by field.
+    #[schema(value_type = Option<CredentialsSchema>)]
+    credentials: Option<Box<CredentialFields>>,
+    /// An enterprise that authorised the app, to test it with.
+    #[schema(value_type = Option<String>)]
+    enterprise_id: Option<BoxId>,
+}
+
+/// A shared app.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = App)]
+pub(super) struct AppResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    app: &'a str,
+    /// Box's id of the app.
+    client_id: &'a str,
+    /// JWT or CCG.
+    auth: AuthMethod,
+    /// The signing key's public face; none under CCG.
+    key: Option<&'a KeyInfo>,
+    /// Which state of the credentials is in use.
+    generation: i64,
+    /// Always true.
+    shared: bool,
+    /// In service or not.
+    state: AppState,
+    /// How many tenants it serves.
+    tenants: u64,
+}
+
+impl<'a> From<&'a AppView> for AppResponse<'a> {
+    fn from(AppView { app, tenants }: &'a AppView) -> Self {
+        Self {
+            id: app.id.as_str(),
+            app: name_of(app).map_or("", Name::as_str),
+            client_id: app.client_id.as_str(),
+            auth: app.auth,
+            key: app.key.as_ref(),
+            generation: app.generation.0,
+            shared: app.is_shared(),
+            state: app.state,
+            tenants: *tenants,
+        }
+    }
+}
+
+/// A shared app, with what was found when it was registered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct RegisteredAppResponse<'a> {
+    /// The app.
+    #[serde(flatten)]
+    app: AppResponse<'a>,
+    /// What works between the app and Box.
+    diagnosis: &'a [Finding],
+    /// Fields of the config that have no use here.
+    warnings: Vec<WarningResponse<'a>>,
+}
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = AppPatch)]
+#[expect(dead_code, reason = "only the schema of `AppPatch` is made from it")]
+pub(super) struct AppPatchSchema {
+    /// `suspended` takes every tenant of the app out of service.
+    state: Option<AppState>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/apps", tag = "apps",
+    request_body(content = RegisterAppRequest),
+    responses(
+        (status = 201, body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
+        (status = "default", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+)]
+/// Register a shared app.
+async fn register(
+    State(api): State<Api>,
+    caller: Caller,
+    Json(body): Json<RegisterAppRequest>,
+) -> Result<Response, ApiError> {
+    let material = material(body.config, body.auth, body.credentials)?
+        .ok_or_else(|| ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`."))?;
+    let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
+    let registered =
+        api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await?;
+    let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = RegisteredAppResponse {
+        app: AppResponse::from(&registered.app),
+        diagnosis: &registered.diagnosis,
+        warnings: warnings(&registered.warnings),
+    };
+    Ok((status, etag(registered.app.app.version), axum::Json(body)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/apps", tag = "apps",
+    params(Stretch),
+    responses((status = 200, body = ListResponse<AppResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("apps:use")), ("x-group" = json!("admin"))),
+)]
+/// List shared apps.
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<Stretch>,
+) -> Result<Response, ApiError> {
+    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    let listing = api.registry.apps(&caller.identity, page).await?;
+    let items = listing.items.iter().map(AppResponse::from).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/apps/{app}", tag = "apps",
+    params(("app" = String, Path, description = "The app's name or id")),
+    responses((status = 200, body = AppResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("apps:use")), ("x-group" = json!("admin"))),
+)]
+/// Read a shared app.
+async fn read(State(api): State<Api>, caller: Caller, Named(app): Named<AppRef>) -> Result<Response, ApiError> {
+    Ok(respond(&api.registry.app(&caller.identity, &app).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/apps/{app}", tag = "apps",
+    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = AppResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+)]
+/// Take a shared app in or out of service.
+async fn patch(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(app): Named<AppRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<AppPatch>,
+) -> Result<Response, ApiError> {
+    let request_id = &caller.request_id.0;
+    Ok(respond(&api.registry.patch_app(&caller.identity, request_id, &app, &patch, expected).await?))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/apps/{app}", tag = "apps",
+    params(("app" = String, Path, description = "The app's name or id")),
+    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+)]
+/// Erase a shared app that serves nobody.
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(app): Named<AppRef>,
+) -> Result<StatusCode, ApiError> {
+    api.registry.delete_app(&caller.identity, &caller.request_id.0, &app).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn respond(view: &AppView) -> Response {
+    (etag(view.app.version), axum::Json(AppResponse::from(view))).into_response()
+}

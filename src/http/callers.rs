@@ -1,0 +1,317 @@
+//! `/v1/callers…` and `/v1/whoami`: who may call, and who one is.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Caller as Calling, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
+use super::problem::Document;
+use super::tenants::{ListResponse, etag};
+use crate::domain::caller::{Caller, CallerKind};
+use crate::domain::id::{KeyId, Name};
+use crate::registry::callers::{CallerPatch, CallerView, GrantSpec};
+use crate::store::CallerRef;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read, patch, delete))
+        .routes(routes!(create_key))
+        .routes(routes!(revoke_key))
+}
+
+pub(super) fn service_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(whoami))
+}
+
+/// A caller to be made.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateCallerRequest {
+    /// The caller's name: lower-case letters, digits and single hyphens, at most 63.
+    #[schema(value_type = String, example = "invoice-service")]
+    name: Name,
+    /// A service that needs tokens, or an admin.
+    kind: CallerKind,
+    /// What it may do; each grant is judged alone.
+    grants: Vec<GrantSpec>,
+}
+
+/// A caller.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Caller)]
+pub(super) struct CallerResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    name: &'a str,
+    /// Service or admin.
+    kind: CallerKind,
+    /// `active`.
+    state: &'static str,
+    /// What it may do.
+    grants: Vec<GrantSpec>,
+    /// Its keys, without what opens them.
+    keys: Vec<KeyResponse<'a>>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// An API key, without what opens it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct KeyResponse<'a> {
+    /// The key's id.
+    id: &'a str,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When it was last used, within a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+}
+
+fn response<'a>(caller: &'a Caller, uses: &BTreeMap<KeyId, Timestamp>) -> CallerResponse<'a> {
+    let keys = caller.keys.iter().map(|key| KeyResponse {
+        id: key.id.as_str(),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: uses.get(&key.id).copied(),
+    });
+    CallerResponse {
+        id: caller.id.as_str(),
+        name: caller.name.as_str(),
+        kind: caller.kind,
+        state: "active",
+        grants: caller.grants.iter().map(GrantSpec::from).collect(),
+        keys: keys.collect(),
+        created_at: caller.created_at,
+    }
+}
+
+/// A key to be made.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateKeyRequest {
+    /// When it ends by itself; never, where left out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+/// A key that was just made.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct NewKeyResponse<'a> {
+    /// The key's id.
+    id: &'a str,
+    /// The key, shown this once.
+    key: &'a str,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+/// The caller as the broker sees it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct WhoamiResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    name: &'a str,
+    /// Service or admin.
+    kind: CallerKind,
+    /// `active`.
+    state: &'static str,
+    /// What it may do.
+    grants: Vec<GrantSpec>,
+    /// The credential that this request came with.
+    credential: CredentialResponse<'a>,
+}
+
+/// The credential that a request came with.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct CredentialResponse<'a> {
+    /// `api_key`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Its id.
+    id: &'a str,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/callers", tag = "callers",
+    request_body(content = CreateCallerRequest),
+    responses((status = 201, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Make a caller, without a key yet.
+async fn create(
+    State(api): State<Api>,
+    calling: Calling,
+    Json(body): Json<CreateCallerRequest>,
+) -> Result<Response, ApiError> {
+    let CreateCallerRequest { name, kind, grants } = body;
+    let view = api
+        .registry
+        .create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants)
+        .await?;
+    Ok((StatusCode::CREATED, respond(&view)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/callers", tag = "callers",
+    params(Stretch),
+    responses((status = 200, body = ListResponse<CallerResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// List the callers that one could have made.
+async fn list(
+    State(api): State<Api>,
+    calling: Calling,
+    Query(query): Query<Stretch>,
+) -> Result<Response, ApiError> {
+    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    let listing = api.registry.callers(&calling.identity, page).await?;
+    let items = listing.items.iter().map(|view| response(&view.caller, &view.uses)).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/callers/{caller}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id")),
+    responses((status = 200, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Read a caller.
+async fn read(
+    State(api): State<Api>,
+    calling: Calling,
+    Named(caller): Named<CallerRef>,
+) -> Result<Response, ApiError> {
+    Ok(respond(&api.registry.caller(&calling.identity, &caller).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/callers/{caller}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Change a caller's name or grants.
+async fn patch(
+    State(api): State<Api>,
+    calling: Calling,
+    Named(caller): Named<CallerRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<CallerPatch>,
+) -> Result<Response, ApiError> {
+    let request_id = &calling.request_id.0;
+    Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, patch, expected).await?))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/callers/{caller}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Erase a caller and its keys.
+async fn delete(
+    State(api): State<Api>,
+    calling: Calling,
+    Named(caller): Named<CallerRef>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    let request_id = &calling.request_id.0;
+    api.registry.delete_caller(&calling.identity, request_id, &caller, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    post, path = "/v1/callers/{caller}/keys", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id")),
+    request_body(content = Option<CreateKeyRequest>),
+    responses((status = 201, body = NewKeyResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Make an API key; it is shown this once.
+async fn create_key(
+    State(api): State<Api>,
+    calling: Calling,
+    Named(caller): Named<CallerRef>,
+    body: Option<Json<CreateKeyRequest>>,
+) -> Result<Response, ApiError> {
+    let CreateKeyRequest { expires_at } = body.map(|Json(body)| body).unwrap_or_default();
+    let request_id = &calling.request_id.0;
+    let new = api.registry.create_key(&calling.identity, request_id, &caller, expires_at).await?;
+    let body = NewKeyResponse { id: new.id.as_str(), key: new.key.expose(), expires_at: new.expires_at };
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::CREATED, no_store, axum::Json(body)).into_response())
+}
+
+#[utoipa::path(
+    delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
+    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+)]
+/// Revoke an API key.
+async fn revoke_key(
+    State(api): State<Api>,
+    calling: Calling,
+    Named(caller): Named<CallerRef>,
+    Named(key): Named<KeyId>,
+) -> Result<StatusCode, ApiError> {
+    api.registry.revoke_key(&calling.identity, &calling.request_id.0, &caller, &key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    get, path = "/v1/whoami", tag = "callers",
+    responses((status = 200, body = WhoamiResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!(null)), ("x-group" = json!("service"))),
+)]
+/// The caller as the broker sees it.
+async fn whoami(calling: Calling) -> Response {
+    let caller = &calling.identity.caller;
+    let body = WhoamiResponse {
+        id: caller.id.as_str(),
+        name: caller.name.as_str(),
+        kind: caller.kind,
+        state: "active",
+        grants: caller.grants.iter().map(GrantSpec::from).collect(),
+        credential: CredentialResponse {
+            kind: "api_key",
+            id: calling.identity.key.as_str(),
+            expires_at: calling.identity.expires_at,
+        },
+    };
+    axum::Json(body).into_response()
+}
+
+fn respond(view: &CallerView) -> Response {
+    (etag(view.caller.version), axum::Json(response(&view.caller, &view.uses))).into_response()
+}

@@ -1,0 +1,357 @@
+//! The one map from errors to problems: the layers below know nothing of HTTP.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::{Problem, Reach, UpstreamWords};
+use crate::auth::AuthError;
+use crate::box_api::BoxError;
+use crate::broker::TokenError;
+use crate::crypto::CryptoError;
+use crate::domain::refusal::Refusal;
+use crate::registry::{Fault, RegistryError};
+use crate::store::{Conflict, StoreError};
+
+/// How soon to come back where nothing better is known, in seconds.
+const SOON: u64 = 1;
+/// How soon to come back where somebody has to put a key back first, in seconds.
+const LATER: u64 = 60;
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// No credential, or none that opens anything.
+    Unauthenticated,
+    /// There is no such thing.
+    NotFound,
+    /// The body is not JSON, not UTF-8, or broke off.
+    Malformed(String),
+    /// The body is longer than is read.
+    TooLarge(usize),
+    /// The body is of another media type.
+    UnsupportedMediaType(&'static str),
+    /// The path knows other methods.
+    MethodNotAllowed,
+    /// Fields that cannot be accepted.
+    Invalid(Vec<Fault>),
+    /// A credential could not be judged.
+    Auth(AuthError),
+    /// A token does not leave.
+    Token(TokenError),
+    /// An admin's call failed.
+    Registry(RegistryError),
+    /// Not able to serve at all.
+    NotReady(&'static str),
+    /// A handler panicked.
+    Panicked,
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.problem().into_response()
+    }
+}
+
+impl ApiError {
+    /// One field that cannot be accepted.
+    pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Fault::at(pointer, detail)])
+    }
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Unauthenticated => unauthenticated(),
+            Self::NotFound => not_found(),
+            Self::Malformed(detail) => {
+                Problem::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
+            }
+            Self::TooLarge(limit) => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "Request too large",
+                format!("A request's body is at most {} KiB.", limit / 1024),
+            ),
+            Self::UnsupportedMediaType(wanted) => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Unsupported media type",
+                format!("Send the body with `Content-Type: {wanted}`."),
+            ),
+            Self::MethodNotAllowed => Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed",
+                "This path knows other methods; `Allow` lists them.",
+            ),
+            Self::Invalid(faults) => invalid(faults),
+            Self::Auth(AuthError::Unauthenticated) => unauthenticated(),
+            Self::Auth(AuthError::Store(error)) => of_store(error),
+            Self::Auth(AuthError::Crypto(error)) => of_crypto("the caller's key", error),
+            Self::Token(error) => of_token(error),
+            Self::Registry(error) => of_registry(error),
+            Self::NotReady(detail) => store_unavailable().cause(detail),
+            Self::Panicked => internal().cause("a handler panicked"),
+        }
+    }
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthenticated",
+        "Not authenticated",
+        "Send `Authorization: Bearer` with a live API key of this broker.",
+    )
+}
+
+fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "Not found",
+        "There is no such thing here, or none that this caller may know of.",
+    )
+}
+
+fn forbidden() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "Forbidden",
+        "The caller's grants and the tenant's policy do not allow this.",
+    )
+}
+
+fn invalid(faults: Vec<Fault>) -> Problem {
+    let detail = match faults.as_slice() {
+        [only] => only.detail.clone(),
+        several => format!("{} fields cannot be accepted; `errors` names each.", several.len()),
+    };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", detail).errors(faults)
+}
+
+fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Internal error",
+        "The broker failed in a way that it should not; its log has the reason under the request's id.",
+    )
+    .reach(Reach::Broker)
+}
+
+fn overloaded() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Overloaded",
+        "The broker has more to do than it can take on at the moment.",
+    )
+    .reach(Reach::Broker)
+    .after(SOON)
+}
+
+fn store_unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "store_unavailable",
+        "Store unavailable",
+        "The broker's database does not answer, so nothing can be recorded or looked up.",
+    )
+    .reach(Reach::Broker)
+    .after(SOON)
+}
+
+fn key_unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "key_unavailable",
+        "Key unavailable",
+        "What is stored for this cannot be opened: its key is not in the broker's key set.",
+    )
+    .reach(Reach::Tenant)
+    .after(LATER)
+    .fix("Put the key back into the broker's key set, under the id that the log names, and restart.")
+}
+
+fn sealed_data_refused() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "sealed_data_refused",
+        "Stored data refused",
+        "What is stored for this is not what the broker wrote, so it is not used.",
+    )
+    .reach(Reach::Tenant)
+    .by_admin()
+    .fix("Find out who changed the database, and restore the rows that the log names from a backup.")
+}
+
+fn of_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(cause) => store_unavailable().cause(cause),
+        StoreError::Conflict(Conflict::Version | Conflict::InUse) => conflict("It was changed meanwhile."),
+        StoreError::Conflict(_) => conflict("It is taken."),
+        StoreError::Refused { .. } => sealed_data_refused().cause(error),
+        StoreError::KeyUnavailable { .. } => key_unavailable().cause(error),
+        StoreError::Unexpected(cause) => internal().cause(cause),
+    }
+}
+
+fn of_crypto(what: &str, error: CryptoError) -> Problem {
+    let cause = format!("{what}: {error}");
+    match error {
+        CryptoError::KeyUnavailable { .. } => key_unavailable().cause(cause),
+        CryptoError::Wrapper(_) => key_unavailable().after(SOON).cause(cause),
+        CryptoError::Refused => sealed_data_refused().cause(cause),
+    }
+}
+
+fn conflict(detail: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
+}
+
+fn of_token(error: TokenError) -> Problem {
+    if let Some(refusal) = error.refusal() {
+        return of_refusal(refusal, &error);
+    }
+    let cause = error.to_string();
+    match error {
+        TokenError::Absent => not_found(),
+        TokenError::Forbidden(_) => forbidden().cause(cause),
+        TokenError::Suspended => Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant_suspended",
+            "Tenant suspended",
+            "The tenant, or the app that serves it, is out of service.",
+        )
+        .reach(Reach::Tenant)
+        .by_admin()
+        .fix("Set the tenant's `state` (or the app's) to `active` again."),
+        TokenError::MinTtlUnavailable { asked, given } => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "min_ttl_unavailable",
+            "Lifetime unavailable",
+            format!(
+                "Box gives tokens that live {} s, of which {} s cannot be promised.",
+                given.as_secs(),
+                asked.as_secs()
+            ),
+        )
+        .reach(Reach::Subject)
+        .errors([Fault::at("/min_ttl", "Ask for less.")]),
+        TokenError::Box(error) => of_box(&error),
+        TokenError::Store(error) => of_store(error),
+        TokenError::Sealed { what, error } => of_crypto(what, error),
+        TokenError::Corrupt(_) => sealed_data_refused().cause(cause),
+        TokenError::Superseded => overloaded().reach(Reach::Tenant).cause(cause),
+        TokenError::Overloaded => overloaded().cause(cause),
+        TokenError::Crashed => internal().cause(cause),
+        // Told above, with every other refusal.
+        TokenError::ForeignUser => of_refusal(Refusal::SubjectInvalid, &error),
+    }
+}
+
+fn of_refusal(refusal: Refusal, error: &TokenError) -> Problem {
+    let reach = if refusal.concerns_the_subject() { Reach::Subject } else { Reach::Tenant };
+    let mut problem = Problem::new(
+        StatusCode::FAILED_DEPENDENCY,
+        refusal.code(),
+        "Box refuses until it is fixed there",
+        refusal.detail(),
+    )
+    .reach(reach)
+    .by_admin()
+    .fix(refusal.fix())
+    .cause(error);
+    if let TokenError::Box(error) = error
+        && let BoxError::Refused { upstream, .. } = error.as_ref()
+    {
+        problem.upstream = Some(UpstreamWords {
+            error: upstream.error.clone(),
+            error_description: upstream.error_description.clone(),
+            request_id: upstream.request_id.clone(),
+        });
+    }
+    problem
+}
+
+fn of_box(error: &BoxError) -> Problem {
+    let problem = match error {
+        BoxError::RateLimited { retry_after } => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_rate_limited",
+            "Box limits the rate",
+            "Box limits the rate of this app's requests.",
+        )
+        .reach(Reach::App)
+        .after(retry_after.as_secs()),
+        BoxError::Unavailable { retry_after, .. } => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_unavailable",
+            "Box unavailable",
+            "Box does not answer, or not in time.",
+        )
+        .reach(Reach::Broker)
+        .after(retry_after.map_or(SOON, |after| after.as_secs())),
+        BoxError::Signing(_) => internal(),
+        _ => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_protocol",
+            "Box's answer made no sense",
+            "Box's answer was not one that its documentation allows, so it was not used.",
+        )
+        .reach(Reach::Tenant)
+        .after(SOON),
+    };
+    problem.cause(error)
+}
+
+fn of_registry(error: RegistryError) -> Problem {
+    let cause = error.to_string();
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    match error {
+        RegistryError::Absent => not_found(),
+        RegistryError::Forbidden(reason) => forbidden().cause(reason),
+        RegistryError::Invalid(faults) => invalid(faults),
+        RegistryError::BoxConfig(problems) => {
+            let faults: Vec<Fault> =
+                problems.into_iter().map(|problem| Fault::at(problem.pointer, problem.detail)).collect();
+            let detail = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
+            Problem::new(unprocessable, "invalid_box_config", "Box config cannot be used", detail)
+                .errors(faults)
+                .fix("Upload the config JSON exactly as Box's developer console gave it for download.")
+        }
+        RegistryError::Key { pointer, problem } => {
+            Problem::new(unprocessable, problem.code(), "Private key cannot be used", problem.to_string())
+                .errors([Fault::at(pointer, problem.to_string())])
+                .fix(problem.fix())
+        }
+        RegistryError::Conflict(detail) => conflict(detail),
+        RegistryError::Precondition => Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            "Precondition failed",
+            "It was changed since it was read; read it again.",
+        ),
+        RegistryError::Overloaded => overloaded().cause(cause),
+        RegistryError::Token(error) => of_token(error),
+    }
+}

@@ -1,0 +1,287 @@
+//! What handlers take out of a request, each part checked as it is read.
+
+use std::time::Duration;
+
+use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::observe::RequestId;
+use crate::auth::{AuthError, Authenticator, Identity};
+use crate::domain::id::{AppId, CallerId, KeyId, Name};
+use crate::registry::Fault;
+use crate::registry::callers::parse_tenant;
+use crate::store::{AppRef, CallerRef, Page, TenantRef};
+
+/// The longest body that is read: a Box config is a tenth of it.
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Who calls, and in which request.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub identity: Identity,
+    pub request_id: RequestId,
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    std::sync::Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let authenticator = std::sync::Arc::<Authenticator>::from_ref(state);
+        let key = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
+        let identity = authenticator.authenticate(key).await.map_err(|error| match error {
+            AuthError::Unauthenticated => ApiError::Unauthenticated,
+            other => ApiError::Auth(other),
+        })?;
+        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+        if let Some(seen) = parts.extensions.get::<super::observe::Seen>() {
+            seen.note(&identity);
+        }
+        Ok(Self { identity, request_id })
+    }
+}
+
+/// The one credential of a request (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A JSON body. As `Option<Json<T>>`, an empty body is `None`.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        match read(request, "application/json").await? {
+            Some(value) => Ok(Self(value)),
+            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Option<Self>, ApiError> {
+        Ok(read(request, "application/json").await?.map(Self))
+    }
+}
+
+/// A merge patch (RFC 7396).
+#[derive(Debug)]
+pub(super) struct MergePatch<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        match read(request, "application/merge-patch+json").await? {
+            Some(value) => Ok(Self(value)),
+            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let broke_off = || ApiError::Malformed("The request's body broke off.".to_owned());
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_LIMIT).collect()).await;
+    let bytes = match collected.map_err(|_| broke_off())? {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::TooLarge(BODY_LIMIT)),
+        Err(_) => return Err(broke_off()),
+    };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if !is_json(&parts.headers, wanted) {
+        return Err(ApiError::UnsupportedMediaType(wanted));
+    }
+    parse(&bytes).map(Some)
+}
+
+fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case(wanted)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = crate::registry::pointer_of(error.path());
+        let inner = error.into_inner();
+        if inner.is_data() {
+            ApiError::invalid(pointer, without_values(&inner.to_string()))
+        } else {
+            ApiError::Malformed(format!("The body is not JSON: {inner}."))
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|_| ApiError::Malformed("The body goes on behind the end of its JSON value.".to_owned()))?;
+    Ok(value)
+}
+
+/// A parser's message without the value that it quotes, which may be a secret in the wrong place.
+pub(super) fn without_values(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    match message.rfind(", expected ") {
+        Some(place) if message.starts_with("invalid ") => format!("Expected {}.", &message[place + 11..]),
+        _ => message.to_owned(),
+    }
+}
+
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}` and `{key}`.
+#[derive(Debug)]
+pub(super) struct Named<T>(pub T);
+
+/// What a path can name.
+pub(super) trait Nameable: Sized {
+    /// The name of the path's parameter.
+    const PARAMETER: &'static str;
+    /// Reads it; what cannot be the name of anything names nothing.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl Nameable for TenantRef {
+    const PARAMETER: &'static str = "tenant";
+    fn parse(text: &str) -> Option<Self> {
+        parse_tenant(text)
+    }
+}
+
+impl Nameable for AppRef {
+    const PARAMETER: &'static str = "app";
+    fn parse(text: &str) -> Option<Self> {
+        AppId::parse(text).map(Self::Id).or_else(|_| Name::parse(text).map(Self::Name)).ok()
+    }
+}
+
+impl Nameable for CallerRef {
+    const PARAMETER: &'static str = "caller";
+    fn parse(text: &str) -> Option<Self> {
+        CallerId::parse(text).map(Self::Id).or_else(|_| Name::parse(text).map(Self::Name)).ok()
+    }
+}
+
+impl Nameable for KeyId {
+    const PARAMETER: &'static str = "key";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl<T: Nameable, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let parameters =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| ApiError::NotFound)?;
+        let text = parameters.iter().find(|(name, _)| *name == T::PARAMETER).map(|(_, text)| text);
+        text.and_then(T::parse).map(Self).ok_or(ApiError::NotFound)
+    }
+}
+
+/// The query, whose unknown parameters are refused.
+#[derive(Debug)]
+pub(super) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs: Vec<(String, String)> =
+            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let mut document = serde_json::Map::new();
+        for (name, value) in pairs {
+            if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {
+                return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
+            }
+        }
+        serde_path_to_error::deserialize(serde_json::Value::Object(document)).map(Self).map_err(|error| {
+            let pointer = crate::registry::pointer_of(error.path());
+            let detail = format!("In the query: {}", without_values(&error.into_inner().to_string()));
+            ApiError::Invalid(vec![Fault::at(pointer, detail)])
+        })
+    }
+}
+
+/// Which version `If-Match` names; `None` where it names any.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IfMatch(pub Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|v| v.parse().ok());
+        // What cannot be a version of ours matches none of them.
+        Ok(Self(Some(version.unwrap_or(-1))))
+    }
+}
+
+/// `?limit=` and `&cursor=` of a list.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Stretch {
+    /// How many at most: 1 to 200, 50 where left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    pub limit: Option<String>,
+    /// The `next_cursor` of the stretch before.
+    pub cursor: Option<String>,
+}
+
+/// The stretch of a list that a query asks for.
+pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, ApiError> {
+    let limit = match limit {
+        None => 50,
+        Some(text) => match text.parse() {
+            Ok(limit @ 1..=200) => limit,
+            _ => return Err(ApiError::invalid("/limit", "A list's `limit` is a number from 1 to 200.")),
+        },
+    };
+    let after = match cursor {
+        None => None,
+        Some(text) => {
+            let name = data_encoding::BASE64URL_NOPAD
+                .decode(text.as_bytes())
+                .ok()
+                .and_then(|bytes| Name::parse(std::str::from_utf8(&bytes).ok()?).ok());
+            let detail = "A `cursor` is the `next_cursor` of an earlier answer.";
+            Some(name.ok_or_else(|| ApiError::invalid("/cursor", detail))?)
+        }
+    };
+    Ok(Page { after, limit })
+}
+
+/// The cursor of the stretch behind `name`.
+pub(super) fn cursor(name: &Name) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(name.as_str().as_bytes())
+}

@@ -1,0 +1,114 @@
+//! Around every request: its id, its line in the log, its problem document.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::problem::Problem;
+use crate::auth::Identity;
+use crate::clock::Clock;
+use crate::domain::id::CallerId;
+use crate::entropy::{Entropy, base62};
+
+/// The header that carries a request's id.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's id: the caller's own, where it sent a plain one, else a new one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestId(pub Arc<str>);
+
+/// What the log line tells of who called.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<Mutex<Option<CallerId>>>);
+
+impl Seen {
+    pub(super) fn note(&self, identity: &Identity) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.caller.id.clone());
+    }
+}
+
+/// What observing needs.
+#[derive(Clone, Debug)]
+pub(super) struct Observer {
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Gives the request its id, turns a problem into its document, and writes one line.
+pub(super) async fn observe(State(observer): State<Observer>, mut request: Request, next: Next) -> Response {
+    let began = observer.clock.monotonic();
+    let id = RequestId(request_id(&request, observer.entropy.as_ref()));
+    let seen = Seen::default();
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(seen.clone());
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+
+    let mut response = next.run(request).await;
+
+    let problem = response.extensions_mut().remove::<Arc<Problem>>();
+    if let Some(problem) = &problem {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = problem.render(&id.0);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+
+    let status = response.status().as_u16();
+    let line = Line {
+        status,
+        code: problem.as_ref().map(|problem| problem.code),
+        cause: problem.as_ref().and_then(|problem| problem.cause.as_deref()),
+    };
+    if tracing::enabled!(tracing::Level::DEBUG) || status >= 400 {
+        let caller = seen.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let caller = caller.as_ref().map_or("-", CallerId::as_str);
+        let path = path.as_ref().map_or("-", MatchedPath::as_str);
+        let took = observer.clock.monotonic().since(began);
+        line.write(&id.0, method.as_str(), path, caller, took);
+    }
+    response
+}
+
+/// The part of a log line that says how a request ended.
+struct Line<'a> {
+    status: u16,
+    code: Option<&'static str>,
+    cause: Option<&'a str>,
+}
+
+impl Line<'_> {
+    fn write(&self, request_id: &str, method: &str, path: &str, caller: &str, took: std::time::Duration) {
+        let Self { status, code, cause } = self;
+        let (code, cause) = (code.unwrap_or("-"), cause.unwrap_or("-"));
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        match status {
+            500.. => {
+                tracing::warn!(request_id, method, path, status, code, caller, took_us, cause, "request");
+            }
+            400.. => {
+                tracing::info!(request_id, method, path, status, code, caller, took_us, cause, "request");
+            }
+            _ => tracing::debug!(request_id, method, path, status, caller, took_us, "request"),
+        }
+    }
+}
+
+fn request_id(request: &Request, entropy: &dyn Entropy) -> Arc<str> {
+    let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    match sent.filter(plain) {
+        Some(text) => text.into(),
+        None => format!("req_{}", base62(entropy, 20)).into(),
+    }
+}

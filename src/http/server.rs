@@ -1,0 +1,82 @@
+//! Accepts connections: so many at most, none that dawdles, and on a stop each finishes its request.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// How long a request's head may take to arrive, the silence before it counting.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long requests may go on once the process is to stop.
+const FAREWELL: Duration = Duration::from_secs(15);
+/// How long to leave the listener alone after it failed to accept, as when files run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener` until `stopping`, then lets the open requests finish.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Semaphore>,
+    stopping: CancellationToken,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_headers(64);
+    let graceful = GracefulShutdown::new();
+    loop {
+        // Whoever has no place yet waits in the kernel's queue, and costs nothing here.
+        let place = tokio::select! {
+            place = Arc::clone(&connections).acquire_owned() => place,
+            () = stopping.cancelled() => break,
+        };
+        let Ok(place) = place else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_the_peers(&error) => continue,
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted");
+                let _ = tokio::time::timeout(PAUSE, stopping.cancelled()).await;
+                continue;
+            }
+        };
+        let connection = connection(&builder, stream, router.clone());
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A peer that goes away in the middle is nobody's failure.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were cut off that did not finish in time");
+    }
+}
+
+fn connection(
+    builder: &http1::Builder,
+    stream: TcpStream,
+    router: Router,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+    // Answers are short: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}
+
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

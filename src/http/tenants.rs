@@ -1,0 +1,502 @@
+//! `/v1/tenants…` for admins.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, cursor, page};
+use super::problem::Document;
+use crate::broker::View;
+use crate::domain::app::{AuthMethod, KeyInfo};
+use crate::domain::box_config::ConfigFile;
+use crate::domain::id::{BoxId, Name};
+use crate::domain::policy::Policy;
+use crate::domain::tenant::{ServiceAccount, TenantState};
+use crate::registry::diagnosis::Finding;
+use crate::registry::{CredentialFields, Fault, Material, Registration, Source};
+use crate::store::{TenantFilter, TenantRef};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(register, list))
+        .routes(routes!(read, patch, delete))
+        .routes(routes!(test))
+}
+
+/// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterRequest {
+    /// The tenant's name: lower-case letters, digits and single hyphens, at most 63.
+    #[schema(value_type = String, example = "acme")]
+    tenant: Name,
+    /// The name people read.
+    display_name: Option<String>,
+    /// Labels, by which grants and lists select.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// What tokens may leave.
+    #[serde(default)]
+    #[schema(value_type = Option<PolicySchema>)]
+    policy: Option<Policy>,
+    /// Box's config JSON as the developer console gave it for download.
+    #[schema(value_type = Option<Object>)]
+    config: Option<Box<ConfigFile>>,
+    /// The method that `config` is for; `jwt`, where left out.
+    auth: Option<AuthMethod>,
+    /// The credentials, field by field.
+    #[schema(value_type = Option<CredentialsSchema>)]
+    credentials: Option<Box<CredentialFields>>,
+    /// A shared app's name.
+    #[schema(value_type = Option<String>)]
+    app: Option<Name>,
+    /// With `app`: the customer's enterprise.
+    #[schema(value_type = Option<String>)]
+    enterprise_id: Option<BoxId>,
+}
+
+/// What tokens may leave, whatever anyone's grants.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Policy)]
+#[expect(dead_code, reason = "only the schema of `Policy` is made from it")]
+pub(super) struct PolicySchema {
+    /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
+    #[schema(required = false, example = json!(["enterprise", "user:*"]))]
+    subjects: Vec<String>,
+    /// Within which scopes; where set, no full token leaves.
+    #[schema(required = false)]
+    scopes: Option<Vec<String>>,
+    /// Whether full tokens may leave.
+    #[schema(required = false, default = true)]
+    full_tokens: bool,
+}
+
+/// Credentials, field by field.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Credentials)]
+#[expect(dead_code, reason = "only the schema of `CredentialFields` is made from it")]
+pub(super) struct CredentialsSchema {
+    /// The app's client ID.
+    client_id: String,
+    /// Its client secret.
+    #[schema(write_only)]
+    client_secret: String,
+    /// The customer's enterprise.
+    enterprise_id: Option<String>,
+    /// The app's authentication method.
+    auth: AuthMethod,
+    /// The id Box gave to the public key; with `jwt`.
+    public_key_id: Option<String>,
+    /// The private key in PEM; with `jwt`.
+    #[schema(write_only)]
+    private_key: Option<String>,
+    /// Its passphrase, where it has one.
+    #[schema(write_only)]
+    passphrase: Option<String>,
+}
+
+/// The material of a registration, where exactly one form of it is there.
+pub(super) fn material(
+    config: Option<Box<ConfigFile>>,
+    auth: Option<AuthMethod>,
+    credentials: Option<Box<CredentialFields>>,
+) -> Result<Option<Material>, ApiError> {
+    match (config, credentials) {
+        (Some(file), None) => Ok(Some(Material::Config { file, auth: auth.unwrap_or(AuthMethod::Jwt) })),
+        (None, Some(_)) if auth.is_some() => {
+            Err(ApiError::invalid("/auth", "With `credentials`, `auth` stands inside them."))
+        }
+        (None, Some(fields)) => Ok(Some(Material::Fields(fields))),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(ApiError::invalid("/credentials", "Send `config` or `credentials`, not both.")),
+    }
+}
+
+impl RegisterRequest {
+    fn into_registration(self) -> Result<Registration, ApiError> {
+        let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
+        let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id) {
+            (Some(material), None, None) => Source::Own(material),
+            (None, Some(_), _) if auth_alone => {
+                return Err(ApiError::invalid("/auth", "A shared app has its own `auth`."));
+            }
+            (None, Some(app), Some(enterprise_id)) => Source::Shared { app, enterprise_id },
+            (None, Some(_), None) => {
+                return Err(ApiError::invalid("/enterprise_id", "With `app`, the customer's `enterprise_id` is needed."));
+            }
+            (Some(_), Some(_), _) => {
+                return Err(ApiError::invalid("/app", "Send `config`, `credentials` or `app`, only one of them."));
+            }
+            (Some(_), None, Some(_)) => {
+                let detail = "Here the enterprise stands inside `config` or `credentials`.";
+                return Err(ApiError::invalid("/enterprise_id", detail));
+            }
+            (None, None, _) => {
+                let detail = "Send the tenant's credentials: `config`, `credentials`, or `app` with `enterprise_id`.";
+                return Err(ApiError::invalid("/config", detail));
+            }
+        };
+        Ok(Registration {
+            name: self.tenant,
+            display_name: self.display_name,
+            labels: self.labels,
+            policy: self.policy.unwrap_or_default(),
+            source,
+        })
+    }
+}
+
+/// The app that serves a tenant.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct TenantApp<'a> {
+    /// The app's id.
+    #[schema(value_type = String)]
+    id: &'a str,
+    /// Box's id of the app.
+    client_id: &'a str,
+    /// JWT or CCG.
+    auth: AuthMethod,
+    /// True for a vendor's app that serves several tenants.
+    shared: bool,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Tenant)]
+pub(super) struct TenantResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    tenant: &'a str,
+    /// The name people read.
+    display_name: &'a str,
+    /// Labels, by which grants and lists select.
+    labels: &'a BTreeMap<String, String>,
+    /// In service or not.
+    state: TenantState,
+    /// The app that serves it.
+    app: TenantApp<'a>,
+    /// The customer's enterprise.
+    enterprise_id: &'a str,
+    /// The signing key's public face; none under CCG.
+    key: Option<&'a KeyInfo>,
+    /// Which state of the credentials is in use.
+    generation: i64,
+    /// The app's user in the enterprise, whom the customer invites to folders.
+    service_account: Option<&'a ServiceAccount>,
+    /// What tokens may leave.
+    #[schema(value_type = PolicySchema)]
+    policy: &'a Policy,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// When it is erased; of deleted tenants alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    purge_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a View> for TenantResponse<'a> {
+    fn from(view: &'a View) -> Self {
+        let View { tenant, app } = view;
+        Self {
+            id: tenant.id.as_str(),
+            tenant: tenant.name.as_str(),
+            display_name: &tenant.display_name,
+            labels: &tenant.labels,
+            state: tenant.state,
+            app: TenantApp {
+                id: app.id.as_str(),
+                client_id: app.client_id.as_str(),
+                auth: app.auth,
+                shared: app.is_shared(),
+            },
+            enterprise_id: tenant.enterprise_id.as_str(),
+            key: app.key.as_ref(),
+            generation: view.generation().0,
+            service_account: tenant.service_account.as_ref(),
+            policy: &tenant.policy,
+            created_at: tenant.created_at,
+            updated_at: tenant.updated_at,
+            purge_at: tenant.purge_at,
+        }
+    }
+}
+
+/// A tenant, with what was found when it was registered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct RegisteredResponse<'a> {
+    /// The tenant.
+    #[serde(flatten)]
+    tenant: TenantResponse<'a>,
+    /// What works between the tenant and Box.
+    diagnosis: &'a [Finding],
+    /// Fields of the config that have no use here.
+    warnings: Vec<WarningResponse<'a>>,
+}
+
+/// Something that was not used.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct WarningResponse<'a> {
+    /// Where it stands in the request (RFC 6901).
+    pointer: &'a str,
+    /// What about it.
+    detail: &'a str,
+}
+
+pub(super) fn warnings(faults: &[Fault]) -> Vec<WarningResponse<'_>> {
+    faults.iter().map(|fault| WarningResponse { pointer: &fault.pointer, detail: &fault.detail }).collect()
+}
+
+/// A stretch of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ListResponse<T> {
+    /// The things.
+    pub items: Vec<T>,
+    /// The `cursor` of the next stretch; none where this is the last.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RegisterQuery {
+    /// Do all but store it.
+    #[param(value_type = Option<bool>)]
+    dry_run: Option<Flag>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Flag {
+    True,
+    False,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// How many at most: 1 to 200, 50 where left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// The `next_cursor` of the stretch before.
+    cursor: Option<String>,
+    /// `key:value`: those that bear this label.
+    label: Option<String>,
+    /// Those in this state.
+    state: Option<TenantState>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DeleteQuery {
+    /// `now` erases at once and for good; needs `tenants:purge`.
+    #[param(value_type = Option<String>)]
+    purge: Option<Purge>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Purge {
+    Now,
+}
+
+/// What to test.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestRequest {
+    /// A user to test user tokens and the as-user header with.
+    #[schema(value_type = Option<String>)]
+    user: Option<BoxId>,
+}
+
+/// What works between a tenant and Box.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct TestResponse {
+    /// One line for each check.
+    diagnosis: Vec<Finding>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants", tag = "tenants",
+    params(RegisterQuery),
+    request_body(content = RegisterRequest),
+    responses(
+        (status = 201, body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
+        (status = "default", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:create")), ("x-group" = json!("admin"))),
+)]
+/// Register a tenant.
+async fn register(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<RegisterQuery>,
+    Json(body): Json<RegisterRequest>,
+) -> Result<Response, ApiError> {
+    let dry_run = matches!(query.dry_run, Some(Flag::True));
+    let registration = body.into_registration()?;
+    let registered =
+        api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await?;
+    let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
+    let body = RegisteredResponse {
+        tenant: TenantResponse::from(registered.view.as_ref()),
+        diagnosis: &registered.diagnosis,
+        warnings: warnings(&registered.warnings),
+    };
+    Ok((status, etag(registered.view.tenant.version), axum::Json(body)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/tenants", tag = "tenants",
+    params(ListQuery),
+    responses((status = 200, body = ListResponse<TenantResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:read")), ("x-group" = json!("admin"))),
+)]
+/// List tenants.
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    let labels = match &query.label {
+        None => BTreeMap::new(),
+        Some(label) => {
+            let (key, value) = label
+                .split_once(':')
+                .ok_or_else(|| ApiError::invalid("/label", "A label is written `key:value`."))?;
+            BTreeMap::from([(key.to_owned(), value.to_owned())])
+        }
+    };
+    let filter = TenantFilter { labels, state: query.state };
+    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    let listing = api.registry.tenants(&caller.identity, &filter, page).await?;
+    let items = listing.items.iter().map(|view| TenantResponse::from(view.as_ref())).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    responses((status = 200, body = TenantResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:read")), ("x-group" = json!("admin"))),
+)]
+/// Read a tenant.
+async fn read(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+) -> Result<Response, ApiError> {
+    Ok(respond(&*api.registry.tenant(&caller.identity, &tenant).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = TenantResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:write")), ("x-group" = json!("admin"))),
+)]
+/// Change a tenant's display name, labels, policy or state.
+async fn patch(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<Value>,
+) -> Result<Response, ApiError> {
+    let request_id = &caller.request_id.0;
+    let view = api.registry.patch_tenant(&caller.identity, request_id, &tenant, &patch, expected).await?;
+    Ok(respond(&view))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:delete")), ("x-group" = json!("admin"))),
+)]
+/// Take a tenant out of service; it can be restored until `purge_at`.
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    Query(query): Query<DeleteQuery>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    let now = matches!(query.purge, Some(Purge::Now));
+    let request_id = &caller.request_id.0;
+    api.registry.delete_tenant(&caller.identity, request_id, &tenant, now, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/test", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = Option<TestRequest>),
+    responses((status = 200, body = TestResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tenants:test")), ("x-group" = json!("admin"))),
+)]
+/// Check what works between a tenant and Box.
+async fn test(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    body: Option<Json<TestRequest>>,
+) -> Result<axum::Json<TestResponse>, ApiError> {
+    let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
+    let request_id = &caller.request_id.0;
+    let diagnosis =
+        api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await?;
+    Ok(axum::Json(TestResponse { diagnosis }))
+}
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = TenantPatch)]
+#[expect(dead_code, reason = "a merge patch is read as JSON; only its schema is made from this")]
+pub(super) struct TenantPatchSchema {
+    /// The name people read; `null` makes it the tenant's name again.
+    display_name: Option<String>,
+    /// Labels; needs `tenants:write` on every tenant.
+    labels: Option<BTreeMap<String, Option<String>>>,
+    /// What tokens may leave.
+    policy: Option<PolicySchema>,
+    /// `active` or `suspended`.
+    #[schema(required = false)]
+    state: TenantState,
+}
+
+fn respond(view: &View) -> Response {
+    (etag(view.tenant.version), axum::Json(TenantResponse::from(view))).into_response()
+}
+
+/// The header by which a later change can name this version.
+pub(super) fn etag(version: i64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        headers.insert(header::ETAG, value);
+    }
+    headers
+}

@@ -1,0 +1,291 @@
+//! `POST /v1/tenants/{tenant}/token` and `…/token/downscoped`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::extract::{Caller, Json, Named};
+use super::problem::Document;
+use super::Api;
+use crate::broker::{Token, Wanted};
+use crate::clock::Clock;
+use crate::domain::subject::{
+    Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
+};
+use crate::registry::Fault;
+use crate::store::TenantRef;
+
+/// The longest life that can be promised, in seconds.
+const LONGEST_MIN_TTL: u64 = 3000;
+/// The most scopes that one token may have.
+const SCOPES: usize = 50;
+/// How soon to ask again for a token whose renewal is under way.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped))
+}
+
+/// Whom a token acts for.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = Subject)]
+#[expect(dead_code, reason = "only the schema of `Subject` is made from it")]
+pub(super) enum SubjectSchema {
+    /// The app's service account in the tenant's enterprise.
+    Enterprise {},
+    /// One user of the enterprise.
+    User {
+        /// Box's id of the user, in digits.
+        id: String,
+    },
+}
+
+/// What token is wanted.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenRequest {
+    /// For whom; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// How many seconds it must live at least.
+    #[schema(minimum = 0, maximum = 3000)]
+    min_ttl: Option<u64>,
+}
+
+/// What downscoped token is wanted.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DownscopedRequest {
+    /// For whom; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// How many seconds it must live at least.
+    #[schema(minimum = 0, maximum = 3000)]
+    min_ttl: Option<u64>,
+    /// What it may do; or `preset`.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
+    scopes: Option<ScopeSet>,
+    /// The scopes that one of Box's UI Elements needs; or `scopes`.
+    preset: Option<Preset>,
+    /// The file or folder that it is restricted to.
+    resource: Option<Resource>,
+    /// The shared link that it is restricted to, instead of a resource.
+    #[schema(value_type = Option<String>)]
+    shared_link: Option<SharedLink>,
+    /// Whose name stands beside annotations.
+    annotator: Option<AnnotatorRequest>,
+}
+
+/// Somebody outside Box whose name stands beside annotations.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnnotatorRequest {
+    /// The caller's own id for that person.
+    id: String,
+    /// The name to show.
+    name: String,
+}
+
+/// A token.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct TokenResponse<'a> {
+    /// The token for Box's API.
+    access_token: &'a str,
+    /// `bearer`.
+    token_type: &'static str,
+    /// How many seconds it still lives.
+    expires_in: u64,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// When to ask again.
+    #[schema(value_type = String, format = DateTime)]
+    refresh_at: Timestamp,
+    /// For whom it acts.
+    #[schema(value_type = SubjectSchema)]
+    subject: &'a Subject,
+    /// How Box restricted it; downscoped tokens alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    restricted_to: Option<Vec<RestrictedTo<'a>>>,
+}
+
+/// One scope of a downscoped token, on one object.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct RestrictedTo<'a> {
+    /// The scope.
+    scope: &'a str,
+    /// The file or folder; none where the token is restricted by scope alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<RestrictedObject<'a>>,
+}
+
+/// A file or folder in Box.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct RestrictedObject<'a> {
+    /// `file` or `folder`.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// Box's id of it.
+    id: &'a str,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token", tag = "tokens",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = Option<TokenRequest>),
+    responses((status = 200, body = TokenResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tokens:mint")), ("x-group" = json!("service"))),
+)]
+/// A full token.
+async fn token(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    body: Option<Json<TokenRequest>>,
+) -> Result<Response, ApiError> {
+    let TokenRequest { subject, min_ttl } = body.map(|Json(body)| body).unwrap_or_default();
+    let wanted = Wanted {
+        subject: subject.unwrap_or(Subject::ENTERPRISE),
+        restriction: None,
+        min_ttl: promise(min_ttl)?,
+    };
+    release(&api, &caller, &tenant, &wanted).await
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = DownscopedRequest),
+    responses((status = 200, body = TokenResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-permission" = json!("tokens:downscope")), ("x-group" = json!("service"))),
+)]
+/// A downscoped token.
+async fn downscoped(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    Json(body): Json<DownscopedRequest>,
+) -> Result<Response, ApiError> {
+    let min_ttl = promise(body.min_ttl)?;
+    let (subject, restriction) = restriction(body)?;
+    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl };
+    release(&api, &caller, &tenant, &wanted).await
+}
+
+async fn release(
+    api: &Api,
+    caller: &Caller,
+    tenant: &TenantRef,
+    wanted: &Wanted,
+) -> Result<Response, ApiError> {
+    let token = api.broker.token(&caller.identity, &caller.request_id.0, tenant, wanted).await?;
+    let body = respond(&token, &wanted.subject, api.clock.as_ref());
+    // Texts and numbers always serialise.
+    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, clock: &dyn Clock) -> TokenResponse<'a> {
+    let now = clock.wall();
+    let left = token.life.left(clock);
+    let expires_at = token.life.ends_at().min(after(now, left));
+    let due = expires_at.checked_sub(signed(token.margin)).unwrap_or(now);
+    let refresh_at =
+        if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
+    let restricted_to = token.restricted_to.as_ref().map(|objects| {
+        objects
+            .iter()
+            .map(|entry| RestrictedTo {
+                scope: entry.scope.as_str(),
+                object: entry
+                    .object
+                    .as_ref()
+                    .map(|object| RestrictedObject { kind: &object.kind, id: &object.id }),
+            })
+            .collect()
+    });
+    TokenResponse {
+        access_token: token.secret.expose(),
+        token_type: "bearer",
+        expires_in: left.as_secs(),
+        expires_at: whole_seconds(expires_at),
+        refresh_at: whole_seconds(refresh_at),
+        subject,
+        restricted_to,
+    }
+}
+
+fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {
+    match min_ttl {
+        Some(seconds) if seconds > LONGEST_MIN_TTL => {
+            let detail = format!("At most {LONGEST_MIN_TTL} s can be promised.");
+            Err(ApiError::invalid("/min_ttl", detail))
+        }
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+fn restriction(body: DownscopedRequest) -> Result<(Subject, Restriction), ApiError> {
+    let mut faults = Vec::new();
+    let scopes = match (body.scopes, body.preset) {
+        (Some(scopes), None) if (1..=SCOPES).contains(&scopes.len()) => scopes,
+        (Some(_), None) => {
+            faults.push(Fault::at("/scopes", format!("Name 1 to {SCOPES} scopes.")));
+            ScopeSet::default()
+        }
+        (None, Some(preset)) => preset.scopes(),
+        (Some(_), Some(_)) | (None, None) => {
+            faults.push(Fault::at("/scopes", "A downscoped token needs either `scopes` or a `preset`."));
+            ScopeSet::default()
+        }
+    };
+    let target = match (body.resource, body.shared_link) {
+        (None, None) => Target::Anything,
+        (Some(resource), None) => Target::Resource(resource),
+        (None, Some(link)) => Target::SharedLink(link),
+        (Some(_), Some(_)) => {
+            faults.push(Fault::at("/shared_link", "Box takes a `resource` or a `shared_link`, not both."));
+            Target::Anything
+        }
+    };
+    let annotator = match body.annotator.map(|annotator| Annotator::new(&annotator.id, &annotator.name)) {
+        None => None,
+        Some(Ok(annotator)) => Some(annotator),
+        Some(Err(error)) => {
+            faults.push(Fault::at("/annotator", error.to_string()));
+            None
+        }
+    };
+    if !faults.is_empty() {
+        return Err(ApiError::Invalid(faults));
+    }
+    Ok((body.subject.unwrap_or(Subject::ENTERPRISE), Restriction { scopes, target, annotator }))
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn after(now: Timestamp, left: Duration) -> Timestamp {
+    now.checked_add(signed(left)).unwrap_or(Timestamp::MAX)
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
