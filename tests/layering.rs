@@ -45,7 +45,7 @@ fn complaints(path: &str, source: &str) -> Vec<String> {
                 }
             }
         }
-        for (name, homes) in HOMES.iter().filter(|(_, homes)| !homes.iter().any(|home| at_home(home))) {
+        for (name, homes) in HOMES.iter().filter(|(_, homes)| !homes.iter().any(at_home)) {
             let is_path = |at: &usize| {
                 let (before, behind) = (&line[..*at], &line[at + name.len()..]);
                 let begins = !before.ends_with(is_word) && !before.ends_with("::");
