@@ -1,0 +1,100 @@
+//! Which database, and where.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::secret::SecretString;
+
+/// Where the store is.
+#[derive(Clone, Debug)]
+pub enum DatabaseUrl {
+    /// A file, made where there is none; for one `serve` at a time.
+    Sqlite(PathBuf),
+    /// A Postgres server; the URL may hold a password.
+    Postgres(SecretString),
+}
+
+/// Why a text names no database. It never repeats the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotADatabase {
+    /// Some other scheme.
+    #[error("must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`")]
+    UnknownScheme,
+    /// No file is named.
+    #[error("names no file: write `sqlite:PATH`, as in `sqlite:/var/lib/box-token-broker/broker.db`")]
+    NoPath,
+    /// A database in memory.
+    #[error("a database in memory forgets every tenant at each start: name a file, as in `sqlite:broker.db`")]
+    InMemory,
+    /// Parameters behind the path.
+    #[error("takes no parameters after `?`: the broker sets SQLite's options itself")]
+    Parameters,
+    /// Not a URL.
+    #[error("is no URL: write `postgres://USER:PASSWORD@HOST/DATABASE`, with `%40` for `@` in a password")]
+    NotAUrl,
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    ///
+    /// # Errors
+    /// Where the text is none of these.
+    pub fn parse(text: &str) -> Result<Self, NotADatabase> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return match path {
+                "" => Err(NotADatabase::NoPath),
+                ":memory:" => Err(NotADatabase::InMemory),
+                _ if path.contains('?') => Err(NotADatabase::Parameters),
+                _ => Ok(Self::Sqlite(PathBuf::from(path))),
+            };
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return match Url::parse(text) {
+                Ok(_) => Ok(Self::Postgres(SecretString::new(text.to_owned()))),
+                Err(_) => Err(NotADatabase::NotAUrl),
+            };
+        }
+        Err(NotADatabase::UnknownScheme)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_as_it_stands() {
+        for (text, path) in [
+            ("sqlite:broker.db", "broker.db"),
+            ("sqlite:/var/lib/b.db", "/var/lib/b.db"),
+            ("sqlite:///var/lib/b.db", "/var/lib/b.db"),
+        ] {
+            assert!(
+                matches!(DatabaseUrl::parse(text), Ok(DatabaseUrl::Sqlite(read)) if read.as_os_str() == path),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_database_is_told_apart() {
+        for (text, problem) in [
+            ("mysql://h/d", NotADatabase::UnknownScheme),
+            ("broker.db", NotADatabase::UnknownScheme),
+            ("sqlite:", NotADatabase::NoPath),
+            ("sqlite::memory:", NotADatabase::InMemory),
+            ("sqlite:a.db?mode=ro", NotADatabase::Parameters),
+            ("postgres://u:p@h:port/d", NotADatabase::NotAUrl),
+        ] {
+            assert_eq!(DatabaseUrl::parse(text).err(), Some(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_in_the_debug_text() {
+        let url = DatabaseUrl::parse("postgres://u:hunter2@localhost/d").unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Typed settings: what an operator may choose, from a TOML file and the environment.
+//!
+//! The environment wins over the file. Whatever is wrong is collected and told at once, each time
+//! with where it stands; a name that is not known stops the start, with the nearest one that is.
+
+mod database;
+mod given;
+mod problem;
+mod table;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::secret::SecretString;
+
+pub use database::{DatabaseUrl, NotADatabase};
+pub use problem::{SettingsError, SettingsProblem};
+pub use table::markdown_rows;
+
+/// Everything that can be set. [`Settings::default`] holds the documented defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the broker listens.
+    pub http: Http,
+    /// Where it keeps what must outlive it.
+    pub database: DatabaseUrl,
+    /// How it reaches Box.
+    pub box_api: BoxApi,
+    /// Where its own keys are.
+    pub keys: Keys,
+    /// How long tokens live on here.
+    pub tokens: Tokens,
+    /// What becomes of deleted tenants.
+    pub tenants: Tenants,
+    /// How long a decision may rest on what was read before.
+    pub auth: Auth,
+    /// What bounds the work.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// `http.*`
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// The address of the service and admin routes.
+    pub listen: SocketAddr,
+    /// Moves the admin routes to an address of their own.
+    pub admin_listen: Option<SocketAddr>,
+    /// The address of health, readiness and metrics.
+    pub operations_listen: SocketAddr,
+    /// How clients reach the broker, where that is not `listen`.
+    pub public_url: Option<Url>,
+}
+
+/// `box.*`
+#[derive(Clone, Debug)]
+pub struct BoxApi {
+    /// The origin of Box's API: https, or http on loopback.
+    pub api_url: Url,
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// The proxy through which Box is reached; its URL may hold a password.
+    pub proxy: Option<SecretString>,
+    /// PEM file of further certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// What to do where Box's `restricted_to` is not what was asked.
+    pub restricted_to: RestrictedTo,
+}
+
+/// What to do with a downscoped token whose `restricted_to` is not what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestrictedTo {
+    /// Keep it back.
+    Enforce,
+    /// Hand it out and say so in the log.
+    Warn,
+}
+
+/// `keys.*`
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The key set's file, as `keys generate` writes it.
+    pub file: PathBuf,
+}
+
+/// `tokens.*`
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// The least life with which a token leaves.
+    pub min_ttl: Duration,
+    /// How long before its end a token is renewed; `None` is the smaller of 10 minutes and a fifth
+    /// of its life.
+    pub refresh_margin: Option<Duration>,
+    /// The most memory that cached tokens take, in bytes.
+    pub cache_max_bytes: u64,
+}
+
+/// `tenants.*`
+#[derive(Clone, Debug)]
+pub struct Tenants {
+    /// How long a deleted tenant can be restored.
+    pub purge_after: Duration,
+}
+
+/// `auth.*`
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// How long known callers and policies go on while the database is away.
+    pub max_policy_age: Duration,
+}
+
+/// `limits.*`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How many mints may run at once.
+    pub mints_in_flight: usize,
+    /// How many connections may be open at once.
+    pub connections: usize,
+}
+
+/// `log.*`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// A level, or levels by target as in `info,box_token_broker::broker=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    #[expect(clippy::expect_used, reason = "the literal is a URL, and a test reads it")]
+    fn default() -> Self {
+        Self {
+            http: Http {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+                admin_listen: None,
+                operations_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+                public_url: None,
+            },
+            database: DatabaseUrl::Sqlite(PathBuf::from("box-token-broker.db")),
+            box_api: BoxApi {
+                api_url: Url::parse("https://api.box.com").expect("a URL"),
+                timeout: Duration::from_secs(4),
+                proxy: None,
+                ca_file: None,
+                restricted_to: RestrictedTo::Enforce,
+            },
+            keys: Keys { file: PathBuf::from("keys.json") },
+            tokens: Tokens {
+                min_ttl: Duration::from_secs(300),
+                refresh_margin: None,
+                cache_max_bytes: 64 * 1024 * 1024,
+            },
+            tenants: Tenants { purge_after: Duration::from_secs(7 * 24 * 3600) },
+            auth: Auth { max_policy_age: Duration::from_secs(300) },
+            limits: Limits { mints_in_flight: 64, connections: 10_000 },
+            log: Log { format: LogFormat::Pretty, level: "info".to_owned() },
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, overridden by `file`, overridden by those variables of `env` that are called
+    /// `BTB_<SECTION>__<KEY>`; other variables are not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong in both, at once.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut problems = Vec::new();
+        let mut all = file.map_or_else(Vec::new, |path| given::from_file(path, &mut problems));
+        all.extend(given::from_environment(env));
+        let mut settings = Self::default();
+        for one in table::effective(all, &mut problems) {
+            one.apply(&mut settings, &mut problems);
+        }
+        if problems.is_empty() {
+            settings.check_together(&mut problems);
+        }
+        if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
+    }
+
+    /// What no setting shows by itself: two listeners on one address.
+    fn check_together(&self, problems: &mut Vec<SettingsProblem>) {
+        let listeners = [
+            ("http.listen", Some(self.http.listen)),
+            ("http.admin_listen", self.http.admin_listen),
+            ("http.operations_listen", Some(self.http.operations_listen)),
+        ];
+        for (index, (name, address)) in listeners.iter().enumerate() {
+            let same = listeners[..index].iter().find(|(_, other)| address.is_some() && address == other);
+            // Port 0 is a new port each time.
+            if let (Some((other, _)), Some(address)) = (same, address)
+                && address.port() != 0
+            {
+                problems.push(SettingsProblem::new(
+                    "settings",
+                    format!("{other} and {name} are both {address}: give each its own port"),
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! Every setting there is: its name, how it is read, what it means. Documentation, unknown names
+//! and defaults all come from this one table.
+
+use std::fmt::Write as _;
+
+use super::given::{self, Given, Source};
+use super::problem::SettingsProblem;
+use super::value::Value;
+use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings};
+
+/// One setting.
+pub(super) struct Entry {
+    /// `section.key`.
+    name: &'static str,
+    /// A secret can be given as `<key>_file` too.
+    secret: bool,
+    meaning: &'static str,
+    set: fn(&mut Settings, &Value) -> Result<(), String>,
+    /// The setting's text in the defaults; `None` where it is not set.
+    shown: fn(&Settings) -> Option<String>,
+}
+
+macro_rules! setting {
+    ($name:literal, $meaning:literal, $($path:ident).+ = $read:expr, $show:expr) => {
+        setting!($name, false, $meaning, $($path).+ = $read, $show)
+    };
+    ($name:literal, $secret:literal, $meaning:literal, $($path:ident).+ = $read:expr, $show:expr) => {
+        Entry {
+            name: $name,
+            secret: $secret,
+            meaning: $meaning,
+            set: |settings, value| {
+                let read: fn(&Value) -> Result<_, String> = $read;
+                settings.$($path).+ = read(value)?;
+                Ok(())
+            },
+            shown: |settings| shown(&settings.$($path).+, $show),
+        }
+    };
+}
+
+const YEAR: u64 = 365 * 24 * 3600;
+const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
+    [("enforce", RestrictedTo::Enforce), ("warn", RestrictedTo::Warn)];
+const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
+
+static SETTINGS: [Entry; 21] = [
+    setting!(
+        "http.listen",
+        "Address and port of the service and admin routes.",
+        http.listen = |v| v.address(),
+        |address| Some(address.to_string())
+    ),
+    setting!(
+        "http.admin_listen",
+        "Moves the admin routes to an address of their own; elsewhere they answer 404.",
+        http.admin_listen = |v| v.address().map(Some),
+        |address| address.map(|address| address.to_string())
+    ),
+    setting!(
+        "http.operations_listen",
+        "Address and port of `/healthz`, `/readyz` and `/metrics`.",
+        http.operations_listen = |v| v.address(),
+        |address| Some(address.to_string())
+    ),
+    setting!(
+        "http.public_url",
+        "How clients reach the broker, where that is not `http.listen`: an origin such as \
+         `https://broker.example.com`.",
+        http.public_url = |v| v.origin().map(Some),
+        |url| url.as_ref().map(origin_text)
+    ),
+    setting!(
+        "database.url",
+        true,
+        "`sqlite:PATH` (one `serve` at a time) or `postgres://USER:PASSWORD@HOST/DATABASE`.",
+        database = |v| DatabaseUrl::parse(v.text()?).map_err(|problem| problem.to_string()),
+        |url| match url {
+            DatabaseUrl::Sqlite(path) => Some(format!("sqlite:{}", path.display())),
+            DatabaseUrl::Postgres(_) => None,
+        }
+    ),
+    setting!(
+        "box.api_url",
+        "Origin of Box's API: https, or http on a loopback address.",
+        box_api.api_url = |v| v.protected_origin(),
+        |url| Some(origin_text(url))
+    ),
+    setting!(
+        "box.timeout",
+        "Seconds that one try at Box may take, 1 to 5; a request takes 5 in all.",
+        box_api.timeout = |v| v.seconds(1, 5),
+        seconds
+    ),
+    setting!(
+        "box.proxy",
+        true,
+        "URL of the HTTP proxy through which Box is reached. `HTTPS_PROXY` and its like are not looked at.",
+        box_api.proxy = |v| v.proxy().map(Some),
+        |_| None
+    ),
+    setting!(
+        "box.ca_file",
+        "PEM file of certificate authorities to trust beside the usual ones, for a proxy that opens TLS.",
+        box_api.ca_file = |v| v.path().map(Some),
+        |path| path.as_ref().map(|path| path.display().to_string())
+    ),
+    setting!(
+        "box.restricted_to",
+        "Where Box answers a downscope with other restrictions than were asked: `enforce` keeps the token \
+         back, `warn` hands it out and logs.",
+        box_api.restricted_to = |v| v.word(&RESTRICTED_TO),
+        |value| spelled(&RESTRICTED_TO, value)
+    ),
+    Entry {
+        name: "keys.source",
+        secret: false,
+        meaning: "Where the broker's key set comes from: `file`.",
+        set: |_, value| value.word(&[("file", ())]),
+        shown: |_| Some("file".to_owned()),
+    },
+    setting!(
+        "keys.file",
+        "The key set, as `keys generate` writes it; nobody but its owner may be able to read it.",
+        keys.file = |v| v.path(),
+        |path| Some(path.display().to_string())
+    ),
+    setting!(
+        "tokens.min_ttl",
+        "Seconds of life that every token has left when it leaves, 1 to 3000.",
+        tokens.min_ttl = |v| v.seconds(1, 3000),
+        seconds
+    ),
+    setting!(
+        "tokens.refresh_margin",
+        "Seconds before its end when a token is renewed, 1 to 3000. Not set: the smaller of 600 and a fifth \
+         of its life.",
+        tokens.refresh_margin = |v| v.seconds(1, 3000).map(Some),
+        |margin| margin.as_ref().and_then(seconds)
+    ),
+    setting!(
+        "tokens.cache_max_bytes",
+        "Bytes of memory that cached tokens may take, from 1048576 (1 MiB).",
+        tokens.cache_max_bytes = |v| v.number("bytes", 1 << 20, 1 << 40),
+        |bytes| Some(bytes.to_string())
+    ),
+    setting!(
+        "tenants.purge_after",
+        "Seconds for which a deleted tenant can be restored; then its credentials are erased.",
+        tenants.purge_after = |v| v.seconds(0, YEAR),
+        seconds
+    ),
+    setting!(
+        "auth.max_policy_age",
+        "Seconds for which known callers and policies go on while the database is away, 1 to 3600.",
+        auth.max_policy_age = |v| v.seconds(1, 3600),
+        seconds
+    ),
+    setting!(
+        "limits.mints_in_flight",
+        "Mints that run at once; more wait or are refused with 503.",
+        limits.mints_in_flight = |v| v.count("mints", 10_000),
+        |count| Some(count.to_string())
+    ),
+    setting!(
+        "limits.connections",
+        "Connections that are open at once.",
+        limits.connections = |v| v.count("connections", 1_000_000),
+        |count| Some(count.to_string())
+    ),
+    setting!(
+        "log.format",
+        "`pretty` for people, `json` for machines.",
+        log.format = |v| v.word(&FORMATS),
+        |value| spelled(&FORMATS, value)
+    ),
+    setting!(
+        "log.level",
+        "`error`, `warn`, `info`, `debug` or `trace`, or by target: `info,box_token_broker::broker=debug`.",
+        log.level = |v| v.log_level(),
+        |level| Some(level.clone())
+    ),
+];
+
+fn shown<T>(setting: &T, show: fn(&T) -> Option<String>) -> Option<String> {
+    show(setting)
+}
+
+fn origin_text(url: &url::Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that every setting's text has")]
+fn seconds(duration: &std::time::Duration) -> Option<String> {
+    Some(duration.as_secs().to_string())
+}
+
+fn spelled<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
+    words.iter().find(|(_, one)| one == value).map(|(word, _)| (*word).to_owned())
+}
+
+/// A setting as it will be applied.
+pub(super) struct Chosen {
+    entry: &'static Entry,
+    given: Given,
+    by_file: bool,
+}
+
+impl Chosen {
+    /// Puts the value into `settings`.
+    pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
+        let value = if self.by_file {
+            self.given.value.text().and_then(given::read_secret)
+        } else {
+            Ok(self.given.value)
+        };
+        if let Err(detail) = value.and_then(|value| (self.entry.set)(settings, &value)) {
+            problems.push(SettingsProblem::new(self.given.origin, format!("{} {detail}", self.given.name)));
+        }
+    }
+}
+
+/// Of all that was given, what counts: the last of each setting, as the environment comes last.
+pub(super) fn effective(all: Vec<Given>, problems: &mut Vec<SettingsProblem>) -> Vec<Chosen> {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    for given in all {
+        let Some((entry, by_file)) = find(&given.name) else {
+            problems.extend(unknown(&given).map(|detail| SettingsProblem::new(&given.origin, detail)));
+            continue;
+        };
+        match chosen.iter_mut().find(|one| one.entry.name == entry.name) {
+            Some(earlier) if earlier.by_file != by_file => problems.push(SettingsProblem::new(
+                given.origin,
+                format!(
+                    "{} is given beside {} ({}): leave one of them out",
+                    given.name, earlier.given.name, earlier.given.origin
+                ),
+            )),
+            Some(earlier) => earlier.given = given,
+            None => chosen.push(Chosen { entry, given, by_file }),
+        }
+    }
+    chosen
+}
+
+/// The setting of that name, and whether the name is its `…_file` form.
+fn find(name: &str) -> Option<(&'static Entry, bool)> {
+    SETTINGS.iter().find_map(|entry| {
+        let rest = name.strip_prefix(entry.name)?;
+        match rest {
+            "" => Some((entry, false)),
+            "_file" if entry.secret => Some((entry, true)),
+            _ => None,
+        }
+    })
+}
+
+/// What to say of a name that is no setting; nothing where it is an empty section.
+fn unknown(given: &Given) -> Option<String> {
+    let is_section = SETTINGS
+        .iter()
+        .any(|entry| entry.name.strip_prefix(given.name.as_str()).is_some_and(|rest| rest.starts_with('.')));
+    match (is_section, &given.value) {
+        (true, Value::Other("table")) => None,
+        (true, _) => {
+            Some(format!("{name} is a section: write `[{name}]` and its keys below", name = given.name))
+        }
+        (false, _) => {
+            let nearest = nearest(&given.name.to_ascii_lowercase());
+            let hint = match (nearest, given.source) {
+                (None, _) => String::new(),
+                (Some(name), Source::File) => format!("; did you mean {name}?"),
+                (Some(name), Source::Environment) => format!("; did you mean {}?", variable(&name)),
+            };
+            Some(match given.source {
+                Source::File => format!("there is no setting {}{hint}", given.name),
+                Source::Environment => format!("no setting has this name{hint}"),
+            })
+        }
+    }
+}
+
+/// The setting whose name is nearest to `name`, where one is near at all.
+fn nearest(name: &str) -> Option<String> {
+    let near = strsim::normalized_damerau_levenshtein;
+    let score = |known: &str| {
+        let whole = near(name, known);
+        match (name.rsplit_once('.'), known.rsplit_once('.')) {
+            // The right key in a wrong section.
+            (Some((_, key)), Some((_, known_key))) if key == known_key => 0.7 + 0.3 * whole,
+            // A key without its section.
+            (None, Some((_, known_key))) => near(name, known_key).max(whole),
+            _ => whole,
+        }
+    };
+    SETTINGS
+        .iter()
+        .flat_map(|entry| [Some(entry.name.to_owned()), entry.secret.then(|| format!("{}_file", entry.name))])
+        .flatten()
+        .map(|known| (score(&known), known))
+        .filter(|(score, _)| *score >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// The variable that sets `name`.
+fn variable(name: &str) -> String {
+    format!("BTB_{}", name.to_ascii_uppercase().replacen('.', "__", 1))
+}
+
+/// The settings as the rows of a Markdown table: key, default, meaning.
+#[must_use]
+pub fn markdown_rows() -> String {
+    let defaults = Settings::default();
+    let mut rows = String::new();
+    for entry in &SETTINGS {
+        let default = (entry.shown)(&defaults).map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
+        let file = if entry.secret { " Or its file as the same key with `_file`." } else { "" };
+        let meaning = entry.meaning;
+        // Writing to a String cannot fail.
+        let _ = writeln!(rows, "| `{}` | {default} | {meaning}{file} |", entry.name);
+    }
+    rows
+}

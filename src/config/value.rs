@@ -1,0 +1,148 @@
+//! Reads what was given for one setting into its type. The errors go on from the setting's name:
+//! "tokens.min_ttl …".
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use crate::secret::SecretString;
+
+/// What was given for a setting. It may be a secret, so it is never shown.
+pub(super) enum Value {
+    /// From the environment, which knows texts alone: read as whatever the setting is.
+    Untyped(Zeroizing<String>),
+    /// A TOML string, or the content of a `…_file`.
+    Text(Zeroizing<String>),
+    /// A TOML integer; `None` where it is out of all bounds.
+    Integer(Option<i64>),
+    /// Any other TOML value, by the name of its kind.
+    Other(&'static str),
+}
+
+impl Value {
+    pub(super) fn from_toml(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(Zeroizing::new(text.to_string())),
+            DeValue::Integer(number) => {
+                Self::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            other => Self::Other(other.type_str()),
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<&str, String> {
+        match self {
+            Self::Untyped(text) | Self::Text(text) if text.is_empty() => {
+                Err("is empty: leave it out for the default".to_owned())
+            }
+            Self::Untyped(text) | Self::Text(text) => Ok(text),
+            Self::Integer(_) => Err("must be a string in quotes, not an integer".to_owned()),
+            Self::Other(kind) => Err(format!("must be a string in quotes, not a {kind}")),
+        }
+    }
+
+    /// A whole number of `unit` from `least` to `most`.
+    pub(super) fn number(&self, unit: &str, least: u64, most: u64) -> Result<u64, String> {
+        let given = match self {
+            Self::Untyped(text) => text.parse().ok(),
+            Self::Integer(number) => number.and_then(|number| u64::try_from(number).ok()),
+            Self::Text(_) | Self::Other(_) => None,
+        };
+        given
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| format!("must be a whole number of {unit} from {least} to {most}, without quotes"))
+    }
+
+    pub(super) fn seconds(&self, least: u64, most: u64) -> Result<Duration, String> {
+        self.number("seconds", least, most).map(Duration::from_secs)
+    }
+
+    pub(super) fn count(&self, unit: &str, most: u32) -> Result<usize, String> {
+        let number = self.number(unit, 1, u64::from(most))?;
+        usize::try_from(number).map_err(|_| format!("is too large: at most {most}"))
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, String> {
+        self.text()?.parse().map_err(|_| {
+            "must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`".to_owned()
+        })
+    }
+
+    pub(super) fn path(&self) -> Result<PathBuf, String> {
+        self.text().map(PathBuf::from)
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
+        let text = self.text()?;
+        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            format!("must be {}", words.join(" or "))
+        })
+    }
+
+    /// An origin that only TLS protects, or that never leaves the machine.
+    pub(super) fn protected_origin(&self) -> Result<Url, String> {
+        let url = self.origin()?;
+        if url.scheme() == "https" || is_loopback(&url) {
+            Ok(url)
+        } else {
+            Err("must be https: keys and tokens go there; http is for loopback addresses alone".to_owned())
+        }
+    }
+
+    /// `http` or `https`, a host, perhaps a port, and nothing else.
+    pub(super) fn origin(&self) -> Result<Url, String> {
+        let rule = "must be an origin, such as `https://api.example.com`: scheme, host, perhaps a port, \
+                    without user, path, query or fragment";
+        let url = Url::parse(self.text()?).map_err(|_| rule.to_owned())?;
+        let bare = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if bare { Ok(url) } else { Err(rule.to_owned()) }
+    }
+
+    /// A proxy's URL, whose password is nobody's business.
+    pub(super) fn proxy(&self) -> Result<SecretString, String> {
+        let text = self.text()?;
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Ok(SecretString::new(text.to_owned()))
+            }
+            _ => Err("must be a URL such as `http://proxy.example.com:3128`".to_owned()),
+        }
+    }
+
+    /// A level, or `target=level` parts with commas between.
+    pub(super) fn log_level(&self) -> Result<String, String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let text = self.text()?;
+        let fits = text.split(',').all(|part| {
+            let (target, level) = part.rsplit_once('=').unwrap_or(("all", part));
+            let in_target = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+            LEVELS.contains(&level) && !target.is_empty() && target.bytes().all(in_target)
+        });
+        if fits {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("must be one of {}, or levels by target such as `info,sqlx=warn`", LEVELS.join(", ")))
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
