@@ -1,1 +1,24 @@
-//! (room)
+//! Storage is untrusted: what stands in it is either sealed, so that nobody reads it, or
+//! authenticated, so that nobody changes it.
+//!
+//! A [`Vault`] does both, for one [`Place`] in the store at a time: what was sealed or authenticated
+//! for one table, row, column and row version is refused at every other. The keys come from one
+//! [`KeySet`]; a [`KeyWrapper`] is the seam behind which a key service may stand instead.
+
+mod aead;
+mod digest;
+mod envelope;
+mod error;
+pub mod file;
+mod key_set;
+mod mac_keys;
+mod place;
+mod vault;
+mod wrap;
+
+pub use digest::{sha256, sha256_hex};
+pub use error::CryptoError;
+pub use key_set::{KeyKind, KeySet, KeySetError, KeyState, KeyStatus};
+pub use place::Place;
+pub use vault::{Peppered, RowMac, Vault};
+pub use wrap::{KeyWrapper, LocalKeyWrapper, Wrapped};

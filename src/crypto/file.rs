@@ -1,0 +1,227 @@
+//! The key set in a file that its owner alone can read.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{KeySet, KeySetError};
+
+/// The most that is read, in bytes; a key set has a few hundred for each key.
+const MAX_LEN: usize = 64 * 1024;
+
+/// Why a key file cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// There is no file to read.
+    #[error("there is no key file `{}`: make one with `box-token-broker keys generate`", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is a file already where one was to be written.
+    #[error(
+        "`{}` is there already and stays as it is: what its keys sealed could not be opened without \
+         them; give another path",
+        .path.display()
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than its owner have rights on the file.
+    #[error("`{0}` is open to others than its owner (mode {mode:04o}): run `chmod 600 {0}`", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("`{}` is not a regular file: give the path of a key file", .path.display())]
+    NotAFile {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// It is too long to be a key set.
+    #[error("`{}` is longer than 64 KiB, so it is no key file: give the path of one", .path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What stands in it is no key set.
+    #[error("`{}` holds no usable key set: {source}", .path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeySetError,
+    },
+    /// The system refused.
+    #[error("`{}` cannot be {verb}: {source}", .path.display())]
+    System {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        verb: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Writes the key set to a new file of mode 0600, whatever the umask. The file is whole, or not
+/// there: it gets its name only after its content is on the disk.
+///
+/// # Errors
+/// `Exists` where anything stands at that path, which is left as it is; `System` where the folder
+/// is missing or refuses.
+pub fn write_new(path: &Path, keys: &KeySet) -> Result<(), KeyFileError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
+        _ => KeyFileError::System { path: path.to_owned(), verb: "written", source },
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut draft = tempfile::Builder::new().prefix(".keys-").tempfile_in(folder).map_err(failed)?;
+    let file = draft.as_file_mut();
+    // The draft was made with 0600 less the umask: this sets exactly 0600.
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    file.write_all(keys.to_json().expose()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    draft.persist_noclobber(path).map_err(|refused| failed(refused.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Reads a key file. A link is followed; the rules hold for what it leads to.
+///
+/// # Errors
+/// Where it is missing, anyone but its owner has rights on it, it is longer than 64 KiB, or it
+/// holds no key set.
+pub fn read(path: &Path) -> Result<KeySet, KeyFileError> {
+    let owned = || path.to_owned();
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => KeyFileError::Missing { path: owned() },
+        _ => KeyFileError::System { path: owned(), verb: "read", source },
+    };
+    // Asked before it is opened: opening a pipe would wait for whoever writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(KeyFileError::NotAFile { path: owned() });
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::Open { path: owned(), mode });
+    }
+    // In one piece: a buffer that grows leaves copies of keys behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(MAX_LEN + 2));
+    file.take(MAX_LEN as u64 + 1).read_to_end(&mut json).map_err(failed)?;
+    if json.len() > MAX_LEN {
+        return Err(KeyFileError::TooLong { path: owned() });
+    }
+    KeySet::parse(&json).map_err(|source| KeyFileError::Content { path: owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    /// A folder with a key file `keys.json` in it.
+    fn written() -> (TempDir, PathBuf, KeySet) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let keys = KeySet::generate(&SystemEntropy);
+        write_new(&path, &keys).unwrap();
+        (folder, path, keys)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_written_file_is_its_owners_alone_and_reads_back() {
+        let (folder, path, keys) = written();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(read(&path).unwrap(), keys);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn nothing_is_ever_overwritten() {
+        let (folder, path, keys) = written();
+        let dangling = folder.path().join("dangling");
+        symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        for taken in [path.as_path(), &dangling, folder.path()] {
+            let error = write_new(taken, &KeySet::generate(&SystemEntropy)).unwrap_err();
+            assert!(matches!(error, KeyFileError::Exists { .. }), "{error}");
+        }
+        assert_eq!(read(&path).unwrap(), keys);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let (folder, ..) = written();
+        let path = folder.path().join("none/keys.json");
+        let error = write_new(&path, &KeySet::generate(&SystemEntropy)).unwrap_err();
+        assert!(matches!(error, KeyFileError::System { verb: "written", .. }), "{error}");
+        assert!(error.to_string().contains("none/keys.json"));
+    }
+
+    #[test]
+    fn a_file_that_others_have_rights_on_is_refused_with_the_remedy() {
+        let (_folder, path, keys) = written();
+        for mode in [0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o610, 0o601, 0o777] {
+            set_mode(&path, mode);
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, KeyFileError::Open { mode: told, .. } if told == mode), "{error}");
+            assert!(error.to_string().ends_with(&format!("run `chmod 600 {}`", path.display())));
+        }
+        for mode in [0o600, 0o400] {
+            set_mode(&path, mode);
+            assert_eq!(read(&path).unwrap(), keys);
+        }
+    }
+
+    #[test]
+    fn a_link_is_as_good_as_what_it_leads_to() {
+        let (folder, path, keys) = written();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert_eq!(read(&link).unwrap(), keys);
+        set_mode(&path, 0o644);
+        assert!(matches!(read(&link), Err(KeyFileError::Open { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_tells_how_to_make_one() {
+        let error = read(Path::new("/nonexistent/keys.json")).unwrap_err();
+        let told =
+            "there is no key file `/nonexistent/keys.json`: make one with `box-token-broker keys generate`";
+        assert_eq!(error.to_string(), told);
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_refused() {
+        let (folder, path, keys) = written();
+        assert!(matches!(read(folder.path()), Err(KeyFileError::NotAFile { .. })));
+        let padded = |length: usize| {
+            let mut json = keys.to_json().expose().to_vec();
+            json.resize(length, b' ');
+            fs::write(&path, json).unwrap();
+            read(&path)
+        };
+        assert_eq!(padded(MAX_LEN).unwrap(), keys);
+        assert!(matches!(padded(MAX_LEN + 1), Err(KeyFileError::TooLong { .. })));
+        assert!(matches!(padded(20), Err(KeyFileError::Content { .. })));
+    }
+}

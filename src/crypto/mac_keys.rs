@@ -1,0 +1,46 @@
+//! The HMAC-SHA-256 keys of one kind, prepared once so that using one costs no key schedule.
+
+use aws_lc_rs::hmac::{HMAC_SHA256, Key};
+
+use super::{CryptoError, KeyKind, KeySet, KeySetError};
+
+/// One kind's keys: the active one makes MACs, every one verifies.
+#[derive(Debug)]
+pub(super) struct MacKeys {
+    active: MacKey,
+    retired: Vec<MacKey>,
+}
+
+/// A prepared key and its id.
+#[derive(Debug)]
+pub(super) struct MacKey {
+    pub(super) id: String,
+    pub(super) key: Key,
+}
+
+impl MacKeys {
+    /// # Errors
+    /// Where the kind has no active key.
+    pub(super) fn prepare(keys: &KeySet, kind: KeyKind) -> Result<Self, KeySetError> {
+        let prepare = |key: &super::key_set::Key| MacKey {
+            id: key.id.clone(),
+            key: Key::new(HMAC_SHA256, key.secret.expose()),
+        };
+        Ok(Self { active: prepare(keys.active(kind)?), retired: keys.retired(kind).map(prepare).collect() })
+    }
+
+    pub(super) fn active(&self) -> &MacKey {
+        &self.active
+    }
+
+    /// The key of that id, active or not. A kind has few, so they are looked through.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where the set does not hold it.
+    pub(super) fn find(&self, id: &str) -> Result<&MacKey, CryptoError> {
+        std::iter::once(&self.active)
+            .chain(&self.retired)
+            .find(|key| key.id == id)
+            .ok_or_else(|| CryptoError::unavailable(id))
+    }
+}
