@@ -124,3 +124,104 @@ pub fn read(path: &Path) -> Result<KeySet, KeyFileError> {
     }
     KeySet::parse(&json).map_err(|source| KeyFileError::Content { path: owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    /// A folder with a key file `keys.json` in it.
+    fn written() -> (TempDir, PathBuf, KeySet) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let keys = KeySet::generate(&SystemEntropy);
+        write_new(&path, &keys).unwrap();
+        (folder, path, keys)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_written_file_is_its_owners_alone_and_reads_back() {
+        let (folder, path, keys) = written();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(read(&path).unwrap(), keys);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn nothing_is_ever_overwritten() {
+        let (folder, path, keys) = written();
+        let dangling = folder.path().join("dangling");
+        symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        for taken in [path.as_path(), &dangling, folder.path()] {
+            let error = write_new(taken, &KeySet::generate(&SystemEntropy)).unwrap_err();
+            assert!(matches!(error, KeyFileError::Exists { .. }), "{error}");
+        }
+        assert_eq!(read(&path).unwrap(), keys);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let (folder, ..) = written();
+        let path = folder.path().join("none/keys.json");
+        let error = write_new(&path, &KeySet::generate(&SystemEntropy)).unwrap_err();
+        assert!(matches!(error, KeyFileError::System { verb: "written", .. }), "{error}");
+        assert!(error.to_string().contains("none/keys.json"));
+    }
+
+    #[test]
+    fn a_file_that_others_have_rights_on_is_refused_with_the_remedy() {
+        let (_folder, path, keys) = written();
+        for mode in [0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o610, 0o601, 0o777] {
+            set_mode(&path, mode);
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, KeyFileError::Open { mode: told, .. } if told == mode), "{error}");
+            assert!(error.to_string().ends_with(&format!("run `chmod 600 {}`", path.display())));
+        }
+        for mode in [0o600, 0o400] {
+            set_mode(&path, mode);
+            assert_eq!(read(&path).unwrap(), keys);
+        }
+    }
+
+    #[test]
+    fn a_link_is_as_good_as_what_it_leads_to() {
+        let (folder, path, keys) = written();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert_eq!(read(&link).unwrap(), keys);
+        set_mode(&path, 0o644);
+        assert!(matches!(read(&link), Err(KeyFileError::Open { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_tells_how_to_make_one() {
+        let error = read(Path::new("/nonexistent/keys.json")).unwrap_err();
+        let told =
+            "there is no key file `/nonexistent/keys.json`: make one with `box-token-broker keys generate`";
+        assert_eq!(error.to_string(), told);
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_refused() {
+        let (folder, path, keys) = written();
+        assert!(matches!(read(folder.path()), Err(KeyFileError::NotAFile { .. })));
+        let padded = |length: usize| {
+            let mut json = keys.to_json().expose().to_vec();
+            json.resize(length, b' ');
+            fs::write(&path, json).unwrap();
+            read(&path)
+        };
+        assert_eq!(padded(MAX_LEN).unwrap(), keys);
+        assert!(matches!(padded(MAX_LEN + 1), Err(KeyFileError::TooLong { .. })));
+        assert!(matches!(padded(20), Err(KeyFileError::Content { .. })));
+    }
+}

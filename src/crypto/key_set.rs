@@ -93,9 +93,10 @@ pub enum KeySetError {
     Version,
     /// A field is missing, unknown, there twice, or of another type.
     #[error(
-        "the key set has a missing, unknown, repeated or ill-typed field at `{pointer}`; it looks like \
+        "the key set has a missing, unknown, repeated or ill-typed field {}; it looks like \
          {{\"version\": 1, \"encryption\": [{{\"id\": \"…\", \"key\": \"…\", \"state\": \"active\" or \
-         \"retired\"}}], \"row\": […], \"pepper\": […], \"session\": […], \"audit\": […]}}"
+         \"retired\"}}], \"row\": […], \"pepper\": […], \"session\": […], \"audit\": […]}}",
+        place(.pointer)
     )]
     Shape {
         /// Where; empty is the whole document.
@@ -133,13 +134,17 @@ pub enum KeySetError {
     },
     /// A kind that is needed has no active key.
     #[error(
-        "the key set has no active `{kind}` key: set one's state to `active`, or make a new key set with \
-         `box-token-broker keys generate`"
+        "the key set has no active `{kind}` key: set the `state` of one to `active`, or add a new one \
+         (32 random bytes in base64)"
     )]
     NoActive {
         /// The kind.
         kind: KeyKind,
     },
+}
+
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "at its top".to_owned() } else { format!("at `{pointer}`") }
 }
 
 impl KeySet {
@@ -254,3 +259,6 @@ impl fmt::Display for KeyState {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

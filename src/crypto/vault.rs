@@ -149,3 +149,6 @@ fn row_mac(MacKey { id, key }: &MacKey, place: &Place<'_>, content: &[u8]) -> hm
 fn aes_key(data_key: &SecretBytes) -> Result<UnboundKey, CryptoError> {
     UnboundKey::new(&AES_256_GCM, data_key.expose()).map_err(|_| CryptoError::Refused)
 }
+
+#[cfg(test)]
+mod tests;

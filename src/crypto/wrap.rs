@@ -47,6 +47,8 @@ pub struct Wrapped {
 /// Each wrap takes a fresh salt and derives its own AES-256-GCM key from the key-encryption key
 /// (HKDF-Expand, RFC 5869). Used directly, one key with random nonces would have to be replaced
 /// after 2³² wraps (NIST SP 800-38D §8.3), and each minted token is one.
+///
+/// The wrapped form is the salt (32 bytes), a nonce (12), the ciphertext (32) and the tag (16).
 #[derive(Debug)]
 pub struct LocalKeyWrapper {
     active: WrappingKey,

@@ -1,1 +1,304 @@
-//! (room)
+//! Where the broker keeps what must outlive it: one trait in domain terms, two engines behind it.
+//!
+//! The database is not trusted. A row that decides something is a JSON document under a MAC over its
+//! table, id, version and content; the columns beside it only help to find it, and must agree with
+//! it. A row that does not hold together is refused alone, and never costs its neighbours anything.
+//! Secrets come here sealed and leave sealed.
+
+mod apps;
+mod callers;
+mod changes;
+mod document;
+mod engine;
+mod failure;
+mod generations;
+
+mod open;
+mod postgres;
+mod schema;
+mod session;
+mod sql;
+mod sql_store;
+mod sqlite;
+mod stretch;
+mod tenants;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::crypto::Place;
+use crate::domain::app::App;
+use crate::domain::caller::Caller;
+use crate::domain::event::Event;
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TokenId};
+use crate::domain::tenant::{Tenant, TenantState};
+use crate::domain::token_key::TokenKey;
+
+pub use open::{OpenError, Opening, migrate, open};
+pub use schema::Migrated;
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Everything the broker asks of its database. Each call is bounded in time (2 s) and either
+/// happens as a whole or not at all; a change and its event are one transaction.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The next number of the one sequence that all generations come from; none is given twice.
+    async fn next_generation(&self) -> Result<Generation>;
+
+    /// A tenant in any state, until it is purged.
+    async fn tenant(&self, by: &TenantRef) -> Result<Option<Tenant>>;
+    /// Tenants in the order of their names. A row that is refused is left out, with an error logged.
+    async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>>;
+    /// Every tenant that is deleted and not purged yet.
+    async fn deleted_tenants(&self) -> Result<Vec<Tenant>>;
+    /// Adds a tenant, with its own app where it brought one.
+    async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()>;
+    /// Replaces a tenant's row by `tenant`, whose version is one more than the stored one's; else
+    /// [`Conflict::Version`].
+    async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()>;
+    /// Erases a tenant, its tokens, and its own app with its credentials; nothing can be restored.
+    async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()>;
+
+    /// An app, shared or a tenant's own.
+    async fn app(&self, by: &AppRef) -> Result<Option<App>>;
+    /// Shared apps in the order of their names.
+    async fn shared_apps(&self, page: &Page) -> Result<Vec<App>>;
+    /// The sealed secrets of one generation of an app, to be opened at [`place_of_credentials`].
+    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<Vec<u8>>>;
+    /// How many tenants an app serves, deleted ones counting.
+    async fn tenants_of_app(&self, app: &AppId) -> Result<u64>;
+    /// Adds a shared app.
+    async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()>;
+    /// Replaces an app's row, as [`Store::update_tenant`] does.
+    async fn update_app(&self, app: &App, event: &Event) -> Result<()>;
+    /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it.
+    async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()>;
+
+    /// A caller.
+    async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>>;
+    /// Callers in the order of their names.
+    async fn callers(&self, page: &Page) -> Result<Vec<Caller>>;
+    /// Adds a caller.
+    async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
+    /// Replaces a caller's row, keys and grants included, as [`Store::update_tenant`] does.
+    async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
+    /// Erases a caller and its keys; [`Conflict::Version`] where it is not at `version` any more.
+    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()>;
+    /// Notes when keys were last used; keys that are gone are passed over.
+    async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()>;
+    /// When a caller's keys were last used.
+    async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>>;
+
+    /// Keeps a minted token and its event. Within the same transaction it is compared with the
+    /// tenant and app of the moment: only where both are active and at the token's generation is it
+    /// [`Filed::Current`]. Else it is kept as discarded, so that it can still be revoked, is never
+    /// found by [`Store::live_token`], and its event says `token.discard`.
+    async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed>;
+    /// The token under this key that lives longest beyond `now`, of those not discarded.
+    async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
+    /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too.
+    async fn live_tokens_of(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<StoredToken>>;
+    /// Erases tokens, after they were revoked.
+    async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()>;
+
+    /// The number of the last change to tenants, apps and callers.
+    async fn last_change(&self) -> Result<i64>;
+    /// What changed after the change of that number, oldest first; `None` where the log does not
+    /// reach back that far and everything may have changed.
+    async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>>;
+    /// Erases tokens that died before `now` and changes that everybody has long seen.
+    async fn sweep(&self, now: Timestamp) -> Result<()>;
+    /// Succeeds where the database answers.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// How a tenant is named in a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TenantRef {
+    /// By its immutable id.
+    Id(TenantId),
+    /// By its name.
+    Name(Name),
+}
+
+/// How an app is named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AppRef {
+    /// By its immutable id, shared or a tenant's own.
+    Id(AppId),
+    /// A shared app, by its name.
+    Name(Name),
+    /// By Box's client ID, shared or a tenant's own.
+    ClientId(crate::domain::id::ClientId),
+}
+
+/// How a caller is named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CallerRef {
+    /// By its immutable id.
+    Id(CallerId),
+    /// By its name.
+    Name(Name),
+    /// By one of its API keys. The index is not trusted: the key counts only if the caller's own
+    /// authenticated row lists it.
+    Key(KeyId),
+}
+
+/// Which tenants a list holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantFilter {
+    /// Those that bear all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Those in this state.
+    pub state: Option<TenantState>,
+}
+
+/// A stretch of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Behind this name.
+    pub after: Option<Name>,
+    /// So many at most.
+    pub limit: usize,
+}
+
+/// An app to be added, with its secrets sealed at [`place_of_credentials`].
+#[derive(Clone, Copy, Debug)]
+pub struct NewApp<'a> {
+    /// The app.
+    pub app: &'a App,
+    /// Its secrets.
+    pub sealed: &'a [u8],
+}
+
+/// A token to be kept, sealed at [`place_of_token`].
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// The row's id.
+    pub id: &'a TokenId,
+    /// What it was minted for.
+    pub key: &'a TokenKey,
+    /// The app it came through.
+    pub app: &'a AppId,
+    /// SHA-256 of the token, in lower-case hex.
+    pub fingerprint: &'a str,
+    /// When it was minted.
+    pub minted_at: Timestamp,
+    /// When Box lets it die.
+    pub expires_at: Timestamp,
+    /// The sealed document.
+    pub sealed: &'a [u8],
+    /// True where it must never be found again, only revoked.
+    pub discarded: bool,
+}
+
+/// A token as it was kept. Nothing in it is trusted but what the sealed document says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The row's id.
+    pub id: TokenId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The app it came through.
+    pub app: AppId,
+    /// When Box lets it die.
+    pub expires_at: Timestamp,
+    /// The sealed document, to be opened at [`place_of_token`].
+    pub sealed: Vec<u8>,
+}
+
+/// Under what a minted token was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filed {
+    /// It may leave.
+    Current,
+    /// Tenant or app changed since the mint began: it must not leave, and be revoked.
+    Fenced,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Changed {
+    /// A tenant.
+    Tenant(TenantId),
+    /// An app, and with it every tenant that it serves.
+    App(AppId),
+    /// A caller.
+    Caller(CallerId),
+}
+
+/// One line of the log by which every process learns what the others changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its number; later changes have higher ones.
+    pub number: i64,
+    /// What changed.
+    pub what: Changed,
+}
+
+/// Where an app's secrets of one generation are sealed.
+#[must_use]
+pub fn place_of_credentials(app: &AppId, generation: Generation) -> Place<'_> {
+    Place { table: "credentials", row: app.as_str(), column: "sealed", version: generation.0 }
+}
+
+/// Where a token is sealed.
+#[must_use]
+pub fn place_of_token(token: &TokenId) -> Place<'_> {
+    Place { table: "tokens", row: token.as_str(), column: "sealed", version: 1 }
+}
+
+/// With what an addition or change collides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// The name is taken.
+    Name,
+    /// The app serves that enterprise for another tenant already.
+    EnterpriseHeld,
+    /// The client ID belongs to an app that is registered already.
+    ClientIdHeld,
+    /// The row was changed meanwhile, or is gone.
+    Version,
+    /// Tenants still use the app.
+    InUse,
+}
+
+/// Why the store could not do what it was asked. The texts are for the operator's log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer, or not in time; trying again later may help.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The change collides with what is stored; nothing was changed.
+    #[error("the change collides with what is stored: {0:?}")]
+    Conflict(Conflict),
+    /// A row was altered, moved or put there from outside.
+    #[error(
+        "row {id} of {table} is not what the broker wrote; it was altered, moved or put there from outside"
+    )]
+    Refused {
+        /// In which table.
+        table: &'static str,
+        /// Which row.
+        id: String,
+    },
+    /// The key that a row needs is not in the key set.
+    #[error("row {row} of {table} needs key {key}, which is not in the key set")]
+    KeyUnavailable {
+        /// In which table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+        /// The id of the key.
+        key: String,
+    },
+    /// The database refuses for a reason that trying again does not mend.
+    #[error("the database refused: {0}")]
+    Unexpected(String),
+}
