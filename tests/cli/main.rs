@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod database;
 mod harness;
 mod keys;
+mod sandbox;
 mod tenants;
 mod token;
 
@@ -13,10 +15,23 @@ use harness::run;
 fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     let help = run(&["--help"], &[]);
     assert_eq!(help.code, 0);
-    for word in ["keys", "tenants", "token", "whoami", "BTB_URL", "BTB_KEY", "Exit codes", "424"] {
+    for word in [
+        "sandbox",
+        "migrate",
+        "keys",
+        "tenants",
+        "token",
+        "whoami",
+        "BTB_URL",
+        "BTB_KEY",
+        "Exit codes",
+        "424",
+    ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 7] = [
+        &["sandbox"],
+        &["migrate"],
         &["keys", "generate"],
         &["tenants", "register"],
         &["tenants", "list"],
