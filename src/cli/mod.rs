@@ -3,7 +3,9 @@
 mod broker;
 mod failure;
 mod keys;
+mod migrate;
 mod problem;
+mod sandbox;
 mod settings;
 mod tenants;
 mod terminal;
@@ -42,6 +44,8 @@ Environment of the commands that call a broker (tenants, token, whoami):
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Sandbox(sandbox::Args),
+    Migrate(migrate::Args),
     Keys(keys::Args),
     Tenants(tenants::Args),
     Token(token::Args),
@@ -68,6 +72,8 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,

@@ -3,6 +3,7 @@
 //! The environment wins over the file. Whatever is wrong is collected and told at once, each time
 //! with where it stands; a name that is not known stops the start, with the nearest one that is.
 
+mod chosen;
 mod database;
 mod given;
 mod problem;
@@ -187,7 +188,7 @@ impl Settings {
         let mut all = file.map_or_else(Vec::new, |path| given::from_file(path, &mut problems));
         all.extend(given::from_environment(env));
         let mut settings = Self::default();
-        for one in table::effective(all, &mut problems) {
+        for one in chosen::effective(all, &mut problems) {
             one.apply(&mut settings, &mut problems);
         }
         if problems.is_empty() {

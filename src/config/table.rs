@@ -3,19 +3,17 @@
 
 use std::fmt::Write as _;
 
-use super::given::{self, Given, Source};
-use super::problem::SettingsProblem;
 use super::value::Value;
 use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings};
 
 /// One setting.
 pub(super) struct Entry {
     /// `section.key`.
-    name: &'static str,
+    pub name: &'static str,
     /// A secret can be given as `<key>_file` too.
     secret: bool,
     meaning: &'static str,
-    set: fn(&mut Settings, &Value) -> Result<(), String>,
+    pub set: fn(&mut Settings, &Value) -> Result<(), String>,
     /// The setting's text in the defaults; `None` where it is not set.
     shown: fn(&Settings) -> Option<String>,
 }
@@ -44,7 +42,8 @@ const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
     [("enforce", RestrictedTo::Enforce), ("warn", RestrictedTo::Warn)];
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
-static SETTINGS: [Entry; 21] = [
+/// The settings, in the order in which they are documented.
+pub(super) static SETTINGS: [Entry; 21] = [
     setting!(
         "http.listen",
         "Address and port of the service and admin routes.",
@@ -199,113 +198,26 @@ fn spelled<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
     words.iter().find(|(_, one)| one == value).map(|(word, _)| (*word).to_owned())
 }
 
-/// A setting as it will be applied.
-pub(super) struct Chosen {
-    entry: &'static Entry,
-    given: Given,
-    by_file: bool,
-}
-
-impl Chosen {
-    /// Puts the value into `settings`.
-    pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
-        let value = if self.by_file {
-            self.given.value.text().and_then(given::read_secret)
-        } else {
-            Ok(self.given.value)
-        };
-        if let Err(detail) = value.and_then(|value| (self.entry.set)(settings, &value)) {
-            problems.push(SettingsProblem::new(self.given.origin, format!("{} {detail}", self.given.name)));
-        }
+impl Entry {
+    /// `section.key`, and `section.key_file` where that is a form of it.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let file = self.secret.then(|| format!("{}_file", self.name));
+        std::iter::once(self.name.to_owned()).chain(file)
     }
-}
 
-/// Of all that was given, what counts: the last of each setting, as the environment comes last.
-pub(super) fn effective(all: Vec<Given>, problems: &mut Vec<SettingsProblem>) -> Vec<Chosen> {
-    let mut chosen: Vec<Chosen> = Vec::new();
-    for given in all {
-        let Some((entry, by_file)) = find(&given.name) else {
-            problems.extend(unknown(&given).map(|detail| SettingsProblem::new(&given.origin, detail)));
-            continue;
-        };
-        match chosen.iter_mut().find(|one| one.entry.name == entry.name) {
-            Some(earlier) if earlier.by_file != by_file => problems.push(SettingsProblem::new(
-                given.origin,
-                format!(
-                    "{} is given beside {} ({}): leave one of them out",
-                    given.name, earlier.given.name, earlier.given.origin
-                ),
-            )),
-            Some(earlier) => earlier.given = given,
-            None => chosen.push(Chosen { entry, given, by_file }),
-        }
+    /// True for the section that the setting stands in.
+    pub(super) fn is_in(&self, section: &str) -> bool {
+        self.name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
     }
-    chosen
 }
 
 /// The setting of that name, and whether the name is its `…_file` form.
-fn find(name: &str) -> Option<(&'static Entry, bool)> {
-    SETTINGS.iter().find_map(|entry| {
-        let rest = name.strip_prefix(entry.name)?;
-        match rest {
-            "" => Some((entry, false)),
-            "_file" if entry.secret => Some((entry, true)),
-            _ => None,
-        }
+pub(super) fn find(name: &str) -> Option<(&'static Entry, bool)> {
+    SETTINGS.iter().find_map(|entry| match name.strip_prefix(entry.name)? {
+        "" => Some((entry, false)),
+        "_file" if entry.secret => Some((entry, true)),
+        _ => None,
     })
-}
-
-/// What to say of a name that is no setting; nothing where it is an empty section.
-fn unknown(given: &Given) -> Option<String> {
-    let is_section = SETTINGS
-        .iter()
-        .any(|entry| entry.name.strip_prefix(given.name.as_str()).is_some_and(|rest| rest.starts_with('.')));
-    match (is_section, &given.value) {
-        (true, Value::Other("table")) => None,
-        (true, _) => {
-            Some(format!("{name} is a section: write `[{name}]` and its keys below", name = given.name))
-        }
-        (false, _) => {
-            let nearest = nearest(&given.name.to_ascii_lowercase());
-            let hint = match (nearest, given.source) {
-                (None, _) => String::new(),
-                (Some(name), Source::File) => format!("; did you mean {name}?"),
-                (Some(name), Source::Environment) => format!("; did you mean {}?", variable(&name)),
-            };
-            Some(match given.source {
-                Source::File => format!("there is no setting {}{hint}", given.name),
-                Source::Environment => format!("no setting has this name{hint}"),
-            })
-        }
-    }
-}
-
-/// The setting whose name is nearest to `name`, where one is near at all.
-fn nearest(name: &str) -> Option<String> {
-    let near = strsim::normalized_damerau_levenshtein;
-    let score = |known: &str| {
-        let whole = near(name, known);
-        match (name.rsplit_once('.'), known.rsplit_once('.')) {
-            // The right key in a wrong section.
-            (Some((_, key)), Some((_, known_key))) if key == known_key => 0.7 + 0.3 * whole,
-            // A key without its section.
-            (None, Some((_, known_key))) => near(name, known_key).max(whole),
-            _ => whole,
-        }
-    };
-    SETTINGS
-        .iter()
-        .flat_map(|entry| [Some(entry.name.to_owned()), entry.secret.then(|| format!("{}_file", entry.name))])
-        .flatten()
-        .map(|known| (score(&known), known))
-        .filter(|(score, _)| *score >= 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
-}
-
-/// The variable that sets `name`.
-fn variable(name: &str) -> String {
-    format!("BTB_{}", name.to_ascii_uppercase().replacen('.', "__", 1))
 }
 
 /// The settings as the rows of a Markdown table: key, default, meaning.

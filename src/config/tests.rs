@@ -120,9 +120,9 @@ fn everything_wrong_is_told_at_once_with_where_it_stands() {
     assert_eq!(
         problems(file, &env),
         [
-            "line 2: there is no setting http.lisen; did you mean http.listen?",
-            "line 10: there is no setting otlp.endpoint",
-            "BTB_HTTP__LISTN: no setting has this name; did you mean BTB_HTTP__LISTEN?",
+            "line 2: there is no setting http.lisen; the nearest one is http.listen",
+            "line 10: there is no setting otlp.endpoint; the nearest one is http.admin_listen",
+            "BTB_HTTP__LISTN: no setting has this name; the nearest one is BTB_HTTP__LISTEN",
             "line 4: tokens.min_ttl must be a whole number of seconds from 1 to 3000, without quotes",
             "line 5: tokens.cache_max_bytes must be a whole number of bytes from 1048576 to 1099511627776, \
              without quotes",
@@ -137,18 +137,18 @@ fn everything_wrong_is_told_at_once_with_where_it_stands() {
 fn a_key_in_the_wrong_section_or_in_none_is_led_home() {
     assert_eq!(
         problems("listen = \"a\"", &[]),
-        ["line 1: there is no setting listen; did you mean http.listen?"]
+        ["line 1: there is no setting listen; the nearest one is http.listen"]
     );
     assert_eq!(
         problems("[tokens]\ntimeout = 3", &[]),
-        ["line 2: there is no setting tokens.timeout; did you mean box.timeout?"]
+        ["line 2: there is no setting tokens.timeout; the nearest one is box.timeout"]
     );
     assert_eq!(problems("http = 3", &[]), ["line 1: http is a section: write `[http]` and its keys below"]);
     assert_eq!(problems("[hhtp]", &[]).len(), 1);
     assert!(load("[http]", &[]).is_ok());
     assert_eq!(
         problems("", &[("BTB_http__listen", "127.0.0.1:1")]),
-        ["BTB_http__listen: no setting has this name; did you mean BTB_HTTP__LISTEN?"]
+        ["BTB_http__listen: no setting has this name; the nearest one is BTB_HTTP__LISTEN"]
     );
 }
 

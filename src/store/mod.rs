@@ -5,6 +5,23 @@
 //! it. A row that does not hold together is refused alone, and never costs its neighbours anything.
 //! Secrets come here sealed and leave sealed.
 
+mod apps;
+mod callers;
+mod changes;
+mod document;
+mod engine;
+mod failure;
+mod generations;
+mod open;
+mod postgres;
+mod schema;
+mod session;
+mod sql;
+mod sql_store;
+mod sqlite;
+mod stretch;
+mod tenants;
+mod tokens;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -20,6 +37,9 @@ use crate::domain::event::Event;
 use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TokenId};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
+
+pub use open::{OpenError, Opening, migrate, open};
+pub use schema::Migrated;
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -259,7 +279,9 @@ pub enum StoreError {
     #[error("the change collides with what is stored: {0:?}")]
     Conflict(Conflict),
     /// A row was altered, moved or put there from outside.
-    #[error("row {id} of {table} is not what the broker wrote; it was altered, moved or put there from outside")]
+    #[error(
+        "row {id} of {table} is not what the broker wrote; it was altered, moved or put there from outside"
+    )]
     Refused {
         /// In which table.
         table: &'static str,

@@ -1,0 +1,46 @@
+//! `migrate`: brings the database's schema to this version of the program.
+
+use serde_json::json;
+
+use crate::store::{self, OpenError, StoreError};
+
+use super::failure::{Exit, Failure};
+use super::settings::ConfigArg;
+use super::terminal;
+
+/// Bring the database's schema to the version that this program works with.
+///
+/// `serve` does it by itself on SQLite; on Postgres it waits for this command, so that one process
+/// does it and at a time of your choosing. What is there already is left as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  BTB_DATABASE__URL=postgres://broker:secret@db.example.com/broker box-token-broker migrate
+  box-token-broker migrate --config /etc/box-token-broker/settings.toml")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let settings = args.config.load()?;
+    let done = store::migrate(&settings.database).await?;
+    if args.json {
+        return terminal::print(json!({ "from": done.from, "to": done.to }));
+    }
+    terminal::print(match (done.from, done.to) {
+        (from, to) if from == to => format!("the schema is at version {to} already"),
+        (0, to) => format!("the schema was made, at version {to}"),
+        (from, to) => format!("the schema went from version {from} to {to}"),
+    })
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let away = matches!(&error, OpenError::Database { reason: StoreError::Unavailable(_), .. });
+        Self::new(if away { Exit::RetryLater } else { Exit::Failed }, error.to_string())
+    }
+}

@@ -1,0 +1,81 @@
+//! `sandbox`: a stand-in for Box on the developer's own machine.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::SystemClock;
+use crate::sandbox::{Sandbox, World};
+
+use super::failure::Failure;
+use super::terminal;
+
+/// Run a stand-in for Box, to develop and test against.
+///
+/// It knows the apps of the given config files, each in its own enterprise with a few users and
+/// folders, and is as strict as Box about how tokens are asked for. It keeps secrets in the clear
+/// and lets everybody in: not for production. Prints its URL and runs until it is interrupted.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  A Box that knows one app, and a broker that takes it for Box:
+    box-token-broker sandbox --key-json 12345_abc_config.json
+    BTB_BOX__API_URL=http://127.0.0.1:8081 box-token-broker serve
+
+  See who is there, and what was asked:
+    curl http://127.0.0.1:8081/sandbox
+    curl http://127.0.0.1:8081/sandbox/journal
+
+  Let the next two calls fail as Box does when it is overloaded:
+    curl http://127.0.0.1:8081/sandbox/faults -H 'Content-Type: application/json' \\
+      -d '{\"select\": {}, \"effect\": {\"status\": 429, \"retry_after\": 2}, \"times\": 2}'")]
+pub(super) struct Args {
+    /// Address and port to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    listen: SocketAddr,
+    /// Config file of an app, as Box's developer console gives it; may be repeated.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    key_json: Vec<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let world = World::from_key_json(texts).map_err(Failure::failed)?;
+    if !args.listen.ip().is_loopback() {
+        terminal::remark(
+            "warning: whoever reaches this address can read and change everything in the sandbox",
+        );
+    }
+    let stop =
+        stop_signal().map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+    let running = Sandbox::start(world, args.listen, Arc::new(SystemClock::new()))
+        .await
+        .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    terminal::print(running.url())?;
+    terminal::remark(format_args!(
+        "the sandbox is up: give it to the broker as BTB_BOX__API_URL={url}, look into it at {url}/sandbox",
+        url = running.url()
+    ));
+    stop.await;
+    running.stop().await;
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("{} cannot be read: {error}", path.display())))
+}
+
+/// Ends when somebody wants the process to stop, by Ctrl-C or as a service.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,90 @@
+//! Of all that was given, what counts, and what is no setting at all.
+
+use super::Settings;
+use super::given::{self, Given, Source};
+use super::problem::SettingsProblem;
+use super::table::{Entry, SETTINGS, find};
+use super::value::Value;
+
+/// A setting as it will be applied.
+pub(super) struct Chosen {
+    entry: &'static Entry,
+    given: Given,
+    by_file: bool,
+}
+
+impl Chosen {
+    /// Puts the value into `settings`.
+    pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
+        let value = if self.by_file {
+            self.given.value.text().and_then(given::read_secret)
+        } else {
+            Ok(self.given.value)
+        };
+        if let Err(detail) = value.and_then(|value| (self.entry.set)(settings, &value)) {
+            problems.push(SettingsProblem::new(self.given.origin, format!("{} {detail}", self.given.name)));
+        }
+    }
+}
+
+/// Of all that was given, what counts: the last of each setting, as the environment comes last.
+pub(super) fn effective(all: Vec<Given>, problems: &mut Vec<SettingsProblem>) -> Vec<Chosen> {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    for given in all {
+        let Some((entry, by_file)) = find(&given.name) else {
+            problems.extend(unknown(&given).map(|detail| SettingsProblem::new(&given.origin, detail)));
+            continue;
+        };
+        match chosen.iter_mut().find(|one| one.entry.name == entry.name) {
+            Some(earlier) if earlier.by_file != by_file => problems.push(SettingsProblem::new(
+                given.origin,
+                format!(
+                    "{} is given beside {} ({}): leave one of them out",
+                    given.name, earlier.given.name, earlier.given.origin
+                ),
+            )),
+            Some(earlier) => earlier.given = given,
+            None => chosen.push(Chosen { entry, given, by_file }),
+        }
+    }
+    chosen
+}
+
+/// What to say of a name that is no setting; nothing where it is an empty section.
+fn unknown(given: &Given) -> Option<String> {
+    let is_section = SETTINGS.iter().any(|entry| entry.is_in(&given.name));
+    let name = &given.name;
+    match (is_section, &given.value, given.source) {
+        (true, Value::Other("table"), _) => None,
+        (true, ..) => Some(format!("{name} is a section: write `[{name}]` and its keys below")),
+        (false, _, Source::File) => {
+            Some(format!("there is no setting {name}; the nearest one is {}", nearest(name)))
+        }
+        (false, _, Source::Environment) => {
+            Some(format!("no setting has this name; the nearest one is {}", variable(&nearest(name))))
+        }
+    }
+}
+
+/// The setting whose name is nearest to `name`.
+fn nearest(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let near = strsim::normalized_damerau_levenshtein;
+    let score = |known: &str| {
+        let whole = near(&name, known);
+        match (name.rsplit_once('.'), known.rsplit_once('.')) {
+            // The right key in a wrong section.
+            (Some((_, key)), Some((_, known_key))) if key == known_key => 0.7 + 0.3 * whole,
+            // A key without its section.
+            (None, Some((_, known_key))) => near(&name, known_key).max(whole),
+            _ => whole,
+        }
+    };
+    let nearest = SETTINGS.iter().flat_map(Entry::names).max_by(|a, b| score(a).total_cmp(&score(b)));
+    nearest.unwrap_or_default()
+}
+
+/// The variable that sets `name`.
+fn variable(name: &str) -> String {
+    format!("BTB_{}", name.to_ascii_uppercase().replacen('.', "__", 1))
+}

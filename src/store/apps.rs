@@ -1,0 +1,167 @@
+//! Apps and their sealed credentials.
+
+use super::changes::record;
+use super::document::{Document, Written, read, read_each, write};
+use super::engine::Engine;
+use super::session::Session;
+use super::sql::{Row, holding};
+use super::stretch::Stretch;
+use super::tenants::count_of_app;
+use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError};
+use crate::crypto::Vault;
+use crate::domain::app::{App, Owner};
+use crate::domain::event::Event;
+use crate::domain::id::{AppId, Generation, TenantId};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT id, name, client_id, version, doc, mac_key, mac FROM apps ", $rest)
+    };
+}
+
+impl Document for App {
+    const TABLE: &'static str = "apps";
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn agrees_with(&self, row: &Row) -> bool {
+        row.get::<Option<String>>("name").is_some_and(|name| name.as_deref() == shared_name(self))
+            && row.get::<String>("client_id").as_deref() == Some(self.client_id.as_str())
+    }
+}
+
+fn shared_name(app: &App) -> Option<&str> {
+    match &app.owner {
+        Owner::Shared { name } => Some(name.as_str()),
+        Owner::Tenant { .. } => None,
+    }
+}
+
+pub(super) async fn find(engine: &Engine, vault: &Vault, by: &AppRef) -> Result<Option<App>> {
+    let (sql, value) = match by {
+        AppRef::Id(id) => (select!("WHERE id = $1"), id.as_str()),
+        AppRef::Name(name) => (select!("WHERE name = $1"), name.as_str()),
+        AppRef::ClientId(id) => (select!("WHERE client_id = $1"), id.as_str()),
+    };
+    let row = engine.read().await?.row(sql, &[value.into()]).await?;
+    row.map(|row| read(vault, &row)).transpose()
+}
+
+/// The app, which nobody else changes until the transaction ends.
+pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &AppId) -> Result<Option<App>> {
+    let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
+    let row = session.row(sql, &[id.as_str().into()]).await?;
+    row.map(|row| read(vault, &row)).transpose()
+}
+
+pub(super) async fn list_shared(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<App>> {
+    let mut session = engine.read().await?;
+    let mut stretch = Stretch::new(page);
+    while let Some((after, limit)) = stretch.next() {
+        let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
+        let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
+        stretch.take(&rows, read_each(vault, &rows));
+    }
+    Ok(stretch.items)
+}
+
+pub(super) async fn credentials(
+    engine: &Engine,
+    app: &AppId,
+    generation: Generation,
+) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT sealed FROM credentials WHERE app_id = $1 AND generation = $2";
+    let row = engine.read().await?.row(sql, &[app.as_str().into(), generation.0.into()]).await?;
+    row.map(|row| row.get("sealed").ok_or_else(|| super::document::refused("credentials", app.as_str())))
+        .transpose()
+}
+
+/// Writes an app that is new, and its credentials.
+pub(super) async fn put(session: &mut Session, vault: &Vault, new: NewApp<'_>) -> Result<()> {
+    let Written { doc, mac } = write(vault, new.app)?;
+    let sql = "INSERT INTO apps (id, name, client_id, version, doc, mac_key, mac)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = [
+        new.app.id.as_str().into(),
+        shared_name(new.app).into(),
+        new.app.client_id.as_str().into(),
+        new.app.version.into(),
+        (&doc).into(),
+        (&mac.key).into(),
+        (&mac.mac).into(),
+    ];
+    session.run(sql, &values).await?;
+    let sql = "INSERT INTO credentials (app_id, generation, sealed) VALUES ($1, $2, $3)";
+    let values = [new.app.id.as_str().into(), new.app.generation.0.into(), new.sealed.into()];
+    session.run(sql, &values).await.map(drop)
+}
+
+pub(super) async fn insert(engine: &Engine, vault: &Vault, new: NewApp<'_>, event: &Event) -> Result<()> {
+    let mut session = engine.write().await?;
+    put(&mut session, vault, new).await?;
+    record(&mut session, vault, event, &[Changed::App(new.app.id.clone())]).await?;
+    session.commit().await
+}
+
+pub(super) async fn update(engine: &Engine, vault: &Vault, app: &App, event: &Event) -> Result<()> {
+    let mut session = engine.write().await?;
+    let Written { doc, mac } = write(vault, app)?;
+    let sql = "UPDATE apps SET name = $1, client_id = $2, version = $3, doc = $4, mac_key = $5, mac = $6
+         WHERE id = $7 AND version = $8";
+    let values = [
+        shared_name(app).into(),
+        app.client_id.as_str().into(),
+        app.version.into(),
+        (&doc).into(),
+        (&mac.key).into(),
+        (&mac.mac).into(),
+        app.id.as_str().into(),
+        (app.version - 1).into(),
+    ];
+    if session.run(sql, &values).await? == 0 {
+        return Err(StoreError::Conflict(Conflict::Version));
+    }
+    record(&mut session, vault, event, &[Changed::App(app.id.clone())]).await?;
+    session.commit().await
+}
+
+pub(super) async fn delete(engine: &Engine, vault: &Vault, id: &AppId, event: &Event) -> Result<()> {
+    let mut session = engine.write().await?;
+    let sql = holding!("SELECT id FROM apps WHERE id = $1", "FOR UPDATE");
+    if session.row(sql, &[id.as_str().into()]).await?.is_none() {
+        return Err(StoreError::Conflict(Conflict::Version));
+    }
+    if count_of_app(&mut session, id).await? > 0 {
+        return Err(StoreError::Conflict(Conflict::InUse));
+    }
+    erase(&mut session, id).await?;
+    record(&mut session, vault, event, &[Changed::App(id.clone())]).await?;
+    session.commit().await
+}
+
+pub(super) async fn erase(session: &mut Session, id: &AppId) -> Result<()> {
+    session.run("DELETE FROM credentials WHERE app_id = $1", &[id.as_str().into()]).await?;
+    session.run("DELETE FROM apps WHERE id = $1", &[id.as_str().into()]).await.map(drop)
+}
+
+/// True for an app that is this tenant's own. Where the row does not hold together, its having no
+/// name must do: it can serve nobody any more.
+pub(super) async fn is_own(
+    session: &mut Session,
+    vault: &Vault,
+    id: &AppId,
+    tenant: &TenantId,
+) -> Result<bool> {
+    let sql = holding!(select!("WHERE id = $1"), "FOR UPDATE");
+    let Some(row) = session.row(sql, &[id.as_str().into()]).await? else { return Ok(false) };
+    Ok(match read::<App>(vault, &row) {
+        Ok(app) => !app.is_shared() && app.may_serve(tenant),
+        Err(_) => row.get::<Option<String>>("name") == Some(None),
+    })
+}

@@ -1,0 +1,194 @@
+//! Opening a database, and what can be wrong with it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::schema::{CURRENT, Migrated, Standing};
+use super::sql_store::{SqlStore, bounded};
+use super::{Store, StoreError, postgres, schema, sqlite};
+use crate::config::DatabaseUrl;
+use crate::crypto::Vault;
+
+/// Who opens a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The service. On SQLite there can be one at a time.
+    ServeAlone,
+    /// A command, which may work while the service does.
+    BesideServe,
+}
+
+/// Why a database could not be opened: what is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The file could not be made or locked.
+    #[error(
+        "{path}: cannot make or open the database file: {reason}; make its folder and give it to this user"
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The service runs already.
+    #[error("{path}: another `serve` works on this database; stop it first, or use Postgres for several")]
+    AnotherServe {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The schema was not migrated yet.
+    #[error(
+        "{database}: the schema is at version {found} and must be at {needed}; run `box-token-broker migrate`"
+    )]
+    OldSchema {
+        /// Which database.
+        database: String,
+        /// Its schema's version.
+        found: usize,
+        /// The version this program works with.
+        needed: usize,
+    },
+    /// A newer program has been here.
+    #[error(
+        "{database}: the schema is at version {found} and this program knows {known}; run the newer program"
+    )]
+    NewerSchema {
+        /// Which database.
+        database: String,
+        /// Its schema's version.
+        found: usize,
+        /// The version this program works with.
+        known: usize,
+    },
+    /// The schema does not come from this program's migrations.
+    #[error(
+        "{database}: version {version} of the schema was made by another program; use a database of its own"
+    )]
+    ForeignSchema {
+        /// Which database.
+        database: String,
+        /// The first version that differs.
+        version: usize,
+    },
+    /// The URL is not one that the driver understands.
+    #[error(
+        "`database.url` is not a Postgres URL that can be used; write `postgres://USER:PASSWORD@HOST/DATABASE`"
+    )]
+    Url,
+    /// The database does not let itself be used.
+    #[error("{database}: {reason}; check `database.url`, and that the database runs and lets this user in")]
+    Database {
+        /// Which database.
+        database: String,
+        /// What it says.
+        reason: StoreError,
+    },
+}
+
+/// Opens a database for use. An SQLite file is made and migrated where needed; Postgres must have
+/// been migrated.
+///
+/// # Errors
+/// Where the database does not answer, is at another schema, or belongs to another `serve`.
+pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: Opening) -> Result<Arc<dyn Store>, OpenError> {
+    let database = Named::new(url)?;
+    let lock = match url {
+        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?,
+        DatabaseUrl::Postgres(_) => {
+            let standing = bounded(schema::standing(&database.engine)).await;
+            let found = database.check(standing)?;
+            if found < CURRENT {
+                return Err(OpenError::OldSchema { database: database.name, found, needed: CURRENT });
+            }
+            None
+        }
+    };
+    Ok(Arc::new(SqlStore::new(database.engine, vault, lock)))
+}
+
+/// Brings a database's schema to the version that this program works with; an SQLite file is made
+/// where there is none.
+///
+/// # Errors
+/// Where the database does not answer, is newer than the program, or a `serve` works on the file.
+pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
+    let database = Named::new(url)?;
+    let _lock = match url {
+        DatabaseUrl::Sqlite(path) => Some(lock(path)?),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let from = database.migrate().await?;
+    Ok(Migrated { from, to: CURRENT })
+}
+
+/// A database under a name that can be shown: without user and password.
+struct Named {
+    engine: Engine,
+    name: String,
+}
+
+impl Named {
+    fn new(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                sqlite::create(path).map_err(|error| file_error(path, &error))?;
+                Ok(Self { engine: sqlite::engine(path), name: path.display().to_string() })
+            }
+            DatabaseUrl::Postgres(url) => {
+                let (engine, name) = postgres::engine(url).map_err(|_| OpenError::Url)?;
+                Ok(Self { engine, name })
+            }
+        }
+    }
+
+    async fn open_file(&self, path: &Path, how: Opening) -> Result<Option<File>, OpenError> {
+        if how == Opening::ServeAlone {
+            let lock = lock(path)?;
+            self.migrate().await?;
+            return Ok(Some(lock));
+        }
+        let standing = bounded(schema::standing(&self.engine)).await;
+        match self.check(standing)? {
+            CURRENT => {}
+            0 => drop(self.migrate().await?),
+            // A running `serve` works with the schema as it stands.
+            _ => {
+                let _lock = lock(path)?;
+                self.migrate().await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Migrates, and tells where the schema stood before.
+    async fn migrate(&self) -> Result<usize, OpenError> {
+        let standing = schema::migrate(&self.engine).await;
+        self.check(standing)
+    }
+
+    /// The version at which the schema stands, if it is one to work with or to migrate.
+    fn check(&self, standing: super::Result<Standing>) -> Result<usize, OpenError> {
+        let database = self.name.clone();
+        match standing {
+            Ok(Standing::At(version)) => Ok(version),
+            Ok(Standing::Newer(found)) => Err(OpenError::NewerSchema { database, found, known: CURRENT }),
+            Ok(Standing::Altered(version)) => Err(OpenError::ForeignSchema { database, version }),
+            Err(reason) => Err(OpenError::Database { database, reason }),
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    match sqlite::lock(path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::AnotherServe { path: path.to_owned() }),
+        Err(error) => Err(file_error(path, &error)),
+    }
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> OpenError {
+    OpenError::File { path: path.to_owned(), reason: error.to_string() }
+}

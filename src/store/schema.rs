@@ -1,0 +1,90 @@
+//! The schema's versions. A migration that was ever released is never changed again.
+
+use super::Result;
+use super::changes::alone;
+use super::engine::Engine;
+use super::session::Session;
+use super::sql::Sql;
+use crate::crypto::sha256_hex;
+
+/// The migrations in their order; the first brings the schema to version 1.
+const MIGRATIONS: [Sql; 1] = [Sql {
+    sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
+    postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
+}];
+
+/// The version that this program works with.
+pub(super) const CURRENT: usize = MIGRATIONS.len();
+
+/// What a migration did to the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The version it had; 0 for an empty database.
+    pub from: usize,
+    /// The version it has now.
+    pub to: usize,
+}
+
+/// Where a schema stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// At this version, which is [`CURRENT`] or older.
+    At(usize),
+    /// At this version, which this program does not know.
+    Newer(usize),
+    /// The migration to this version is not the one that was applied.
+    Altered(usize),
+}
+
+/// Where the schema stands.
+pub(super) async fn standing(engine: &Engine) -> Result<Standing> {
+    let mut session = engine.write_plainly().await?;
+    read_standing(engine, &mut session).await
+}
+
+/// Brings an older schema to [`CURRENT`], as a whole or not at all, and tells where it stood before.
+/// What is newer or altered is left as it is.
+pub(super) async fn migrate(engine: &Engine) -> Result<Standing> {
+    let mut session = engine.write().await?;
+    session.run(Sql { sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0" }, &[]).await?;
+    alone(&mut session).await?;
+    let standing = read_standing(engine, &mut session).await?;
+    let Standing::At(from) = standing else { return Ok(standing) };
+    if from == 0 {
+        let sql =
+            "CREATE TABLE schema_versions (version BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
+        session.run(sql, &[]).await?;
+    }
+    for (version, migration) in (1..).zip(MIGRATIONS).skip(from) {
+        session.script(migration).await?;
+        let sql = "INSERT INTO schema_versions (version, checksum) VALUES ($1, $2)";
+        session.run(sql, &[version.into(), (&checksum(engine, migration)).into()]).await?;
+    }
+    session.commit().await?;
+    Ok(standing)
+}
+
+async fn read_standing(engine: &Engine, session: &mut Session) -> Result<Standing> {
+    let sql = Sql {
+        sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'",
+        postgres: "SELECT 1 WHERE to_regclass('schema_versions') IS NOT NULL",
+    };
+    if session.row(sql, &[]).await?.is_none() {
+        return Ok(Standing::At(0));
+    }
+    let rows = session.rows("SELECT version, checksum FROM schema_versions ORDER BY version", &[]).await?;
+    for (version, (row, migration)) in (1..).zip(rows.iter().zip(MIGRATIONS)) {
+        if row.get::<String>("checksum") != Some(checksum(engine, migration)) {
+            return Ok(Standing::Altered(version));
+        }
+    }
+    Ok(if rows.len() > CURRENT { Standing::Newer(rows.len()) } else { Standing::At(rows.len()) })
+}
+
+fn checksum(engine: &Engine, migration: Sql) -> String {
+    let text = match engine {
+        Engine::Sqlite { .. } => migration.sqlite,
+        Engine::Postgres(_) => migration.postgres,
+    };
+    sha256_hex(text.as_bytes())
+}

@@ -1,0 +1,109 @@
+//! One way to write a statement, bind to it and read its rows, whichever engine runs it.
+
+use sqlx::postgres::PgRow;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Database, Decode, Encode, Postgres, Row as _, Sqlite, Type};
+
+/// A statement: one text for both engines, or one for each where their dialects differ.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sql {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+impl From<&'static str> for Sql {
+    fn from(text: &'static str) -> Self {
+        Self { sqlite: text, postgres: text }
+    }
+}
+
+/// A query whose rows nobody else changes until the transaction ends. SQLite needs no words for it:
+/// there a writing transaction is alone from its beginning.
+macro_rules! holding {
+    ($query:expr, $lock:literal) => {
+        $crate::store::sql::Sql { sqlite: $query, postgres: concat!($query, " ", $lock) }
+    };
+}
+pub(super) use holding;
+
+/// A parameter.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Int(i64),
+    Bytes(&'a [u8]),
+    MaybeText(Option<&'a str>),
+    MaybeInt(Option<i64>),
+}
+
+macro_rules! value_from {
+    ($($type:ty => $variant:ident),*) => {
+        $(impl<'a> From<$type> for Value<'a> {
+            fn from(value: $type) -> Self {
+                Self::$variant(value)
+            }
+        })*
+    };
+}
+
+value_from!(&'a str => Text, i64 => Int, &'a [u8] => Bytes, Option<&'a str> => MaybeText, Option<i64> => MaybeInt);
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Value<'a> {
+    fn from(value: &'a Vec<u8>) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+/// A statement with its parameters bound: never a text made of them.
+pub(super) fn bind<'q, DB>(text: &'static str, values: &[Value<'q>]) -> Query<'q, DB, DB::Arguments>
+where
+    DB: Database,
+    &'q str: Encode<'q, DB> + Type<DB>,
+    &'q [u8]: Encode<'q, DB> + Type<DB>,
+    i64: Encode<'q, DB> + Type<DB>,
+    Option<&'q str>: Encode<'q, DB> + Type<DB>,
+    Option<i64>: Encode<'q, DB> + Type<DB>,
+{
+    values.iter().fold(sqlx::query(text), |query, value| match *value {
+        Value::Text(text) => query.bind(text),
+        Value::Int(number) => query.bind(number),
+        Value::Bytes(bytes) => query.bind(bytes),
+        Value::MaybeText(text) => query.bind(text),
+        Value::MaybeInt(number) => query.bind(number),
+    })
+}
+
+/// One row of an answer.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// What a column may be read as.
+pub(super) trait Column:
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+{
+}
+
+impl<T> Column for T where
+    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+{
+}
+
+impl Row {
+    /// The column of that name; `None` where it holds nothing of that type, which a hand in the
+    /// database can bring about.
+    pub(super) fn get<T: Column>(&self, column: &str) -> Option<T> {
+        match self {
+            Self::Sqlite(row) => row.try_get(column).ok(),
+            Self::Postgres(row) => row.try_get(column).ok(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The store on a database that speaks SQL.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::engine::Engine;
+use super::{
+    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoreError, StoredToken,
+    TenantFilter, TenantRef, apps, callers, changes, generations, tenants, tokens,
+};
+use crate::crypto::Vault;
+use crate::domain::app::App;
+use crate::domain::caller::Caller;
+use crate::domain::event::Event;
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, TenantId, TokenId};
+use crate::domain::tenant::Tenant;
+use crate::domain::token_key::TokenKey;
+
+/// How long a call may take. The drivers know no such bound: a server that froze would hold its
+/// clients for as long as it is frozen.
+const BUDGET: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct SqlStore {
+    engine: Engine,
+    vault: Arc<Vault>,
+    /// What keeps a second `serve` away, for as long as the store lives.
+    _lock: Option<File>,
+}
+
+impl SqlStore {
+    pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<File>) -> Self {
+        Self { engine, vault, _lock: lock }
+    }
+}
+
+/// Gives a call up at the end of its budget, and with it the connection it was on.
+pub(super) async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(BUDGET, call).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", BUDGET.as_secs()))),
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn next_generation(&self) -> Result<Generation> {
+        bounded(generations::next(&self.engine, &self.vault)).await
+    }
+
+    async fn tenant(&self, by: &TenantRef) -> Result<Option<Tenant>> {
+        bounded(tenants::find(&self.engine, &self.vault, by)).await
+    }
+
+    async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>> {
+        bounded(tenants::list(&self.engine, &self.vault, filter, page)).await
+    }
+
+    async fn deleted_tenants(&self) -> Result<Vec<Tenant>> {
+        bounded(tenants::deleted(&self.engine, &self.vault)).await
+    }
+
+    async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()> {
+        bounded(tenants::insert(&self.engine, &self.vault, tenant, own_app, event)).await
+    }
+
+    async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()> {
+        bounded(tenants::update(&self.engine, &self.vault, tenant, event)).await
+    }
+
+    async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()> {
+        bounded(tenants::purge(&self.engine, &self.vault, tenant, event)).await?;
+        self.engine.scrub().await;
+        Ok(())
+    }
+
+    async fn app(&self, by: &AppRef) -> Result<Option<App>> {
+        bounded(apps::find(&self.engine, &self.vault, by)).await
+    }
+
+    async fn shared_apps(&self, page: &Page) -> Result<Vec<App>> {
+        bounded(apps::list_shared(&self.engine, &self.vault, page)).await
+    }
+
+    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<Vec<u8>>> {
+        bounded(apps::credentials(&self.engine, app, generation)).await
+    }
+
+    async fn tenants_of_app(&self, app: &AppId) -> Result<u64> {
+        bounded(async { tenants::count_of_app(&mut self.engine.read().await?, app).await }).await
+    }
+
+    async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()> {
+        bounded(apps::insert(&self.engine, &self.vault, app, event)).await
+    }
+
+    async fn update_app(&self, app: &App, event: &Event) -> Result<()> {
+        bounded(apps::update(&self.engine, &self.vault, app, event)).await
+    }
+
+    async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()> {
+        bounded(apps::delete(&self.engine, &self.vault, app, event)).await?;
+        self.engine.scrub().await;
+        Ok(())
+    }
+
+    async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>> {
+        bounded(callers::find(&self.engine, &self.vault, by)).await
+    }
+
+    async fn callers(&self, page: &Page) -> Result<Vec<Caller>> {
+        bounded(callers::list(&self.engine, &self.vault, page)).await
+    }
+
+    async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
+        bounded(callers::insert(&self.engine, &self.vault, caller, event)).await
+    }
+
+    async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
+        bounded(callers::update(&self.engine, &self.vault, caller, event)).await
+    }
+
+    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()> {
+        bounded(callers::delete(&self.engine, &self.vault, caller, version, event)).await
+    }
+
+    async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()> {
+        bounded(callers::touch_keys(&self.engine, uses)).await
+    }
+
+    async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
+        bounded(callers::key_uses(&self.engine, caller)).await
+    }
+
+    async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed> {
+        bounded(tokens::save(&self.engine, &self.vault, token, event)).await
+    }
+
+    async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>> {
+        bounded(tokens::find(&self.engine, &self.vault, key, now)).await
+    }
+
+    async fn live_tokens_of(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<StoredToken>> {
+        bounded(tokens::of_tenant(&self.engine, tenant, now)).await
+    }
+
+    async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        bounded(tokens::forget(&self.engine, tokens)).await
+    }
+
+    async fn last_change(&self) -> Result<i64> {
+        bounded(changes::last(&self.engine)).await
+    }
+
+    async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>> {
+        bounded(changes::since(&self.engine, &self.vault, number)).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<()> {
+        bounded(tokens::sweep(&self.engine, now)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        bounded(async { self.engine.read().await?.run("SELECT 1", &[]).await.map(drop) }).await
+    }
+}

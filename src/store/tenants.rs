@@ -1,0 +1,187 @@
+//! Tenants.
+
+use super::apps;
+use super::changes::record;
+use super::document::{Document, Written, read, read_each, write};
+use super::engine::Engine;
+use super::session::Session;
+use super::sql::{Row, holding};
+use super::stretch::Stretch;
+use super::{Changed, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
+use crate::crypto::Vault;
+use crate::domain::app::Owner;
+use crate::domain::event::Event;
+use crate::domain::id::{AppId, TenantId};
+use crate::domain::tenant::Tenant;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, name, app_id, enterprise_id, state, purge_at, version, doc, mac_key, mac FROM tenants ",
+            $rest
+        )
+    };
+}
+
+impl Document for Tenant {
+    const TABLE: &'static str = "tenants";
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn agrees_with(&self, row: &Row) -> bool {
+        let says = |column, text: &str| row.get::<String>(column).as_deref() == Some(text);
+        says("name", self.name.as_str())
+            && says("app_id", self.app.as_str())
+            && says("enterprise_id", self.enterprise_id.as_str())
+            && says("state", self.state.as_str())
+            && row.get::<Option<i64>>("purge_at") == Some(purge_at(self))
+    }
+}
+
+fn purge_at(tenant: &Tenant) -> Option<i64> {
+    tenant.purge_at.map(|at| at.as_millisecond())
+}
+
+pub(super) async fn find(engine: &Engine, vault: &Vault, by: &TenantRef) -> Result<Option<Tenant>> {
+    let (sql, value) = match by {
+        TenantRef::Id(id) => (select!("WHERE id = $1"), id.as_str()),
+        TenantRef::Name(name) => (select!("WHERE name = $1"), name.as_str()),
+    };
+    let row = engine.read().await?.row(sql, &[value.into()]).await?;
+    row.map(|row| read(vault, &row)).transpose()
+}
+
+/// The tenant, which nobody else changes until the transaction ends.
+pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &TenantId) -> Result<Option<Tenant>> {
+    let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
+    let row = session.row(sql, &[id.as_str().into()]).await?;
+    row.map(|row| read(vault, &row)).transpose()
+}
+
+pub(super) async fn list(
+    engine: &Engine,
+    vault: &Vault,
+    filter: &TenantFilter,
+    page: &Page,
+) -> Result<Vec<Tenant>> {
+    let fits = |tenant: &Tenant| {
+        filter.state.is_none_or(|state| tenant.state == state)
+            && filter.labels.iter().all(|(key, value)| tenant.labels.get(key) == Some(value))
+    };
+    let mut session = engine.read().await?;
+    let mut stretch = Stretch::new(page);
+    while let Some((after, limit)) = stretch.next() {
+        let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
+        let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
+        stretch.take(&rows, read_each(vault, &rows).filter(fits));
+    }
+    Ok(stretch.items)
+}
+
+pub(super) async fn deleted(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant>> {
+    let rows = engine.read().await?.rows(select!("WHERE state = 'deleted' ORDER BY purge_at"), &[]).await?;
+    Ok(read_each(vault, &rows).collect())
+}
+
+pub(super) async fn count_of_app(session: &mut Session, app: &AppId) -> Result<u64> {
+    let sql = "SELECT COUNT(*) AS tenants FROM tenants WHERE app_id = $1";
+    let row = session.row(sql, &[app.as_str().into()]).await?;
+    let count = row.and_then(|row| row.get::<i64>("tenants")).unwrap_or_default();
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn insert(
+    engine: &Engine,
+    vault: &Vault,
+    tenant: &Tenant,
+    own_app: Option<NewApp<'_>>,
+    event: &Event,
+) -> Result<()> {
+    let mut session = engine.write().await?;
+    if own_app.is_none() {
+        // A client ID that came with one tenant's own config serves no second tenant.
+        let app = apps::hold(&mut session, vault, &tenant.app).await?;
+        let app = app.ok_or(StoreError::Conflict(Conflict::Version))?;
+        if !app.may_serve(&tenant.id) {
+            return Err(StoreError::Conflict(Conflict::ClientIdHeld));
+        }
+    }
+    let Written { doc, mac } = write(vault, tenant)?;
+    let sql = "INSERT INTO tenants
+         (id, name, app_id, enterprise_id, state, purge_at, version, doc, mac_key, mac)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let values = [
+        tenant.id.as_str().into(),
+        tenant.name.as_str().into(),
+        tenant.app.as_str().into(),
+        tenant.enterprise_id.as_str().into(),
+        tenant.state.as_str().into(),
+        purge_at(tenant).into(),
+        tenant.version.into(),
+        (&doc).into(),
+        (&mac.key).into(),
+        (&mac.mac).into(),
+    ];
+    session.run(sql, &values).await?;
+    let mut changed = vec![Changed::Tenant(tenant.id.clone())];
+    if let Some(new) = own_app {
+        if new.app.id != tenant.app || new.app.owner != (Owner::Tenant { id: tenant.id.clone() }) {
+            return Err(StoreError::Unexpected("the app that came with a tenant is not its own".to_owned()));
+        }
+        apps::put(&mut session, vault, new).await?;
+        changed.push(Changed::App(new.app.id.clone()));
+    }
+    record(&mut session, vault, event, &changed).await?;
+    session.commit().await
+}
+
+pub(super) async fn update(engine: &Engine, vault: &Vault, tenant: &Tenant, event: &Event) -> Result<()> {
+    let mut session = engine.write().await?;
+    let Written { doc, mac } = write(vault, tenant)?;
+    let sql = "UPDATE tenants SET name = $1, app_id = $2, enterprise_id = $3, state = $4, purge_at = $5,
+         version = $6, doc = $7, mac_key = $8, mac = $9 WHERE id = $10 AND version = $11";
+    let values = [
+        tenant.name.as_str().into(),
+        tenant.app.as_str().into(),
+        tenant.enterprise_id.as_str().into(),
+        tenant.state.as_str().into(),
+        purge_at(tenant).into(),
+        tenant.version.into(),
+        (&doc).into(),
+        (&mac.key).into(),
+        (&mac.mac).into(),
+        tenant.id.as_str().into(),
+        (tenant.version - 1).into(),
+    ];
+    if session.run(sql, &values).await? == 0 {
+        return Err(StoreError::Conflict(Conflict::Version));
+    }
+    record(&mut session, vault, event, &[Changed::Tenant(tenant.id.clone())]).await?;
+    session.commit().await
+}
+
+pub(super) async fn purge(engine: &Engine, vault: &Vault, id: &TenantId, event: &Event) -> Result<()> {
+    let mut session = engine.write().await?;
+    let sql = holding!("SELECT app_id FROM tenants WHERE id = $1", "FOR UPDATE");
+    let row = session.row(sql, &[id.as_str().into()]).await?;
+    let row = row.ok_or(StoreError::Conflict(Conflict::Version))?;
+    session.run("DELETE FROM tokens WHERE tenant_id = $1", &[id.as_str().into()]).await?;
+    session.run("DELETE FROM tenants WHERE id = $1", &[id.as_str().into()]).await?;
+    let mut changed = vec![Changed::Tenant(id.clone())];
+    let app = row.get::<String>("app_id").and_then(|app| AppId::parse(&app).ok());
+    if let Some(app) = app
+        && count_of_app(&mut session, &app).await? == 0
+        && apps::is_own(&mut session, vault, &app, id).await?
+    {
+        apps::erase(&mut session, &app).await?;
+        changed.push(Changed::App(app));
+    }
+    record(&mut session, vault, event, &changed).await?;
+    session.commit().await
+}

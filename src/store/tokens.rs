@@ -1,0 +1,248 @@
+//! Minted tokens, kept until they expire.
+//!
+//! A token's row decides whether the token can be found again, so it bears a MAC as a whole. To
+//! revoke a token is never refused: what lists them for that asks for no MAC.
+
+use jiff::Timestamp;
+
+use super::changes::{self, write_event};
+use super::document::{left_out, mac_of, refused, verified};
+use super::engine::Engine;
+use super::session::Session;
+use super::sql::Row;
+use super::{Filed, NewToken, Result, StoredToken, apps, tenants};
+use crate::crypto::{Place, RowMac, Vault, sha256};
+use crate::domain::app::AppState;
+use crate::domain::event::{Action, Event};
+use crate::domain::id::{AppId, TenantId, TokenId};
+use crate::domain::tenant::TenantState;
+use crate::domain::token_key::TokenKey;
+
+const TABLE: &str = "tokens";
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, tenant_id, app_id, generation, key_digest, fingerprint, minted_at, expires_at, ",
+            "discarded, sealed, mac_key, mac FROM tokens ",
+            $rest
+        )
+    };
+}
+
+/// A row as its columns tell it.
+struct Columns {
+    id: String,
+    tenant: String,
+    app: String,
+    generation: i64,
+    key_digest: Vec<u8>,
+    fingerprint: String,
+    minted_at: i64,
+    expires_at: i64,
+    discarded: i64,
+    sealed: Vec<u8>,
+}
+
+impl Columns {
+    fn of(token: &NewToken<'_>, discarded: bool) -> Self {
+        Self {
+            id: token.id.as_str().to_owned(),
+            tenant: token.key.tenant.as_str().to_owned(),
+            app: token.app.as_str().to_owned(),
+            generation: token.key.generation.0,
+            key_digest: sha256(&token.key.encoding()).to_vec(),
+            fingerprint: token.fingerprint.to_owned(),
+            minted_at: token.minted_at.as_millisecond(),
+            expires_at: token.expires_at.as_millisecond(),
+            discarded: i64::from(discarded),
+            sealed: token.sealed.to_vec(),
+        }
+    }
+
+    fn read(row: &Row) -> Option<Self> {
+        Some(Self {
+            id: row.get("id")?,
+            tenant: row.get("tenant_id")?,
+            app: row.get("app_id")?,
+            generation: row.get("generation")?,
+            key_digest: row.get("key_digest")?,
+            fingerprint: row.get("fingerprint")?,
+            minted_at: row.get("minted_at")?,
+            expires_at: row.get("expires_at")?,
+            discarded: row.get("discarded")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { table: TABLE, row: &self.id, column: "row", version: 1 }
+    }
+
+    /// Every column, each behind its length.
+    fn content(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512);
+        let numbers =
+            [self.generation, self.minted_at, self.expires_at, self.discarded].map(i64::to_be_bytes);
+        let texts = [&self.tenant, &self.app, &self.fingerprint].map(String::as_bytes);
+        let sealed = sha256(&self.sealed);
+        let digests = [self.key_digest.as_slice(), sealed.as_slice()];
+        for field in numbers.iter().map(<[u8; 8]>::as_slice).chain(texts).chain(digests) {
+            bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(field);
+        }
+        bytes
+    }
+
+    fn token(self) -> Option<StoredToken> {
+        Some(StoredToken {
+            id: TokenId::parse(&self.id).ok()?,
+            tenant: TenantId::parse(&self.tenant).ok()?,
+            app: AppId::parse(&self.app).ok()?,
+            expires_at: Timestamp::from_millisecond(self.expires_at).ok()?,
+            sealed: self.sealed,
+        })
+    }
+}
+
+pub(super) async fn save(
+    engine: &Engine,
+    vault: &Vault,
+    token: &NewToken<'_>,
+    event: &Event,
+) -> Result<Filed> {
+    let mut session = engine.write().await?;
+    let fate = judge(&mut session, vault, token).await?;
+    match fate {
+        Fate::Current => write_event(&mut session, event).await?,
+        Fate::Fenced | Fate::Purged => {
+            write_event(&mut session, &Event { action: Action::TokenDiscard, ..event.clone() }).await?;
+        }
+    }
+    // The credentials that could revoke a purged tenant's token are erased, and so is the token.
+    if fate != Fate::Purged {
+        insert(&mut session, vault, &Columns::of(token, fate == Fate::Fenced)).await?;
+    }
+    session.commit().await?;
+    Ok(if fate == Fate::Current { Filed::Current } else { Filed::Fenced })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Current,
+    Fenced,
+    Purged,
+}
+
+/// Compares a token with the tenant and app of the moment, which stay as they are until the
+/// transaction ends.
+async fn judge(session: &mut Session, vault: &Vault, token: &NewToken<'_>) -> Result<Fate> {
+    // A row that is refused allows nothing; the token must be kept all the same, to be revoked.
+    let tenant = match fenced_if_refused(tenants::hold(session, vault, &token.key.tenant).await)? {
+        Held::Row(tenant) => tenant,
+        Held::Refused => return Ok(Fate::Fenced),
+        Held::Gone => return Ok(Fate::Purged),
+    };
+    let app = match fenced_if_refused(apps::hold(session, vault, token.app).await)? {
+        Held::Row(app) => app,
+        Held::Refused | Held::Gone => return Ok(Fate::Fenced),
+    };
+    let current = !token.discarded
+        && tenant.state == TenantState::Active
+        && app.state == AppState::Active
+        && tenant.app == app.id
+        && app.may_serve(&tenant.id)
+        && tenant.effective_generation(&app) == token.key.generation;
+    Ok(if current { Fate::Current } else { Fate::Fenced })
+}
+
+enum Held<T> {
+    Row(T),
+    Refused,
+    Gone,
+}
+
+fn fenced_if_refused<T>(row: Result<Option<T>>) -> Result<Held<T>> {
+    use super::StoreError::{KeyUnavailable, Refused};
+    match row {
+        Ok(Some(row)) => Ok(Held::Row(row)),
+        Ok(None) => Ok(Held::Gone),
+        Err(error @ (Refused { .. } | KeyUnavailable { .. })) => {
+            tracing::error!(%error, "a token is discarded because of a row that is refused");
+            Ok(Held::Refused)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn insert(session: &mut Session, vault: &Vault, columns: &Columns) -> Result<()> {
+    let RowMac { key, mac } = vault.authenticate(&columns.place(), &columns.content());
+    let sql = "INSERT INTO tokens (id, tenant_id, app_id, generation, key_digest, fingerprint, minted_at,
+         expires_at, discarded, sealed, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let values = [
+        (&columns.id).into(),
+        (&columns.tenant).into(),
+        (&columns.app).into(),
+        columns.generation.into(),
+        (&columns.key_digest).into(),
+        (&columns.fingerprint).into(),
+        columns.minted_at.into(),
+        columns.expires_at.into(),
+        columns.discarded.into(),
+        (&columns.sealed).into(),
+        (&key).into(),
+        (&mac).into(),
+    ];
+    session.run(sql, &values).await.map(drop)
+}
+
+pub(super) async fn find(
+    engine: &Engine,
+    vault: &Vault,
+    key: &TokenKey,
+    now: Timestamp,
+) -> Result<Option<StoredToken>> {
+    let sql = select!("WHERE key_digest = $1 AND discarded = 0 AND expires_at > $2 ORDER BY expires_at DESC");
+    let digest = sha256(&key.encoding());
+    let rows =
+        engine.read().await?.rows(sql, &[digest.as_slice().into(), now.as_millisecond().into()]).await?;
+    Ok(rows.iter().find_map(|row| left_out(read(vault, row))))
+}
+
+fn read(vault: &Vault, row: &Row) -> Result<StoredToken> {
+    let id: String = row.get("id").unwrap_or_default();
+    let columns = Columns::read(row).ok_or_else(|| refused(TABLE, &id))?;
+    let mac = mac_of(row).ok_or_else(|| refused(TABLE, &id))?;
+    verified(vault, &columns.place(), &columns.content(), &mac, TABLE)?;
+    columns.token().ok_or_else(|| refused(TABLE, &id))
+}
+
+pub(super) async fn of_tenant(
+    engine: &Engine,
+    tenant: &TenantId,
+    now: Timestamp,
+) -> Result<Vec<StoredToken>> {
+    let sql = select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at");
+    let values = [tenant.as_str().into(), now.as_millisecond().into()];
+    let rows = engine.read().await?.rows(sql, &values).await?;
+    Ok(rows.iter().filter_map(|row| Columns::read(row)?.token()).collect())
+}
+
+pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    let mut session = engine.write().await?;
+    for token in tokens {
+        session.run("DELETE FROM tokens WHERE id = $1", &[token.as_str().into()]).await?;
+    }
+    session.commit().await
+}
+
+/// Erases what died before `now`, and changes that everybody has long seen.
+pub(super) async fn sweep(engine: &Engine, now: Timestamp) -> Result<()> {
+    let mut session = engine.write().await?;
+    session.run("DELETE FROM tokens WHERE expires_at <= $1", &[now.as_millisecond().into()]).await?;
+    changes::sweep(&mut session, now).await?;
+    session.commit().await
+}

@@ -1,0 +1,258 @@
+#!/usr/bin/env bash
+# Runs the checks: all of them, or the suites that are named.
+#
+#   bash tests/run.sh [SUITE…]
+#
+#   fmt       formatting
+#   clippy    lints, warnings as errors
+#   docs      documentation builds, warnings as errors
+#   unit      unit tests and every test binary that has no suite of its own
+#   layering  module order and homes of the heavy crates
+#   http      the broker over HTTP, on SQLite
+#   postgres  the store on both engines, the broker over HTTP on a private Postgres
+#   openapi   the OpenAPI document is the one that is checked in
+#
+# Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing.
+# The last line is `N passed, N failed`; the exit code is 1 where anything failed.
+
+set -u -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+suites=(fmt clippy docs unit layering http postgres openapi)
+# Test binaries that belong to a suite other than `unit`.
+placed=(layering http store_sqlite store_postgres openapi)
+# No suite takes longer; one that hangs is a failure.
+limit=45m
+
+passed=0
+failed=0
+failing=()
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/btb-checks.XXXXXX")
+cluster=
+cluster_bin=
+
+export CARGO_TERM_COLOR=never
+# What the tests see is set here and nowhere else.
+unset BTB_URL BTB_KEY BTB_KEY_FILE BTB_CONFIG BTB_TEST_POSTGRES_URL BTB_TEST_ENGINE
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+leave() {
+    stop_postgres
+    rm -rf "$scratch"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- counting -----------------------------------------------------------------------------------
+
+pass() {
+    passed=$((passed + 1))
+    echo "ok: $1"
+}
+
+fail() {
+    failed=$((failed + 1))
+    failing+=("$1")
+    echo "FAILED: $1"
+}
+
+# check NAME COMMAND…: one check that passes or fails as a whole.
+check() {
+    local name=$1
+    shift
+    echo "== $name"
+    if timeout "$limit" "$@"; then pass "$name"; else fail "$name"; fi
+}
+
+# cargo_tests NAME ARGUMENT…: `cargo test`, whose tests count one by one.
+cargo_tests() {
+    local name=$1 log="$scratch/log" status ran_well ran_badly line
+    shift
+    echo "== $name"
+    timeout "$limit" cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    ran_well=$(sum 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log")
+    ran_badly=$(sum 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log")
+    passed=$((passed + ran_well))
+    failed=$((failed + ran_badly))
+    while IFS= read -r line; do
+        failing+=("$name: $line")
+    done < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
+    if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
+        fail "$name (does not build, hangs or breaks off)"
+    elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
+        fail "$name (no test ran)"
+    fi
+}
+
+sum() {
+    local total=0 number
+    while IFS= read -r number; do total=$((total + number)); done < <(sed -n "$1" "$2")
+    echo "$total"
+}
+
+# --- what has to be installed -------------------------------------------------------------------
+
+updated=
+install() {
+    local root=()
+    [ "$(id -u)" -eq 0 ] || root=(sudo)
+    echo "-- installing $*"
+    if [ -z "$updated" ]; then
+        "${root[@]}" apt-get update -qq || return 1
+        updated=yes
+    fi
+    # In run level 1 no package starts its service.
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# A command and the package that brings it.
+need() {
+    command -v "$1" >/dev/null || install "$2"
+}
+
+need_toolchain() {
+    command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+    command -v cargo >/dev/null || {
+        echo "there is no cargo: install Rust first (https://rustup.rs)" >&2
+        return 1
+    }
+    need cc build-essential && need cmake cmake && need pkg-config pkg-config
+}
+
+postgres_bin() {
+    local bin
+    for bin in /usr/lib/postgresql/*/bin; do
+        [ -x "$bin/initdb" ] && echo "$bin"
+    done | sort -V | tail -n 1
+}
+
+# --- a Postgres of our own ----------------------------------------------------------------------
+
+# Postgres refuses to run as root.
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+start_postgres() {
+    local password port attempt
+    [ -n "$(postgres_bin)" ] || install postgresql || return 1
+    cluster_bin=$(postgres_bin)
+    [ -n "$cluster_bin" ] || return 1
+    cluster=$(mktemp -d /tmp/btb-postgres.XXXXXX) || return 1
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    echo "$password" >"$cluster/password"
+    [ "$(id -u)" -ne 0 ] || chown -R postgres: "$cluster" || return 1
+    (
+        cd "$cluster" && as_postgres "$cluster_bin/initdb" -D "$cluster/data" -U btb \
+            --pwfile="$cluster/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync
+    ) >/dev/null || return 1
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+        # pg_ctl fails where somebody else has the port.
+        if (
+            cd "$cluster" && as_postgres "$cluster_bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -s -w \
+                -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
+                    -c fsync=off -c max_connections=300" start
+        ); then
+            export BTB_TEST_POSTGRES_URL="postgres://btb:$password@127.0.0.1:$port/postgres"
+            echo "-- Postgres is on port $port (attempt $attempt)"
+            return 0
+        fi
+    done
+    cat "$cluster/log" >&2
+    return 1
+}
+
+stop_postgres() {
+    [ -n "$cluster" ] || return 0
+    if [ -e "$cluster/data/postmaster.pid" ]; then
+        (cd "$cluster" && as_postgres "$cluster_bin/pg_ctl" -D "$cluster/data" -s -m immediate stop)
+    fi
+    rm -rf "$cluster"
+    cluster=
+    unset BTB_TEST_POSTGRES_URL
+}
+
+# --- the suites ---------------------------------------------------------------------------------
+
+suite_fmt() {
+    check fmt cargo fmt --all -- --check
+}
+
+suite_clippy() {
+    check clippy cargo clippy --locked --all-targets -- -D warnings
+}
+
+suite_docs() {
+    check docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+}
+
+# The test binaries that no other suite runs, so that none is forgotten.
+unplaced() {
+    local file name
+    for file in tests/*.rs tests/*/main.rs; do
+        [ -e "$file" ] || continue
+        name=${file#tests/}
+        name=${name%/main.rs}
+        name=${name%.rs}
+        case " ${placed[*]} " in *" $name "*) ;; *) echo "--test $name" ;; esac
+    done
+}
+
+suite_unit() {
+    need openssl openssl || fail "unit (openssl cannot be installed)"
+    # shellcheck disable=SC2046 # each line is two words
+    cargo_tests unit --lib --bins $(unplaced)
+}
+
+suite_layering() {
+    cargo_tests layering --test layering
+}
+
+suite_http() {
+    need openssl openssl || fail "http (openssl cannot be installed)"
+    BTB_TEST_ENGINE=sqlite cargo_tests "http on SQLite" --test http
+}
+
+suite_postgres() {
+    cargo_tests "store on SQLite" --test store_sqlite
+    start_postgres || {
+        fail "postgres (no private cluster starts)"
+        return
+    }
+    cargo_tests "store on Postgres" --test store_postgres
+    BTB_TEST_ENGINE=postgres cargo_tests "http on Postgres" --test http
+    stop_postgres
+}
+
+suite_openapi() {
+    cargo_tests openapi --test openapi
+}
+
+[ $# -gt 0 ] || set -- "${suites[@]}"
+for suite in "$@"; do
+    case " ${suites[*]} " in
+        *" $suite "*) ;;
+        *)
+            echo "there is no suite $suite; there are: ${suites[*]}" >&2
+            exit 2
+            ;;
+    esac
+done
+
+if need_toolchain; then
+    for suite in "$@"; do
+        "suite_$suite"
+    done
+else
+    fail "toolchain"
+fi
+
+for name in ${failing[@]+"${failing[@]}"}; do
+    echo "failed: $name"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
