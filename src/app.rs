@@ -85,12 +85,12 @@ impl Running {
 
     /// Sweeps out what is old and winds deleted tenants up, as happens by itself every half minute.
     pub async fn keep_house(&self) {
-        self.keeper.keep_house().await;
+        Arc::clone(&self.keeper).keep_house().await;
     }
 
     /// Asks what others changed, as happens by itself every second.
     pub async fn hear_changes(&self) {
-        self.keeper.hear_changes().await;
+        Arc::clone(&self.keeper).hear_changes().await;
     }
 }
 
@@ -178,11 +178,11 @@ async fn listen(
 
     every(watch::INTERVAL, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
-        async move || keeper.hear_changes().await
+        move || Arc::clone(&keeper).hear_changes()
     });
     every(HOUSEKEEPING, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
-        async move || keeper.keep_house().await
+        move || Arc::clone(&keeper).keep_house()
     });
     Ok(Running {
         service: service_address,
@@ -202,11 +202,10 @@ fn every<F>(
     interval: Duration,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
-    work: F,
+    work: impl Fn() -> F + Send + 'static,
 ) -> JoinHandle<()>
 where
-    F: AsyncFn() + Send + 'static,
-    for<'a> F::CallRefFuture<'a>: Send,
+    F: Future<Output = ()> + Send,
 {
     let stopping = stopping.clone();
     tasks.spawn(async move {
@@ -233,14 +232,14 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn hear_changes(&self) {
+    async fn hear_changes(self: Arc<Self>) {
         match self.watch.poll().await {
             Ok(changes) => changes.iter().for_each(|what| self.broker.forget(what)),
             Err(error) => tracing::warn!(%error, "what changed cannot be heard"),
         }
     }
 
-    async fn keep_house(&self) {
+    async fn keep_house(self: Arc<Self>) {
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }

@@ -84,7 +84,7 @@ impl Broker {
                 self.upstream.downscope(credentials, &parent.secret, restriction).await
             };
             match exchanged {
-                Err(BoxError::ParentDead) if !second_try => {
+                Err(BoxError::ParentDead { .. }) if !second_try => {
                     second_try = true;
                     self.memory.forget_token(&parent_key, &parent);
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
+pub use self::mint::credentials_of;
 
 use self::cache::{Known, Memory};
 use self::flight::Flights;

@@ -199,13 +199,16 @@ pub enum ResourceType {
 }
 
 /// The one file or folder that a downscoped token is restricted to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
     /// File or folder.
     #[serde(rename = "type")]
     pub kind: ResourceType,
     /// Box's id of it.
+    #[schema(value_type = String, example = "12345")]
     pub id: BoxId,
 }
 

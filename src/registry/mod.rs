@@ -14,8 +14,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-pub use self::apps::{AppPatch, AppRegistration, AppView};
-pub use self::error::{Fault, RegistryError};
+pub use self::apps::{AppPatch, AppRegistration, AppView, name_of};
+pub use self::error::{Fault, RegistryError, pointer_of};
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
 pub use self::tenants::Listing;
