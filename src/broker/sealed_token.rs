@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::box_api::{Minted, RestrictedObject};
+use crate::box_api::{BoxObject, Minted, RestrictedObject};
+use crate::domain::subject::Scope;
 use crate::domain::token_key::TokenKey;
 use crate::secret::{SecretBytes, SecretString};
 
@@ -29,9 +30,31 @@ struct Document<'a> {
     /// Seconds.
     expires_in: u64,
     minted_at: Timestamp,
-    restricted_to: Option<Vec<RestrictedObject>>,
+    restricted_to: Option<Vec<Entry>>,
     key: String,
     discarded: bool,
+}
+
+/// One entry of `restricted_to`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    scope: Scope,
+    /// Kind and id.
+    object: Option<(String, String)>,
+}
+
+impl From<&RestrictedObject> for Entry {
+    fn from(entry: &RestrictedObject) -> Self {
+        let object = entry.object.as_ref().map(|object| (object.kind.clone(), object.id.clone()));
+        Self { scope: entry.scope.clone(), object }
+    }
+}
+
+impl From<Entry> for RestrictedObject {
+    fn from(Entry { scope, object }: Entry) -> Self {
+        Self { scope, object: object.map(|(kind, id)| BoxObject { kind, id }) }
+    }
 }
 
 /// The document to be sealed.
@@ -40,7 +63,7 @@ pub(super) fn document(key: &TokenKey, minted: &Minted, discarded: bool) -> Secr
         access_token: minted.token.expose().into(),
         expires_in: minted.life.as_secs(),
         minted_at: minted.asked_at.0,
-        restricted_to: minted.restricted_to.clone(),
+        restricted_to: minted.restricted_to.as_ref().map(|entries| entries.iter().map(Entry::from).collect()),
         key: data_encoding::BASE64.encode(&key.encoding()),
         discarded,
     };
@@ -56,7 +79,9 @@ impl SealedToken {
             secret: SecretString::new(document.access_token.into_owned()),
             given: Duration::from_secs(document.expires_in),
             began: document.minted_at,
-            restricted_to: document.restricted_to,
+            restricted_to: document
+                .restricted_to
+                .map(|entries| entries.into_iter().map(RestrictedObject::from).collect()),
             key: data_encoding::BASE64.decode(document.key.as_bytes()).ok()?,
             discarded: document.discarded,
         })
