@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::refusal::{Refusal, Shape};
 
-/// An answer of Box's side. The journal reads its error and which token it gives away.
-#[derive(Debug)]
+/// An answer of Box's side. The journal reads its error and which token it gives away. Without
+/// `Debug`: it holds that token.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,

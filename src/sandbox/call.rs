@@ -16,8 +16,7 @@ use super::upstream::Upstream;
 /// The largest request body that is read; Box's own forms are a few kilobytes.
 const LARGEST_BODY: usize = 256 * 1024;
 
-/// A request to Box's side.
-#[derive(Debug)]
+/// A request to Box's side. Without `Debug`: it holds tokens and secrets.
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
@@ -134,8 +133,7 @@ fn seen(box_: &Upstream, form: &Form) -> Seen {
     }
 }
 
-/// A form, `application/x-www-form-urlencoded`.
-#[derive(Debug)]
+/// A form, `application/x-www-form-urlencoded`. Without `Debug`: it holds secrets.
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {

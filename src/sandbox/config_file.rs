@@ -99,6 +99,13 @@ pub(super) fn public_key_of_pem(kid: &str, pem: &str) -> Result<PublicKey, Strin
 }
 
 fn private_key(text: &str, passphrase: &str) -> Result<rsa::PrivateKey, String> {
+    if text.contains("Proc-Type:") {
+        return Err(
+            "`privateKey` is encrypted in the traditional way, which the sandbox cannot open: convert it \
+                    with `openssl pkcs8 -topk8`"
+                .to_owned(),
+        );
+    }
     let (label, der) = pem(text).ok_or("`privateKey` is no PEM text")?;
     match label {
         "ENCRYPTED PRIVATE KEY" => {

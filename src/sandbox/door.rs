@@ -30,9 +30,6 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
         Ok(call) => call,
         Err(refusal) => return respond(Answer::refusal(&refusal, &request_id), &request_id),
     };
-    if call.method == Method::OPTIONS && call.path.starts_with("/2.0/") {
-        return respond(preflight(&call), &request_id);
-    }
     let (fault, effect) = box_.faults.strike(&call).unzip();
     let n = box_.journal.begin(entry(&box_, &call, fault));
     let effect = effect.unwrap_or_default();
@@ -50,7 +47,7 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
     }
     let mut answer = route(&box_, &call).unwrap_or_else(|refusal| Answer::refusal(&refusal, &request_id));
     distort(&effect, &mut answer);
-    if call.path.starts_with("/2.0/") {
+    if call.path.starts_with("/2.0/") && call.method != Method::OPTIONS {
         answer = share(&box_, &call, answer);
     }
     box_.journal.finish(n, answer.status.as_u16(), answer.error.clone(), answer.issued.clone());
@@ -68,6 +65,7 @@ fn route(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
         "/oauth2/revoke" if post => exchange::revoke(box_, form()?),
         "/oauth2/token" | "/oauth2/revoke" => Err(method_not_allowed()),
         path if path.starts_with("/2.0/") && call.method == Method::GET => api::answer(box_, call),
+        path if path.starts_with("/2.0/") && call.method == Method::OPTIONS => Ok(preflight(call)),
         path if path.starts_with("/2.0/") => Err(method_not_allowed()),
         _ => Err(Refusal::not_found()),
     }

@@ -121,6 +121,16 @@ impl World {
         self.apps.get(client_id)
     }
 
+    /// All apps, by client id.
+    pub fn apps(&self) -> impl Iterator<Item = &App> {
+        self.apps.values()
+    }
+
+    /// All enterprises, by id.
+    pub fn enterprises(&self) -> impl Iterator<Item = &Enterprise> {
+        self.enterprises.values()
+    }
+
     /// The app of a client id, to change its settings.
     pub fn app_mut(&mut self, client_id: &str) -> Option<&mut App> {
         self.apps.get_mut(client_id)
