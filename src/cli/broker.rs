@@ -59,15 +59,7 @@ impl Answer {
 impl BrokerArgs {
     /// The broker that these arguments name.
     pub(super) fn connect(&self) -> Result<Broker, Failure> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::failed(format!("no HTTP client can be made: {error}")))?;
-        Ok(Broker { client, base: self.url.clone(), key: self.key()? })
+        Broker::at(self.url.clone(), self.key()?)
     }
 
     /// True where what is sent can be read on its way.
@@ -126,6 +118,19 @@ fn base(text: &str) -> Result<Url, String> {
 }
 
 impl Broker {
+    /// The broker at `base`, called with `key`.
+    pub(super) fn at(base: Url, key: SecretString) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::failed(format!("no HTTP client can be made: {error}")))?;
+        Ok(Self { client, base, key })
+    }
+
     /// Asks for what stands under these path segments.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Failure> {
         self.send(self.request(Method::GET, path, query)).await

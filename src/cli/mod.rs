@@ -1,12 +1,19 @@
 //! The `box-token-broker` command: one file per subcommand.
 
 mod broker;
+mod callers;
+mod demo;
 mod failure;
+mod guide;
 mod keys;
+mod logging;
 mod migrate;
+mod openapi;
 mod problem;
 mod sandbox;
+mod serve;
 mod settings;
+mod signal;
 mod tenants;
 mod terminal;
 mod token;
@@ -44,12 +51,16 @@ Environment of the commands that call a broker (tenants, token, whoami):
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
     Sandbox(sandbox::Args),
     Migrate(migrate::Args),
     Keys(keys::Args),
+    Callers(callers::Args),
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
+    Openapi(openapi::Args),
 }
 
 /// Does what the command line says.
@@ -72,11 +83,15 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
+        Command::Callers(args) => callers::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,
+        Command::Openapi(openapi::Args {}) => openapi::run(),
     }
 }

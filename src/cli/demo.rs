@@ -1,0 +1,276 @@
+//! `demo`: everything at once, with nothing to set up.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::app;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{DatabaseUrl, Settings};
+use crate::crypto::{KeySet, Vault, file};
+use crate::domain::id::Name;
+use crate::entropy::SystemEntropy;
+use crate::sandbox::{self, Sandbox, World, key_json};
+use crate::secret::SecretString;
+use crate::store::{self, Opening, Page, TenantFilter};
+
+use super::broker::Broker;
+use super::failure::Failure;
+use super::guide::Guide;
+use super::{callers, logging, signal, terminal};
+
+/// The tenant that the demo registers, and the one that it leaves to the reader.
+const TENANT: &str = "acme";
+const SECOND: &str = "globex";
+
+/// Try the broker: one command, no Box account, nothing to set up.
+///
+/// Starts a stand-in for Box and a broker on local ports, with SQLite in a temporary folder,
+/// registers a tenant, makes API keys, and prints what to try. Runs until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  box-token-broker demo
+  box-token-broker demo --data ./demo                       (kept, and found again the next time)
+  box-token-broker demo --key-json 12345_abc_config.json    (your own app, at the real Box)")]
+pub(super) struct Args {
+    /// Keep everything in this folder instead of a temporary one.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A config file from Box's developer console: the broker talks to the real Box then.
+    #[arg(long, value_name = "FILE")]
+    key_json: Option<PathBuf>,
+    /// Where the broker listens; a free port is taken where this one is not free.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let mut settings = Settings::default();
+    settings.log.level = "warn".to_owned();
+    logging::begin(&settings.log)?;
+    let stop = signal::stop()?;
+    let folder = Folder::open(args.data.as_deref())?;
+    settings.keys.file = folder.path("keys.json");
+    settings.database = DatabaseUrl::Sqlite(folder.path("broker.db"));
+    settings.http.listen = free_near(args.listen).await;
+    settings.http.operations_listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    if !settings.keys.file.exists() {
+        file::write_new(&settings.keys.file, &KeySet::generate(&SystemEntropy)).map_err(failed)?;
+    }
+    let stage = match &args.key_json {
+        Some(path) => Stage::real(path)?,
+        None => Stage::sandbox(&folder, &mut settings).await?,
+    };
+
+    let admin_key = admin_key(&folder, &settings).await?;
+    let running =
+        app::start(&settings, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
+    let url = format!("http://{}", running.service);
+    let base = Url::parse(&url).map_err(failed)?;
+    let broker = Broker::at(base, admin_key.clone())?;
+    let registered = register(&broker, &stage.config).await;
+    let service_key = match &registered {
+        Ok(()) => Some(service_key(&folder, &broker).await?),
+        Err(_) => None,
+    };
+    if let Err(failure) = &registered {
+        terminal::complain(failure);
+    }
+    let guide = Guide {
+        url: &url,
+        folder: folder.root(),
+        kept: args.data.is_some(),
+        tenant: TENANT,
+        second: SECOND,
+        admin_key: &admin_key,
+        service_key: service_key.as_ref(),
+        sandbox: stage.sandbox.as_ref().map(sandbox::Running::url),
+        key_json: &stage.key_json,
+    };
+    terminal::print(guide)?;
+    stop.await;
+    running.stop().await;
+    if let Some(sandbox) = stage.sandbox {
+        sandbox.stop().await;
+    }
+    Ok(())
+}
+
+/// Where the demo keeps its files; a temporary one goes with the demo.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Folder {
+    fn open(kept: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = kept else {
+            let folder = tempfile::Builder::new().prefix("box-token-broker-").tempdir();
+            return folder.map(Self::Temporary).map_err(failed);
+        };
+        fs::create_dir_all(path)
+            .and_then(|()| fs::canonicalize(path))
+            .map(Self::Kept)
+            .map_err(|error| Failure::failed(format!("{} cannot be used: {error}", path.display())))
+    }
+
+    fn root(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// A secret that was kept, if one was.
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        let text = fs::read_to_string(self.path(name)).ok()?;
+        (!text.trim().is_empty()).then(|| SecretString::new(text.trim().to_owned()))
+    }
+
+    /// Keeps what only its owner may read.
+    fn keep(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let path = self.path(name);
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))
+    }
+}
+
+/// What the broker takes for Box, and with which app it comes there.
+struct Stage {
+    sandbox: Option<sandbox::Running>,
+    /// The config file of the tenant that is registered.
+    config: Value,
+    /// The config file that the reader registers.
+    key_json: PathBuf,
+}
+
+impl Stage {
+    /// The real Box, with the reader's own app.
+    fn real(path: &Path) -> Result<Self, Failure> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Failure::failed(format!("{} cannot be read: {error}", path.display()))
+        };
+        let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+        let config = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+            .map_err(|error| unreadable(&error))?;
+        let key_json = fs::canonicalize(path).map_err(|error| unreadable(&error))?;
+        Ok(Self { sandbox: None, config, key_json })
+    }
+
+    /// A sandbox that knows two apps, each in an enterprise of its own.
+    async fn sandbox(folder: &Folder, settings: &mut Settings) -> Result<Self, Failure> {
+        let mut texts = Vec::new();
+        for name in [TENANT, SECOND] {
+            let file = format!("{name}_config.json");
+            let text = match fs::read_to_string(folder.path(&file)) {
+                Ok(text) => text,
+                Err(_) => {
+                    let made = tokio::task::spawn_blocking(|| key_json::generate(&key_json::Spec::default()));
+                    let text = made.await.map_err(failed)?.json;
+                    folder.keep(&file, &text)?;
+                    text
+                }
+            };
+            texts.push(text);
+        }
+        let world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
+        let sandbox =
+            Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
+        settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;
+        forget_tokens(settings).await?;
+        let config = serde_json::from_str(&texts[0]).map_err(failed)?;
+        Ok(Self { sandbox: Some(sandbox), config, key_json: folder.path(&format!("{SECOND}_config.json")) })
+    }
+}
+
+/// Drops tokens that an earlier demo kept: this sandbox never gave them.
+async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
+    let keys = file::read(&settings.keys.file).map_err(failed)?;
+    let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
+    let store = store::open(&settings.database, vault, Opening::BesideServe).await?;
+    let page = Page { after: None, limit: 200 };
+    for tenant in store.tenants(&TenantFilter::default(), &page).await.map_err(failed)? {
+        let now: Timestamp = SystemClock::new().wall();
+        let tokens = store.live_tokens_of(&tenant.id, now).await.map_err(failed)?;
+        let rows: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
+        store.forget_tokens(&rows).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn admin_key(folder: &Folder, settings: &Settings) -> Result<SecretString, Failure> {
+    if let Some(key) = folder.secret("admin.key") {
+        return Ok(key);
+    }
+    let name = Name::parse("admin").map_err(failed)?;
+    let made = callers::create(settings, name).await?;
+    folder.keep("admin.key", made.key.expose())?;
+    Ok(made.key)
+}
+
+async fn register(broker: &Broker, config: &Value) -> Result<(), Failure> {
+    let body = json!({ "tenant": TENANT, "display_name": "Acme Corporation", "config": config });
+    let answer = broker.post(&["v1", "tenants"], &[], &body).await?;
+    debug_assert!(matches!(answer.status, StatusCode::OK | StatusCode::CREATED));
+    Ok(())
+}
+
+/// A service that may have tokens of the tenant, for its service account and for any user, but only
+/// within a few scopes where the tokens are downscoped: enough to see a refusal too.
+async fn service_key(folder: &Folder, broker: &Broker) -> Result<SecretString, Failure> {
+    #[derive(Deserialize)]
+    struct Made {
+        key: SecretString,
+    }
+
+    if let Some(key) = folder.secret("service.key") {
+        return Ok(key);
+    }
+    let caller = json!({
+        "name": "invoice-service",
+        "kind": "service",
+        "grants": [
+            { "tenant": TENANT, "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] },
+        ],
+    });
+    broker.post(&["v1", "callers"], &[], &caller).await?;
+    let made: Made =
+        broker.post(&["v1", "callers", "invoice-service", "keys"], &[], &json!({})).await?.read()?;
+    folder.keep("service.key", made.key.expose())?;
+    Ok(made.key)
+}
+
+/// `wanted`, or a free port of the same address where it is taken.
+async fn free_near(wanted: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(wanted).await {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::new(wanted.ip(), 0),
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::failed(error.to_string())
+}

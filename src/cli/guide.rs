@@ -1,0 +1,106 @@
+//! What the demo prints: lines to copy.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::secret::SecretString;
+
+/// The demo's guide.
+pub(super) struct Guide<'a> {
+    pub url: &'a str,
+    pub folder: &'a Path,
+    /// True where the folder stays when the demo ends.
+    pub kept: bool,
+    pub tenant: &'a str,
+    pub second: &'a str,
+    pub admin_key: &'a SecretString,
+    /// None where Box did not let the tenant be registered.
+    pub service_key: Option<&'a SecretString>,
+    /// The sandbox's URL; none where the real Box is asked.
+    pub sandbox: Option<String>,
+    /// The config file to register.
+    pub key_json: &'a Path,
+}
+
+impl fmt::Display for Guide<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, folder, tenant, second, .. } = self;
+        match &self.sandbox {
+            Some(sandbox) => writeln!(f, "\nThe broker is up at {url}, and a stand-in for Box at {sandbox}.")?,
+            None => writeln!(f, "\nThe broker is up at {url}, and talks to the real Box.")?,
+        }
+        let stays = if self.kept { "stays there" } else { "goes when the demo ends; --data DIR keeps it" };
+        writeln!(f, "Everything is in {} and {stays}.\n", folder.display())?;
+        writeln!(f, "In another terminal, paste these first:\n")?;
+        writeln!(f, "  export BTB_URL={url}")?;
+        writeln!(f, "  export ADMIN={}", self.admin_key.expose())?;
+        match self.service_key {
+            Some(key) => {
+                writeln!(f, "  export BTB_KEY={}", key.expose())?;
+                writeln!(f, "\nThe tenant `{tenant}` is registered. A token for its service account:\n")?;
+                post(f, "BTB_KEY", &format!("/v1/tenants/{tenant}/token"), None)?;
+                self.tokens(f)?;
+            }
+            None => writeln!(
+                f,
+                "\nBox did not let the tenant be registered; the reason stands above. Once it is mended:"
+            )?,
+        }
+        let (name, title) = match (self.service_key, &self.sandbox) {
+            (Some(_), Some(_)) => (*second, "Register a second tenant, as an admin, from Box's own config file"),
+            _ => (*tenant, "Register the tenant, as an admin, from Box's own config file"),
+        };
+        if self.service_key.is_none() || self.sandbox.is_some() {
+            writeln!(f, "\n{title}:\n")?;
+            writeln!(
+                f,
+                "  printf '{{\"tenant\":\"{name}\",\"config\":%s}}' \"$(cat {})\" |\n    curl -sS $BTB_URL/v1/tenants \
+                 -H \"Authorization: Bearer $ADMIN\" -H 'Content-Type: application/json' -d @-",
+                self.key_json.display()
+            )?;
+        }
+        writeln!(f, "\nWhat works between a tenant and Box, and what to click where it does not:\n")?;
+        post(f, "ADMIN", &format!("/v1/tenants/{tenant}/test"), None)?;
+        writeln!(f, "\nCtrl-C ends the demo.")
+    }
+}
+
+impl Guide<'_> {
+    fn tokens(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenant = self.tenant;
+        // The sandbox's first enterprise has these; at the real Box the reader has their own.
+        let (user, folder) = match self.sandbox {
+            Some(_) => ("10000001001", "20000001002"),
+            None => ("USER_ID", "FOLDER_ID"),
+        };
+        writeln!(f, "\nA token to act as a user:\n")?;
+        let subject = format!("{{\"subject\":{{\"type\":\"user\",\"id\":\"{user}\"}}}}");
+        post(f, "BTB_KEY", &format!("/v1/tenants/{tenant}/token"), Some(&subject))?;
+        writeln!(f, "\nA token for a browser: previews of one folder, and nothing else:\n")?;
+        let narrow = format!(
+            "{{\"subject\":{{\"type\":\"user\",\"id\":\"{user}\"}},\"preset\":\"preview\",\
+             \"resource\":{{\"type\":\"folder\",\"id\":\"{folder}\"}}}}"
+        );
+        post(f, "BTB_KEY", &format!("/v1/tenants/{tenant}/token/downscoped"), Some(&narrow))?;
+        if let Some(sandbox) = &self.sandbox {
+            writeln!(f, "\nUse a token at the stand-in for Box:\n")?;
+            writeln!(
+                f,
+                "  curl -sS {sandbox}/2.0/users/me -H \"Authorization: Bearer $(box-token-broker token {tenant})\""
+            )?;
+            writeln!(f, "  curl -sS {sandbox}/sandbox/journal")?;
+        }
+        writeln!(f, "\nA refusal: this service may have tokens, but not register tenants:\n")?;
+        post(f, "BTB_KEY", "/v1/tenants", Some("{\"tenant\":\"mine\"}"))?;
+        writeln!(f, "\nAnd for a tenant that is not its own, which looks as if there were none:\n")?;
+        post(f, "BTB_KEY", &format!("/v1/tenants/{}/token", self.second), None)
+    }
+}
+
+fn post(f: &mut fmt::Formatter<'_>, key: &str, path: &str, body: Option<&str>) -> fmt::Result {
+    write!(f, "  curl -sS -X POST $BTB_URL{path} -H \"Authorization: Bearer ${key}\"")?;
+    match body {
+        Some(body) => writeln!(f, " \\\n    -H 'Content-Type: application/json' -d '{body}'"),
+        None => writeln!(f),
+    }
+}

@@ -1,0 +1,15 @@
+//! `openapi`: the API's description.
+
+use super::failure::Failure;
+use super::terminal;
+
+/// Print the OpenAPI 3.1 document of the HTTP API.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  box-token-broker openapi > openapi.json")]
+pub(super) struct Args {}
+
+pub(super) fn run() -> Result<(), Failure> {
+    terminal::print(crate::http::openapi().trim_end())
+}
