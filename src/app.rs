@@ -106,8 +106,7 @@ pub async fn start(
     let keys = file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
     let store = store::open(&settings.database, Arc::clone(&vault), Opening::ServeAlone).await?;
-    let upstream =
-        Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
+    let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
     let watch = Arc::new(Watch::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
     let parts = Parts {
         store: Arc::clone(&store),

@@ -75,8 +75,7 @@ impl Authenticator {
         clock: Arc<dyn Clock>,
         max_age: Duration,
     ) -> Self {
-        let known =
-            Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build();
+        let known = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build();
         Self { store, watch, vault, clock, max_age, known }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 /// The flights that are under way. A flight runs in its own task: callers that go away do not end
 /// it, and a flight that panics leaves no entry behind.
 #[derive(Debug)]
-pub struct Flights<K, V> {
+pub(super) struct Flights<K, V> {
     under_way: Arc<UnderWay<K, V>>,
 }
 
@@ -18,7 +18,7 @@ type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
 
 /// The flight ended without a result: its task panicked, or the process is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crashed;
+pub(super) struct Crashed;
 
 impl<K, V> Default for Flights<K, V> {
     fn default() -> Self {
@@ -35,7 +35,7 @@ where
     ///
     /// # Errors
     /// Where the flight ended without a result.
-    pub async fn join<F>(&self, key: K, fly: impl FnOnce() -> F) -> Result<V, Crashed>
+    pub(super) async fn join<F>(&self, key: K, fly: impl FnOnce() -> F) -> Result<V, Crashed>
     where
         F: Future<Output = V> + Send + 'static,
     {
@@ -45,7 +45,7 @@ where
     }
 
     /// Sees to it that a flight for `key` is under way, and waits for nothing.
-    pub fn begin<F>(&self, key: K, fly: impl FnOnce() -> F)
+    pub(super) fn begin<F>(&self, key: K, fly: impl FnOnce() -> F)
     where
         F: Future<Output = V> + Send + 'static,
     {

@@ -209,9 +209,8 @@ impl Broker {
     /// Where they cannot be read, opened or used.
     pub async fn credentials(&self, app: &App) -> Result<Arc<Credentials>, TokenError> {
         let slot = self.memory.credentials(&app.id, app.generation);
-        let opened = slot.opened.get_or_try_init(async || {
-            credentials_of(app, self.secrets(app).await?).map(Arc::new)
-        });
+        let opened =
+            slot.opened.get_or_try_init(async || credentials_of(app, self.secrets(app).await?).map(Arc::new));
         opened.await.cloned()
     }
 
@@ -220,8 +219,7 @@ impl Broker {
     /// # Errors
     /// Where they cannot be read or opened.
     pub async fn secrets(&self, app: &App) -> Result<AppSecrets, TokenError> {
-        let refused =
-            || StoreError::Refused { table: "credentials", id: app.id.as_str().to_owned() };
+        let refused = || StoreError::Refused { table: "credentials", id: app.id.as_str().to_owned() };
         let sealed = self.store.credentials(&app.id, app.generation).await?.ok_or_else(refused)?;
         let place = place_of_credentials(&app.id, app.generation);
         let document = self

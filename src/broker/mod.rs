@@ -179,7 +179,10 @@ impl Broker {
                 match app.filter(|app| app.may_serve(&tenant.id)) {
                     Some(app) => Some(Arc::new(View { tenant, app })),
                     None => {
-                        return Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() });
+                        return Err(StoreError::Refused {
+                            table: "apps",
+                            id: tenant.app.as_str().to_owned(),
+                        });
                     }
                 }
             }
@@ -257,9 +260,7 @@ impl Broker {
     fn meets(&self, token: &Token, need: Need) -> bool {
         let least = match need {
             Need::Serve(promised) => token.life.floor(self.settings.min_ttl, promised),
-            Need::Last(promised) => {
-                token.life.floor(self.settings.min_ttl, promised).max(token.margin)
-            }
+            Need::Last(promised) => token.life.floor(self.settings.min_ttl, promised).max(token.margin),
         };
         token.outlives(least, self.clock.as_ref())
     }

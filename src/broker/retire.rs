@@ -17,7 +17,12 @@ use crate::store::place_of_token;
 impl Broker {
     /// Revokes a token at Box and erases its row, in a task of its own. Where Box does not answer
     /// the row stays, so that the token is still known until it expires.
-    pub(super) fn retire(self: &Arc<Self>, credentials: &Arc<Credentials>, row: TokenId, token: SecretString) {
+    pub(super) fn retire(
+        self: &Arc<Self>,
+        credentials: &Arc<Credentials>,
+        row: TokenId,
+        token: SecretString,
+    ) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
         tokio::spawn(async move {
             let revoked = broker.upstream.revoke(&credentials, &token).await;
@@ -113,7 +118,12 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not keep it.
-    pub async fn adopt(self: &Arc<Self>, view: &View, minted: Minted, cause: &Cause) -> Result<(), TokenError> {
+    pub async fn adopt(
+        self: &Arc<Self>,
+        view: &View,
+        minted: Minted,
+        cause: &Cause,
+    ) -> Result<(), TokenError> {
         let credentials = self.credentials(&view.app).await?;
         let key = key_of(view, &Subject::ENTERPRISE, None);
         self.file(view, &key, &credentials, minted, cause).await.map(drop)

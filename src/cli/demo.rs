@@ -75,8 +75,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
 
     let admin_key = admin_key(&folder, &settings).await?;
-    let running =
-        app::start(&settings, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
+    let running = app::start(&settings, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
     let url = format!("http://{}", running.service);
     let base = Url::parse(&url).map_err(failed)?;
     let broker = Broker::at(base, admin_key.clone())?;
@@ -173,8 +172,8 @@ impl Stage {
             Failure::failed(format!("{} cannot be read: {error}", path.display()))
         };
         let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-        let config = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| unreadable(&error))?;
+        let config =
+            serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| unreadable(&error))?;
         let key_json = fs::canonicalize(path).map_err(|error| unreadable(&error))?;
         Ok(Self { sandbox: None, config, key_json })
     }
@@ -197,8 +196,7 @@ impl Stage {
         }
         let world = World::from_key_json(&texts).map_err(Failure::failed)?;
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
-        let sandbox =
-            Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
+        let sandbox = Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
         settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;
         forget_tokens(settings).await?;
         let config = serde_json::from_str(&texts[0]).map_err(failed)?;

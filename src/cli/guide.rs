@@ -26,7 +26,9 @@ impl fmt::Display for Guide<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { url, folder, tenant, second, .. } = self;
         match &self.sandbox {
-            Some(sandbox) => writeln!(f, "\nThe broker is up at {url}, and a stand-in for Box at {sandbox}.")?,
+            Some(sandbox) => {
+                writeln!(f, "\nThe broker is up at {url}, and a stand-in for Box at {sandbox}.")?
+            }
             None => writeln!(f, "\nThe broker is up at {url}, and talks to the real Box.")?,
         }
         let stays = if self.kept { "stays there" } else { "goes when the demo ends; --data DIR keeps it" };
@@ -47,7 +49,9 @@ impl fmt::Display for Guide<'_> {
             )?,
         }
         let (name, title) = match (self.service_key, &self.sandbox) {
-            (Some(_), Some(_)) => (*second, "Register a second tenant, as an admin, from Box's own config file"),
+            (Some(_), Some(_)) => {
+                (*second, "Register a second tenant, as an admin, from Box's own config file")
+            }
             _ => (*tenant, "Register the tenant, as an admin, from Box's own config file"),
         };
         if self.service_key.is_none() || self.sandbox.is_some() {

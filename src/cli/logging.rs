@@ -12,7 +12,9 @@ use super::failure::Failure;
 /// Begins to write log lines as the settings say.
 pub(super) fn begin(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::builder().parse(&log.level).map_err(|error| {
-        Failure::usage(format!("log.level: {error}; write a level such as `info`, or `info,box_token_broker=debug`"))
+        Failure::usage(format!(
+            "log.level: {error}; write a level such as `info`, or `info,box_token_broker=debug`"
+        ))
     })?;
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
     let begun = match log.format {

@@ -98,7 +98,6 @@ pub(super) struct RegisteredAppResponse<'a> {
 /// What a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = AppPatch)]
-#[expect(dead_code, reason = "only the schema of `AppPatch` is made from it")]
 pub(super) struct AppPatchSchema {
     /// `suspended` takes every tenant of the app out of service.
     state: Option<AppState>,
@@ -120,11 +119,11 @@ async fn register(
     caller: Caller,
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
-    let material = material(body.config, body.auth, body.credentials)?
-        .ok_or_else(|| ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`."))?;
+    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+        ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
+    })?;
     let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
-    let registered =
-        api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await?;
+    let registered = api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     let body = RegisteredAppResponse {
         app: AppResponse::from(&registered.app),
@@ -162,7 +161,11 @@ async fn list(
     extensions(("x-permission" = json!("apps:use")), ("x-group" = json!("admin"))),
 )]
 /// Read a shared app.
-async fn read(State(api): State<Api>, caller: Caller, Named(app): Named<AppRef>) -> Result<Response, ApiError> {
+async fn read(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(app): Named<AppRef>,
+) -> Result<Response, ApiError> {
     Ok(respond(&api.registry.app(&caller.identity, &app).await?))
 }
 

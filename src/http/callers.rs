@@ -165,10 +165,8 @@ async fn create(
     Json(body): Json<CreateCallerRequest>,
 ) -> Result<Response, ApiError> {
     let CreateCallerRequest { name, kind, grants } = body;
-    let view = api
-        .registry
-        .create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants)
-        .await?;
+    let view =
+        api.registry.create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants).await?;
     Ok((StatusCode::CREATED, respond(&view)).into_response())
 }
 

@@ -10,7 +10,7 @@ use crate::registry::Fault;
 /// Whether trying again helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Retry {
+pub(super) enum Retry {
     /// No: the request itself has to change.
     Never,
     /// Yes, after `retry_after` seconds.
@@ -22,7 +22,7 @@ pub enum Retry {
 /// Whom else the problem concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Reach {
+pub(super) enum Reach {
     /// This request alone.
     Request,
     /// This subject or resource.

@@ -67,7 +67,6 @@ pub(super) struct RegisterRequest {
 /// What tokens may leave, whatever anyone's grants.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Policy)]
-#[expect(dead_code, reason = "only the schema of `Policy` is made from it")]
 pub(super) struct PolicySchema {
     /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
     #[schema(required = false, example = json!(["enterprise", "user:*"]))]
@@ -83,7 +82,6 @@ pub(super) struct PolicySchema {
 /// Credentials, field by field.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Credentials)]
-#[expect(dead_code, reason = "only the schema of `CredentialFields` is made from it")]
 pub(super) struct CredentialsSchema {
     /// The app's client ID.
     client_id: String,
@@ -117,31 +115,41 @@ pub(super) fn material(
         }
         (None, Some(fields)) => Ok(Some(Material::Fields(fields))),
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(ApiError::invalid("/credentials", "Send `config` or `credentials`, not both.")),
+        (Some(_), Some(_)) => {
+            Err(ApiError::invalid("/credentials", "Send `config` or `credentials`, not both."))
+        }
     }
 }
 
 impl RegisterRequest {
     fn into_registration(self) -> Result<Registration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
-        let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id) {
+        let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
+        {
             (Some(material), None, None) => Source::Own(material),
             (None, Some(_), _) if auth_alone => {
                 return Err(ApiError::invalid("/auth", "A shared app has its own `auth`."));
             }
             (None, Some(app), Some(enterprise_id)) => Source::Shared { app, enterprise_id },
             (None, Some(_), None) => {
-                return Err(ApiError::invalid("/enterprise_id", "With `app`, the customer's `enterprise_id` is needed."));
+                return Err(ApiError::invalid(
+                    "/enterprise_id",
+                    "With `app`, the customer's `enterprise_id` is needed.",
+                ));
             }
             (Some(_), Some(_), _) => {
-                return Err(ApiError::invalid("/app", "Send `config`, `credentials` or `app`, only one of them."));
+                return Err(ApiError::invalid(
+                    "/app",
+                    "Send `config`, `credentials` or `app`, only one of them.",
+                ));
             }
             (Some(_), None, Some(_)) => {
                 let detail = "Here the enterprise stands inside `config` or `credentials`.";
                 return Err(ApiError::invalid("/enterprise_id", detail));
             }
             (None, None, _) => {
-                let detail = "Send the tenant's credentials: `config`, `credentials`, or `app` with `enterprise_id`.";
+                let detail =
+                    "Send the tenant's credentials: `config`, `credentials`, or `app` with `enterprise_id`.";
                 return Err(ApiError::invalid("/config", detail));
             }
         };
@@ -467,15 +475,13 @@ async fn test(
 ) -> Result<axum::Json<TestResponse>, ApiError> {
     let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
     let request_id = &caller.request_id.0;
-    let diagnosis =
-        api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await?;
+    let diagnosis = api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await?;
     Ok(axum::Json(TestResponse { diagnosis }))
 }
 
 /// What a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = TenantPatch)]
-#[expect(dead_code, reason = "a merge patch is read as JSON; only its schema is made from this")]
 pub(super) struct TenantPatchSchema {
     /// The name people read; `null` makes it the tenant's name again.
     display_name: Option<String>,

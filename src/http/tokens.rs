@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Api;
 use super::error::ApiError;
 use super::extract::{Caller, Json, Named};
 use super::problem::Document;
-use super::Api;
 use crate::broker::{Token, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
@@ -38,7 +38,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Subject)]
-#[expect(dead_code, reason = "only the schema of `Subject` is made from it")]
 pub(super) enum SubjectSchema {
     /// The app's service account in the tenant's enterprise.
     Enterprise {},
@@ -206,8 +205,7 @@ fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, clock: &dyn Clock) -
     let left = token.life.left(clock);
     let expires_at = token.life.ends_at().min(after(now, left));
     let due = expires_at.checked_sub(signed(token.margin)).unwrap_or(now);
-    let refresh_at =
-        if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
+    let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
     let restricted_to = token.restricted_to.as_ref().map(|objects| {
         objects
             .iter()

@@ -83,7 +83,12 @@ impl Registry {
                 return Err(RegistryError::Conflict("The name is taken."));
             }
             let diagnosis = vec![diagnosis::of_key(known.key.as_ref())];
-            return Ok(RegisteredApp { app: self.counted(known).await?, diagnosis, warnings, created: false });
+            return Ok(RegisteredApp {
+                app: self.counted(known).await?,
+                diagnosis,
+                warnings,
+                created: false,
+            });
         }
         if self.store.app(&AppRef::ClientId(app.client_id.clone())).await?.is_some() {
             return Err(RegistryError::Conflict(CLIENT_ID_HELD));
@@ -168,7 +173,9 @@ impl Registry {
         self.broker.forget(&Changed::App(next.id.clone()));
         match updated {
             Ok(()) => self.counted(next).await,
-            Err(StoreError::Conflict(Conflict::Version)) if expected.is_some() => Err(RegistryError::Precondition),
+            Err(StoreError::Conflict(Conflict::Version)) if expected.is_some() => {
+                Err(RegistryError::Precondition)
+            }
             Err(error) => Err(error.into()),
         }
     }

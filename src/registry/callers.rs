@@ -366,10 +366,9 @@ impl Registry {
             identity.caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels))
         });
         match seen {
-            Some(view) => Ok(Some(TenantSelector::One {
-                id: view.tenant.id.clone(),
-                name: view.tenant.name.clone(),
-            })),
+            Some(view) => {
+                Ok(Some(TenantSelector::One { id: view.tenant.id.clone(), name: view.tenant.name.clone() }))
+            }
             None => {
                 faults.push(Fault::at(at("/tenant"), "There is no such tenant."));
                 Ok(None)

@@ -121,12 +121,14 @@ impl Finding {
                 "The stored credentials cannot be opened.",
                 "Put the key that sealed them back into the broker's key set.",
             ),
-            TokenError::Corrupt(_) | TokenError::Store(crate::store::StoreError::Refused { .. }) => Self::failed(
-                check,
-                "sealed_data_refused",
-                "The stored credentials are not what the broker wrote.",
-                "Find out who changed the database, and restore the tenant's rows from a backup.",
-            ),
+            TokenError::Corrupt(_) | TokenError::Store(crate::store::StoreError::Refused { .. }) => {
+                Self::failed(
+                    check,
+                    "sealed_data_refused",
+                    "The stored credentials are not what the broker wrote.",
+                    "Find out who changed the database, and restore the tenant's rows from a backup.",
+                )
+            }
             _ => Self::failed(
                 check,
                 "store_unavailable",
@@ -189,7 +191,9 @@ pub(super) async fn of_token(
         };
         let ended = match ledger {
             Some(Ledger { broker, view, cause }) => {
-                broker.write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause).await
+                broker
+                    .write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause)
+                    .await
             }
             // It dies by itself where Box does not hear of it.
             None => upstream.revoke(credentials, &child.token).await.or(Ok(())),

@@ -1,7 +1,7 @@
 //! Why an admin's call does not succeed.
 
-use crate::broker::TokenError;
 use crate::box_api::BoxError;
+use crate::broker::TokenError;
 use crate::crypto::CryptoError;
 use crate::domain::box_config::ConfigProblem;
 use crate::domain::signing_key::KeyProblem;

@@ -69,7 +69,9 @@ impl Material {
                 let warnings = config
                     .ignored
                     .iter()
-                    .map(|pointer| Fault::at(format!("/config{pointer}"), "The broker has no use for this field."))
+                    .map(|pointer| {
+                        Fault::at(format!("/config{pointer}"), "The broker has no use for this field.")
+                    })
                     .collect();
                 Ok(Reading {
                     config,
@@ -109,7 +111,8 @@ impl CredentialFields {
                 Some(EncodedKey { public_key_id, private_key, passphrase: self.passphrase })
             }
             (AuthMethod::Jwt, public_key_id, private_key) => {
-                let detail = "With `auth: \"jwt\"` this field is needed; an app without keys uses `auth: \"ccg\"`.";
+                let detail =
+                    "With `auth: \"jwt\"` this field is needed; an app without keys uses `auth: \"ccg\"`.";
                 if public_key_id.is_none() {
                     faults.push(Fault::at("/credentials/public_key_id", detail));
                 }

@@ -138,7 +138,10 @@ impl Registry {
         dry_run: bool,
     ) -> Result<Registered, RegistryError> {
         let app = self.store.app(&AppRef::Name(app)).await?.ok_or_else(|| {
-            RegistryError::invalid("/app", "There is no shared app of that name; POST /v1/apps registers one.")
+            RegistryError::invalid(
+                "/app",
+                "There is no shared app of that name; POST /v1/apps registers one.",
+            )
         })?;
         if app.state != AppState::Active {
             return Err(RegistryError::Conflict("This shared app is suspended."));
@@ -376,7 +379,10 @@ impl Fields {
 fn unchanged(tenant: Tenant, app: App, warnings: Vec<Fault>) -> Registered {
     let diagnosis = vec![
         diagnosis::of_key(app.key.as_ref()),
-        Finding::skipped(Check::Assertion, "These credentials are registered already; run the tenant's test."),
+        Finding::skipped(
+            Check::Assertion,
+            "These credentials are registered already; run the tenant's test.",
+        ),
     ];
     Registered { view: Arc::new(View { tenant, app }), diagnosis, warnings, created: false }
 }

@@ -292,7 +292,12 @@ impl Registry {
         Ok((current.clone(), Arc::new(View { tenant: current, app })))
     }
 
-    async fn replace(&self, tenant: Tenant, event: &Event, was_expected: bool) -> Result<Tenant, RegistryError> {
+    async fn replace(
+        &self,
+        tenant: Tenant,
+        event: &Event,
+        was_expected: bool,
+    ) -> Result<Tenant, RegistryError> {
         let next = Tenant { version: tenant.version + 1, updated_at: self.now(), ..tenant };
         let updated = self.store.update_tenant(&next, event).await;
         // Whether it was written or not: what is remembered may be old.
