@@ -1,1 +1,126 @@
-//! (room)
+//! A stand-in for Box, strict enough to develop an integration against.
+//!
+//! It shares nothing with the broker's own Box client, so that a mistake on the wire cannot hide: it
+//! has its own types, its own randomness and its own reading of Box's rules. It holds secrets in
+//! plain text, listens without authentication and belongs on a developer's machine alone.
+//!
+//! Box's side: `POST /oauth2/token` (JWT bearer, client credentials, token exchange),
+//! `POST /oauth2/revoke`, `GET /2.0/users/me`, `/2.0/folders/{id}`, `/2.0/folders/{id}/items`,
+//! `/2.0/files/{id}`, with `As-User` and CORS. Who and what is there: [`Enterprise::populated`].
+//!
+//! Control plane, JSON, for tests and people:
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET /sandbox` | shows apps, service accounts, enterprises, users, items |
+//! | `POST /sandbox/faults` | `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`; the oldest fitting fault strikes. `effect`: `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`), or changes to a good answer: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
+//! | `GET`, `DELETE /sandbox/faults[?client_id=]`, `DELETE /sandbox/faults/{id}` | shows, lifts |
+//! | `PUT /sandbox/clock` | `{skew_seconds}` |
+//! | `PUT /sandbox/token-life` | `{seconds?, child_seconds?, client_id?}` |
+//! | `GET`, `PATCH /sandbox/apps/{client_id}` | `{client_secret?, auth?, authorized?, user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid, public_key}]}` |
+//! | `GET`, `DELETE /sandbox/journal`, `GET /sandbox/journal/count` | `?client_id=&subject=&path=&grant=&status=&since=`; a path may end in `*`, `grant` is `jwt-bearer`, `client_credentials` or `token-exchange` |
+//! | `GET /sandbox/tokens/{sha256}` | `{live, subject, client_id, enterprise, scopes, resource, annotator, parent, expires_at}` |
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use jiff::fmt::rfc2822;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::clock::Clock;
+use upstream::Upstream;
+
+mod answer;
+mod api;
+mod app;
+mod assertion;
+mod call;
+mod config_file;
+mod connection;
+mod control;
+mod door;
+mod enterprise;
+mod exchange;
+mod faults;
+mod grant;
+mod journal;
+pub mod key_json;
+mod random;
+mod refusal;
+mod replay;
+mod scope;
+mod tokens;
+mod tree;
+mod upstream;
+mod world;
+
+pub use enterprise::{Enterprise, User};
+pub use tree::{Item, ItemKind, Member, ROOT, Tree};
+pub use world::{App, AuthMethod, PublicKey, ServiceAccount, World};
+
+/// Starts sandboxes.
+#[derive(Debug)]
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Serves `world` on `addr` (port 0 picks a free one), by the time of `clock`, until the answer is
+    /// stopped or dropped.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn start(world: World, addr: SocketAddr, clock: Arc<dyn Clock>) -> std::io::Result<Running> {
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        let closing = CancellationToken::new();
+        let upstream = Arc::new(Upstream::new(world, clock, closing.clone()));
+        let router = Router::new()
+            .merge(control::routes())
+            .fallback(door::enter)
+            .layer(from_fn_with_state(upstream.clone(), date))
+            .with_state(upstream);
+        let served = tokio::spawn(connection::serve(listener, router, closing.clone()));
+        Ok(Running { addr, served, closing: closing.drop_guard() })
+    }
+}
+
+/// Dates each answer by the sandbox's clock, skew and all: clients learn Box's time from it.
+async fn date(State(box_): State<Arc<Upstream>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let now = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&box_.now());
+    if let Some(value) = now.ok().and_then(|now| HeaderValue::from_str(&now).ok()) {
+        response.headers_mut().insert(header::DATE, value);
+    }
+    response
+}
+
+/// A sandbox that runs. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Running {
+    /// The address it listens on.
+    pub addr: SocketAddr,
+    served: JoinHandle<()>,
+    closing: DropGuard,
+}
+
+impl Running {
+    /// The base URL that stands for `https://api.box.com`, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops listening, lets requests in flight end (at most two seconds; hanging ones are cut off at
+    /// once) and closes every connection.
+    pub async fn stop(self) {
+        drop(self.closing);
+        // The task ends by itself; that it panicked has been shown already.
+        drop(self.served.await);
+    }
+}

@@ -1,0 +1,55 @@
+//! What goes back to the caller, before faults spoil it.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::refusal::{Refusal, Shape};
+
+/// An answer of Box's side. The journal reads its error and which token it gives away. Without
+/// `Debug`: it holds that token.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Option<Value>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) error: Option<String>,
+    /// The SHA-256 of the token in the body.
+    pub(super) issued: Option<String>,
+}
+
+impl Answer {
+    /// 200 with a JSON body.
+    pub(super) fn json(body: Value) -> Self {
+        Self { body: Some(body), ..Self::empty(StatusCode::OK) }
+    }
+
+    /// An answer without a body.
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, body: None, headers: Vec::new(), error: None, issued: None }
+    }
+
+    /// The same, noting which token it gives away.
+    pub(super) fn issuing(mut self, sha256: String) -> Self {
+        self.issued = Some(sha256);
+        self
+    }
+
+    /// The same with one more header.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// A refusal as an answer.
+    pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Self {
+        let body = refusal.body(request_id);
+        let mut answer = Self { body, error: Some(refusal.error.to_owned()), ..Self::empty(refusal.status) };
+        if refusal.shape == Shape::DeadToken {
+            let challenge = HeaderValue::from_static(
+                "Bearer realm=\"Service\", error=\"invalid_token\", error_description=\"The access token \
+                 provided is invalid.\"",
+            );
+            answer = answer.header(axum::http::header::WWW_AUTHENTICATE, challenge);
+        }
+        answer
+    }
+}

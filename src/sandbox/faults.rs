@@ -1,0 +1,201 @@
+//! Faults on order: which requests they strike and what they do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::call::Call;
+
+/// A fault as it is ordered by `POST /sandbox/faults`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    /// Which requests it strikes; without any field, all.
+    #[serde(default)]
+    pub(super) select: Selector,
+    pub(super) effect: Effect,
+    /// How many requests it strikes before it is spent; without it, all until it is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) times: Option<u64>,
+}
+
+/// Which requests a fault strikes: those that fit every field given.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selector {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_id: Option<String>,
+    /// `enterprise:ID` or `user:ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
+    /// The whole path, or its beginning followed by `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<String>,
+    /// The grant type, whole or its last part (`jwt-bearer`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) grant: Option<String>,
+}
+
+impl Selector {
+    fn fits(&self, call: &Call) -> bool {
+        let is = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
+        let grant = self.grant.as_deref().map(|grant| grant.rsplit(':').next().unwrap_or(grant));
+        is(&self.client_id, &call.seen.client_id)
+            && is(&self.subject, &call.seen.subject)
+            && (grant.is_none() || grant == call.seen.grant.as_deref())
+            && self.path.as_deref().is_none_or(|path| path_fits(path, &call.path))
+    }
+}
+
+/// Whether a path is the one wanted, or begins as it does where it ends in `*`.
+pub(super) fn path_fits(wanted: &str, path: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(beginning) => path.starts_with(beginning),
+        None => wanted == path,
+    }
+}
+
+/// What a fault does. `latency_ms` comes first and goes with everything; of `hang`, `drop`, `status`,
+/// `garbage` and `huge_body` one replaces the answer; the rest changes a successful JSON answer.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Effect {
+    /// Answers that much later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_ms: Option<u64>,
+    /// Never answers, until the caller or the sandbox gives up.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) hang: bool,
+    /// Resets the connection.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) drop: bool,
+    /// Answers with this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    /// The body to that status: a text as it is, anything else as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<Value>,
+    /// `Retry-After` to that status: seconds as a number, or any text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retry_after: Option<Value>,
+    /// Answers 200 with a JSON content type and bytes that are no JSON.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) garbage: bool,
+    /// Answers 200 with 10 MB of JSON.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) huge_body: bool,
+    /// Puts this in place of `expires_in`; the token's real life stays.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_value")]
+    pub(super) expires_in: Option<Value>,
+    /// Puts this in place of `restricted_to`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_value")]
+    pub(super) restricted_to: Option<Value>,
+    /// Leaves these fields of the body out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) omit: Vec<String>,
+}
+
+impl Effect {
+    /// Why the effect cannot be had.
+    fn problem(&self) -> Option<&'static str> {
+        let instead = [self.hang, self.drop, self.status.is_some(), self.garbage, self.huge_body];
+        let instead = instead.iter().filter(|&&chosen| chosen).count();
+        let changes = self.expires_in.is_some() || self.restricted_to.is_some() || !self.omit.is_empty();
+        if instead > 1 {
+            return Some("choose one of hang, drop, status, garbage and huge_body");
+        }
+        if instead == 1 && changes {
+            return Some("expires_in, restricted_to and omit change an answer that this fault replaces");
+        }
+        if instead == 0 && !changes && self.latency_ms.is_none() {
+            return Some("the effect does nothing");
+        }
+        if self.status.is_none() && (self.body.is_some() || self.retry_after.is_some()) {
+            return Some("body and retry_after go with status");
+        }
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
+            return Some("status lies between 200 and 599");
+        }
+        None
+    }
+
+    /// Whether Box's own answer is never seen.
+    pub(super) fn replaces_the_answer(&self) -> bool {
+        self.hang || self.drop || self.status.is_some() || self.garbage || self.huge_body
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Keeps a given `null` apart from a field left out.
+fn any_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// A fault in force.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Fault {
+    pub(super) id: u64,
+    #[serde(flatten)]
+    pub(super) order: Order,
+    /// How many requests it struck.
+    pub(super) struck: u64,
+}
+
+/// The faults in force, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    last_id: AtomicU64,
+    in_force: Mutex<Vec<Fault>>,
+}
+
+impl Faults {
+    /// Puts a fault in force, or says why it makes no sense.
+    pub(super) fn add(&self, order: Order) -> Result<u64, &'static str> {
+        if let Some(problem) = order.effect.problem() {
+            return Err(problem);
+        }
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.lock().push(Fault { id, order, struck: 0 });
+        Ok(id)
+    }
+
+    /// The oldest fault that strikes this request, and its effect. Counts the strike.
+    pub(super) fn strike(&self, call: &Call) -> Option<(u64, Arc<Effect>)> {
+        let mut faults = self.lock();
+        let index =
+            faults.iter().position(|fault| fault.order.times != Some(0) && fault.order.select.fits(call))?;
+        let fault = faults.get_mut(index)?;
+        fault.struck += 1;
+        fault.order.times = fault.order.times.map(|left| left - 1);
+        Some((fault.id, Arc::new(fault.order.effect.clone())))
+    }
+
+    /// All faults, spent ones too.
+    pub(super) fn all(&self) -> Vec<Fault> {
+        self.lock().clone()
+    }
+
+    /// Lifts the fault of this id; whether there was one.
+    pub(super) fn lift(&self, id: u64) -> bool {
+        let mut faults = self.lock();
+        let before = faults.len();
+        faults.retain(|fault| fault.id != id);
+        faults.len() < before
+    }
+
+    /// Lifts all faults, or those that select this client id.
+    pub(super) fn lift_all(&self, client_id: Option<&str>) {
+        self.lock()
+            .retain(|fault| client_id.is_some() && fault.order.select.client_id.as_deref() != client_id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

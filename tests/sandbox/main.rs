@@ -1,0 +1,9 @@
+//! The stand-in for Box, asked over a real socket.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod bench;
+mod downscope;
+mod faults;
+mod grants;
+mod items;
