@@ -1,0 +1,83 @@
+//! What the client makes of Box's refusals, as the sandbox words them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use box_token_broker::box_api::{BoxError, Credentials, Proof};
+use box_token_broker::domain::refusal::Refusal;
+use box_token_broker::domain::subject::{Subject, Target};
+use box_token_broker::sandbox::key_json::AppKey;
+use box_token_broker::secret::SecretString;
+use serde_json::json;
+
+use crate::bench::*;
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(outcome: Result<T, BoxError>, expected: Refusal) {
+    match outcome {
+        Err(BoxError::Refused { refusal, upstream }) if refusal == expected => {
+            assert!(upstream.error.is_some() && upstream.status >= 400, "{upstream:?}");
+        }
+        other => panic!("not {expected:?} but {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_mistake_in_box_has_its_own_refusal() {
+    let bench = Bench::new().await;
+    let mint = async |credentials: &Credentials, subject: &Subject| {
+        bench.client.mint(credentials, &bench.enterprise, subject).await
+    };
+    let enterprise = &Subject::ENTERPRISE;
+    let with_proof = |proof| Credentials { proof, ..bench.jwt.clone() };
+    let jwt = |kid: &str, key: &AppKey| {
+        with_proof(Proof::Jwt { public_key_id: kid.to_owned(), signer: Arc::new(signer(key)) })
+    };
+    let Proof::Jwt { public_key_id, .. } = &bench.jwt.proof else { panic!("a JWT app") };
+
+    let secret = SecretString::new("wrong".to_owned());
+    let wrong_secret = Credentials { client_secret: secret, ..bench.jwt.clone() };
+    refused(mint(&wrong_secret, enterprise).await, Refusal::CredentialsInvalid);
+    refused(mint(&with_proof(Proof::Ccg), enterprise).await, Refusal::WrongAuthMethod);
+    refused(mint(&jwt("unknown", &KEY), enterprise).await, Refusal::KeyUnknown);
+    refused(mint(&jwt(public_key_id, &AppKey::generate(2048)), enterprise).await, Refusal::KeyMismatch);
+    refused(mint(&bench.jwt, &user("999")).await, Refusal::SubjectInvalid);
+    refused(mint(&bench.jwt, &user(TESS)).await, Refusal::TermsOfServiceRequired);
+
+    bench.patch_app(&bench.jwt, json!({ "user_tokens": false })).await;
+    refused(mint(&bench.jwt, &user(ADA)).await, Refusal::UserTokensDisabled);
+    bench.patch_app(&bench.jwt, json!({ "authorized": [] })).await;
+    refused(mint(&bench.jwt, enterprise).await, Refusal::AppNotAuthorized);
+}
+
+#[tokio::test]
+async fn an_exchange_tells_a_missing_scope_from_an_unseen_resource() {
+    let bench = Bench::new().await;
+    let parent = bench.token().await;
+    let unseen = restriction(&["base_preview"], folder(ADAS_NOTES));
+    refused(bench.client.downscope(&bench.jwt, &parent, &unseen).await, Refusal::ResourceNotVisible);
+    let unknown = restriction(&["base_nonsense"], Target::Anything);
+    refused(bench.client.downscope(&bench.jwt, &parent, &unknown).await, Refusal::ScopeNotGranted);
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_told_with_its_wait_and_not_tried_again() {
+    let bench = Bench::new().await;
+    for (retry_after, seconds) in [
+        (json!(7), 7),
+        (json!(0), 1),
+        (json!(999_999), 3600),
+        (json!("Fri, 02 Jan 2026 03:04:35 GMT"), 30),
+        (json!("gibberish"), 1),
+        (json!(null), 1),
+    ] {
+        let mut effect = json!({ "status": 429, "body": { "error": "rate_limit_exceeded" } });
+        if !retry_after.is_null() {
+            effect["retry_after"] = retry_after;
+        }
+        bench.fault(json!({ "effect": effect, "times": 1 })).await;
+        let limited = bench.client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await;
+        assert_eq!(limited, Err(BoxError::RateLimited { retry_after: Duration::from_secs(seconds) }));
+    }
+    assert_eq!(bench.grants().await.len(), 6);
+}
