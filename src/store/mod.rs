@@ -6,13 +6,13 @@
 //! Secrets come here sealed and leave sealed.
 
 mod apps;
+mod budget;
 mod callers;
 mod changes;
 mod document;
 mod engine;
 mod failure;
 mod generations;
-
 mod open;
 mod postgres;
 mod schema;
