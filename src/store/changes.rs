@@ -78,8 +78,7 @@ pub(super) async fn since(engine: &Engine, vault: &Vault, number: i64) -> Result
     let sql = "SELECT number, kind, item, at, mac_key, mac FROM changes WHERE number >= $1 ORDER BY number";
     let rows = engine.read().await?.rows(sql, &[number.into()]).await?;
     let mut changes: Vec<Change> = Vec::with_capacity(rows.len());
-    let mut expected = number.max(1);
-    for row in &rows {
+    for (expected, row) in (number.max(1)..).zip(&rows) {
         match read_change(vault, row) {
             Some(change) if change.number == expected => changes.push(change),
             _ => {
@@ -87,7 +86,6 @@ pub(super) async fn since(engine: &Engine, vault: &Vault, number: i64) -> Result
                 return Ok(None);
             }
         }
-        expected += 1;
     }
     if number > 0 && changes.is_empty() {
         return Ok(None);

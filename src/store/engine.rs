@@ -3,9 +3,9 @@
 use sqlx::{PgPool, SqlitePool};
 
 use super::Result;
+use super::budget::bounded;
 use super::failure::failure;
 use super::session::{Link, Session};
-use super::sql_store::bounded;
 
 /// An open database.
 #[derive(Debug)]

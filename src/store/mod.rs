@@ -6,6 +6,7 @@
 //! Secrets come here sealed and leave sealed.
 
 mod apps;
+mod budget;
 mod callers;
 mod changes;
 mod document;

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::budget::bounded;
 use super::engine::Engine;
 use super::schema::{CURRENT, Migrated, Standing};
-use super::sql_store::{SqlStore, bounded};
+use super::sql_store::SqlStore;
 use super::{Store, StoreError, postgres, schema, sqlite};
 use crate::config::DatabaseUrl;
 use crate::crypto::Vault;

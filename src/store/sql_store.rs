@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::budget::bounded;
 use super::engine::Engine;
 use super::{
-    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoreError, StoredToken,
-    TenantFilter, TenantRef, apps, callers, changes, generations, tenants, tokens,
+    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredToken, TenantFilter,
+    TenantRef, apps, callers, changes, generations, tenants, tokens,
 };
 use crate::crypto::Vault;
 use crate::domain::app::App;
@@ -20,10 +20,6 @@ use crate::domain::event::Event;
 use crate::domain::id::{AppId, CallerId, Generation, KeyId, TenantId, TokenId};
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
-
-/// How long a call may take. The drivers know no such bound: a server that froze would hold its
-/// clients for as long as it is frozen.
-const BUDGET: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct SqlStore {
@@ -36,14 +32,6 @@ pub(super) struct SqlStore {
 impl SqlStore {
     pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<File>) -> Self {
         Self { engine, vault, _lock: lock }
-    }
-}
-
-/// Gives a call up at the end of its budget, and with it the connection it was on.
-pub(super) async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(BUDGET, call).await {
-        Ok(done) => done,
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", BUDGET.as_secs()))),
     }
 }
 

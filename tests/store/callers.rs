@@ -1,0 +1,87 @@
+//! Callers and their keys.
+
+use std::collections::BTreeMap;
+
+use box_token_broker::domain::event::Action;
+use box_token_broker::domain::id::KeyId;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::{CallerRef, Conflict, Page, StoreError};
+
+use super::ground::Ground;
+use super::sample::{self, all, api_key, at, event, name, next};
+
+const STALE: StoreError = StoreError::Conflict(Conflict::Version);
+
+pub(crate) async fn a_caller_comes_back_as_it_was_written(ground: &Ground) {
+    let (viewer, admin) = (ground.caller("viewer").await, ground.caller("admin").await);
+    let refs = [
+        CallerRef::Id(viewer.id.clone()),
+        CallerRef::Name(name("viewer")),
+        CallerRef::Key(viewer.keys[0].id.clone()),
+    ];
+    for by in &refs {
+        assert_eq!(ground.store.caller(by).await, Ok(Some(viewer.clone())));
+    }
+    assert_eq!(ground.store.callers(&all()).await, Ok(vec![admin.clone(), viewer.clone()]));
+    let behind = Page { after: Some(name("admin")), limit: 5 };
+    assert_eq!(ground.store.callers(&behind).await, Ok(vec![viewer.clone()]));
+    let twin = sample::caller("viewer", vec![]);
+    let done = ground.store.insert_caller(&twin, &event(Action::CallerCreate)).await;
+    assert_eq!(done, Err(StoreError::Conflict(Conflict::Name)));
+
+    let delete = event(Action::CallerDelete);
+    assert_eq!(ground.store.delete_caller(&viewer.id, 2, &delete).await, Err(STALE));
+    assert_eq!(ground.store.caller(&refs[2]).await, Ok(Some(viewer.clone())));
+    ground.store.delete_caller(&viewer.id, 1, &delete).await.unwrap();
+    for by in &refs {
+        assert_eq!(ground.store.caller(by).await, Ok(None));
+    }
+    assert_eq!(ground.store.callers(&all()).await, Ok(vec![admin]));
+}
+
+pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(ground: &Ground) {
+    let caller = ground.caller("viewer").await;
+    let (first, second) = (caller.keys[0].id.clone(), api_key());
+    let both = next(&caller, |caller| caller.keys.push(second.clone()));
+    ground.store.update_caller(&both, &event(Action::KeyCreate)).await.unwrap();
+    for key in [&first, &second.id] {
+        assert_eq!(ground.store.caller(&CallerRef::Key(key.clone())).await, Ok(Some(both.clone())));
+    }
+    let one = next(&both, |caller| caller.keys.retain(|key| key.id == second.id));
+    ground.store.update_caller(&one, &event(Action::KeyRevoke)).await.unwrap();
+    assert_eq!(ground.store.caller(&CallerRef::Key(first)).await, Ok(None));
+    assert_eq!(ground.store.caller(&CallerRef::Key(second.id)).await, Ok(Some(one)));
+}
+
+pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(ground: &Ground) {
+    let caller = ground.caller("viewer").await;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, caller) = (ground.store.clone(), next(&caller, |caller| caller.keys.push(api_key())));
+            tokio::spawn(async move { store.update_caller(&caller, &event(Action::KeyCreate)).await })
+        })
+        .collect();
+    let mut won = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(()) => won += 1,
+            Err(error) => assert_eq!(error, STALE),
+        }
+    }
+    assert_eq!(won, 1);
+    assert_eq!(ground.hand.reads("SELECT key_id FROM api_keys").await.len(), 2);
+}
+
+pub(crate) async fn the_last_use_of_a_key_is_kept(ground: &Ground) {
+    let caller = ground.caller("viewer").await;
+    let key = caller.keys[0].id.clone();
+    assert_eq!(ground.store.key_uses(&caller.id).await, Ok(BTreeMap::new()));
+    let gone = KeyId::generate(&SystemEntropy);
+    ground.store.touch_keys(&[(key.clone(), at(20)), (gone, at(30)), (key.clone(), at(10))]).await.unwrap();
+    ground.store.touch_keys(&[]).await.unwrap();
+    assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key.clone(), at(20))].into()));
+    // A change of the caller keeps it.
+    let later = next(&caller, |caller| caller.keys.push(api_key()));
+    ground.store.update_caller(&later, &event(Action::KeyCreate)).await.unwrap();
+    assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key, at(20))].into()));
+}

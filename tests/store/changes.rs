@@ -1,0 +1,107 @@
+//! The log of changes.
+
+use box_token_broker::domain::event::Action;
+use box_token_broker::store::{Change, Changed};
+
+use super::ground::Ground;
+use super::sample::{at, event, next};
+
+pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
+    assert_eq!(ground.store.last_change().await, Ok(0));
+    assert_eq!(ground.store.changes_since(0).await, Ok(Some(vec![])));
+    let shared = ground.shared_app("vendor").await;
+    let (tenant, own) = ground.own_tenant("acme").await;
+    let caller = ground.caller("viewer").await;
+    let later = next(&tenant, |_| ());
+    ground.store.update_tenant(&later, &event(Action::TenantUpdate)).await.unwrap();
+    ground.store.delete_caller(&caller.id, 1, &event(Action::CallerDelete)).await.unwrap();
+    let all = ground.store.changes_since(0).await.unwrap().unwrap();
+    let what: Vec<Changed> = all.iter().map(|change| change.what.clone()).collect();
+    let (tenant, caller) = (Changed::Tenant(tenant.id), Changed::Caller(caller.id));
+    let expected =
+        [Changed::App(shared.id), tenant.clone(), Changed::App(own.id), caller.clone(), tenant, caller];
+    assert_eq!(what, expected);
+    let last = ground.store.last_change().await.unwrap();
+    assert_eq!(all.last().map(|change| change.number), Some(last));
+    for seen in 0..=last {
+        let new: Vec<Change> = all.iter().filter(|change| change.number > seen).cloned().collect();
+        assert_eq!(ground.store.changes_since(seen).await, Ok(Some(new)));
+    }
+    // From another log, or from before the database was put back.
+    assert_eq!(ground.store.changes_since(last + 1).await, Ok(None));
+}
+
+pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &Ground) {
+    for text in ["a", "b", "c", "d"] {
+        ground.caller(text).await;
+    }
+    let whole = ground.store.changes_since(0).await.unwrap();
+    let Changed::Caller(other) = whole.as_ref().unwrap()[3].what.clone() else { panic!("a caller changed") };
+    ground.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
+    let harm = [
+        "DELETE FROM changes WHERE number = 2".to_owned(),
+        format!("UPDATE changes SET item = '{other}' WHERE number = 2"),
+        "UPDATE changes SET kind = 'tenant' WHERE number = 2".to_owned(),
+        "UPDATE changes SET at = at + 1 WHERE number = 2".to_owned(),
+        "UPDATE changes SET mac_key = 'x' WHERE number = 2".to_owned(),
+        "DELETE FROM changes WHERE number = 1".to_owned(),
+    ];
+    for sql in harm {
+        assert_eq!(ground.hand.does(&sql).await, 1, "{sql}");
+        assert_eq!(ground.store.changes_since(0).await, Ok(None), "{sql}");
+        assert_eq!(ground.store.changes_since(1).await, Ok(None), "{sql}");
+        // Whoever is past it is not concerned.
+        assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1), "{sql}");
+        ground.hand.does("DELETE FROM changes").await;
+        let overriding = match ground.hand {
+            super::ground::Hand::Sqlite(_) => "",
+            super::ground::Hand::Postgres(_) => "OVERRIDING SYSTEM VALUE",
+        };
+        ground.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
+        assert_eq!(ground.store.changes_since(0).await.unwrap(), whole);
+    }
+    // A line that is taken off the end shows as soon as another follows.
+    ground.hand.does("DELETE FROM changes WHERE number = 4").await;
+    ground.caller("e").await;
+    assert_eq!(ground.store.changes_since(3).await, Ok(None));
+}
+
+pub(crate) async fn a_log_that_was_swept_says_so(ground: &Ground) {
+    for text in ["a", "b", "c"] {
+        ground.caller(text).await;
+    }
+    ground.store.sweep(at(60)).await.unwrap();
+    assert!(matches!(ground.store.changes_since(0).await, Ok(Some(all)) if all.len() == 3));
+    ground.store.sweep(at(2 * 60 * 60)).await.unwrap();
+    assert_eq!(ground.store.changes_since(0).await, Ok(None));
+    assert_eq!(ground.store.changes_since(2).await, Ok(None));
+    assert_eq!(ground.store.last_change().await, Ok(3));
+    assert_eq!(ground.store.changes_since(3).await, Ok(Some(vec![])));
+    ground.caller("d").await;
+    assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1));
+}
+
+pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
+    let other = ground.reopened(&ground.keys).await;
+    let writers: Vec<_> = (0..24)
+        .map(|number| {
+            let store = if number % 2 == 0 { ground.store.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                let caller = super::sample::caller(&format!("c{number}"), vec![]);
+                store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+            })
+        })
+        .collect();
+    // A reader that goes on from the last number it saw sees each change once.
+    let (mut seen, mut last) = (0, 0);
+    while seen < 24 {
+        let new = ground.store.changes_since(last).await.unwrap().expect("the log has no hole");
+        seen += new.len();
+        last = new.last().map_or(last, |change| change.number);
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!((seen, ground.store.last_change().await), (24, Ok(last)));
+}

@@ -1,0 +1,79 @@
+//! One suite for every engine: what the store promises, whichever database stands behind it.
+
+pub(crate) mod apps;
+pub(crate) mod callers;
+pub(crate) mod changes;
+pub(crate) mod ground;
+pub(crate) mod sample;
+pub(crate) mod tampering;
+pub(crate) mod tenants;
+pub(crate) mod tokens;
+
+/// Makes a test of each case, on ground that the given function prepares.
+macro_rules! conformance {
+    ($prepare:path) => {
+        crate::conformance_cases! { $prepare;
+            tenants: {
+                a_tenant_comes_back_as_it_was_written
+                a_list_is_in_order_and_in_stretches
+                a_list_is_filtered_by_labels_and_state
+                what_is_taken_is_told_apart
+                of_two_changes_of_one_version_one_wins
+                a_tenant_of_a_shared_app_leaves_it_behind
+                a_purged_tenant_takes_all_with_it
+                invariant_13_an_own_app_serves_no_second_tenant
+            }
+            apps: {
+                an_app_comes_back_as_it_was_written
+                an_app_in_use_stays
+                no_generation_is_given_twice
+            }
+            callers: {
+                a_caller_comes_back_as_it_was_written
+                a_key_leads_to_its_caller_until_it_is_revoked
+                of_two_changes_of_one_version_one_wins_for_callers
+                the_last_use_of_a_key_is_kept
+            }
+            changes: {
+                changes_come_in_order_and_once
+                a_log_with_a_hole_or_an_altered_line_tells_nothing
+                a_log_that_was_swept_says_so
+                changes_of_many_writers_are_never_missed
+            }
+            tokens: {
+                the_token_that_lives_longest_is_found
+                invariant_5_a_token_of_an_old_generation_is_fenced
+                invariant_5_a_token_of_a_tenant_out_of_service_is_fenced
+                invariant_5_no_token_slips_past_a_change
+                a_token_that_is_handed_in_as_discarded_is_only_revoked
+                a_purged_tenants_token_leaves_only_its_event
+                dead_and_revoked_tokens_are_erased
+            }
+            tampering: {
+                invariant_6_any_altered_column_is_refused_alone
+                invariant_6_any_deleted_row_permits_nothing
+                invariant_6_rows_put_in_from_outside_are_refused
+                invariant_6_rows_that_changed_places_are_refused
+                invariant_6_a_list_goes_on_behind_refused_rows
+                a_row_under_a_missing_key_costs_only_itself
+                a_token_is_fenced_where_its_tenants_row_is_refused
+                a_counter_set_back_gives_no_generation
+            }
+        }
+    };
+}
+pub(crate) use conformance;
+
+#[macro_export]
+macro_rules! conformance_cases {
+    ($prepare:path; $($module:ident: { $($case:ident)* })*) => {
+        $($(
+            #[tokio::test]
+            async fn $case() {
+                let ground = $prepare().await;
+                store::$module::$case(&ground).await;
+                ground.end().await;
+            }
+        )*)*
+    };
+}

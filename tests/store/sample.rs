@@ -1,0 +1,223 @@
+//! Things to put into a store.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyInfo, Owner};
+use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, Grant};
+use box_token_broker::domain::event::{Action, Actor, Event};
+use box_token_broker::domain::id::{
+    AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId,
+};
+use box_token_broker::domain::policy::Policy;
+use box_token_broker::domain::subject::Subject;
+use box_token_broker::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use box_token_broker::domain::token_key::TokenKey;
+use box_token_broker::entropy::{SystemEntropy, base62};
+use box_token_broker::secret::{SecretBytes, SecretString};
+use box_token_broker::store::{Filed, NewApp, NewToken, Page, place_of_credentials, place_of_token};
+use jiff::Timestamp;
+
+use super::ground::Ground;
+
+/// A moment, so many seconds after the test's beginning.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+pub(crate) fn event(action: Action) -> Event {
+    Event::new(at(0), Actor::CommandLine, Some("req-1".to_owned()), action)
+}
+
+/// A number that no other enterprise in this process has.
+pub(crate) fn enterprise() -> BoxId {
+    static NEXT: AtomicI64 = AtomicI64::new(1000);
+    BoxId::parse(&NEXT.fetch_add(1, Ordering::Relaxed).to_string()).unwrap()
+}
+
+pub(crate) fn app(owner: Owner, generation: Generation) -> App {
+    App {
+        id: AppId::generate(&SystemEntropy),
+        owner,
+        client_id: ClientId::parse(&base62(&SystemEntropy, 32)).unwrap(),
+        auth: AuthMethod::Jwt,
+        key: Some(KeyInfo {
+            public_key_id: "k1".to_owned(),
+            sha256: "00".repeat(32),
+            bits: 2048,
+            since: at(0),
+        }),
+        generation,
+        state: AppState::Active,
+        created_at: at(0),
+        updated_at: at(0),
+        version: 1,
+    }
+}
+
+pub(crate) fn tenant(text: &str, app: &AppId, generation: Generation) -> Tenant {
+    Tenant {
+        id: TenantId::generate(&SystemEntropy),
+        name: name(text),
+        display_name: "Akme \u{0}\u{1F4E6} \"GmbH\"".to_owned(),
+        labels: [("team".to_owned(), "blue".to_owned())].into(),
+        state: TenantState::Active,
+        app: app.clone(),
+        enterprise_id: enterprise(),
+        generation,
+        service_account: Some(ServiceAccount {
+            id: BoxId::parse("17").unwrap(),
+            login: "AutomationUser_1@boxdevedition.com".to_owned(),
+            name: "Broker".to_owned(),
+        }),
+        policy: Policy::default(),
+        created_at: at(0),
+        updated_at: at(0),
+        purge_at: None,
+        version: 1,
+    }
+}
+
+pub(crate) fn api_key() -> ApiKey {
+    ApiKey {
+        id: KeyId::generate(&SystemEntropy),
+        digest: vec![7; 32],
+        pepper: "pepper_1".to_owned(),
+        created_at: at(0),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
+    Caller {
+        id: CallerId::generate(&SystemEntropy),
+        name: name(text),
+        kind: CallerKind::Admin,
+        grants: vec![Grant::everything()],
+        keys,
+        created_at: at(0),
+        version: 1,
+    }
+}
+
+pub(crate) fn token_key(tenant: &Tenant, generation: Generation) -> TokenKey {
+    TokenKey { tenant: tenant.id.clone(), generation, subject: Subject::ENTERPRISE, restriction: None }
+}
+
+pub(crate) fn all() -> Page {
+    Page { after: None, limit: 1000 }
+}
+
+/// The next version of something, otherwise changed as told.
+pub(crate) fn next<T: Clone + Versioned>(item: &T, change: impl FnOnce(&mut T)) -> T {
+    let mut item = item.clone();
+    *item.version() += 1;
+    change(&mut item);
+    item
+}
+
+pub(crate) trait Versioned {
+    fn version(&mut self) -> &mut i64;
+}
+
+impl Versioned for Tenant {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+impl Versioned for App {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+impl Versioned for Caller {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+impl Ground {
+    /// The secrets of an app, sealed.
+    pub(crate) async fn sealed(&self, app: &App) -> Vec<u8> {
+        let secrets = AppSecrets {
+            client_secret: SecretString::new("hush".to_owned()),
+            private_key: Some(SecretBytes::new(vec![1; 1200])),
+            webhook_primary: None,
+            webhook_secondary: None,
+        };
+        let place = place_of_credentials(&app.id, app.generation);
+        self.vault.seal(&place, &secrets.to_document()).await.unwrap()
+    }
+
+    /// A shared app that is registered.
+    pub(crate) async fn shared_app(&self, text: &str) -> App {
+        let app = app(Owner::Shared { name: name(text) }, self.store.next_generation().await.unwrap());
+        let sealed = self.sealed(&app).await;
+        let new = NewApp { app: &app, sealed: &sealed };
+        self.store.insert_app(new, &event(Action::AppCreate)).await.unwrap();
+        app
+    }
+
+    /// A tenant with an app of its own, both registered.
+    pub(crate) async fn own_tenant(&self, text: &str) -> (Tenant, App) {
+        let generation = self.store.next_generation().await.unwrap();
+        let mut app = app(Owner::Shared { name: name("x") }, generation);
+        let tenant = tenant(text, &app.id, generation);
+        app.owner = Owner::Tenant { id: tenant.id.clone() };
+        let sealed = self.sealed(&app).await;
+        let new = NewApp { app: &app, sealed: &sealed };
+        self.store.insert_tenant(&tenant, Some(new), &event(Action::TenantCreate)).await.unwrap();
+        (tenant, app)
+    }
+
+    /// A tenant of a shared app.
+    pub(crate) async fn tenant_of(&self, app: &App, text: &str) -> Tenant {
+        let tenant = tenant(text, &app.id, self.store.next_generation().await.unwrap());
+        self.store.insert_tenant(&tenant, None, &event(Action::TenantCreate)).await.unwrap();
+        tenant
+    }
+
+    /// A caller with one key.
+    pub(crate) async fn caller(&self, text: &str) -> Caller {
+        let caller = caller(text, vec![api_key()]);
+        self.store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+        caller
+    }
+
+    /// Saves a token that dies so many seconds after the test's beginning.
+    pub(crate) async fn save(
+        &self,
+        key: &TokenKey,
+        app: &App,
+        dies: i64,
+        discarded: bool,
+    ) -> (TokenId, Filed) {
+        let id = TokenId::generate(&SystemEntropy);
+        let plain = SecretBytes::new(format!("token {id}").into_bytes());
+        let sealed = self.vault.seal(&place_of_token(&id), &plain).await.unwrap();
+        let fingerprint = box_token_broker::crypto::sha256_hex(plain.expose());
+        let token = NewToken {
+            id: &id,
+            key,
+            app: &app.id,
+            fingerprint: &fingerprint,
+            minted_at: at(0),
+            expires_at: at(dies),
+            sealed: &sealed,
+            discarded,
+        };
+        let event = Event { tenant: Some(key.tenant.clone()), ..event(Action::TokenMint) };
+        let filed = self.store.save_token(&token, &event).await.unwrap();
+        (id, filed)
+    }
+
+    /// The actions of all events, in their order.
+    pub(crate) async fn actions(&self) -> Vec<String> {
+        self.hand.reads("SELECT action FROM events ORDER BY seq").await
+    }
+}

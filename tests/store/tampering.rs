@@ -1,0 +1,429 @@
+//! A hand in the database: whatever it does, no row says anything that the broker did not write, and
+//! each row that was touched costs nobody but itself.
+
+use box_token_broker::crypto::KeySet;
+use box_token_broker::domain::app::App;
+use box_token_broker::domain::caller::Caller;
+use box_token_broker::domain::event::Action;
+use box_token_broker::domain::tenant::Tenant;
+use box_token_broker::domain::token_key::TokenKey;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::{
+    AppRef, CallerRef, Filed, Page, StoreError, TenantFilter, TenantRef, place_of_credentials,
+};
+
+use super::ground::{Ground, Hand, Holds};
+use super::sample::{all, at, event, name, next, token_key};
+
+/// What a database holds of one customer.
+struct Side {
+    tenant: Tenant,
+    app: App,
+    shared: App,
+    caller: Caller,
+    key: TokenKey,
+}
+
+/// Two of everything: one for the hand, and one that must not notice.
+async fn sides(ground: &Ground) -> (Side, Side) {
+    (side(ground, "victim").await, side(ground, "bystander").await)
+}
+
+async fn side(ground: &Ground, text: &str) -> Side {
+    let shared = ground.shared_app(text).await;
+    let (tenant, app) = ground.own_tenant(text).await;
+    let caller = ground.caller(text).await;
+    let key = token_key(&tenant, tenant.generation);
+    assert_eq!(ground.save(&key, &app, 3600, false).await.1, Filed::Current);
+    ground.save(&key, &app, 7200, true).await;
+    ground.store.touch_keys(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
+    Side { tenant, app, shared, caller, key }
+}
+
+/// What was written, or nothing.
+fn or_nothing<T: PartialEq + std::fmt::Debug>(read: Result<Option<T>, StoreError>, written: &T, after: &str) {
+    match read {
+        Ok(None) | Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. }) => {}
+        Ok(Some(read)) => assert_eq!(&read, written, "after {after}"),
+        Err(error) => panic!("{error} after {after}"),
+    }
+}
+
+impl Side {
+    /// All that the store says of this side is what was written, or nothing at all.
+    async fn says_nothing_else(&self, ground: &Ground, after: &str) {
+        let store = &ground.store;
+        for by in [TenantRef::Id(self.tenant.id.clone()), TenantRef::Name(self.tenant.name.clone())] {
+            or_nothing(store.tenant(&by).await, &self.tenant, after);
+        }
+        for app in [&self.app, &self.shared] {
+            for by in [AppRef::Id(app.id.clone()), AppRef::ClientId(app.client_id.clone())] {
+                or_nothing(store.app(&by).await, app, after);
+            }
+            if let Some(sealed) = store.credentials(&app.id, app.generation).await.unwrap() {
+                let place = place_of_credentials(&app.id, app.generation);
+                if let Ok(opened) = ground.vault.open(&place, &sealed).await {
+                    assert!(opened.expose().windows(4).any(|four| four == b"hush"), "after {after}");
+                }
+            }
+        }
+        or_nothing(store.app(&AppRef::Name(self.tenant.name.clone())).await, &self.shared, after);
+        let key = self.caller.keys[0].id.clone();
+        for by in [
+            CallerRef::Id(self.caller.id.clone()),
+            CallerRef::Name(self.caller.name.clone()),
+            CallerRef::Key(key),
+        ] {
+            or_nothing(store.caller(&by).await, &self.caller, after);
+        }
+        if let Some(token) = store.live_token(&self.key, at(0)).await.unwrap() {
+            assert_eq!(
+                (token.tenant, token.app, token.expires_at),
+                (self.tenant.id.clone(), self.app.id.clone(), at(3600)),
+                "after {after}"
+            );
+        }
+        store.live_tokens_of(&self.tenant.id, at(0)).await.unwrap();
+        store.key_uses(&self.caller.id).await.unwrap();
+    }
+
+    /// The store says of this side exactly what was written.
+    async fn is_whole(&self, ground: &Ground, after: &str) {
+        let store = &ground.store;
+        let tenant = store.tenant(&TenantRef::Name(self.tenant.name.clone())).await;
+        assert_eq!(tenant, Ok(Some(self.tenant.clone())), "after {after}");
+        for app in [&self.app, &self.shared] {
+            assert_eq!(
+                store.app(&AppRef::ClientId(app.client_id.clone())).await,
+                Ok(Some(app.clone())),
+                "after {after}"
+            );
+            let sealed = store.credentials(&app.id, app.generation).await.unwrap().unwrap();
+            ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed).await.unwrap();
+        }
+        let key = CallerRef::Key(self.caller.keys[0].id.clone());
+        assert_eq!(store.caller(&key).await, Ok(Some(self.caller.clone())), "after {after}");
+        let token = store.live_token(&self.key, at(0)).await.unwrap().expect(after);
+        assert_eq!(token.expires_at, at(3600));
+    }
+
+    async fn is_listed(&self, ground: &Ground, after: &str) {
+        let tenants = ground.store.tenants(&TenantFilter::default(), &all()).await.unwrap();
+        assert!(tenants.contains(&self.tenant), "after {after}");
+        assert!(ground.store.shared_apps(&all()).await.unwrap().contains(&self.shared), "after {after}");
+        assert!(ground.store.callers(&all()).await.unwrap().contains(&self.caller), "after {after}");
+    }
+}
+
+/// No list holds anything that was not written.
+async fn lists_hold_only(sides: [&Side; 2], ground: &Ground, after: &str) {
+    for tenant in ground.store.tenants(&TenantFilter::default(), &all()).await.unwrap() {
+        assert!(sides.iter().any(|side| side.tenant == tenant), "after {after}");
+    }
+    for app in ground.store.shared_apps(&all()).await.unwrap() {
+        assert!(sides.iter().any(|side| side.shared == app), "after {after}");
+    }
+    for caller in ground.store.callers(&all()).await.unwrap() {
+        assert!(sides.iter().any(|side| side.caller == caller), "after {after}");
+    }
+    assert_eq!(ground.store.deleted_tenants().await, Ok(vec![]), "after {after}");
+}
+
+/// The tables in which a row of the victim's stands, and how to find it and the bystander's.
+fn rows(victim: &Side, bystander: &Side) -> Vec<(&'static str, String, String)> {
+    let id = |id: &str| format!("id = '{id}'");
+    vec![
+        ("apps", id(victim.app.id.as_str()), id(bystander.app.id.as_str())),
+        ("apps", id(victim.shared.id.as_str()), id(bystander.shared.id.as_str())),
+        ("tenants", id(victim.tenant.id.as_str()), id(bystander.tenant.id.as_str())),
+        ("callers", id(victim.caller.id.as_str()), id(bystander.caller.id.as_str())),
+        ("credentials", format!("app_id = '{}'", victim.app.id), format!("app_id = '{}'", bystander.app.id)),
+        (
+            "api_keys",
+            format!("caller_id = '{}'", victim.caller.id),
+            format!("caller_id = '{}'", bystander.caller.id),
+        ),
+        (
+            "tokens",
+            format!("discarded = 0 AND tenant_id = '{}'", victim.tenant.id),
+            format!("discarded = 0 AND tenant_id = '{}'", bystander.tenant.id),
+        ),
+        (
+            "tokens",
+            format!("discarded = 1 AND tenant_id = '{}'", victim.tenant.id),
+            format!("discarded = 1 AND tenant_id = '{}'", bystander.tenant.id),
+        ),
+    ]
+}
+
+/// What a hand may write into a column.
+fn alterations(hand: &Hand, table: &str, column: &str, holds: Holds, neighbour: &str) -> Vec<String> {
+    let mut values = vec!["NULL".to_owned(), format!("(SELECT {column} FROM {table} WHERE {neighbour})")];
+    match holds {
+        Holds::Text => {
+            values.extend(["''", "'zzz'"].map(str::to_owned));
+            values.extend(
+                ["ten_forged", "app_forged", "cal_forged", "deleted"].map(|text| format!("'{text}'")),
+            );
+            for (from, to) in [
+                ("active", "deleted"),
+                ("active", "suspended"),
+                ("\"full_tokens\":true", "\"full_tokens\":false"),
+                ("\"keys\":", "\"keyz\":"),
+                ("{", "{ "),
+                ("1", "2"),
+            ] {
+                values.push(format!("replace({column}, '{from}', '{to}')"));
+            }
+        }
+        Holds::Number => {
+            values.extend(["0", "1", "-1"].map(str::to_owned));
+            values.extend([format!("{column} + 1"), "9223372036854775807".to_owned()]);
+        }
+        Holds::Bytes => {
+            values.extend([hand.bytes(""), hand.bytes("00"), hand.bytes(&"07".repeat(32))]);
+            values.push(match hand {
+                Hand::Sqlite(_) => format!("CAST(substr({column}, 2) AS BLOB)"),
+                Hand::Postgres(_) => format!("set_byte({column}, 9, get_byte({column}, 9) # 1)"),
+            });
+        }
+    }
+    values
+}
+
+pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(ground: &Ground) {
+    let (victim, bystander) = sides(ground).await;
+    victim.is_whole(ground, "nothing").await;
+    for (table, its, others) in rows(&victim, &bystander) {
+        ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        for (column, holds) in ground.hand.columns(table).await {
+            let mut done = 0;
+            for value in alterations(&ground.hand, table, &column, holds, &others) {
+                let sql = format!("UPDATE {table} SET {column} = {value} WHERE {its}");
+                // What the database itself refuses changes nothing.
+                if ground.hand.tries(&sql).await != Some(1) {
+                    continue;
+                }
+                done += 1;
+                victim.says_nothing_else(ground, &sql).await;
+                bystander.is_whole(ground, &sql).await;
+                bystander.is_listed(ground, &sql).await;
+                lists_hold_only([&victim, &bystander], ground, &sql).await;
+                ground.hand.does(&format!("DELETE FROM {table}")).await;
+                ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+            }
+            assert!(done > 0, "{table}.{column} was never altered");
+        }
+        ground.hand.does("DROP TABLE kept").await;
+        victim.is_whole(ground, "all was put back").await;
+    }
+}
+
+pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(ground: &Ground) {
+    let (victim, bystander) = sides(ground).await;
+    for (table, its, _) in rows(&victim, &bystander) {
+        let sql = format!("DELETE FROM {table} WHERE {its}");
+        ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        assert_eq!(ground.hand.does(&sql).await, 1, "{sql}");
+        victim.says_nothing_else(ground, &sql).await;
+        bystander.is_whole(ground, &sql).await;
+        lists_hold_only([&victim, &bystander], ground, &sql).await;
+        ground.hand.does(&format!("DELETE FROM {table}")).await;
+        ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+        ground.hand.does("DROP TABLE kept").await;
+    }
+    let key = CallerRef::Key(victim.caller.keys[0].id.clone());
+    ground.hand.does(&format!("DELETE FROM api_keys WHERE caller_id = '{}'", victim.caller.id)).await;
+    assert_eq!(ground.store.caller(&key).await, Ok(None));
+    // A generation is not begun again because the counter is gone.
+    ground.hand.does("DELETE FROM generations").await;
+    assert!(matches!(ground.store.next_generation().await, Err(StoreError::Refused { .. })));
+}
+
+pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Ground) {
+    let (victim, bystander) = sides(ground).await;
+    let table_of = |done: Result<(), StoreError>| match done {
+        Err(StoreError::Refused { table, .. }) => table,
+        other => panic!("{other:?}"),
+    };
+    // A copy of a good row, under another id, name and client ID, even with the document made to fit.
+    ground
+        .hand
+        .does(&format!(
+            "INSERT INTO callers SELECT 'cal_forged', 'forged', version,
+             replace(replace(doc, id, 'cal_forged'), name, 'forged'), mac_key, mac
+             FROM callers WHERE id = '{}'",
+            victim.caller.id
+        ))
+        .await;
+    let forged = CallerRef::Name(name("forged"));
+    assert_eq!(table_of(ground.store.caller(&forged).await.map(drop)), "callers");
+    ground
+        .hand
+        .does(&format!(
+            "INSERT INTO apps SELECT 'app_forged', 'forged', 'forged', version,
+             replace(doc, id, 'app_forged'), mac_key, mac FROM apps WHERE id = '{}'",
+            victim.shared.id
+        ))
+        .await;
+    let forged = AppRef::Name(name("forged"));
+    assert_eq!(table_of(ground.store.app(&forged).await.map(drop)), "apps");
+    ground
+        .hand
+        .does(&format!(
+            "INSERT INTO tenants SELECT 'ten_forged', 'forged', '{}', '1', state, purge_at, version,
+             replace(doc, id, 'ten_forged'), mac_key, mac FROM tenants WHERE id = '{}'",
+            bystander.app.id, victim.tenant.id
+        ))
+        .await;
+    let forged = TenantRef::Name(name("forged"));
+    assert_eq!(table_of(ground.store.tenant(&forged).await.map(drop)), "tenants");
+    // A key of one's own that leads to a strong caller.
+    ground
+        .hand
+        .does(&format!(
+            "INSERT INTO api_keys (key_id, caller_id) VALUES ('key_forged', '{}')",
+            victim.caller.id
+        ))
+        .await;
+    let forged = box_token_broker::domain::id::KeyId::parse("key_forged").unwrap();
+    assert_eq!(ground.store.caller(&CallerRef::Key(forged)).await, Ok(None));
+    // A copy of a token that is filed under another key.
+    ground
+        .hand
+        .does(&format!(
+            "INSERT INTO tokens SELECT 'tok_forged', '{0}', app_id, generation,
+             (SELECT key_digest FROM tokens WHERE tenant_id = '{0}' AND discarded = 0), fingerprint, minted_at,
+             expires_at + 1, discarded, sealed, mac_key, mac
+             FROM tokens WHERE tenant_id = '{1}' AND discarded = 0",
+            bystander.tenant.id, victim.tenant.id
+        ))
+        .await;
+    for side in [&victim, &bystander] {
+        side.is_whole(ground, "rows were put in").await;
+        side.is_listed(ground, "rows were put in").await;
+    }
+    lists_hold_only([&victim, &bystander], ground, "rows were put in").await;
+}
+
+pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Ground) {
+    let (victim, bystander) = sides(ground).await;
+    let swaps = [
+        ("tenants", victim.tenant.id.as_str(), bystander.tenant.id.as_str()),
+        ("apps", victim.shared.id.as_str(), bystander.shared.id.as_str()),
+        ("callers", victim.caller.id.as_str(), bystander.caller.id.as_str()),
+    ];
+    for (table, one, other) in swaps {
+        for columns in [&["doc", "mac_key", "mac"][..], &["id"], &["name"]] {
+            ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+            let from = |column: &&str, id: &str| format!("(SELECT {column} FROM kept WHERE id = '{id}')");
+            let set = |other: &str| {
+                let values = columns.iter().map(|column| format!("{column} = {}", from(column, other)));
+                values.collect::<Vec<_>>().join(", ")
+            };
+            // Unique columns take a step aside first.
+            if columns.len() == 1 {
+                let column = columns[0];
+                ground.hand.does(&format!("UPDATE {table} SET {column} = 'aside' WHERE id = '{one}'")).await;
+                let there = from(&column, one);
+                ground
+                    .hand
+                    .does(&format!("UPDATE {table} SET {column} = {there} WHERE id = '{other}'"))
+                    .await;
+                let there = from(&column, other);
+                ground
+                    .hand
+                    .does(&format!("UPDATE {table} SET {column} = {there} WHERE {column} = 'aside'"))
+                    .await;
+            } else {
+                ground.hand.does(&format!("UPDATE {table} SET {} WHERE id = '{one}'", set(other))).await;
+                ground.hand.does(&format!("UPDATE {table} SET {} WHERE id = '{other}'", set(one))).await;
+            }
+            let refused = match table {
+                "tenants" => ground.store.tenant(&TenantRef::Id(victim.tenant.id.clone())).await.map(drop),
+                "apps" => ground.store.app(&AppRef::Id(victim.shared.id.clone())).await.map(drop),
+                _ => ground.store.caller(&CallerRef::Id(victim.caller.id.clone())).await.map(drop),
+            };
+            assert!(matches!(refused, Err(StoreError::Refused { .. })), "{table} {columns:?}: {refused:?}");
+            ground.hand.does(&format!("DELETE FROM {table}")).await;
+            ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+            ground.hand.does("DROP TABLE kept").await;
+        }
+    }
+    victim.is_whole(ground, "all was put back").await;
+}
+
+pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(ground: &Ground) {
+    let app = ground.shared_app("vendor").await;
+    let mut tenants = Vec::new();
+    for text in ["a", "b", "c", "d", "e", "f"] {
+        tenants.push(ground.tenant_of(&app, text).await);
+    }
+    ground.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
+    let page = Page { after: None, limit: 1 };
+    let first = ground.store.tenants(&TenantFilter::default(), &page).await;
+    assert_eq!(first, Ok(vec![tenants[3].clone()]));
+    let page = Page { after: Some(name("d")), limit: 2 };
+    assert_eq!(ground.store.tenants(&TenantFilter::default(), &page).await, Ok(vec![tenants[5].clone()]));
+}
+
+pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(ground: &Ground) {
+    let (old, app) = ground.own_tenant("old").await;
+    let old_caller = ground.caller("old").await;
+    let token = token_key(&old, old.generation);
+    ground.save(&token, &app, 60, false).await;
+    // Another key set is used from here on, and the old keys are lost.
+    let keys = KeySet::generate(&SystemEntropy);
+    let store = ground.reopened(&keys).await;
+    let unavailable = |done: Result<(), StoreError>| matches!(done, Err(StoreError::KeyUnavailable { .. }));
+    assert!(unavailable(store.tenant(&TenantRef::Id(old.id.clone())).await.map(drop)));
+    assert!(unavailable(store.app(&AppRef::Id(app.id.clone())).await.map(drop)));
+    assert!(unavailable(store.caller(&CallerRef::Key(old_caller.keys[0].id.clone())).await.map(drop)));
+    assert_eq!(store.live_token(&token, at(0)).await, Ok(None));
+    let caller = super::sample::caller("young", vec![]);
+    store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+    assert_eq!(store.callers(&all()).await, Ok(vec![caller]));
+    // Purging needs no key.
+    store.purge_tenant(&old.id, &event(Action::TenantPurge)).await.unwrap();
+    assert_eq!(store.credentials(&app.id, app.generation).await, Ok(None));
+}
+
+pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    ground.hand.does("UPDATE apps SET version = version + 1").await;
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
+    ground.hand.does("UPDATE apps SET version = version - 1").await;
+    ground.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap().len(), 2);
+    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+}
+
+pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
+    let (tenant, _) = ground.own_tenant("acme").await;
+    let refused = async |sql: &str| {
+        assert_eq!(ground.hand.does(sql).await, 1, "{sql}");
+        let done = ground.store.next_generation().await;
+        assert!(
+            matches!(done, Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })),
+            "{sql}: {done:?}"
+        );
+    };
+    ground.hand.does("CREATE TABLE kept AS SELECT * FROM generations").await;
+    for sql in [
+        "UPDATE generations SET value = value - 1",
+        "UPDATE generations SET value = 0",
+        "UPDATE generations SET mac_key = 'lost'",
+        "UPDATE generations SET mac = (SELECT mac FROM tenants)",
+        "UPDATE generations SET id = 'first'",
+        "DELETE FROM generations",
+    ] {
+        refused(sql).await;
+        ground.hand.does("DELETE FROM generations").await;
+        ground.hand.does("INSERT INTO generations SELECT * FROM kept").await;
+    }
+    assert!(ground.store.next_generation().await.unwrap() > tenant.generation);
+    let later = next(&tenant, |_| ());
+    ground.store.update_tenant(&later, &event(Action::TenantUpdate)).await.unwrap();
+}

@@ -1,0 +1,150 @@
+//! Minted tokens.
+
+use box_token_broker::domain::app::AppState;
+use box_token_broker::domain::event::Action;
+use box_token_broker::domain::id::{BoxId, Generation};
+use box_token_broker::domain::subject::Subject;
+use box_token_broker::domain::tenant::TenantState;
+use box_token_broker::domain::token_key::TokenKey;
+use box_token_broker::store::{Filed, StoreError, place_of_token};
+
+use super::ground::Ground;
+use super::sample::{at, event, next, token_key};
+
+pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    let user = TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..key.clone() };
+    let (short, filed) = ground.save(&key, &app, 600, false).await;
+    assert_eq!(filed, Filed::Current);
+    let (long, _) = ground.save(&key, &app, 3600, false).await;
+    let (users, _) = ground.save(&user, &app, 9000, false).await;
+
+    let found = ground.store.live_token(&key, at(0)).await.unwrap().unwrap();
+    assert_eq!(
+        (&found.id, &found.tenant, &found.app, found.expires_at),
+        (&long, &tenant.id, &app.id, at(3600))
+    );
+    let opened = ground.vault.open(&place_of_token(&found.id), &found.sealed).await.unwrap();
+    assert_eq!(opened.expose(), format!("token {long}").as_bytes());
+    assert_eq!(ground.store.live_token(&user, at(0)).await.unwrap().unwrap().id, users);
+    assert_eq!(ground.store.live_token(&key, at(3600)).await, Ok(None));
+    let other = TokenKey { generation: Generation(99), ..key.clone() };
+    assert_eq!(ground.store.live_token(&other, at(0)).await, Ok(None));
+
+    let alive = ground.store.live_tokens_of(&tenant.id, at(600)).await.unwrap();
+    let ids: Vec<_> = alive.into_iter().map(|token| token.id).collect();
+    assert_eq!(ids, [long, users]);
+    assert!(!ids.contains(&short));
+    assert_eq!(ground.actions().await, ["tenant.create", "token.mint", "token.mint", "token.mint"]);
+}
+
+/// The token is kept to be revoked, is never found, and its event says what became of it.
+async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::domain::app::App) {
+    let (id, filed) = ground.save(key, app, 3600, false).await;
+    assert_eq!(filed, Filed::Fenced);
+    let found = ground.store.live_token(key, at(0)).await.unwrap();
+    assert!(found.is_none_or(|token| token.id != id));
+    let alive = ground.store.live_tokens_of(&key.tenant, at(0)).await.unwrap();
+    assert!(alive.iter().any(|token| token.id == id));
+    assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
+    let docs = ground.hand.reads("SELECT doc FROM events ORDER BY seq").await;
+    assert!(docs.last().is_some_and(|doc| doc.contains("token.discard")));
+}
+
+pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let old = token_key(&tenant, tenant.generation);
+    // The app's credentials change, then the tenant's: each makes a new generation of both.
+    let app = next(&app, |app| app.generation = Generation(tenant.generation.0 + 1));
+    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    is_fenced(ground, &old, &app).await;
+    let newer = token_key(&tenant, app.generation);
+    assert_eq!(ground.save(&newer, &app, 60, false).await.1, Filed::Current);
+    let tenant = next(&tenant, |tenant| tenant.generation = Generation(app.generation.0 + 1));
+    ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+    is_fenced(ground, &newer, &app).await;
+    let newest = token_key(&tenant, tenant.generation);
+    assert_eq!(ground.save(&newest, &app, 60, false).await.1, Filed::Current);
+    // Minted through an app that does not serve the tenant any more.
+    let other = ground.shared_app("vendor").await;
+    is_fenced(
+        ground,
+        &TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..newest },
+        &other,
+    )
+    .await;
+}
+
+pub(crate) async fn invariant_5_a_token_of_a_tenant_out_of_service_is_fenced(ground: &Ground) {
+    let (mut tenant, mut app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    for state in [TenantState::Suspended, TenantState::Deleted, TenantState::Active] {
+        tenant = next(&tenant, |tenant| tenant.state = state);
+        ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+        if state != TenantState::Active {
+            is_fenced(ground, &key, &app).await;
+        }
+    }
+    app = next(&app, |app| app.state = AppState::Suspended);
+    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    is_fenced(ground, &key, &app).await;
+    app = next(&app, |app| app.state = AppState::Active);
+    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Current);
+}
+
+pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    let suspended = next(&tenant, |tenant| tenant.state = TenantState::Suspended);
+    let store = ground.store.clone();
+    let change = async {
+        store.update_tenant(&suspended, &event(Action::TenantUpdate)).await.unwrap();
+        // What was filed as current was committed before the change, and whoever revokes sees it.
+        store.live_tokens_of(&tenant.id, at(0)).await.unwrap()
+    };
+    let saves = futures::future::join_all((0..12).map(|_| ground.save(&key, &app, 60, false)));
+    let (seen, saved) = futures::join!(change, saves);
+    for (id, filed) in saved {
+        let before_the_change = seen.iter().any(|token| token.id == id);
+        assert!(filed == Filed::Fenced || before_the_change, "{id} was filed as current after the change");
+    }
+}
+
+pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    let (id, filed) = ground.save(&key, &app, 60, true).await;
+    assert_eq!(filed, Filed::Fenced);
+    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap()[0].id, id);
+    // Nor does a hand in the database bring it back.
+    ground.hand.does("UPDATE tokens SET discarded = 0").await;
+    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+}
+
+pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
+    assert_eq!(filed, Filed::Fenced);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
+}
+
+pub(crate) async fn dead_and_revoked_tokens_are_erased(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    let (short, _) = ground.save(&key, &app, 60, false).await;
+    let (long, _) = ground.save(&key, &app, 120, false).await;
+    let (revoked, _) = ground.save(&key, &app, 180, false).await;
+    ground.store.sweep(at(60)).await.unwrap();
+    ground.store.forget_tokens(&[revoked, short]).await.unwrap();
+    ground.store.forget_tokens(&[]).await.unwrap();
+    assert_eq!(ground.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
+    assert_eq!(
+        ground.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
+        Ok::<_, StoreError>(long)
+    );
+}

@@ -1,0 +1,196 @@
+//! The store on Postgres: the suite of every engine, and what concerns a server alone.
+//! `BTB_TEST_POSTGRES_URL` names a server on which the tests make databases of their own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "the suite serves the other engine too")]
+mod store;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use box_token_broker::config::DatabaseUrl;
+use box_token_broker::domain::event::Action;
+use box_token_broker::secret::SecretString;
+use box_token_broker::store::{Migrated, OpenError, Opening, Store, StoreError, TenantRef, migrate, open};
+use sqlx::{AssertSqlSafe, Executor};
+use store::ground::{Ground, new_postgres_database, postgres_url, server, vault};
+use store::sample::{event, next};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+store::conformance!(Ground::postgres);
+
+#[tokio::test]
+async fn an_old_schema_is_refused_with_a_hint() {
+    let url = new_postgres_database().await;
+    let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
+    let old = open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap_err();
+    assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 1, .. }), "{old}");
+    assert!(old.to_string().contains("run `box-token-broker migrate`"));
+    // Two at once do it once.
+    let (one, other) = futures::join!(migrate(&url), migrate(&url));
+    let both = [one.unwrap(), other.unwrap()];
+    assert!(
+        both.contains(&Migrated { from: 0, to: 1 }) && both.contains(&Migrated { from: 1, to: 1 }),
+        "{both:?}"
+    );
+    open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap().ping().await.unwrap();
+
+    let hand = sqlx::PgPool::connect(postgres_url(&url)).await.unwrap();
+    hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (2, 'x')").await.unwrap();
+    let newer = open(&url, Arc::clone(&vault), Opening::BesideServe).await.unwrap_err();
+    assert!(matches!(newer, OpenError::NewerSchema { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(migrate(&url).await, Err(OpenError::NewerSchema { .. })));
+    hand.execute("UPDATE schema_versions SET checksum = 'x'").await.unwrap();
+    let foreign = open(&url, vault, Opening::BesideServe).await.unwrap_err();
+    assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");
+    hand.close().await;
+    let name = url::Url::parse(postgres_url(&url)).unwrap().path()[1..].to_owned();
+    let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    server().await.execute(sqlx::raw_sql(drop)).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_message_holds_the_password() {
+    let url = |text: &str| DatabaseUrl::Postgres(SecretString::new(text.to_owned()));
+    let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
+    // Nobody listens on port 1; the second is no URL of a database.
+    for text in
+        ["postgres://broker:hunter2@127.0.0.1:1/tokens", "postgres://broker:hunter2@h/d?sslmode=hunter2"]
+    {
+        let error = open(&url(text), Arc::clone(&vault), Opening::ServeAlone).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+    let error = migrate(&url("postgres://broker:hunter2@127.0.0.1:1/tokens")).await.unwrap_err();
+    assert!(error.to_string().starts_with("postgres://127.0.0.1:1/tokens: "), "{error}");
+}
+
+/// A wire to the server that can freeze: connections stay open, and nothing passes.
+struct Wire {
+    url: DatabaseUrl,
+    frozen: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn to(url: &DatabaseUrl) -> Self {
+        let mut url = url::Url::parse(postgres_url(url)).unwrap();
+        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+        let (frozen, watched) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pass(from_client, to_server, watched.clone()));
+                tokio::spawn(pass(from_server, to_client, watched.clone()));
+            }
+        });
+        Self { url: DatabaseUrl::Postgres(SecretString::new(url.into())), frozen }
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut frozen: watch::Receiver<bool>,
+) {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        if frozen.wait_for(|frozen| !frozen).await.is_err() || to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures real time, as a client would")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Tries until the store answers; how long that took.
+async fn recovery(store: &dyn Store) -> Duration {
+    let begin = now();
+    while let Err(error) = store.next_generation().await {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(10), "no recovery: {error}");
+    }
+    begin.elapsed()
+}
+
+#[tokio::test]
+async fn a_frozen_server_holds_nobody_past_the_budget() {
+    let ground = Ground::postgres().await;
+    let (tenant, _) = ground.own_tenant("acme").await;
+    let wire = Wire::to(&ground.url).await;
+    let store = open(&wire.url, Arc::clone(&ground.vault), Opening::ServeAlone).await.unwrap();
+    // A full pool, so that some calls freeze in the middle and others wait for a connection.
+    for pinged in futures::future::join_all((0..40).map(|_| store.ping())).await {
+        pinged.unwrap();
+    }
+    wire.frozen.send(true).unwrap();
+    let begin = now();
+    let calls = (0..60).map(|number| {
+        let (store, tenant) = (&store, &tenant);
+        async move {
+            match number % 3 {
+                0 => store.ping().await,
+                1 => store.tenant(&TenantRef::Id(tenant.id.clone())).await.map(drop),
+                _ => {
+                    let later = next(tenant, |tenant| tenant.display_name = "frozen".to_owned());
+                    store.update_tenant(&later, &event(Action::TenantUpdate)).await
+                }
+            }
+        }
+    });
+    for done in futures::future::join_all(calls).await {
+        assert!(matches!(done, Err(StoreError::Unavailable(_))), "{done:?}");
+    }
+    let waited = begin.elapsed();
+    assert!(waited < 2 * Duration::from_secs(2), "{waited:?}");
+    wire.frozen.send(false).unwrap();
+    let recovered = recovery(&*store).await;
+    assert!(recovered < Duration::from_secs(5), "{recovered:?}");
+    drop(store);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
+    let ground = Ground::postgres().await;
+    let name = url::Url::parse(postgres_url(&ground.url)).unwrap().path()[1..].to_owned();
+    let read_only = async |on: &str| {
+        ground.hand.does(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}")).await;
+    };
+    read_only("on").await;
+    let store = ground.reopened(&ground.keys).await;
+    assert!(matches!(store.next_generation().await, Err(StoreError::Unavailable(_))));
+    ground.hand.does("SET default_transaction_read_only = off").await;
+    read_only("off").await;
+    let recovered = recovery(&*store).await;
+    assert!(recovered < Duration::from_secs(5), "{recovered:?}");
+    drop(store);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced() {
+    let ground = Ground::postgres().await;
+    for pinged in futures::future::join_all((0..8).map(|_| ground.store.ping())).await {
+        pinged.unwrap();
+    }
+    ground
+        .hand
+        .reads(
+            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    let recovered = recovery(&*ground.store).await;
+    assert!(recovered < Duration::from_secs(5), "{recovered:?}");
+    ground.end().await;
+}

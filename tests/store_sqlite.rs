@@ -1,0 +1,151 @@
+//! The store on SQLite: the suite of every engine, and what concerns the file alone.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "the suite serves the other engine too")]
+mod store;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use box_token_broker::config::DatabaseUrl;
+use box_token_broker::crypto::KeySet;
+use box_token_broker::domain::event::Action;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::{Migrated, OpenError, Opening, TenantRef, migrate, open};
+use store::ground::{Ground, vault};
+use store::sample::{event, token_key};
+
+store::conformance!(Ground::sqlite);
+
+fn any_vault() -> Arc<box_token_broker::crypto::Vault> {
+    vault(&KeySet::generate(&SystemEntropy))
+}
+
+#[tokio::test]
+async fn the_files_are_their_owners_alone() {
+    let ground = Ground::sqlite().await;
+    ground.own_tenant("acme").await;
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let mut path = ground.path().into_os_string();
+        path.push(ending);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn one_serve_at_a_time_and_commands_beside_it() {
+    let ground = Ground::sqlite().await;
+    let second = open(&ground.url, any_vault(), Opening::ServeAlone).await.unwrap_err();
+    assert_eq!(second, OpenError::AnotherServe { path: ground.path() });
+    assert!(second.to_string().contains("another `serve`"));
+    assert!(matches!(migrate(&ground.url).await, Err(OpenError::AnotherServe { .. })));
+
+    let beside = ground.reopened(&ground.keys).await;
+    let (tenant, _) = ground.own_tenant("acme").await;
+    let by = TenantRef::Id(tenant.id.clone());
+    assert_eq!(beside.tenant(&by).await, Ok(Some(tenant.clone())));
+    beside.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    assert_eq!(ground.store.tenant(&by).await, Ok(None));
+
+    let Ground { store, url, .. } = ground;
+    drop(store);
+    // The folder is gone with the ground, and with it the file: a new one is made.
+    std::fs::create_dir_all(match &url {
+        DatabaseUrl::Sqlite(path) => path.parent().unwrap(),
+        DatabaseUrl::Postgres(_) => unreachable!(),
+    })
+    .unwrap();
+    assert!(open(&url, any_vault(), Opening::ServeAlone).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_lock_ends_with_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
+    for _ in 0..3 {
+        let store = open(&url, any_vault(), Opening::ServeAlone).await.unwrap();
+        store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
+    let ground = Ground::sqlite().await;
+    let (kept, kept_app) = ground.own_tenant("kept").await;
+    let (tenant, app) = ground.own_tenant("acme").await;
+    ground.save(&token_key(&kept, kept.generation), &kept_app, 60, false).await;
+    ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
+    let sealed = async |app: &box_token_broker::domain::app::App,
+                        tenant: &box_token_broker::domain::id::TenantId| {
+        let token = ground.store.live_tokens_of(tenant, store::sample::at(0)).await.unwrap().remove(0);
+        [ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap(), token.sealed]
+    };
+    let erased = sealed(&app, &tenant.id).await;
+    let staying = sealed(&kept_app, &kept.id).await;
+    let found = |blobs: &[Vec<u8>; 2]| {
+        let files: Vec<Vec<u8>> = ["", "-wal"]
+            .iter()
+            .map(|ending| {
+                let mut path = ground.path().into_os_string();
+                path.push(ending);
+                std::fs::read(path).unwrap()
+            })
+            .collect();
+        // Long blobs are split over pages: look for pieces of them.
+        blobs
+            .iter()
+            .flat_map(|blob| blob.chunks_exact(16))
+            .any(|piece| files.iter().any(|file| file.windows(piece.len()).any(|window| window == piece)))
+    };
+    assert!(found(&erased));
+    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    assert!(!found(&erased));
+    assert!(found(&staying), "the searcher finds what is there");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
+    assert_eq!(migrate(&url).await, Ok(Migrated { from: 0, to: 1 }));
+    assert_eq!(migrate(&url).await, Ok(Migrated { from: 1, to: 1 }));
+    let ground = Ground::sqlite().await;
+    let Ground { store, hand, url, .. } = &ground;
+    store.ping().await.unwrap();
+    hand.does("INSERT INTO schema_versions (version, checksum) VALUES (2, 'x')").await;
+    let newer = open(url, any_vault(), Opening::BesideServe).await.unwrap_err();
+    assert!(matches!(newer, OpenError::NewerSchema { found: 2, known: 1, .. }), "{newer}");
+    hand.does("UPDATE schema_versions SET checksum = 'x'").await;
+    let foreign = open(url, any_vault(), Opening::BesideServe).await.unwrap_err();
+    assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_made_is_told() {
+    let url = DatabaseUrl::Sqlite("/nonexistent/folder/broker.db".into());
+    let error = open(&url, any_vault(), Opening::BesideServe).await.unwrap_err();
+    assert!(matches!(error, OpenError::File { .. }));
+    assert!(error.to_string().starts_with("/nonexistent/folder/broker.db: "), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.db");
+    std::fs::write(&path, "no database at all, but long enough to have a header, as it seems to it ....")
+        .unwrap();
+    let error = open(&DatabaseUrl::Sqlite(path), any_vault(), Opening::ServeAlone).await.unwrap_err();
+    assert!(matches!(error, OpenError::Database { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn two_processes_may_make_the_schema_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
+    let opened =
+        futures::future::join_all((0..4).map(|_| open(&url, any_vault(), Opening::BesideServe))).await;
+    for store in opened {
+        store.unwrap().ping().await.unwrap();
+    }
+}
