@@ -1,0 +1,80 @@
+//! What each text of a config must look like; the same wherever it comes from.
+
+use crate::domain::id::{BoxId, ClientId};
+
+/// A text of a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The app's client ID.
+    ClientId,
+    /// The app's client secret.
+    ClientSecret,
+    /// Box's id of the public key.
+    PublicKeyId,
+    /// The private key's PEM text.
+    PrivateKey,
+    /// The private key's passphrase.
+    Passphrase,
+    /// The enterprise's number.
+    EnterpriseId,
+    /// One of the two webhook signature keys.
+    WebhookKey,
+}
+
+impl Field {
+    /// The longest text that is taken, in bytes. Box's own are far shorter: secrets and webhook keys
+    /// 32, key ids 8, the PEM text of its 2048-bit keys some 1,900.
+    #[must_use]
+    pub fn max_bytes(self) -> usize {
+        match self {
+            Self::ClientId => 128,
+            Self::ClientSecret | Self::WebhookKey => 256,
+            Self::PublicKeyId => 64,
+            Self::PrivateKey => 16 * 1024,
+            Self::Passphrase => 1024,
+            Self::EnterpriseId => 20,
+        }
+    }
+
+    /// What is wrong with a text that is not empty, in a sentence that does not quote it.
+    ///
+    /// # Errors
+    /// Where it is too long, or holds what such a text cannot hold.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        if text.len() > self.max_bytes() {
+            return Err(format!(
+                "has {} bytes, more than the {} that are taken: is this another value?",
+                text.len(),
+                self.max_bytes()
+            ));
+        }
+        match self {
+            Self::ClientId => ClientId::parse(text).map(drop).map_err(|problem| problem.to_string()),
+            Self::EnterpriseId => check_enterprise(text),
+            Self::PublicKeyId => {
+                let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+                ensure(text.bytes().all(letter), "a public key ID is letters and digits alone")
+            }
+            Self::ClientSecret | Self::WebhookKey => ensure(
+                text.bytes().all(|byte| byte.is_ascii_graphic()),
+                "holds a space, a line break or another character that Box's keys never hold: copy it again",
+            ),
+            Self::PrivateKey | Self::Passphrase => Ok(()),
+        }
+    }
+}
+
+/// One enterprise has one spelling, so that nobody holds it twice.
+fn check_enterprise(text: &str) -> Result<(), String> {
+    BoxId::parse(text).map_err(|_| "an enterprise ID is 1 to 20 decimal digits".to_owned())?;
+    ensure(
+        text.bytes().any(|byte| byte != b'0'),
+        "enterprise 0 is a free Box account, which cannot use server authentication with JWT, nor has it an \
+         enterprise for an app's service account: use an account that belongs to an enterprise",
+    )?;
+    ensure(!text.starts_with('0'), "an enterprise ID has no leading zeros")
+}
+
+fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}

@@ -1,0 +1,252 @@
+//! From a config's JSON to its values, with everything that is wrong on the way.
+
+use serde_json::{Map, Value};
+
+use super::field::Field;
+use super::{BoxConfig, ConfigProblem, EncodedKey};
+use crate::domain::app::AuthMethod;
+use crate::domain::id::{BoxId, ClientId};
+use crate::secret::SecretString;
+
+const NO_KEY: &str = "there is no complete key in this file. A config that was downloaded again from Box never \
+                      holds one: Box shows a private key only when it is made. Make a new keypair in Box's \
+                      developer console and give the file that is downloaded then, or register the app with \
+                      auth `ccg` where it was made for client credentials";
+
+/// Reads the whole of a config.
+pub(super) fn read(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
+    let mut reading = Reading::default();
+    let found = reading.file(file, auth);
+    match found {
+        Some(mut config) if reading.problems.is_empty() => {
+            reading.ignored.truncate(BoxConfig::MAX_IGNORED);
+            config.ignored = reading.ignored;
+            Ok(config)
+        }
+        _ => Err(reading.problems),
+    }
+}
+
+/// What was found on the way. A reader that answers `None` has said why, where something is wrong.
+#[derive(Default)]
+struct Reading {
+    problems: Vec<ConfigProblem>,
+    ignored: Vec<String>,
+}
+
+/// An object of the file, and where it stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    pointer: &'a str,
+    fields: &'a Map<String, Value>,
+}
+
+impl Reading {
+    fn file(&mut self, file: &Value, auth: AuthMethod) -> Option<BoxConfig> {
+        let Value::Object(fields) = file else {
+            self.wrong("", format!("a Box config is a JSON object; this is {}", kind(file)));
+            return None;
+        };
+        let root = Place { pointer: "", fields };
+        let Some(settings) = present(fields, "boxAppSettings") else {
+            self.wrong("/boxAppSettings", without_settings(fields));
+            return None;
+        };
+        self.ignore_all_but(root, &["boxAppSettings", "enterpriseID", "webhooks"]);
+        let settings_pointer = "/boxAppSettings";
+        let app = self.object(settings_pointer, settings).map(|fields| {
+            let place = Place { pointer: settings_pointer, fields };
+            self.ignore_all_but(place, &["clientID", "clientSecret", "appAuth"]);
+            let id = self.required(place, "clientID", Field::ClientId);
+            let secret = self.required(place, "clientSecret", Field::ClientSecret);
+            (id, secret, self.key(place, auth))
+        });
+        let enterprise_id = self.enterprise(root);
+        let (webhook_primary, webhook_secondary) = self.webhooks(root);
+        let (client_id, client_secret, key) = app?;
+        Some(BoxConfig {
+            client_id: ClientId::parse(client_id?).ok()?,
+            client_secret: SecretString::new(client_secret?.to_owned()),
+            enterprise_id,
+            key,
+            webhook_primary,
+            webhook_secondary,
+            ignored: Vec::new(),
+        })
+    }
+
+    /// `appAuth`, which client credentials have no use for.
+    fn key(&mut self, settings: Place<'_>, auth: AuthMethod) -> Option<EncodedKey> {
+        let pointer = format!("{}/appAuth", settings.pointer);
+        let value = present(settings.fields, "appAuth");
+        if auth == AuthMethod::Ccg {
+            let is_used = |value: &Value| value.as_object().is_none_or(|parts| parts.values().any(has_value));
+            if value.is_some_and(is_used) {
+                self.ignored.push(pointer);
+            }
+            return None;
+        }
+        let Some(value) = value else {
+            self.wrong(pointer, NO_KEY);
+            return None;
+        };
+        let place = Place { pointer: &pointer, fields: self.object(&pointer, value)? };
+        self.ignore_all_but(place, &["publicKeyID", "privateKey", "passphrase"]);
+        let before = self.problems.len();
+        let id = self.optional(place, "publicKeyID", Field::PublicKeyId);
+        let private_key = self.optional(place, "privateKey", Field::PrivateKey);
+        let passphrase = self.optional(place, "passphrase", Field::Passphrase).map(secret);
+        match (id, private_key) {
+            (Some(id), Some(private_key)) => Some(EncodedKey {
+                public_key_id: id.to_owned(),
+                private_key: secret(private_key),
+                passphrase,
+            }),
+            // Where a part is there but wrong, that has been said.
+            _ if self.problems.len() > before => None,
+            (None, None) => {
+                self.wrong(pointer, NO_KEY);
+                None
+            }
+            (id, _) => {
+                let missing = if id.is_none() { "publicKeyID" } else { "privateKey" };
+                self.wrong(pointer, format!("`{missing}` is missing or empty: {NO_KEY}"));
+                None
+            }
+        }
+    }
+
+    fn enterprise(&mut self, root: Place<'_>) -> Option<BoxId> {
+        let Some(Value::Number(number)) = root.fields.get("enterpriseID") else {
+            let text = self.optional(root, "enterpriseID", Field::EnterpriseId)?;
+            return BoxId::parse(text).ok();
+        };
+        // A fraction, a sign or an exponent fails the check as it would in a string.
+        let digits = number.to_string();
+        BoxId::parse(self.checked("/enterpriseID", Field::EnterpriseId, &digits)?).ok()
+    }
+
+    fn webhooks(&mut self, root: Place<'_>) -> (Option<SecretString>, Option<SecretString>) {
+        let pointer = "/webhooks";
+        let Some(value) = present(root.fields, "webhooks") else { return (None, None) };
+        let Some(fields) = self.object(pointer, value) else { return (None, None) };
+        let place = Place { pointer, fields };
+        self.ignore_all_but(place, &["primaryKey", "secondaryKey"]);
+        let mut key = |name| self.optional(place, name, Field::WebhookKey).map(secret);
+        (key("primaryKey"), key("secondaryKey"))
+    }
+
+    /// A text that must be there and not be empty.
+    fn required<'a>(&mut self, place: Place<'a>, name: &str, field: Field) -> Option<&'a str> {
+        match present(place.fields, name) {
+            Some(value) if has_value(value) => self.optional(place, name, field),
+            value => {
+                let other = place.fields.keys().find(|key| *key != name && key.eq_ignore_ascii_case(name));
+                let detail = match (value, other) {
+                    (Some(_), _) => {
+                        format!("`{name}` is empty; copy it from the app's Configuration tab in Box")
+                    }
+                    (None, Some(other)) => format!("`{name}` is missing; `{other}` is spelled differently"),
+                    (None, None) => format!("`{name}` is missing; Box's own files have it"),
+                };
+                self.wrong(format!("{}/{name}", place.pointer), detail);
+                None
+            }
+        }
+    }
+
+    /// A text, where there is one that is not empty.
+    fn optional<'a>(&mut self, place: Place<'a>, name: &str, field: Field) -> Option<&'a str> {
+        let value = present(place.fields, name)?;
+        let pointer = format!("{}/{name}", place.pointer);
+        match value {
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => self.checked(&pointer, field, text),
+            _ => {
+                let wanted = match field {
+                    Field::EnterpriseId => "digits, as a string or a whole number",
+                    _ => "a string",
+                };
+                self.wrong(pointer, format!("`{name}` must be {wanted}; this is {}", kind(value)));
+                None
+            }
+        }
+    }
+
+    fn checked<'a>(&mut self, pointer: &str, field: Field, text: &'a str) -> Option<&'a str> {
+        field.check(text).map_err(|detail| self.wrong(pointer, detail)).ok().map(|()| text)
+    }
+
+    fn object<'a>(&mut self, pointer: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
+        if !value.is_object() {
+            self.wrong(pointer, format!("this must be a JSON object; it is {}", kind(value)));
+        }
+        value.as_object()
+    }
+
+    fn ignore_all_but(&mut self, place: Place<'_>, known: &[&str]) {
+        let unknown =
+            place.fields.iter().filter(|(name, value)| !known.contains(&name.as_str()) && has_value(value));
+        let room = BoxConfig::MAX_IGNORED.saturating_sub(self.ignored.len());
+        self.ignored.extend(unknown.take(room).map(|(name, _)| format!("{}/{}", place.pointer, token(name))));
+    }
+
+    fn wrong(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.problems.push(ConfigProblem::new(pointer, detail));
+    }
+}
+
+/// The field's value; `null` is as good as absent.
+fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+fn has_value(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
+/// What was uploaded instead of a whole file.
+fn without_settings(fields: &Map<String, Value>) -> String {
+    let has = |name: &str| fields.contains_key(name);
+    if has("clientID") || has("clientSecret") || has("appAuth") {
+        "this is what stands inside `boxAppSettings`; give the whole file, or put it into an object under that \
+         name, beside `enterpriseID`"
+            .to_owned()
+    } else if has("publicKeyID") || has("privateKey") {
+        "this is what stands inside `boxAppSettings.appAuth`; give the whole file".to_owned()
+    } else if let Some(outer) = fields.iter().find(|(_, value)| value.get("boxAppSettings").is_some()) {
+        format!(
+            "`boxAppSettings` stands one level too deep; give what stands inside `{}` alone",
+            token(outer.0)
+        )
+    } else {
+        "`boxAppSettings` is missing: this is not the config file of Box's developer console (Configuration › \
+         App Settings › Download as JSON)"
+            .to_owned()
+    }
+}
+
+/// A name as part of a JSON pointer (RFC 6901, section 3), cut where it is long.
+fn token(name: &str) -> String {
+    const LONGEST: usize = 64;
+    let mut shown: String = name.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    if name.chars().count() > LONGEST {
+        shown.push('…');
+    }
+    shown.replace('~', "~0").replace('/', "~1")
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn secret(text: &str) -> SecretString {
+    SecretString::new(text.to_owned())
+}

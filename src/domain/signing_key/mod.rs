@@ -1,0 +1,84 @@
+//! The RSA key that signs assertions, read from whatever form a customer's file holds it in.
+//!
+//! A PEM text is mended and taken apart ([`pem`]), opened with the passphrase where it is locked
+//! ([`pbes2`], [`traditional`]), and its numbers are checked ([`components`]). All work is bounded
+//! before any is done, as the text comes from outside.
+
+mod components;
+mod pbes2;
+mod pem;
+mod problem;
+mod traditional;
+
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey};
+use rsa::sha2::{Digest, Sha256};
+
+pub use self::problem::KeyProblem;
+use crate::secret::{SecretBytes, SecretString};
+
+/// A private RSA key of 2048 to 4096 bits whose numbers belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKey {
+    pkcs8: SecretBytes,
+    bits: u32,
+    public_sha256: String,
+}
+
+impl SigningKey {
+    /// Reads a key from its PEM text. The passphrase may be absent, empty or superfluous where the
+    /// key is not encrypted.
+    ///
+    /// Costs up to a few tenths of a second of one core (the key derivation), never more: call it
+    /// where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`KeyProblem`] says what is wrong with the text, or with the passphrase.
+    pub fn parse(pem: &SecretString, passphrase: Option<&SecretString>) -> Result<Self, KeyProblem> {
+        let block = pem::Block::find(pem.expose())?;
+        let passphrase = passphrase.filter(|text| !text.is_empty());
+        let opened = match (&block.lock, block.is_encrypted_pkcs8()) {
+            (Some(lock), _) => Some(lock.open(&block.der, passphrase)?),
+            (None, true) => Some(pbes2::open(&block.der, passphrase)?),
+            (None, false) => None,
+        };
+        let key = match opened {
+            // A wrong passphrase passes for a right one, once in 256 times, until what it opened is read.
+            Some(der) => components::read(&der).map_err(|problem| match problem {
+                KeyProblem::Damaged => KeyProblem::WrongPassphrase,
+                other => other,
+            })?,
+            None => components::read(&block.der)?,
+        };
+        Self::of(&key)
+    }
+
+    fn of(key: &components::Checked) -> Result<Self, KeyProblem> {
+        let private = key.private.to_pkcs8_der().map_err(|_| KeyProblem::Inconsistent)?;
+        let public = key.private.to_public_key().to_public_key_der().map_err(|_| KeyProblem::Inconsistent)?;
+        Ok(Self {
+            pkcs8: SecretBytes::new(private.as_bytes().to_vec()),
+            bits: key.bits,
+            public_sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(public.as_bytes())),
+        })
+    }
+
+    /// The key itself: unencrypted PKCS#8 v1 (RFC 5208) in DER, the same bytes for the same key
+    /// whatever form it was read from.
+    #[must_use]
+    pub fn pkcs8_der(&self) -> &SecretBytes {
+        &self.pkcs8
+    }
+
+    /// The modulus' length in bits.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in lower-case hex, as
+    /// `openssl pkey -pubout -outform DER | sha256sum` tells it.
+    #[must_use]
+    pub fn public_sha256(&self) -> &str {
+        &self.public_sha256
+    }
+}

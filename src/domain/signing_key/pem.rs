@@ -1,0 +1,101 @@
+//! PEM (RFC 7468, RFC 1421) as it comes out of JSON files, environment variables and chat windows.
+
+use zeroize::Zeroizing;
+
+use super::problem::KeyProblem;
+use super::traditional::Lock;
+
+/// The longest text that is looked at, in bytes: some eight times a 4096-bit key's.
+pub(super) const MAX_TEXT: usize = 32 * 1024;
+
+const LONGEST_LABEL: usize = 40;
+
+/// The private key's block of a PEM text.
+pub(super) struct Block {
+    label: String,
+    /// How it is encrypted, where its headers say that it is.
+    pub lock: Option<Lock>,
+    /// What the base64 says.
+    pub der: Zeroizing<Vec<u8>>,
+}
+
+impl Block {
+    /// The first private key of the text; what stands around it (certificates, `openssl pkcs12`'s
+    /// bag attributes) is passed over.
+    pub(super) fn find(text: &str) -> Result<Self, KeyProblem> {
+        if text.len() > MAX_TEXT {
+            return Err(KeyProblem::TooLong);
+        }
+        let text = mended(text);
+        if text.trim().is_empty() {
+            return Err(KeyProblem::Empty);
+        }
+        let blocks: Vec<(&str, &str)> = begun_blocks(&text).collect();
+        let private = blocks.iter().find(|(label, _)| label.ends_with("PRIVATE KEY"));
+        let (label, rest) = private.or(blocks.first()).ok_or(KeyProblem::NotPem)?;
+        if let Some(problem) = refusal_of(label) {
+            return Err(problem);
+        }
+        let (body, _) = rest
+            .split_once(&format!("-----END {label}-----"))
+            .ok_or_else(|| KeyProblem::Truncated { label: (*label).to_owned() })?;
+        let (lock, base64) = Lock::read(body)?;
+        Ok(Self { label: (*label).to_owned(), lock, der: decoded(base64)? })
+    }
+
+    /// True for PKCS#8 `EncryptedPrivateKeyInfo`.
+    pub(super) fn is_encrypted_pkcs8(&self) -> bool {
+        self.label == "ENCRYPTED PRIVATE KEY"
+    }
+}
+
+/// The text with line breaks where somebody's shell or JSON encoder left `\n`, however often escaped.
+fn mended(text: &str) -> Zeroizing<String> {
+    let mut mended = Zeroizing::new(String::with_capacity(text.len()));
+    let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_break = character == '\\' && {
+            while characters.next_if_eq(&'\\').is_some() {}
+            characters.next_if(|next| matches!(next, 'n' | 'r')).is_some()
+        };
+        mended.push(if is_break { '\n' } else { character });
+    }
+    mended
+}
+
+/// Each `BEGIN` line's label, with all that follows the line.
+fn begun_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split_inclusive("-----BEGIN ")
+        .skip(1)
+        .scan(text, |rest, _| {
+            *rest = rest.split_once("-----BEGIN ")?.1;
+            Some(rest.split_once("-----").filter(|(label, _)| is_label(label)))
+        })
+        .flatten()
+}
+
+fn is_label(label: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
+    (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(letter)
+}
+
+/// What the label alone tells of a block that is no RSA key.
+fn refusal_of(label: &str) -> Option<KeyProblem> {
+    let algorithm = |name: &str| Some(KeyProblem::OtherAlgorithm { name: name.to_owned() });
+    match label {
+        "PRIVATE KEY" | "RSA PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => None,
+        "EC PRIVATE KEY" | "EC PARAMETERS" => algorithm("elliptic curves (EC)"),
+        "DSA PRIVATE KEY" | "DSA PARAMETERS" => algorithm("DSA"),
+        _ if label.ends_with("PUBLIC KEY") => Some(KeyProblem::PublicKey),
+        _ if label.contains("CERTIFICATE") => Some(KeyProblem::Certificate),
+        _ => Some(KeyProblem::OtherForm { label: label.to_owned() }),
+    }
+}
+
+/// Base64 wherever its lines break, also without its padding.
+fn decoded(base64: &str) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+    let mut dense = Zeroizing::new(String::with_capacity(base64.len()));
+    dense.extend(base64.chars().filter(|character| !character.is_whitespace()));
+    let dense = dense.trim_end_matches('=').as_bytes();
+    data_encoding::BASE64_NOPAD.decode(dense).map(Zeroizing::new).map_err(|_| KeyProblem::Damaged)
+}

@@ -1,0 +1,176 @@
+//! Why a text is no signing key, and what its owner can do.
+
+use super::components::{MAX_BITS, MIN_BITS};
+use super::pbes2::{MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P};
+use super::pem::MAX_TEXT;
+
+/// Writes the key anew in the form that Box itself uses.
+const CONVERT: &str = "openssl pkcs8 -topk8 -v2 des3 -in key.pem -out converted.pem";
+
+/// What is wrong with a private key or its passphrase. Holds nothing of either.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyProblem {
+    /// There is no text.
+    #[error("the private key is empty")]
+    Empty,
+    /// The text is longer than any key is.
+    #[error("the private key's text is longer than {MAX_TEXT} bytes: no RSA key is")]
+    TooLong,
+    /// No `BEGIN` line.
+    #[error("the private key is not PEM: it has no line `-----BEGIN … PRIVATE KEY-----`")]
+    NotPem,
+    /// No `END` line for its `BEGIN` line.
+    #[error("the private key is cut off: the line `-----END {label}-----` is missing")]
+    Truncated {
+        /// What the `BEGIN` line says.
+        label: String,
+    },
+    /// Base64 or DER that cannot be read.
+    #[error("the private key is damaged: what stands between its BEGIN and END lines cannot be read")]
+    Damaged,
+    /// The public half.
+    #[error("this is a public key; the private key is needed")]
+    PublicKey,
+    /// A certificate, or the request for one.
+    #[error("this is a certificate, which holds a public key; the private key is needed")]
+    Certificate,
+    /// PEM of another thing altogether.
+    #[error("a private key of the form `{label}` cannot be read")]
+    OtherForm {
+        /// What the `BEGIN` line says.
+        label: String,
+    },
+    /// A private key that is not for RSA signatures.
+    #[error("this is a private key for {name}; Box needs an RSA key")]
+    OtherAlgorithm {
+        /// The algorithm's name, or its object identifier.
+        name: String,
+    },
+    /// Encrypted in a way that is not read here.
+    #[error("the private key is encrypted with {name}, which is not supported")]
+    UnsupportedScheme {
+        /// The scheme's name, or its object identifier.
+        name: String,
+    },
+    /// PBKDF2 with more rounds than are done here.
+    #[error("the private key asks for {rounds} rounds of PBKDF2; at most {MAX_ROUNDS} are done")]
+    TooManyRounds {
+        /// What the key asks for.
+        rounds: u64,
+    },
+    /// scrypt with more memory or more passes than are spent here.
+    #[error(
+        "the private key asks for scrypt with N = {n}, r = {r}, p = {p}; \
+         at most {MAX_SCRYPT_MIB} MiB (N · r · 128) and p = {MAX_SCRYPT_P} are spent"
+    )]
+    TooMuchMemory {
+        /// The cost.
+        n: u64,
+        /// The block size.
+        r: u64,
+        /// The parallelisation.
+        p: u64,
+    },
+    /// Encrypted, and no passphrase came with it.
+    #[error("the private key is encrypted, but no passphrase came with it")]
+    PassphraseMissing,
+    /// The passphrase does not open the key.
+    #[error("the passphrase does not open the private key")]
+    WrongPassphrase,
+    /// Too weak for Box.
+    #[error("the RSA key has {bits} bits; Box takes keys of at least {MIN_BITS}")]
+    TooSmall {
+        /// The modulus' length.
+        bits: u32,
+    },
+    /// So strong that its signatures cost too much.
+    #[error("the RSA key has {bits} bits; keys of at most {MAX_BITS} are taken")]
+    TooLarge {
+        /// The modulus' length.
+        bits: u32,
+    },
+    /// More than two primes.
+    #[error("the RSA key has more than two primes, which is not supported")]
+    ManyPrimes,
+    /// An even, tiny or huge public exponent.
+    #[error("the RSA key's public exponent is not an odd number from 3 to 2^33; usual is 65537")]
+    Exponent,
+    /// Numbers that do not belong together.
+    #[error("the RSA key's numbers do not belong together: it is damaged, or was put together wrongly")]
+    Inconsistent,
+}
+
+impl KeyProblem {
+    /// The problem code in the API.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PassphraseMissing | Self::WrongPassphrase => "wrong_passphrase",
+            Self::PublicKey | Self::Certificate => "public_key_given",
+            Self::TooSmall { .. } => "key_too_small",
+            Self::TooLarge { .. } => "key_too_large",
+            Self::TooManyRounds { .. } | Self::TooMuchMemory { .. } => "kdf_too_costly",
+            Self::Empty
+            | Self::TooLong
+            | Self::NotPem
+            | Self::Truncated { .. }
+            | Self::Damaged
+            | Self::OtherForm { .. }
+            | Self::OtherAlgorithm { .. }
+            | Self::UnsupportedScheme { .. }
+            | Self::ManyPrimes
+            | Self::Exponent
+            | Self::Inconsistent => "invalid_private_key",
+        }
+    }
+
+    /// What to do about it, in a sentence or two.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Empty | Self::NotPem | Self::TooLong => {
+                "Give the whole PEM text of one key, from its BEGIN line to its END line, as it stands in \
+                 Box's file under `privateKey`."
+                    .to_owned()
+            }
+            Self::Truncated { .. } | Self::Damaged | Self::Inconsistent => {
+                "Copy the whole PEM text again, from its BEGIN line to its END line; `openssl pkey -check \
+                 -noout -in key.pem` tells whether the original is sound."
+                    .to_owned()
+            }
+            Self::PublicKey | Self::Certificate => {
+                "Give the file that was made together with it and begins `-----BEGIN … PRIVATE KEY-----`; \
+                 the public key itself belongs into Box's developer console."
+                    .to_owned()
+            }
+            Self::OtherForm { label } if label == "OPENSSH PRIVATE KEY" => {
+                "Convert it in place: `ssh-keygen -p -m PEM -f key.pem`.".to_owned()
+            }
+            Self::OtherForm { .. } => format!("Convert it: `{CONVERT}`."),
+            Self::UnsupportedScheme { .. } => format!(
+                "Convert it: `{CONVERT}`. Where OpenSSL 3 says `unsupported`, add `-provider default \
+                 -provider legacy`."
+            ),
+            Self::TooManyRounds { .. } | Self::TooMuchMemory { .. } => {
+                format!("Encrypt it at a usual cost: `{CONVERT}`.")
+            }
+            Self::PassphraseMissing => {
+                "Give the passphrase that the key was encrypted with: `passphrase` beside the private key."
+                    .to_owned()
+            }
+            Self::WrongPassphrase => {
+                "Give the passphrase that stands beside this very key; `openssl pkey -noout -in key.pem` asks \
+                 for it and tells whether it fits."
+                    .to_owned()
+            }
+            Self::OtherAlgorithm { .. }
+            | Self::TooSmall { .. }
+            | Self::TooLarge { .. }
+            | Self::ManyPrimes
+            | Self::Exponent => "Let Box make a keypair in the developer console (Configuration › Add and \
+                 Manage Public Keys), or make one with `openssl genrsa -out key.pem 2048` and add its public \
+                 key there."
+                .to_owned(),
+        }
+    }
+}
