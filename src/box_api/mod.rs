@@ -1,1 +1,29 @@
-//! (room)
+//! The broker's side of Box: minting, downscoping, revoking, and the three questions that the
+//! broker asks with a token.
+//!
+//! A call is an [`ask::Ask`]; it is composed anew for each try (`assertion` signs), sent by
+//! `transport` to the one configured origin, tried again where `diagnosis` says that this helps,
+//! and read by `token_answer` or `client`. Nothing else in the broker knows what Box's bodies look
+//! like.
+
+mod answer;
+mod ask;
+mod assertion;
+mod client;
+mod clock_offset;
+mod credentials;
+mod diagnosis;
+mod error;
+mod restriction;
+mod retry_after;
+mod token_answer;
+mod transport;
+mod tries;
+mod upstream;
+
+pub use assertion::{AssertionSigner, LocalSigner, SigningFailed};
+pub use client::BoxClient;
+pub use credentials::{Credentials, Proof};
+pub use error::{BoxClientError, BoxError};
+pub use token_answer::{BoxObject, Minted, RestrictedObject};
+pub use upstream::Upstream;

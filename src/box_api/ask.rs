@@ -1,0 +1,168 @@
+//! What can be asked of Box, and how each question is put.
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::assertion::{SigningFailed, actor_token, assertion, subject_of};
+use super::credentials::{Credentials, Proof};
+use super::diagnosis::Place;
+use super::upstream::Sent;
+use crate::domain::id::BoxId;
+use crate::domain::subject::{Resource, ResourceType, Restriction, Subject, Target};
+use crate::entropy::Entropy;
+use crate::secret::SecretString;
+
+/// One question to Box. It is put anew for each try, as no assertion may be sent twice.
+#[derive(Clone, Copy)]
+pub(super) enum Ask<'a> {
+    /// A full token.
+    Mint { credentials: &'a Credentials, enterprise: &'a BoxId, subject: &'a Subject },
+    /// A restricted token in exchange for a full one (RFC 8693).
+    Exchange { credentials: &'a Credentials, parent: &'a SecretString, restriction: &'a Restriction },
+    /// The end of a token (RFC 7009).
+    Revoke { credentials: &'a Credentials, token: &'a SecretString },
+    /// Whose token this is, or whether it may act as a user.
+    Me { token: &'a SecretString, only_enterprise: bool, as_user: Option<&'a BoxId> },
+}
+
+/// A question as it is sent.
+pub(super) struct Request {
+    /// Where to, below the API's address.
+    pub path: &'static str,
+    /// The query, which never holds a secret.
+    pub query: Option<&'static str>,
+    /// The form, encoded; `None` makes it a GET.
+    pub form: Option<Zeroizing<String>>,
+    /// The token in the `Authorization` header.
+    pub bearer: Option<SecretString>,
+    /// The user in the `As-User` header.
+    pub as_user: Option<BoxId>,
+    /// Every secret in it.
+    pub sent: Sent,
+}
+
+impl Ask<'_> {
+    /// Where Box's refusal of it is looked up.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::Mint { .. } => Place::Grant,
+            Self::Exchange { .. } => Place::Exchange,
+            Self::Revoke { .. } => Place::Revocation,
+            Self::Me { as_user: None, .. } => Place::Api,
+            Self::Me { as_user: Some(_), .. } => Place::ApiAsUser,
+        }
+    }
+
+    /// The question in its form for one try; `box_now` is Box's time as far as it is known.
+    ///
+    /// # Errors
+    /// Where the assertion cannot be signed.
+    pub(super) async fn put(
+        &self,
+        box_now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Request, SigningFailed> {
+        match *self {
+            Self::Mint { credentials, enterprise, subject } => {
+                let (kind, id) = subject_of(enterprise, subject);
+                let mut form = Form::of_client(credentials);
+                match &credentials.proof {
+                    Proof::Jwt { public_key_id, signer } => {
+                        let client_id = &credentials.client_id;
+                        let subject = (kind, id);
+                        let jwt =
+                            assertion(client_id, public_key_id, &**signer, subject, box_now, entropy).await?;
+                        form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                        form.add_secret("assertion", &jwt);
+                    }
+                    Proof::Ccg => {
+                        form.add("grant_type", "client_credentials");
+                        form.add("box_subject_type", kind);
+                        form.add("box_subject_id", id.as_str());
+                    }
+                }
+                Ok(form.into_request("oauth2/token"))
+            }
+            Self::Exchange { credentials, parent, restriction } => {
+                let mut form = Form::of_client(credentials);
+                form.add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+                form.add_secret("subject_token", parent.expose());
+                form.add("subject_token_type", "urn:ietf:params:oauth:token-type:access_token");
+                form.add("scope", &restriction.scopes.joined());
+                match &restriction.target {
+                    Target::Anything => {}
+                    Target::Resource(resource) => form.add("resource", &address(resource)),
+                    Target::SharedLink(link) => form.add_secret("box_shared_link", link.as_str()),
+                }
+                if let Some(annotator) = &restriction.annotator {
+                    let jwt = actor_token(&credentials.client_id, annotator, box_now, entropy);
+                    form.add_secret("actor_token", &jwt);
+                    form.add("actor_token_type", "urn:ietf:params:oauth:token-type:id_token");
+                }
+                Ok(form.into_request("oauth2/token"))
+            }
+            Self::Revoke { credentials, token } => {
+                let mut form = Form::of_client(credentials);
+                form.add_secret("token", token.expose());
+                Ok(form.into_request("oauth2/revoke"))
+            }
+            Self::Me { token, only_enterprise, as_user } => {
+                let mut sent = Sent::default();
+                sent.add(token.expose());
+                Ok(Request {
+                    path: "2.0/users/me",
+                    query: only_enterprise.then_some("fields=enterprise"),
+                    form: None,
+                    bearer: Some(token.clone()),
+                    as_user: as_user.cloned(),
+                    sent,
+                })
+            }
+        }
+    }
+}
+
+/// How Box names a file or folder in `resource`: under its own address, whatever host is called.
+fn address(resource: &Resource) -> String {
+    let kind = match resource.kind {
+        ResourceType::File => "files",
+        ResourceType::Folder => "folders",
+    };
+    format!("https://api.box.com/2.0/{kind}/{}", resource.id)
+}
+
+/// A form that remembers which of its values are secret.
+#[derive(Default)]
+struct Form {
+    fields: Vec<(&'static str, Zeroizing<String>)>,
+    sent: Sent,
+}
+
+impl Form {
+    fn of_client(credentials: &Credentials) -> Self {
+        let mut form = Self::default();
+        form.add("client_id", credentials.client_id.as_str());
+        form.add_secret("client_secret", credentials.client_secret.expose());
+        form
+    }
+
+    fn add(&mut self, name: &'static str, value: &str) {
+        self.fields.push((name, Zeroizing::new(value.to_owned())));
+    }
+
+    fn add_secret(&mut self, name: &'static str, value: &str) {
+        self.sent.add(value);
+        self.add(name, value);
+    }
+
+    fn into_request(self, path: &'static str) -> Request {
+        // Room for every byte as `%XX`: a text that grew would leave unwiped copies behind.
+        let room = self.fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
+        let mut serializer = url::form_urlencoded::Serializer::new(String::with_capacity(room));
+        for (name, value) in &self.fields {
+            serializer.append_pair(name, value);
+        }
+        let form = Some(Zeroizing::new(serializer.finish()));
+        Request { path, query: None, form, bearer: None, as_user: None, sent: self.sent }
+    }
+}

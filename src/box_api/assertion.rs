@@ -1,0 +1,242 @@
+//! The two JWTs that Box is shown: the signed assertion that an app proves itself with, and the
+//! unsigned one that names an annotator.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use data_encoding::BASE64URL_NOPAD;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, Header};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::domain::id::{BoxId, ClientId};
+use crate::domain::subject::{Annotator, Subject};
+use crate::entropy::{Entropy, base62};
+use crate::secret::SecretBytes;
+
+/// What signs assertions with one app's private key, RSASSA-PKCS1-v1_5 with SHA-256 (RS256, RFC 7518
+/// section 3.3). It is a seam: the key may stand in this process, or never leave a device.
+#[async_trait]
+pub trait AssertionSigner: Send + Sync + fmt::Debug {
+    /// The signature over `message`, as long as the key's modulus.
+    ///
+    /// # Errors
+    /// Where the key cannot be used or reached.
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed>;
+}
+
+/// Why there is no signature; never with a part of the key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SigningFailed {
+    /// The stored key is no RSA key that may sign.
+    #[error("the private key is not an RSA key of 2048 to 8192 bits in PKCS#8: register the app's key again")]
+    KeyRejected,
+    /// Whatever holds the key did not sign.
+    #[error("{0}")]
+    Signer(String),
+}
+
+/// A signer whose key is in memory, parsed and checked once.
+#[derive(Clone)]
+pub struct LocalSigner(Arc<KeyPair>);
+
+impl LocalSigner {
+    /// A signer with the key of an unencrypted PKCS#8 document in DER. It takes a few milliseconds.
+    ///
+    /// # Errors
+    /// Where it holds no sound RSA key of 2048 to 8192 bits.
+    pub fn from_pkcs8(der: &SecretBytes) -> Result<Self, SigningFailed> {
+        let pair = KeyPair::from_pkcs8(der.expose()).map_err(|_| SigningFailed::KeyRejected)?;
+        Ok(Self(Arc::new(pair)))
+    }
+}
+
+impl fmt::Debug for LocalSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalSigner(RSA {})", self.0.public_modulus_len() * 8)
+    }
+}
+
+#[async_trait]
+impl AssertionSigner for LocalSigner {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+        let (pair, message) = (Arc::clone(&self.0), message.to_vec());
+        // A signature takes about a millisecond with 2048 bits and several with 4096. On a worker
+        // thread that is what a warm request beside it would wait; handing it over costs some
+        // microseconds, and the mints in flight bound how many threads this can take.
+        let signing = tokio::task::spawn_blocking(move || {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature).map(|()| signature)
+        });
+        match signing.await {
+            Ok(Ok(signature)) => Ok(signature),
+            Ok(Err(_)) | Err(_) => {
+                Err(SigningFailed::Signer("the RSA operation failed: restart the broker".to_owned()))
+            }
+        }
+    }
+}
+
+/// Box wants its own token endpoint here, whatever host is called.
+const AUDIENCE: &str = "https://api.box.com/oauth2/token";
+
+/// How long a JWT of ours lives. Box allows 60 s by its own clock, its SDKs take 30: the rest is for
+/// what clocks differ before anybody notices.
+const LIFE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Box takes 16 to 128 characters.
+const JTI_LENGTH: usize = 32;
+
+/// A JWT of ours before it has a signature: each try needs a new one, as Box takes no `jti` twice.
+///
+/// There is no `iat` and no `nbf`: Box allows no skew on them.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    box_sub_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    aud: &'static str,
+    jti: String,
+    exp: i64,
+}
+
+impl<'a> Claims<'a> {
+    fn new(
+        client_id: &'a ClientId,
+        (box_sub_type, sub): (&'static str, &'a str),
+        box_now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Self {
+        let exp = box_now.checked_add(LIFE).unwrap_or(Timestamp::MAX).as_second();
+        let jti = base62(entropy, JTI_LENGTH);
+        Self { iss: client_id.as_str(), sub, box_sub_type, name: None, aud: AUDIENCE, jti, exp }
+    }
+}
+
+/// A new assertion for `subject`, valid for 30 s from `box_now`, Box's time as far as it is known.
+///
+/// # Errors
+/// Where the signer fails.
+pub(super) async fn assertion(
+    client_id: &ClientId,
+    public_key_id: &str,
+    signer: &dyn AssertionSigner,
+    (kind, id): (&'static str, &BoxId),
+    box_now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Zeroizing<String>, SigningFailed> {
+    let mut header = Header::new(Algorithm::RS256);
+    header.kid = Some(public_key_id.to_owned());
+    let claims = Claims::new(client_id, (kind, id.as_str()), box_now, entropy);
+    let mut jwt = Zeroizing::new(signing_input(&header, &claims));
+    let signature = signer.sign(jwt.as_bytes()).await?;
+    jwt.push('.');
+    BASE64URL_NOPAD.encode_append(&signature, &mut jwt);
+    Ok(jwt)
+}
+
+/// A new unsigned JWT that tells Box whose name stands beside annotations ("annotator token").
+pub(super) fn actor_token(
+    client_id: &ClientId,
+    annotator: &Annotator,
+    box_now: Timestamp,
+    entropy: &dyn Entropy,
+) -> String {
+    #[derive(Serialize)]
+    struct Unsigned {
+        alg: &'static str,
+        typ: &'static str,
+    }
+
+    let mut claims = Claims::new(client_id, ("external", &annotator.id), box_now, entropy);
+    claims.name = Some(&annotator.name);
+    let mut jwt = signing_input(&Unsigned { alg: "none", typ: "JWT" }, &claims);
+    jwt.push('.');
+    jwt
+}
+
+/// How Box calls a kind of subject, and its id.
+pub(super) fn subject_of<'a>(enterprise: &'a BoxId, subject: &'a Subject) -> (&'static str, &'a BoxId) {
+    match subject {
+        Subject::Enterprise {} => ("enterprise", enterprise),
+        Subject::User { id } => ("user", id),
+    }
+}
+
+/// The compact form up to the second dot, which is what gets signed (RFC 7515, section 5.1).
+fn signing_input(header: &impl Serialize, claims: &Claims<'_>) -> String {
+    // Structs of texts and numbers always serialise.
+    let part = |json: serde_json::Result<Vec<u8>>| BASE64URL_NOPAD.encode(&json.unwrap_or_default());
+    let mut input = part(serde_json::to_vec(header));
+    input.push('.');
+    input.push_str(&part(serde_json::to_vec(claims)));
+    input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    #[derive(Debug)]
+    struct NoSigner;
+
+    #[async_trait]
+    impl AssertionSigner for NoSigner {
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+            Ok(b"signature".to_vec())
+        }
+    }
+
+    fn part(jwt: &str, index: usize) -> serde_json::Value {
+        let part = jwt.split('.').nth(index).unwrap();
+        serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn client_id() -> ClientId {
+        ClientId::parse("client1").unwrap()
+    }
+
+    const NOW: Timestamp = Timestamp::constant(1_790_000_000, 999_999_999);
+
+    #[tokio::test]
+    async fn an_assertion_says_what_box_wants_and_no_more() {
+        let id = BoxId::parse("12345").unwrap();
+        let subject = ("enterprise", &id);
+        let jwt = assertion(&client_id(), "kid1", &NoSigner, subject, NOW, &SystemEntropy).await.unwrap();
+        assert_eq!(part(&jwt, 0), serde_json::json!({"typ": "JWT", "alg": "RS256", "kid": "kid1"}));
+        let mut claims = part(&jwt, 1);
+        let jti = claims.as_object_mut().unwrap().remove("jti").unwrap();
+        assert_eq!(
+            claims,
+            serde_json::json!({
+                "iss": "client1", "sub": "12345", "box_sub_type": "enterprise",
+                "aud": "https://api.box.com/oauth2/token", "exp": 1_790_000_030,
+            })
+        );
+        let jti = jti.as_str().unwrap();
+        assert!(jti.len() == 32 && jti.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{jti}");
+        assert_eq!(jwt.split('.').nth(2), Some(BASE64URL_NOPAD.encode(b"signature").as_str()));
+    }
+
+    #[test]
+    fn hostile_annotator_names_stay_inside_their_claims() {
+        let name = "\",\"sub\":\"1\",\"x\":\"\\ \u{202e}é";
+        let annotator = Annotator::new("external.\"7", name).unwrap();
+        let jwt = actor_token(&client_id(), &annotator, NOW, &SystemEntropy);
+        assert!(jwt.ends_with('.') && jwt.matches('.').count() == 2);
+        assert_eq!(part(&jwt, 0), serde_json::json!({"alg": "none", "typ": "JWT"}));
+        let claims = part(&jwt, 1);
+        assert_eq!(claims["name"], name);
+        assert_eq!(claims["sub"], "external.\"7");
+        assert_eq!(claims["box_sub_type"], "external");
+        assert_eq!(claims.as_object().unwrap().len(), 7);
+    }
+}

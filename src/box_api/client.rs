@@ -1,0 +1,187 @@
+//! The client: one method per thing that the broker wants of Box.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::ask::Ask;
+use super::clock_offset::ClockOffset;
+use super::credentials::Credentials;
+use super::error::{BoxClientError, BoxError};
+use super::restriction;
+use super::token_answer::{Minted, read_json};
+use super::transport::Transport;
+use super::tries::Answered;
+use super::upstream::Sent;
+use crate::clock::Clock;
+use crate::config::{self, RestrictedTo};
+use crate::domain::id::BoxId;
+use crate::domain::subject::{Restriction, Subject};
+use crate::domain::tenant::ServiceAccount;
+use crate::entropy::Entropy;
+use crate::secret::SecretString;
+
+/// Box, as the settings say where it is. Its clones share connections and what was learnt of Box's
+/// clock. Each call ends within 5 s.
+#[derive(Clone, Debug)]
+pub struct BoxClient(Arc<Shared>);
+
+/// What all clones of a client share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) transport: Transport,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) offset: ClockOffset,
+    restricted_to: RestrictedTo,
+}
+
+impl BoxClient {
+    /// A client for the configured origin; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where the address is neither https nor http on loopback, or proxy or CA file are no use.
+    pub fn new(
+        settings: &config::BoxApi,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, BoxClientError> {
+        let transport = Transport::new(settings)?;
+        let restricted_to = settings.restricted_to;
+        Ok(Self(Arc::new(Shared {
+            transport,
+            clock,
+            entropy,
+            offset: ClockOffset::default(),
+            restricted_to,
+        })))
+    }
+
+    /// A full token for `subject`, by the app's own method. For a user the enterprise is not told to
+    /// Box: whether the user belongs to it is the caller's to check.
+    ///
+    /// # Errors
+    /// As [`BoxError`] says.
+    pub async fn mint(
+        &self,
+        credentials: &Credentials,
+        enterprise: &BoxId,
+        subject: &Subject,
+    ) -> Result<Minted, BoxError> {
+        let Answered { answer, asked_at } =
+            self.0.ask(Ask::Mint { credentials, enterprise, subject }).await?;
+        Minted::read(&answer, asked_at)
+    }
+
+    /// A token that may do no more than `restriction` says, in exchange for `parent`. With
+    /// `box.restricted_to = "enforce"` a token that reaches further is revoked and kept back.
+    ///
+    /// # Errors
+    /// [`BoxError::ParentDead`] where `parent` has to be minted anew, else as [`BoxError`] says.
+    pub async fn downscope(
+        &self,
+        credentials: &Credentials,
+        parent: &SecretString,
+        restriction: &Restriction,
+    ) -> Result<Minted, BoxError> {
+        let Answered { answer, asked_at } =
+            self.0.ask(Ask::Exchange { credentials, parent, restriction }).await?;
+        let mut child = Minted::read(&answer, asked_at)?;
+        let granted = child.restricted_to.get_or_insert_default();
+        match (restriction::check(restriction, granted), self.0.restricted_to) {
+            (Ok(()), _) => Ok(child),
+            (Err(overreach), RestrictedTo::Warn) => {
+                tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
+                Ok(child)
+            }
+            (Err(overreach), RestrictedTo::Enforce) => {
+                self.discard(credentials.clone(), child.token);
+                Err(BoxError::protocol(overreach.to_string()))
+            }
+        }
+    }
+
+    /// Ends a token. One that is dead already is a success.
+    ///
+    /// # Errors
+    /// As [`BoxError`] says; the token may be alive then.
+    pub async fn revoke(&self, credentials: &Credentials, token: &SecretString) -> Result<(), BoxError> {
+        match self.0.ask(Ask::Revoke { credentials, token }).await {
+            Ok(_) | Err(BoxError::TokenDead { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whose token this is: with a service account's, the user that customers invite to folders.
+    ///
+    /// # Errors
+    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    pub async fn service_account(&self, token: &SecretString) -> Result<ServiceAccount, BoxError> {
+        #[derive(Deserialize)]
+        struct Me {
+            id: BoxId,
+            login: String,
+            name: String,
+        }
+
+        let ask = Ask::Me { token, only_enterprise: false, as_user: None };
+        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user")?;
+        let printable = |text: &str| Sent::default().printable(text);
+        Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
+    }
+
+    /// The enterprise of a user's token; `None` where Box names none, as for free accounts.
+    ///
+    /// # Errors
+    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    pub async fn enterprise_of(&self, token: &SecretString) -> Result<Option<BoxId>, BoxError> {
+        #[derive(Deserialize)]
+        struct Me {
+            enterprise: Option<Enterprise>,
+        }
+        #[derive(Deserialize)]
+        struct Enterprise {
+            id: BoxId,
+        }
+
+        let ask = Ask::Me { token, only_enterprise: true, as_user: None };
+        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user's enterprise")?;
+        Ok(me.enterprise.map(|enterprise| enterprise.id))
+    }
+
+    /// Tries the `As-User` header with a service account's token: whether Box answers as `user`.
+    ///
+    /// # Errors
+    /// [`BoxError::Refused`] where the app may not act as the user so, else as [`BoxError`] says.
+    pub async fn probe_as_user(&self, token: &SecretString, user: &BoxId) -> Result<(), BoxError> {
+        #[derive(Deserialize)]
+        struct Me {
+            id: BoxId,
+        }
+
+        let ask = Ask::Me { token, only_enterprise: false, as_user: Some(user) };
+        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user")?;
+        if me.id == *user {
+            Ok(())
+        } else {
+            Err(BoxError::protocol("the As-User header was ignored: another user answered"))
+        }
+    }
+
+    /// Box's clock minus ours, as far as it was learnt; zero at first.
+    #[must_use]
+    pub fn clock_offset(&self) -> SignedDuration {
+        self.0.offset.get()
+    }
+
+    /// Ends a token that nobody may have. The caller has its answer meanwhile, and may be gone.
+    fn discard(&self, credentials: Credentials, token: SecretString) {
+        let client = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = client.revoke(&credentials, &token).await {
+                tracing::warn!(%error, "a token that reaches too far could not be revoked at Box");
+            }
+        });
+    }
+}

@@ -1,0 +1,50 @@
+//! What was learnt of Box's clock.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A larger difference is no drift but a wrong `Date` header, and is not believed.
+const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Box's clock minus ours. It belongs to the upstream, not to a tenant: whoever meets the
+/// difference first spares all others the second try.
+#[derive(Debug, Default)]
+pub(super) struct ClockOffset(AtomicI64);
+
+impl ClockOffset {
+    pub(super) fn get(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Takes over that Box showed `theirs` when we had `ours`; false, and nothing changes, where
+    /// that cannot be true.
+    pub(super) fn learn(&self, theirs: Timestamp, ours: Timestamp) -> bool {
+        let offset = theirs.duration_since(ours);
+        let plausible = offset.abs() <= PLAUSIBLE;
+        if plausible {
+            // A day's milliseconds are far within an i64.
+            self.0.store(i64::try_from(offset.as_millis()).unwrap_or_default(), Ordering::Relaxed);
+        }
+        plausible
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_of_more_than_a_day_are_not_believed() {
+        let offset = ClockOffset::default();
+        let ours: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let later = |seconds| ours + SignedDuration::from_secs(seconds);
+        assert!(offset.learn(later(-600), ours));
+        assert_eq!(offset.get(), SignedDuration::from_secs(-600));
+        for absurd in [24 * 3600 + 1, -24 * 3600 - 1] {
+            assert!(!offset.learn(later(absurd), ours));
+            assert_eq!(offset.get(), SignedDuration::from_secs(-600), "what was learnt stays");
+        }
+        assert!(!offset.learn(Timestamp::MIN, ours) && !offset.learn(Timestamp::MAX, ours));
+    }
+}

@@ -1,0 +1,308 @@
+//! What Box's refusals mean: the only place that reads its error bodies.
+//!
+//! Box's documentation lists no codes of its own, so a refusal is known by its `error` and by
+//! distinctive words of its description, in whatever case. What is not known is said to be so.
+
+use super::answer::Answer;
+use super::upstream::{Sent, Upstream};
+use crate::domain::refusal::Refusal;
+
+/// Which kind of call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A grant at the token endpoint.
+    Grant,
+    /// A token exchange.
+    Exchange,
+    /// A revocation.
+    Revocation,
+    /// An API call with a token.
+    Api,
+    /// An API call with a token and `As-User`.
+    ApiAsUser,
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Somebody has to change something.
+    Refused(Refusal),
+    /// The time in our JWT is wrong by Box's clock.
+    WrongTime,
+    /// Box has seen the `jti` before.
+    Replayed,
+    /// The token that was shown is dead.
+    TokenDead,
+}
+
+/// What Box said, unabridged, for [`diagnose`]; for people there is [`Words::upstream`].
+pub(super) struct Words {
+    error: String,
+    description: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Words {
+    /// Reads the error of an answer: from the token endpoint's body (`error`,
+    /// `error_description`), an API call's (`code`, `message`), or the bearer challenge (RFC 6750)
+    /// of an answer without one. Nothing where there is none.
+    pub(super) fn read(answer: &Answer) -> Option<Self> {
+        let body: serde_json::Value =
+            answer.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        let challenge = |name: &str| answer.challenge(name).map(str::to_owned);
+        let error = text("error").or_else(|| text("code")).or_else(|| challenge("error"))?;
+        let description = text("error_description").or_else(|| text("message"));
+        let description = description.or_else(|| challenge("error_description"));
+        let request_id = text("request_id").or_else(|| answer.request_id().map(str::to_owned));
+        Some(Self { error, description, request_id })
+    }
+
+    /// What the refusal means.
+    pub(super) fn finding(&self, place: Place, status: u16) -> Finding {
+        diagnose(place, status, &self.error, self.description.as_deref().unwrap_or_default())
+    }
+
+    /// The words fit to be shown.
+    pub(super) fn upstream(&self, status: u16, sent: &Sent) -> Upstream {
+        let clean = |text: &String| sent.printable(text);
+        Upstream {
+            status,
+            error: Some(clean(&self.error)),
+            error_description: self.description.as_ref().map(clean),
+            request_id: self.request_id.as_ref().map(clean),
+        }
+    }
+}
+
+/// What a refusal means that carries no readable error: a bare 401 still says something.
+pub(super) fn without_words(place: Place, status: u16) -> Option<Finding> {
+    match (place, status) {
+        (Place::Api | Place::ApiAsUser | Place::Revocation, 401) => Some(Finding::TokenDead),
+        (Place::Exchange, 401) => Some(Finding::Refused(Refusal::ScopeNotGranted)),
+        _ => None,
+    }
+}
+
+fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Finding {
+    let error = error.to_ascii_lowercase();
+    let description = description.to_ascii_lowercase();
+    let says = |words: &str| description.contains(words);
+    let names = |word: &str| words_of(&description).any(|one| one == word);
+
+    // Codes that mean one thing wherever they stand.
+    match error.as_str() {
+        "terms_of_service_required" => return Finding::Refused(Refusal::TermsOfServiceRequired),
+        "invalid_resource" => return Finding::Refused(Refusal::ResourceNotVisible),
+        "invalid_scope" | "insufficient_scope" => return Finding::Refused(Refusal::ScopeNotGranted),
+        _ => {}
+    }
+    let refusal = match place {
+        Place::Api | Place::ApiAsUser => return api_call(place, status, &error),
+        Place::Exchange | Place::Revocation if speaks_of_a_dead_token(place, &error, &description) => {
+            return Finding::TokenDead;
+        }
+        Place::Grant | Place::Exchange | Place::Revocation => match error.as_str() {
+            "unauthorized_client" if says("box_subject_type") => Refusal::CcgNotAuthorized,
+            "unauthorized_client" if says("not authorized by the enterprise") => Refusal::AppNotAuthorized,
+            // RFC 6749, section 5.2: the client could not be authenticated, whatever the sentence.
+            "invalid_client" => Refusal::CredentialsInvalid,
+            "invalid_request" if says("grant type is unauthorized") => Refusal::WrongAuthMethod,
+            "invalid_request" if says("cannot obtain") && says("enterprise configuration") => {
+                Refusal::UserTokensDisabled
+            }
+            // The sentence about the signature speaks of `kid` too, so it comes first.
+            "invalid_grant" if says("signature verification") => Refusal::KeyMismatch,
+            "invalid_grant" if names("kid") => Refusal::KeyUnknown,
+            "invalid_grant" if names("jti") => return Finding::Replayed,
+            "invalid_grant" if names("exp") || says("before the expiration") => return Finding::WrongTime,
+            "invalid_grant" if names("iss") => Refusal::IssuerMismatch,
+            "invalid_grant" if names("sub") => Refusal::SubjectInvalid,
+            "invalid_grant" if says("grant credentials are invalid") => Refusal::CredentialsInvalid,
+            _ if place == Place::Exchange && status == 401 => Refusal::ScopeNotGranted,
+            _ => Refusal::UpstreamRefused,
+        },
+    };
+    Finding::Refused(refusal)
+}
+
+/// Refusals of API calls, which are known by status and code.
+fn api_call(place: Place, status: u16, error: &str) -> Finding {
+    let as_user = place == Place::ApiAsUser;
+    Finding::Refused(match (status, error) {
+        (401, _) => return Finding::TokenDead,
+        // The app may not act as this user: the header is off, the access level too low, or the
+        // user is the service account itself.
+        (403, "access_denied_insufficient_permissions") if as_user => Refusal::UserTokensDisabled,
+        (403, "access_denied_insufficient_permissions") => Refusal::ScopeNotGranted,
+        (404, _) if as_user => Refusal::SubjectInvalid,
+        _ => Refusal::UpstreamRefused,
+    })
+}
+
+/// Box says "The subject_token provided is invalid" when the token to downscope has died.
+fn speaks_of_a_dead_token(place: Place, error: &str, description: &str) -> bool {
+    let mut words = words_of(description);
+    match (place, error) {
+        (_, "invalid_token") => true,
+        (Place::Exchange, _) => words.any(|word| word == "subject_token"),
+        (_, "invalid_grant" | "invalid_request") => {
+            words.clone().any(|word| word == "token")
+                && words.any(|word| matches!(word, "invalid" | "expired" | "revoked"))
+        }
+        _ => false,
+    }
+}
+
+fn words_of(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line of Box's token-endpoint errors, in Box's words, and what it means.
+    const LINES: [(&str, &str, Finding); 18] = [
+        (
+            "unauthorized_client",
+            "This app is not authorized by the enterprise admin",
+            Finding::Refused(Refusal::AppNotAuthorized),
+        ),
+        (
+            "unauthorized_client",
+            "The \"box_subject_type\" value is unauthorized for this client_id",
+            Finding::Refused(Refusal::CcgNotAuthorized),
+        ),
+        (
+            "invalid_client",
+            "The client credentials are invalid",
+            Finding::Refused(Refusal::CredentialsInvalid),
+        ),
+        (
+            "invalid_request",
+            "The grant type is unauthorized for this client_id",
+            Finding::Refused(Refusal::WrongAuthMethod),
+        ),
+        (
+            "invalid_request",
+            "Cannot obtain user token based on the enterprise configuration for your app",
+            Finding::Refused(Refusal::UserTokensDisabled),
+        ),
+        (
+            "invalid_request",
+            "Cannot obtain token based on the enterprise configuration for your app",
+            Finding::Refused(Refusal::UserTokensDisabled),
+        ),
+        (
+            "invalid_grant",
+            "Please check the 'sub' claim. The 'sub' specified is invalid.",
+            Finding::Refused(Refusal::SubjectInvalid),
+        ),
+        ("invalid_grant", "A unique 'jti' value is required.", Finding::Replayed),
+        ("invalid_grant", "Please check the 'iss' claim.", Finding::Refused(Refusal::IssuerMismatch)),
+        (
+            "invalid_grant",
+            "Please check the 'exp' claim. The 'exp' value exceeds the maximum of 60 seconds.",
+            Finding::WrongTime,
+        ),
+        (
+            "invalid_grant",
+            "Current date/time MUST be before the expiration date/time listed in the 'exp' claim.",
+            Finding::WrongTime,
+        ),
+        (
+            "invalid_grant",
+            "Current time MUST be before the expiration time listed in the claim",
+            Finding::WrongTime,
+        ),
+        (
+            "invalid_grant",
+            "OAuth JWT Signature verification error. The public key identified by 'kid' must correspond to \
+             the private key used for signing.",
+            Finding::Refused(Refusal::KeyMismatch),
+        ),
+        (
+            "invalid_grant",
+            "OAuth JWT header 'kid' invalid, unable to lookup correct key.",
+            Finding::Refused(Refusal::KeyUnknown),
+        ),
+        ("invalid_grant", "Grant credentials are invalid", Finding::Refused(Refusal::CredentialsInvalid)),
+        ("invalid_resource", "The target resource is invalid", Finding::Refused(Refusal::ResourceNotVisible)),
+        ("terms_of_service_required", "", Finding::Refused(Refusal::TermsOfServiceRequired)),
+        ("unheard_of", "The moon is in the wrong house", Finding::Refused(Refusal::UpstreamRefused)),
+    ];
+
+    #[test]
+    fn each_line_of_boxs_errors_has_its_own_meaning_in_any_case() {
+        for (error, description, finding) in LINES {
+            let cases: [fn(&str) -> String; 3] = [str::to_owned, str::to_uppercase, str::to_lowercase];
+            for case in cases {
+                let (error, description) = (case(error), case(description));
+                assert_eq!(diagnose(Place::Grant, 400, &error, &description), finding, "{description}");
+                assert_eq!(diagnose(Place::Grant, 401, &error, &description), finding, "{description}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_error_with_unknown_words_is_not_guessed_at() {
+        for error in ["unauthorized_client", "invalid_request", "invalid_grant", "server_error", ""] {
+            for description in ["", "Please check the 'aud' claim.", "The token has expired.", "subtle"] {
+                let finding = diagnose(Place::Grant, 400, error, description);
+                assert_eq!(finding, Finding::Refused(Refusal::UpstreamRefused), "{error}: {description}");
+            }
+        }
+    }
+
+    #[test]
+    fn on_an_exchange_a_dead_parent_is_told_from_a_missing_scope() {
+        for (status, error, description) in [
+            (400, "invalid_grant", "The subject_token provided is invalid"),
+            (401, "unauthorized", "The 'Subject_Token' has expired"),
+            (401, "invalid_token", ""),
+        ] {
+            let finding = diagnose(Place::Exchange, status, error, description);
+            assert_eq!(finding, Finding::TokenDead, "{description}");
+        }
+        for (status, error, description) in [
+            (401, "unauthorized", "The application lacks what is needed"),
+            (400, "invalid_scope", "The scope is unknown"),
+            (401, "insufficient_scope", "The subject_token lacks the scope"),
+        ] {
+            let finding = diagnose(Place::Exchange, status, error, description);
+            assert_eq!(finding, Finding::Refused(Refusal::ScopeNotGranted), "{description}");
+        }
+        assert_eq!(
+            without_words(Place::Exchange, 401),
+            Some(Finding::Refused(Refusal::ScopeNotGranted)),
+            "a bare 401"
+        );
+        let wrong_time = diagnose(Place::Exchange, 400, "invalid_grant", "Please check the 'exp' claim.");
+        assert_eq!(wrong_time, Finding::WrongTime, "an annotator's token has a time too");
+    }
+
+    #[test]
+    fn a_token_that_is_dead_already_is_told_on_revocation() {
+        let dead = diagnose(Place::Revocation, 400, "invalid_grant", "The token has been revoked");
+        assert_eq!(dead, Finding::TokenDead);
+        let wrong = diagnose(Place::Revocation, 400, "invalid_client", "The client credentials are invalid");
+        assert_eq!(wrong, Finding::Refused(Refusal::CredentialsInvalid));
+    }
+
+    #[test]
+    fn api_calls_are_told_apart_by_status_and_code() {
+        let denied = "access_denied_insufficient_permissions";
+        for (place, status, code, finding) in [
+            (Place::Api, 401, "unauthorized", Finding::TokenDead),
+            (Place::Api, 403, denied, Finding::Refused(Refusal::ScopeNotGranted)),
+            (Place::ApiAsUser, 403, denied, Finding::Refused(Refusal::UserTokensDisabled)),
+            (Place::ApiAsUser, 404, "not_found", Finding::Refused(Refusal::SubjectInvalid)),
+            (Place::Api, 404, "not_found", Finding::Refused(Refusal::UpstreamRefused)),
+            (Place::Api, 403, "cors_origin_not_whitelisted", Finding::Refused(Refusal::UpstreamRefused)),
+        ] {
+            assert_eq!(diagnose(place, status, code, "Denied"), finding, "{place:?} {status} {code}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a downscoped token is as restricted as was asked.
+
+use super::token_answer::{BoxObject, RestrictedObject};
+use crate::domain::subject::{Resource, ResourceType, Restriction, Target};
+
+/// How Box's `restricted_to` differs from what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Overreach {
+    /// Box did not say to what the token is restricted.
+    #[error("restricted_to is missing or empty although one item was asked for")]
+    Unrestricted,
+    /// It may do something that was not asked for.
+    #[error("restricted_to holds a scope that was not asked for")]
+    Scope,
+    /// It reaches something else.
+    #[error("restricted_to names another item than was asked for")]
+    Object,
+    /// A shared link leads to one item, and it reaches several.
+    #[error("restricted_to names several items for one shared link")]
+    SeveralObjects,
+}
+
+/// Compares what Box granted with what was asked: no scope beyond those asked, ever; with a
+/// resource that one alone; with a shared link some one thing. Without either, Box need not say
+/// anything.
+pub(super) fn check(asked: &Restriction, granted: &[RestrictedObject]) -> Result<(), Overreach> {
+    if granted.iter().any(|entry| !asked.scopes.contains(entry.scope.as_str())) {
+        return Err(Overreach::Scope);
+    }
+    match &asked.target {
+        Target::Anything => Ok(()),
+        Target::Resource(_) | Target::SharedLink(_) if granted.is_empty() => Err(Overreach::Unrestricted),
+        Target::Resource(resource) => {
+            let is_it = |entry: &RestrictedObject| entry.object.as_ref().is_some_and(|it| is(it, resource));
+            if granted.iter().all(is_it) { Ok(()) } else { Err(Overreach::Object) }
+        }
+        Target::SharedLink(_) => {
+            let Some(first) = granted[0].object.as_ref() else { return Err(Overreach::Object) };
+            let same = granted.iter().all(|entry| entry.object.as_ref() == Some(first));
+            if same { Ok(()) } else { Err(Overreach::SeveralObjects) }
+        }
+    }
+}
+
+fn is(object: &BoxObject, resource: &Resource) -> bool {
+    let kind = match resource.kind {
+        ResourceType::File => "file",
+        ResourceType::Folder => "folder",
+    };
+    object.kind == kind && object.id == resource.id.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::BoxId;
+    use crate::domain::subject::{Preset, Scope, SharedLink};
+
+    fn entry(scope: &str, object: Option<(&str, &str)>) -> RestrictedObject {
+        let object = object.map(|(kind, id)| BoxObject { kind: kind.to_owned(), id: id.to_owned() });
+        RestrictedObject { scope: Scope::parse(scope).unwrap(), object }
+    }
+
+    fn asked(target: Target) -> Restriction {
+        Restriction { scopes: Preset::Preview.scopes(), target, annotator: None }
+    }
+
+    #[test]
+    fn with_a_resource_every_object_is_that_one() {
+        let id = BoxId::parse("7").unwrap();
+        let asked = asked(Target::Resource(Resource { kind: ResourceType::File, id }));
+        let fits = [entry("base_preview", Some(("file", "7"))), entry("item_download", Some(("file", "7")))];
+        assert_eq!(check(&asked, &fits), Ok(()));
+        assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
+        for object in [None, Some(("folder", "7")), Some(("file", "8"))] {
+            let granted = [fits[0].clone(), entry("item_download", object)];
+            assert_eq!(check(&asked, &granted), Err(Overreach::Object), "{object:?}");
+        }
+        let granted = [fits[0].clone(), entry("item_delete", Some(("file", "7")))];
+        assert_eq!(check(&asked, &granted), Err(Overreach::Scope));
+    }
+
+    #[test]
+    fn a_shared_link_leads_to_one_object() {
+        let asked = asked(Target::SharedLink(SharedLink::parse("https://app.box.com/s/abc").unwrap()));
+        let one = entry("base_preview", Some(("folder", "7")));
+        assert_eq!(check(&asked, &[one.clone(), one.clone()]), Ok(()));
+        assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
+        assert_eq!(check(&asked, &[entry("base_preview", None)]), Err(Overreach::Object));
+        let other = entry("base_preview", Some(("folder", "8")));
+        assert_eq!(check(&asked, &[one, other]), Err(Overreach::SeveralObjects));
+    }
+
+    #[test]
+    fn without_a_target_only_scopes_count() {
+        let asked = asked(Target::Anything);
+        assert_eq!(check(&asked, &[]), Ok(()));
+        assert_eq!(check(&asked, &[entry("item_download", None)]), Ok(()));
+        assert_eq!(check(&asked, &[entry("root_readwrite", None)]), Err(Overreach::Scope));
+    }
+}

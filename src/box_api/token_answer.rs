@@ -1,0 +1,156 @@
+//! What a minted token is, and how one is read from the token endpoint's answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::error::BoxError;
+use crate::clock::Monotonic;
+use crate::domain::subject::Scope;
+use crate::secret::SecretString;
+
+/// A token as Box gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minted {
+    /// The access token.
+    pub token: SecretString,
+    /// Box's `expires_in`: how long the token lives, counted from `asked_at` to be on the safe side.
+    pub life: Duration,
+    /// Both clocks just before the try that succeeded.
+    pub asked_at: (Timestamp, Monotonic),
+    /// To what Box says it restricted the token: one entry per scope and object. `None` where Box
+    /// does not say, as with full tokens.
+    pub restricted_to: Option<Vec<RestrictedObject>>,
+}
+
+/// One entry of Box's `restricted_to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestrictedObject {
+    /// What the token may do,
+    pub scope: Scope,
+    /// and on what; `None` where Box names nothing.
+    pub object: Option<BoxObject>,
+}
+
+/// A thing at Box, of whatever kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct BoxObject {
+    /// Box's name of the kind: `file`, `folder`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Box's id of it.
+    pub id: String,
+}
+
+/// A day: Box's tokens live for about an hour, so more is a mistake that must not be cached.
+const LONGEST_LIFE: u64 = 24 * 3600;
+
+/// Box's tokens have 32 to some hundred characters.
+const LONGEST_TOKEN: usize = 4096;
+
+impl Minted {
+    /// Reads a successful answer of the token endpoint (RFC 6749, section 5.1).
+    ///
+    /// # Errors
+    /// [`BoxError::Protocol`] for anything but a bearer token of visible ASCII with a sound life. No
+    /// part of the answer is repeated in it.
+    pub(super) fn read(answer: &Answer, asked_at: (Timestamp, Monotonic)) -> Result<Self, BoxError> {
+        #[derive(Deserialize)]
+        struct Body {
+            access_token: SecretString,
+            token_type: String,
+            expires_in: Option<Value>,
+            restricted_to: Option<Vec<Entry>>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            scope: Scope,
+            object: Option<BoxObject>,
+        }
+
+        let body: Body = read_json(answer, "a token")?;
+        let token = body.access_token;
+        let sound = (1..=LONGEST_TOKEN).contains(&token.expose().len())
+            && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if !sound {
+            return Err(BoxError::protocol("access_token is not 1 to 4096 visible ASCII characters"));
+        }
+        if !body.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(BoxError::protocol("token_type is not bearer"));
+        }
+        let life = match body.expires_in.as_ref().and_then(Value::as_u64) {
+            Some(seconds @ 1..=LONGEST_LIFE) => Duration::from_secs(seconds),
+            _ => return Err(BoxError::protocol("expires_in is not a whole number of 1 to 86400 seconds")),
+        };
+        let entry = |entry: Entry| RestrictedObject { scope: entry.scope, object: entry.object };
+        let restricted_to = body.restricted_to.map(|entries| entries.into_iter().map(entry).collect());
+        Ok(Self { token, life, asked_at, restricted_to })
+    }
+}
+
+/// Reads the body of a 200. What serde would say of a failure quotes the body, and is left out.
+pub(super) fn read_json<T: for<'de> Deserialize<'de>>(answer: &Answer, what: &str) -> Result<T, BoxError> {
+    let Some(body) = &answer.body else {
+        return Err(BoxError::protocol(format!("the body that should hold {what} is longer than 64 KiB")));
+    };
+    serde_json::from_slice(body).map_err(|_| BoxError::protocol(format!("the body does not hold {what}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    fn read(body: &str) -> Result<Minted, BoxError> {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let body = Some(zeroize::Zeroizing::new(body.as_bytes().to_vec()));
+        let answer = Answer { status: 200, headers: Default::default(), body };
+        Minted::read(&answer, (clock.wall(), clock.monotonic()))
+    }
+
+    #[test]
+    fn a_token_is_read_with_its_life() {
+        let minted =
+            read(r#"{"access_token":"tok","token_type":"BeArEr","expires_in":4175,"more":1}"#).unwrap();
+        assert_eq!((minted.token.expose(), minted.life.as_secs()), ("tok", 4175));
+        assert_eq!(minted.restricted_to, None);
+    }
+
+    #[test]
+    fn absurd_lives_make_no_token() {
+        for life in
+            ["0", "-1", "86401", "1e400", "18446744073709551616", "4175.0", "\"4175\"", "null", "true", "[1]"]
+        {
+            let body = format!(r#"{{"access_token":"canary","token_type":"bearer","expires_in":{life}}}"#);
+            let error = read(&body).unwrap_err();
+            assert!(matches!(error, BoxError::Protocol { .. }), "{life}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{life}");
+        }
+        assert!(read(r#"{"access_token":"canary","token_type":"bearer"}"#).is_err(), "missing");
+    }
+
+    #[test]
+    fn what_is_no_bearer_token_is_refused() {
+        let long = "x".repeat(4097);
+        for (token, kind) in [
+            ("", "bearer"),
+            ("has space", "bearer"),
+            ("line\\nbreak", "bearer"),
+            ("ä", "bearer"),
+            (long.as_str(), "bearer"),
+            ("tok", "mac"),
+            ("tok", ""),
+        ] {
+            let body = format!(r#"{{"access_token":"{token}","token_type":"{kind}","expires_in":60}}"#);
+            assert!(matches!(read(&body), Err(BoxError::Protocol { .. })), "{token:?} {kind}");
+        }
+        for body in
+            ["", "null", "[]", "<html>", r#"{"access_token":1,"token_type":"bearer","expires_in":60}"#]
+        {
+            assert!(matches!(read(body), Err(BoxError::Protocol { .. })), "{body}");
+        }
+    }
+}

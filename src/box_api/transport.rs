@@ -1,0 +1,234 @@
+//! One try over the wire: to one origin, without redirects, bounded in time and size.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Method, Proxy, redirect, retry};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::answer::Answer;
+use super::ask::Request;
+use super::error::{BoxClientError, BoxError};
+use super::upstream::Sent;
+use crate::config::BoxApi;
+
+/// What may be sent where, and for how long.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    api_url: Url,
+    timeout: Duration,
+}
+
+/// Box's answers are a few hundred bytes; an error page may be some thousand.
+const MAX_BODY: usize = 64 * 1024;
+
+/// A host that does not even accept a connection in this time leaves time for a second try.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+pub(super) enum Lost {
+    /// The connection could not be made, or broke: nobody knows whether Box acted.
+    Connection(String),
+    /// The time for one try went by.
+    TimedOut(Duration),
+    /// What came back is not HTTP.
+    NotHttp,
+}
+
+impl From<Lost> for BoxError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Connection(reason) => Self::unavailable(format!("the connection failed: {reason}")),
+            Lost::TimedOut(time) => Self::unavailable(format!("no answer within {time:?}")),
+            Lost::NotHttp => Self::protocol("it is not HTTP"),
+        }
+    }
+}
+
+impl Transport {
+    /// What the settings allow.
+    ///
+    /// # Errors
+    /// Where the address is not one that secrets may be sent to, or a file or proxy is no use.
+    pub(super) fn new(settings: &BoxApi) -> Result<Self, BoxClientError> {
+        let api_url = origin(&settings.api_url)?;
+        if settings.timeout.is_zero() {
+            return Err(BoxClientError::Timeout);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))
+            // A 307 would carry the assertion and the secret to wherever it points.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            // Its retries would send an assertion twice; `tries` makes a new one each time.
+            .retry(retry::never())
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout));
+        if let Some(proxy) = &settings.proxy {
+            // For https alone: http is for loopback, and must not leave the machine by a proxy.
+            let proxy = Proxy::https(proxy.expose()).map_err(|_| BoxClientError::Proxy)?;
+            builder = builder.proxy(proxy);
+        }
+        let roots = certificates(settings)?;
+        builder = if api_url.scheme() == "https" {
+            builder.tls_certs_merge(roots)
+        } else {
+            // Without TLS nobody needs the machine's authorities, and it may have none.
+            builder.tls_certs_only(roots)
+        };
+        let http = builder.build().map_err(|error| BoxClientError::Tls(in_words(error.without_url())))?;
+        Ok(Self { http, api_url, timeout: settings.timeout })
+    }
+
+    /// Sends the request once, and reads the answer whole.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Lost> {
+        let lost = |error| lost(error, &request.sent);
+        let exchange = async {
+            let mut response = self.build(request).send().await.map_err(lost)?;
+            let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
+            let mut fits = true;
+            while fits && let Some(chunk) = response.chunk().await.map_err(lost)? {
+                fits = body.len() + chunk.len() <= MAX_BODY;
+                if fits {
+                    body.extend_from_slice(&chunk);
+                }
+            }
+            let headers = std::mem::take(response.headers_mut());
+            Ok(Answer { status: response.status().as_u16(), headers, body: fits.then_some(body) })
+        };
+        tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Lost::TimedOut(self.timeout)))
+    }
+
+    fn build(&self, request: &Request) -> reqwest::RequestBuilder {
+        let mut url = self.api_url.clone();
+        url.set_path(&format!("{}{}", self.api_url.path(), request.path));
+        url.set_query(request.query);
+        let method = if request.form.is_some() { Method::POST } else { Method::GET };
+        let mut builder = self.http.request(method, url).header(ACCEPT_ENCODING, "identity");
+        if let Some(form) = &request.form {
+            let form = Zeroizing::new(form.as_bytes().to_vec());
+            builder = builder
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Bytes::from_owner(form));
+        }
+        if let Some(bearer) = &request.bearer {
+            builder = builder.header(AUTHORIZATION, bearer_header(bearer.expose()));
+        }
+        match &request.as_user {
+            Some(user) => builder.header("as-user", user.as_str()),
+            None => builder,
+        }
+    }
+}
+
+fn bearer_header(token: &str) -> HeaderValue {
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    // A token that fits no header is none of Box's: the empty one is refused there.
+    let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"));
+    value.set_sensitive(true);
+    value
+}
+
+/// The address that everything is sent below: a path that ends in `/`, no query, nobody's name.
+fn origin(api_url: &Url) -> Result<Url, BoxClientError> {
+    let loopback = match api_url.host() {
+        Some(Host::Ipv4(address)) => Ipv4Addr::is_loopback(&address),
+        Some(Host::Ipv6(address)) => Ipv6Addr::is_loopback(&address),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match api_url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => return Err(BoxClientError::ApiUrl("must be https, or http on loopback")),
+    }
+    if !api_url.username().is_empty() || api_url.password().is_some() {
+        return Err(BoxClientError::ApiUrl("must not hold a user name or password"));
+    }
+    if api_url.query().is_some() || api_url.fragment().is_some() {
+        return Err(BoxClientError::ApiUrl("must not hold a query or fragment"));
+    }
+    let mut origin = api_url.clone();
+    if !origin.path().ends_with('/') {
+        origin.set_path(&format!("{}/", api_url.path()));
+    }
+    Ok(origin)
+}
+
+/// The certificate authorities of `box.ca_file`.
+fn certificates(settings: &BoxApi) -> Result<Vec<Certificate>, BoxClientError> {
+    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
+    let unusable = |reason: String| BoxClientError::CaFile { path: path.clone(), reason };
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let roots = Certificate::from_pem_bundle(&pem)
+        .map_err(|error| unusable(format!("is not PEM: {}", in_words(error))))?;
+    if roots.is_empty() { Err(unusable("holds no certificate in PEM".to_owned())) } else { Ok(roots) }
+}
+
+/// Tells apart what a second try may mend. The URL is left out of every text, as it is no help, and
+/// what was sent too.
+fn lost(error: reqwest::Error, sent: &Sent) -> Lost {
+    let error = error.without_url();
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(current) = cause {
+        if current.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Lost::NotHttp;
+        }
+        cause = current.source();
+    }
+    Lost::Connection(sent.printable(&in_words(error)))
+}
+
+/// An error and its causes in one line.
+fn in_words(error: impl Error + 'static) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let text = current.to_string();
+        if !words.ends_with(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = current.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_to_https_or_to_loopback_alone() {
+        for (given, taken) in [
+            ("https://api.box.com", "https://api.box.com/"),
+            ("https://proxy.example/box", "https://proxy.example/box/"),
+            ("http://127.8.9.1:81", "http://127.8.9.1:81/"),
+            ("http://[::1]:81/", "http://[::1]:81/"),
+            ("http://localhost:81", "http://localhost:81/"),
+        ] {
+            let origin = origin(&Url::parse(given).unwrap()).unwrap();
+            assert_eq!(origin.as_str(), taken);
+        }
+        for refused in [
+            "http://api.box.com",
+            "http://10.0.0.1",
+            "http://[::ffff:127.0.0.1]",
+            "http://[::ffff:10.0.0.1]",
+            "http://localhost.example",
+            "http://localhost@api.box.com",
+            "https://user:secret@api.box.com",
+            "https://api.box.com/?a=b",
+            "https://api.box.com/#x",
+            "ftp://127.0.0.1",
+            "unix:/run/box.sock",
+        ] {
+            assert!(origin(&Url::parse(refused).unwrap()).is_err(), "{refused}");
+        }
+    }
+}

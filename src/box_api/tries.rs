@@ -1,0 +1,149 @@
+//! One question to Box, and what is tried again.
+//!
+//! Each remedy is taken once, at once, and with a new assertion; all tries share one time limit.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::Answer;
+use super::ask::{Ask, Request};
+use super::client::Shared;
+use super::diagnosis::{self, Finding, Place, Words};
+use super::error::BoxError;
+use super::transport::Lost;
+use super::upstream::Upstream;
+use crate::clock::Monotonic;
+use crate::domain::refusal::Refusal;
+
+/// What a caller waits for Box in all, whatever is tried.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The wait after a 429 that names none.
+const UNNAMED_WAIT: Duration = Duration::from_secs(1);
+
+/// A 200, and both clocks just before it was asked for.
+pub(super) struct Answered {
+    pub answer: Answer,
+    pub asked_at: (Timestamp, Monotonic),
+}
+
+/// What may help against a failed try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// The connection broke or a server failed: the next one may do better.
+    Repeat,
+    /// Box found our time wrong: follow its clock.
+    FollowClock,
+    /// Box has seen the `jti`: every try has a new one.
+    NewJti,
+}
+
+/// A failed try.
+struct Failed {
+    error: BoxError,
+    remedy: Option<Remedy>,
+}
+
+impl From<BoxError> for Failed {
+    fn from(error: BoxError) -> Self {
+        Self { error, remedy: None }
+    }
+}
+
+impl Shared {
+    /// Asks until Box answers 200, nothing is left to try, or 5 s went by.
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(BoxError::unavailable(format!("no answer within {CALL_TIMEOUT:?}"))),
+        }
+    }
+
+    async fn tries(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+        let mut taken: Vec<Remedy> = Vec::new();
+        loop {
+            let Failed { error, remedy } = match self.once(ask).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => failed,
+            };
+            match remedy.filter(|remedy| !taken.contains(remedy)) {
+                Some(remedy) => {
+                    tracing::debug!(?remedy, %error, "asking Box again");
+                    taken.push(remedy);
+                }
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn once(&self, ask: Ask<'_>) -> Result<Answered, Failed> {
+        let box_now = self.clock.wall().saturating_add(self.offset.get()).unwrap_or(Timestamp::MAX);
+        let request = ask.put(box_now, &*self.entropy).await.map_err(BoxError::from)?;
+        let asked_at = (self.clock.wall(), self.clock.monotonic());
+        match self.transport.send(&request).await {
+            Ok(answer) if answer.status == 200 => Ok(Answered { answer, asked_at }),
+            Ok(answer) => Err(self.failure(ask.place(), &request, &answer)),
+            // A try that took its whole time leaves none for another.
+            Err(lost) => {
+                let remedy = matches!(lost, Lost::Connection(_)).then_some(Remedy::Repeat);
+                Err(Failed { error: lost.into(), remedy })
+            }
+        }
+    }
+
+    /// What an answer other than 200 means.
+    fn failure(&self, place: Place, request: &Request, answer: &Answer) -> Failed {
+        let status = answer.status;
+        match status {
+            429 => {
+                let retry_after = answer.retry_after(self.clock.wall()).unwrap_or(UNNAMED_WAIT);
+                BoxError::RateLimited { retry_after }.into()
+            }
+            500..=599 => {
+                let retry_after = answer.retry_after(self.clock.wall());
+                let reason = format!("it answered {status}");
+                let remedy = matches!(status, 500 | 502 | 503 | 504).then_some(Remedy::Repeat);
+                Failed { error: BoxError::Unavailable { reason, retry_after }, remedy }
+            }
+            400..=499 => {
+                let words = Words::read(answer);
+                let finding = match &words {
+                    Some(words) => Some(words.finding(place, status)),
+                    None => diagnosis::without_words(place, status),
+                };
+                let upstream = match words {
+                    Some(words) => words.upstream(status, &request.sent),
+                    None => Upstream { status, ..Upstream::default() },
+                };
+                match finding {
+                    Some(finding) => self.refused(place, finding, upstream, answer),
+                    None => BoxError::protocol(format!("a {status} without an error in it")).into(),
+                }
+            }
+            300..=399 => BoxError::protocol(format!("a redirect ({status}), which is never followed")).into(),
+            _ => BoxError::protocol(format!("a {status} where a 200 belongs")).into(),
+        }
+    }
+
+    fn refused(&self, place: Place, finding: Finding, upstream: Upstream, answer: &Answer) -> Failed {
+        match finding {
+            Finding::Refused(refusal) => BoxError::Refused { refusal, upstream }.into(),
+            Finding::TokenDead if place == Place::Exchange => BoxError::ParentDead { upstream }.into(),
+            Finding::TokenDead => BoxError::TokenDead { upstream }.into(),
+            Finding::Replayed => Failed {
+                error: BoxError::protocol("a fresh assertion's jti was taken for a used one, twice"),
+                remedy: Some(Remedy::NewJti),
+            },
+            Finding::WrongTime => {
+                let ours = self.clock.wall();
+                let learnt = answer.date().is_some_and(|theirs| self.offset.learn(theirs, ours));
+                if learnt {
+                    tracing::warn!(offset = %self.offset.get(), "Box's clock differs from ours: following it");
+                }
+                let error = BoxError::Refused { refusal: Refusal::ClockSkew, upstream };
+                Failed { error, remedy: learnt.then_some(Remedy::FollowClock) }
+            }
+        }
+    }
+}

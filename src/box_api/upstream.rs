@@ -1,0 +1,106 @@
+//! Box's own words, made fit to be shown.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// What Box said when it refused: for people to read, never to decide on. The texts hold at most
+/// 500 printable characters, and none of the secrets that were sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// The HTTP status.
+    pub status: u16,
+    /// Box's error code.
+    pub error: Option<String>,
+    /// Box's sentence about it.
+    pub error_description: Option<String>,
+    /// Box's number for the request, which its support asks for.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.status)?;
+        for (name, text) in [
+            ("error", &self.error),
+            ("error_description", &self.error_description),
+            ("request_id", &self.request_id),
+        ] {
+            if let Some(text) = text {
+                write!(f, ", {name} {text:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many characters of a text of Box's are kept.
+const KEPT: usize = 500;
+
+/// The secrets of one request, which an answer might repeat.
+#[derive(Default)]
+pub(super) struct Sent(Vec<Zeroizing<String>>);
+
+impl Sent {
+    /// Remembers a secret that is being sent.
+    pub(super) fn add(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        if encoded != secret {
+            self.0.push(Zeroizing::new(encoded));
+        }
+        self.0.push(Zeroizing::new(secret.to_owned()));
+        // The longest first: a secret may stand inside another one.
+        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// `text` without control and invisible characters, without any secret that was sent, and cut
+    /// to a bearable length, in this order: no trick of the earlier steps undoes a later one.
+    pub(super) fn printable(&self, text: &str) -> String {
+        let mut text: String = text.chars().filter(|&letter| !is_unprintable(letter)).collect();
+        for secret in &self.0 {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "[redacted]");
+            }
+        }
+        match text.char_indices().nth(KEPT) {
+            Some((at, _)) => text[..at].to_owned(),
+            None => text,
+        }
+    }
+}
+
+/// Control characters, and those of Unicode that turn or hide text in a terminal or a page.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_box_repeats_of_our_secrets_is_redacted() {
+        let mut sent = Sent::default();
+        sent.add("");
+        sent.add("hunter2");
+        sent.add("hunter2+more/=");
+        for text in ["hunter2", "hunt\u{200b}er2", "hun\nter2", "hunter2+more/=", "hunter2%2Bmore%2F%3D"] {
+            assert_eq!(sent.printable(&format!("you sent {text}!")), "you sent [redacted]!");
+        }
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_leaves_no_piece_of_itself() {
+        let mut sent = Sent::default();
+        sent.add("hunter2");
+        let text = sent.printable(&format!("{}hunter2", "x".repeat(KEPT - 3)));
+        assert_eq!(text.len(), KEPT);
+        assert!(!text.contains("hun"));
+        assert_eq!(sent.printable(&"ä".repeat(501)).chars().count(), KEPT);
+    }
+}
