@@ -1,12 +1,14 @@
 //! The `box-token-broker` command: one file per subcommand.
 
 mod broker;
+mod callers;
 mod failure;
 mod keys;
 mod migrate;
 mod problem;
 mod sandbox;
 mod settings;
+mod stop;
 mod tenants;
 mod terminal;
 mod token;
@@ -47,6 +49,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Migrate(migrate::Args),
     Keys(keys::Args),
+    Callers(callers::Args),
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
@@ -75,6 +78,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
+        Command::Callers(args) => callers::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::clock::SystemClock;
 use crate::sandbox::{Sandbox, World};
 
 use super::failure::Failure;
+use super::stop::stop_signal;
 use super::terminal;
 
 /// Run a stand-in for Box, to develop and test against.
@@ -48,8 +47,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             "warning: whoever reaches this address can read and change everything in the sandbox",
         );
     }
-    let stop =
-        stop_signal().map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+    let stop = stop_signal()?;
     let running = Sandbox::start(world, args.listen, Arc::new(SystemClock::new()))
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", args.listen)))?;
@@ -66,16 +64,4 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("{} cannot be read: {error}", path.display())))
-}
-
-/// Ends when somebody wants the process to stop, by Ctrl-C or as a service.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -1,0 +1,89 @@
+//! `callers`: the first admin, made by whoever has the database and the key set in their hands.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::clock::SystemClock;
+use crate::crypto::{Vault, file};
+use crate::domain::id::Name;
+use crate::entropy::SystemEntropy;
+use crate::registry::callers::create_admin;
+use crate::store::{self, Conflict, Opening, StoreError};
+
+use super::failure::Failure;
+use super::settings::ConfigArg;
+use super::terminal;
+
+/// Make the first caller; it makes the others over HTTP.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Create),
+}
+
+/// Make an admin who may do everything, and print its API key, nothing else. It is shown this once.
+///
+/// Works on the database itself, beside a running `serve` too, which knows the caller within two
+/// seconds. It needs no API key: whoever can read the database's URL and the key set is trusted.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  Keep the key in the environment of this shell:
+    export BTB_KEY=$(box-token-broker callers create --admin --name ann)
+    box-token-broker whoami
+
+  Or in a file that nobody else can read:
+    (umask 077; box-token-broker callers create --admin --name ann > ann.key)
+
+  An admin makes a caller that may do less:
+    curl $BTB_URL/v1/callers -H \"Authorization: Bearer $BTB_KEY\" -H 'Content-Type: application/json' \\
+      -d '{\"name\": \"portal\", \"kind\": \"service\",
+           \"grants\": [{\"tenant\": \"acme\", \"permissions\": [\"tokens:mint\"]}]}'")]
+struct Create {
+    /// The caller is an admin with every permission on every tenant: the only kind made here.
+    #[arg(long, required = true)]
+    admin: bool,
+    /// The caller's name: lower-case letters, digits and single hyphens.
+    #[arg(long, value_parser = name)]
+    name: Name,
+    /// Print JSON: the key, and its id.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|problem| problem.to_string())
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let Command::Create(args) = args.command;
+    let settings = args.config.load()?;
+    let entropy = Arc::new(SystemEntropy);
+    let keys = file::read(&settings.keys.file)?;
+    let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
+    let store = store::open(&settings.database, Arc::clone(&vault), Opening::BesideServe).await?;
+    let made = create_admin(&store, &vault, &SystemClock::new(), &*entropy, args.name.clone()).await;
+    let new = made.map_err(|error| match error {
+        StoreError::Conflict(Conflict::Name) => Failure::failed(format!(
+            "there is a caller {name} already: choose another name, or have an admin make a key for it \
+             (POST /v1/callers/{name}/keys)",
+            name = args.name
+        )),
+        error => error.into(),
+    })?;
+    if args.json {
+        return terminal::print(json!({ "id": new.id, "key": new.key.expose() }));
+    }
+    terminal::print(new.key.expose())?;
+    terminal::remark(format_args!("made the admin {}: keep its key, it is not shown again", args.name));
+    Ok(())
+}
