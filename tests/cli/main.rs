@@ -4,6 +4,7 @@
 
 mod database;
 mod harness;
+mod journey;
 mod keys;
 mod sandbox;
 mod tenants;
