@@ -1,7 +1,7 @@
 //! The broker's side of Box: minting, downscoping, revoking, and the three questions that the
 //! broker asks with a token.
 //!
-//! A call is an [`ask::Ask`]; it is composed anew for each try (`assertion` signs), sent by
+//! A call is an `ask::Ask`; it is composed anew for each try (`assertion` signs), sent by
 //! `transport` to the one configured origin, tried again where `diagnosis` says that this helps,
 //! and read by `token_answer` or `client`. Nothing else in the broker knows what Box's bodies look
 //! like.

@@ -1,6 +1,9 @@
-//! `callers create`: the first caller, made on the database itself.
+//! `callers`: the first admin, made by whoever has the database and the key set in their hands.
 
 use std::sync::Arc;
+
+use clap::Subcommand;
+use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Settings;
@@ -10,41 +13,52 @@ use crate::entropy::SystemEntropy;
 use crate::registry::callers::{NewKey, create_admin};
 use crate::store::{self, Conflict, Opening, StoreError};
 
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
 
-/// Make callers on the database itself.
+/// Make the first caller; it makes the others over HTTP.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     Create(Create),
 }
 
-/// Make an admin that may do everything, and print its API key.
+/// Make an admin who may do everything, and print its API key, nothing else. It is shown this once.
 ///
-/// For the first admin, or the one who lost the key: it needs the database and the key set, and no
-/// running broker; one that runs knows the new admin within 2 s. Every other caller is made over
-/// HTTP by `POST /v1/callers`. The key alone goes to standard output, and is shown this once.
+/// Works on the database itself, beside a running `serve` too, which knows the caller within two
+/// seconds. It needs no API key: whoever can read the database's URL and the key set is trusted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  box-token-broker callers create --admin --name root > admin.key
-  BTB_KEY=$(box-token-broker callers create --admin --name root) box-token-broker whoami")]
+  Keep the key in the environment of this shell:
+    export BTB_KEY=$(box-token-broker callers create --admin --name ann)
+    box-token-broker whoami
+
+  Or in a file that nobody else can read:
+    (umask 077; box-token-broker callers create --admin --name ann > ann.key)
+
+  An admin makes a caller that may do less:
+    curl $BTB_URL/v1/callers -H \"Authorization: Bearer $BTB_KEY\" -H 'Content-Type: application/json' \\
+      -d '{\"name\": \"portal\", \"kind\": \"service\",
+           \"grants\": [{\"tenant\": \"acme\", \"permissions\": [\"tokens:mint\"]}]}'")]
 struct Create {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// An admin with every permission on every tenant; the only kind that is made here.
+    /// The caller is an admin with every permission on every tenant: the only kind made here.
     #[arg(long, required = true)]
     admin: bool,
-    /// The admin's name: lower-case letters, digits and single hyphens.
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    /// The caller's name: lower-case letters, digits and single hyphens.
+    #[arg(long, value_parser = name)]
     name: Name,
+    /// Print JSON: the key, and its id.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArg,
 }
 
 fn name(text: &str) -> Result<Name, String> {
@@ -52,26 +66,29 @@ fn name(text: &str) -> Result<Name, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let Command::Create(Create { config, admin: _, name }) = args.command;
-    let made = create(&config.load()?, name).await?;
-    terminal::print(made.key.expose())?;
-    terminal::remark(format_args!("key {} opens everything: keep it where secrets are kept", made.id));
+    let Command::Create(args) = args.command;
+    let new = create(&args.config.load()?, args.name.clone()).await?;
+    if args.json {
+        return terminal::print(json!({ "id": new.id, "key": new.key.expose() }));
+    }
+    terminal::print(new.key.expose())?;
+    terminal::remark(format_args!("made the admin {}: keep its key, it is not shown again", args.name));
     Ok(())
 }
 
 /// Makes an admin on the database that the settings name.
 pub(super) async fn create(settings: &Settings, name: Name) -> Result<NewKey, Failure> {
-    let keys = file::read(&settings.keys.file).map_err(|error| Failure::failed(error.to_string()))?;
     let entropy = Arc::new(SystemEntropy);
-    let vault = Vault::local(&keys, entropy).map_err(|error| Failure::failed(error.to_string()))?;
-    let vault = Arc::new(vault);
+    let keys = file::read(&settings.keys.file)?;
+    let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
     let store = store::open(&settings.database, Arc::clone(&vault), Opening::BesideServe).await?;
-    let made = create_admin(&store, &vault, &SystemClock::new(), &SystemEntropy, name.clone()).await;
-    made.map_err(|error| match error {
-        StoreError::Conflict(Conflict::Name) => {
-            Failure::failed(format!("there is a caller `{name}` already: choose another name"))
+    create_admin(&store, &vault, &SystemClock::new(), &*entropy, name.clone()).await.map_err(|error| {
+        match error {
+            StoreError::Conflict(Conflict::Name) => Failure::failed(format!(
+                "there is a caller {name} already: choose another name, or have an admin make a key for \
+                 it (POST /v1/callers/{name}/keys)"
+            )),
+            error => error.into(),
         }
-        StoreError::Unavailable(_) => Failure::new(Exit::RetryLater, error.to_string()),
-        error => Failure::failed(error.to_string()),
     })
 }

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::crypto::KeySetError;
+use crate::crypto::file::KeyFileError;
+use crate::store::{OpenError, StoreError};
+
 /// What a script is told by the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -60,3 +64,29 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<KeySetError> for Failure {
+    fn from(error: KeySetError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let away = matches!(&error, OpenError::Database { reason: StoreError::Unavailable(_), .. });
+        Self::new(if away { Exit::RetryLater } else { Exit::Failed }, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let away = matches!(&error, StoreError::Unavailable(_));
+        Self::new(if away { Exit::RetryLater } else { Exit::Failed }, error.to_string())
+    }
+}

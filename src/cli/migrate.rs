@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::store::{self, OpenError, StoreError};
+use crate::store;
 
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
 
@@ -36,11 +36,4 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         (0, to) => format!("the schema was made, at version {to}"),
         (from, to) => format!("the schema went from version {from} to {to}"),
     })
-}
-
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        let away = matches!(&error, OpenError::Database { reason: StoreError::Unavailable(_), .. });
-        Self::new(if away { Exit::RetryLater } else { Exit::Failed }, error.to_string())
-    }
 }

@@ -20,6 +20,11 @@ struct Caller {
     name: String,
     kind: String,
     grants: Vec<Grant>,
+    credential: Option<Credential>,
+}
+
+#[derive(Deserialize)]
+struct Credential {
     expires_at: Option<String>,
 }
 
@@ -39,7 +44,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return terminal::print(answer.body.expose());
     }
     let caller: Caller = answer.read()?;
-    let end = caller.expires_at.map_or_else(String::new, |end| format!(", key until {end}"));
+    let end = caller.credential.and_then(|credential| credential.expires_at);
+    let end = end.map_or_else(String::new, |end| format!(", key until {end}"));
     terminal::print(plain(&format!("{} ({}, {}{end})", caller.name, caller.kind, caller.id)))?;
     caller.grants.iter().try_for_each(|grant| terminal::print(plain(&grant.line())))
 }

@@ -76,7 +76,6 @@ pub enum Group {
 }
 
 /// The router of a listener that serves `groups`.
-#[must_use]
 pub fn router(api: Api, groups: &[Group]) -> Router {
     let mut router = Router::new();
     for group in groups {

@@ -31,3 +31,30 @@ fn the_config_file_says_where_the_database_is() {
     let ran = run(&["migrate", "--config", config.to_str().unwrap()], &[]);
     assert!(ran.code == 0 && database.exists(), "{}", ran.err);
 }
+
+#[test]
+fn the_first_admins_key_stands_alone_on_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (url, keys) = (format!("sqlite:{}", path("broker.db")), path("keys.json"));
+    let env = [("BTB_DATABASE__URL", url.as_str()), ("BTB_KEYS__FILE", keys.as_str())];
+    let create = ["callers", "create", "--admin", "--name", "ann"];
+
+    let keyless = run(&create, &env);
+    assert!(keyless.code == 1 && keyless.err.contains("keys generate"), "{}", keyless.err);
+    assert_eq!(run(&["keys", "generate"], &env).code, 0);
+
+    let made = run(&create, &env);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let key = made.out.strip_suffix('\n').unwrap();
+    assert!(key.starts_with("btb_") && key.len() > 60 && !key.contains(char::is_whitespace), "{key}");
+    assert!(!made.err.contains(key));
+
+    let again = run(&create, &env);
+    assert!(again.code == 1 && again.out.is_empty() && again.err.contains("already"), "{}", again.err);
+    let told = run(&["callers", "create", "--admin", "--name", "bob", "--json"], &env).out;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(
+        told["key"].as_str().unwrap().contains(told["id"].as_str().unwrap().strip_prefix("key_").unwrap())
+    );
+}

@@ -4,6 +4,7 @@
 
 mod database;
 mod harness;
+mod journey;
 mod keys;
 mod sandbox;
 mod tenants;
@@ -29,7 +30,8 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
+        &["callers", "create"],
         &["sandbox"],
         &["migrate"],
         &["keys", "generate"],
@@ -54,6 +56,8 @@ fn wrong_usage_ends_with_2() {
         &["token", "acme", "--min-ttl", "3001"],
         &["token", "acme", "--user", "ann"],
         &["token", "../acme"],
+        &["callers", "create", "--name", "ann"],
+        &["callers", "create", "--admin", "--name", "Ann"],
         &["tenants", "register", "--app", "portal"],
         &["tenants", "register", "f.json", "--app", "portal", "--enterprise-id", "1"],
     ] {

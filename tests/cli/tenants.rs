@@ -9,7 +9,7 @@ fn a_registered_tenant_is_shown_with_its_login_and_diagnosis() {
         "service_account":{"id":"1","login":"Auto@boxdevedition.com","name":"Portal"},
         "diagnosis":[{"check":"key","outcome":"pass","detail":"RSA 2048."},
         {"check":"user_token","outcome":"fail","code":"user_tokens_disabled","detail":"No.","fix":"Turn it on."},
-        {"check":"cors","outcome":"skipped"}],"warnings":["/x was ignored"]}"#;
+        {"check":"cors","outcome":"skipped"}],"warnings":[{"pointer":"/config/x","detail":"was ignored"}]}"#;
     let broker = Canned::new(&[("201 Created", body)]);
     let ran =
         broker.run(&["tenants", "register", path.to_str().unwrap(), "--label", "team=a", "--auth", "ccg"]);
@@ -21,7 +21,7 @@ fn a_registered_tenant_is_shown_with_its_login_and_diagnosis() {
          reach\n  ✓ key              RSA 2048.\n  ✗ user_token       No. (user_tokens_disabled)\n    \
          fix: Turn it on.\n  – cors             skipped\n"
     );
-    assert_eq!(ran.err, "warning: /x was ignored\n");
+    assert_eq!(ran.err, "warning: /config/x was ignored\n");
     let asked = broker.asked().remove(0);
     assert!(asked.starts_with("POST /v1/tenants HTTP"), "{asked}");
     let sent: serde_json::Value = serde_json::from_str(asked.split("\r\n\r\n").nth(1).unwrap()).unwrap();

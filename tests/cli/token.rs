@@ -79,10 +79,16 @@ fn the_key_may_come_from_a_file() {
     let path = folder.path().join("key");
     std::fs::write(&path, "btb_c_d\n").unwrap();
     let file = path.to_str().unwrap();
-    let answer = ("200 OK", r#"{"id":"cal_1","name":"ann","kind":"service","grants":[]}"#);
+    let answer = (
+        "200 OK",
+        r#"{"id":"cal_1","name":"ann","kind":"service","grants":[],"credential":{"expires_at":"2030-01-01T00:00:00Z"}}"#,
+    );
     let broker = Canned::new(&[answer, answer]);
     let by_env = run(&["whoami"], &[("BTB_URL", &broker.url), ("BTB_KEY_FILE", file)]);
-    assert_eq!((by_env.code, by_env.out.as_str()), (0, "ann (service, cal_1)\n"));
+    assert_eq!(
+        (by_env.code, by_env.out.as_str()),
+        (0, "ann (service, cal_1, key until 2030-01-01T00:00:00Z)\n")
+    );
     run(&["whoami", "--key-file", file], &[("BTB_URL", &broker.url), ("BTB_KEY", "btb_a_b")]);
     for asked in broker.asked() {
         assert!(asked.starts_with("GET /v1/whoami ") && asked.contains("Bearer btb_c_d\r\n"), "{asked}");

@@ -12,7 +12,7 @@ pub(crate) mod tokens;
 /// Makes a test of each case, on ground that the given function prepares.
 macro_rules! conformance {
     ($prepare:path) => {
-        crate::conformance_cases! { $prepare;
+        crate::store::conformance_cases! { $prepare;
             tenants: {
                 a_tenant_comes_back_as_it_was_written
                 a_list_is_in_order_and_in_stretches
@@ -62,9 +62,6 @@ macro_rules! conformance {
         }
     };
 }
-pub(crate) use conformance;
-
-#[macro_export]
 macro_rules! conformance_cases {
     ($prepare:path; $($module:ident: { $($case:ident)* })*) => {
         $($(
@@ -77,3 +74,5 @@ macro_rules! conformance_cases {
         )*)*
     };
 }
+pub(crate) use conformance;
+pub(crate) use conformance_cases;

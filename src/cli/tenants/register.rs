@@ -71,7 +71,13 @@ struct Answer {
     #[serde(default)]
     diagnosis: Vec<Check>,
     #[serde(default)]
-    warnings: Vec<Value>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Deserialize)]
+struct Warning {
+    pointer: String,
+    detail: String,
 }
 
 #[derive(Deserialize)]
@@ -106,9 +112,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         )))?;
     }
     diagnosis::print(&told.diagnosis)?;
-    for warning in &told.warnings {
-        let text = warning.as_str().map_or_else(|| warning.to_string(), str::to_owned);
-        terminal::remark(plain(&format!("warning: {text}")));
+    for Warning { pointer, detail } in &told.warnings {
+        terminal::remark(plain(&format!("warning: {pointer} {detail}")));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The RSA key that signs assertions, read from whatever form a customer's file holds it in.
 //!
-//! A PEM text is mended and taken apart ([`pem`]), opened with the passphrase where it is locked
-//! ([`pbes2`], [`traditional`]), and its numbers are checked ([`components`]). All work is bounded
+//! A PEM text is mended and taken apart (`pem`), opened with the passphrase where it is locked
+//! (`pbes2`, `traditional`), and its numbers are checked (`components`). All work is bounded
 //! before any is done, as the text comes from outside.
 
 mod components;
