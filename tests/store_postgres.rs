@@ -14,7 +14,8 @@ use box_token_broker::domain::event::Action;
 use box_token_broker::secret::SecretString;
 use box_token_broker::store::{Migrated, OpenError, Opening, Store, StoreError, TenantRef, migrate, open};
 use sqlx::{AssertSqlSafe, Executor};
-use store::ground::{Ground, new_postgres_database, postgres_url, server, vault};
+use store::database::{new_postgres_database, postgres_url, server};
+use store::ground::{Ground, vault};
 use store::sample::{event, next};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -164,12 +165,17 @@ async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
     let ground = Ground::postgres().await;
     let name = url::Url::parse(postgres_url(&ground.url)).unwrap().path()[1..].to_owned();
     let read_only = async |on: &str| {
-        ground.hand.does(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}")).await;
+        ground
+            .database
+            .database
+            .hand
+            .does(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}"))
+            .await;
     };
     read_only("on").await;
     let store = ground.reopened(&ground.keys).await;
     assert!(matches!(store.next_generation().await, Err(StoreError::Unavailable(_))));
-    ground.hand.does("SET default_transaction_read_only = off").await;
+    ground.database.hand.does("SET default_transaction_read_only = off").await;
     read_only("off").await;
     let recovered = recovery(&*store).await;
     assert!(recovered < Duration::from_secs(5), "{recovered:?}");
@@ -184,6 +190,7 @@ async fn connections_that_the_server_ended_are_replaced() {
         pinged.unwrap();
     }
     ground
+        .database
         .hand
         .reads(
             "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity

@@ -115,7 +115,8 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
     assert_eq!(migrate(&url).await, Ok(Migrated { from: 0, to: 1 }));
     assert_eq!(migrate(&url).await, Ok(Migrated { from: 1, to: 1 }));
     let ground = Ground::sqlite().await;
-    let Ground { store, hand, url, .. } = &ground;
+    let Ground { store, database, url, .. } = &ground;
+    let hand = &database.hand;
     store.ping().await.unwrap();
     hand.does("INSERT INTO schema_versions (version, checksum) VALUES (2, 'x')").await;
     let newer = open(url, any_vault(), Opening::BesideServe).await.unwrap_err();

@@ -69,7 +69,7 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(ground: &
         }
     }
     assert_eq!(won, 1);
-    assert_eq!(ground.hand.reads("SELECT key_id FROM api_keys").await.len(), 2);
+    assert_eq!(ground.database.hand.reads("SELECT key_id FROM api_keys").await.len(), 2);
 }
 
 pub(crate) async fn the_last_use_of_a_key_is_kept(ground: &Ground) {

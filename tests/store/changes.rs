@@ -37,7 +37,7 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &
     }
     let whole = ground.store.changes_since(0).await.unwrap();
     let Changed::Caller(other) = whole.as_ref().unwrap()[3].what.clone() else { panic!("a caller changed") };
-    ground.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
+    ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
     let harm = [
         "DELETE FROM changes WHERE number = 2".to_owned(),
         format!("UPDATE changes SET item = '{other}' WHERE number = 2"),
@@ -47,21 +47,21 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &
         "DELETE FROM changes WHERE number = 1".to_owned(),
     ];
     for sql in harm {
-        assert_eq!(ground.hand.does(&sql).await, 1, "{sql}");
+        assert_eq!(ground.database.hand.does(&sql).await, 1, "{sql}");
         assert_eq!(ground.store.changes_since(0).await, Ok(None), "{sql}");
         assert_eq!(ground.store.changes_since(1).await, Ok(None), "{sql}");
         // Whoever is past it is not concerned.
         assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1), "{sql}");
-        ground.hand.does("DELETE FROM changes").await;
-        let overriding = match ground.hand {
+        ground.database.hand.does("DELETE FROM changes").await;
+        let overriding = match ground.database.hand {
             super::ground::Hand::Sqlite(_) => "",
             super::ground::Hand::Postgres(_) => "OVERRIDING SYSTEM VALUE",
         };
-        ground.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
+        ground.database.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
         assert_eq!(ground.store.changes_since(0).await.unwrap(), whole);
     }
     // A line that is taken off the end shows as soon as another follows.
-    ground.hand.does("DELETE FROM changes WHERE number = 4").await;
+    ground.database.hand.does("DELETE FROM changes WHERE number = 4").await;
     ground.caller("e").await;
     assert_eq!(ground.store.changes_since(3).await, Ok(None));
 }

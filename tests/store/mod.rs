@@ -3,6 +3,8 @@
 pub(crate) mod apps;
 pub(crate) mod callers;
 pub(crate) mod changes;
+#[path = "../support/database.rs"]
+pub(crate) mod database;
 pub(crate) mod ground;
 pub(crate) mod sample;
 pub(crate) mod tampering;

@@ -195,13 +195,13 @@ pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(ground: &Gro
     let (victim, bystander) = sides(ground).await;
     victim.is_whole(ground, "nothing").await;
     for (table, its, others) in rows(&victim, &bystander) {
-        ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
-        for (column, holds) in ground.hand.columns(table).await {
+        ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        for (column, holds) in ground.database.hand.columns(table).await {
             let mut done = 0;
-            for value in alterations(&ground.hand, table, &column, holds, &others) {
+            for value in alterations(&ground.database.hand, table, &column, holds, &others) {
                 let sql = format!("UPDATE {table} SET {column} = {value} WHERE {its}");
                 // What the database itself refuses changes nothing.
-                if ground.hand.tries(&sql).await != Some(1) {
+                if ground.database.hand.tries(&sql).await != Some(1) {
                     continue;
                 }
                 done += 1;
@@ -209,12 +209,12 @@ pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(ground: &Gro
                 bystander.is_whole(ground, &sql).await;
                 bystander.is_listed(ground, &sql).await;
                 lists_hold_only([&victim, &bystander], ground, &sql).await;
-                ground.hand.does(&format!("DELETE FROM {table}")).await;
-                ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+                ground.database.hand.does(&format!("DELETE FROM {table}")).await;
+                ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
             }
             assert!(done > 0, "{table}.{column} was never altered");
         }
-        ground.hand.does("DROP TABLE kept").await;
+        ground.database.hand.does("DROP TABLE kept").await;
         victim.is_whole(ground, "all was put back").await;
     }
 }
@@ -223,20 +223,24 @@ pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(ground: &Ground)
     let (victim, bystander) = sides(ground).await;
     for (table, its, _) in rows(&victim, &bystander) {
         let sql = format!("DELETE FROM {table} WHERE {its}");
-        ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
-        assert_eq!(ground.hand.does(&sql).await, 1, "{sql}");
+        ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        assert_eq!(ground.database.hand.does(&sql).await, 1, "{sql}");
         victim.says_nothing_else(ground, &sql).await;
         bystander.is_whole(ground, &sql).await;
         lists_hold_only([&victim, &bystander], ground, &sql).await;
-        ground.hand.does(&format!("DELETE FROM {table}")).await;
-        ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
-        ground.hand.does("DROP TABLE kept").await;
+        ground.database.hand.does(&format!("DELETE FROM {table}")).await;
+        ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+        ground.database.hand.does("DROP TABLE kept").await;
     }
     let key = CallerRef::Key(victim.caller.keys[0].id.clone());
-    ground.hand.does(&format!("DELETE FROM api_keys WHERE caller_id = '{}'", victim.caller.id)).await;
+    ground
+        .database
+        .hand
+        .does(&format!("DELETE FROM api_keys WHERE caller_id = '{}'", victim.caller.id))
+        .await;
     assert_eq!(ground.store.caller(&key).await, Ok(None));
     // A generation is not begun again because the counter is gone.
-    ground.hand.does("DELETE FROM generations").await;
+    ground.database.hand.does("DELETE FROM generations").await;
     assert!(matches!(ground.store.next_generation().await, Err(StoreError::Refused { .. })));
 }
 
@@ -248,6 +252,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
     };
     // A copy of a good row, under another id, name and client ID, even with the document made to fit.
     ground
+        .database
         .hand
         .does(&format!(
             "INSERT INTO callers SELECT 'cal_forged', 'forged', version,
@@ -259,6 +264,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
     let forged = CallerRef::Name(name("forged"));
     assert_eq!(table_of(ground.store.caller(&forged).await.map(drop)), "callers");
     ground
+        .database
         .hand
         .does(&format!(
             "INSERT INTO apps SELECT 'app_forged', 'forged', 'forged', version,
@@ -269,6 +275,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
     let forged = AppRef::Name(name("forged"));
     assert_eq!(table_of(ground.store.app(&forged).await.map(drop)), "apps");
     ground
+        .database
         .hand
         .does(&format!(
             "INSERT INTO tenants SELECT 'ten_forged', 'forged', '{}', '1', state, purge_at, version,
@@ -280,6 +287,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
     assert_eq!(table_of(ground.store.tenant(&forged).await.map(drop)), "tenants");
     // A key of one's own that leads to a strong caller.
     ground
+        .database
         .hand
         .does(&format!(
             "INSERT INTO api_keys (key_id, caller_id) VALUES ('key_forged', '{}')",
@@ -290,6 +298,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
     assert_eq!(ground.store.caller(&CallerRef::Key(forged)).await, Ok(None));
     // A copy of a token that is filed under another key.
     ground
+        .database
         .hand
         .does(&format!(
             "INSERT INTO tokens SELECT 'tok_forged', '{0}', app_id, generation,
@@ -315,7 +324,7 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
     ];
     for (table, one, other) in swaps {
         for columns in [&["doc", "mac_key", "mac"][..], &["id"], &["name"]] {
-            ground.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+            ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
             let from = |column: &&str, id: &str| format!("(SELECT {column} FROM kept WHERE id = '{id}')");
             let set = |other: &str| {
                 let values = columns.iter().map(|column| format!("{column} = {}", from(column, other)));
@@ -324,20 +333,34 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
             // Unique columns take a step aside first.
             if columns.len() == 1 {
                 let column = columns[0];
-                ground.hand.does(&format!("UPDATE {table} SET {column} = 'aside' WHERE id = '{one}'")).await;
+                ground
+                    .database
+                    .hand
+                    .does(&format!("UPDATE {table} SET {column} = 'aside' WHERE id = '{one}'"))
+                    .await;
                 let there = from(&column, one);
                 ground
+                    .database
                     .hand
                     .does(&format!("UPDATE {table} SET {column} = {there} WHERE id = '{other}'"))
                     .await;
                 let there = from(&column, other);
                 ground
+                    .database
                     .hand
                     .does(&format!("UPDATE {table} SET {column} = {there} WHERE {column} = 'aside'"))
                     .await;
             } else {
-                ground.hand.does(&format!("UPDATE {table} SET {} WHERE id = '{one}'", set(other))).await;
-                ground.hand.does(&format!("UPDATE {table} SET {} WHERE id = '{other}'", set(one))).await;
+                ground
+                    .database
+                    .hand
+                    .does(&format!("UPDATE {table} SET {} WHERE id = '{one}'", set(other)))
+                    .await;
+                ground
+                    .database
+                    .hand
+                    .does(&format!("UPDATE {table} SET {} WHERE id = '{other}'", set(one)))
+                    .await;
             }
             let refused = match table {
                 "tenants" => ground.store.tenant(&TenantRef::Id(victim.tenant.id.clone())).await.map(drop),
@@ -345,9 +368,9 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
                 _ => ground.store.caller(&CallerRef::Id(victim.caller.id.clone())).await.map(drop),
             };
             assert!(matches!(refused, Err(StoreError::Refused { .. })), "{table} {columns:?}: {refused:?}");
-            ground.hand.does(&format!("DELETE FROM {table}")).await;
-            ground.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
-            ground.hand.does("DROP TABLE kept").await;
+            ground.database.hand.does(&format!("DELETE FROM {table}")).await;
+            ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+            ground.database.hand.does("DROP TABLE kept").await;
         }
     }
     victim.is_whole(ground, "all was put back").await;
@@ -359,7 +382,7 @@ pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(ground: &Grou
     for text in ["a", "b", "c", "d", "e", "f"] {
         tenants.push(ground.tenant_of(&app, text).await);
     }
-    ground.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
+    ground.database.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
     let page = Page { after: None, limit: 1 };
     let first = ground.store.tenants(&TenantFilter::default(), &page).await;
     assert_eq!(first, Ok(vec![tenants[3].clone()]));
@@ -391,10 +414,10 @@ pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(ground: &Ground)
 pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &Ground) {
     let (tenant, app) = ground.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    ground.hand.does("UPDATE apps SET version = version + 1").await;
+    ground.database.hand.does("UPDATE apps SET version = version + 1").await;
     assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
-    ground.hand.does("UPDATE apps SET version = version - 1").await;
-    ground.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
+    ground.database.hand.does("UPDATE apps SET version = version - 1").await;
+    ground.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
     assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
     assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap().len(), 2);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -403,14 +426,14 @@ pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &
 pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
     let refused = async |sql: &str| {
-        assert_eq!(ground.hand.does(sql).await, 1, "{sql}");
+        assert_eq!(ground.database.hand.does(sql).await, 1, "{sql}");
         let done = ground.store.next_generation().await;
         assert!(
             matches!(done, Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })),
             "{sql}: {done:?}"
         );
     };
-    ground.hand.does("CREATE TABLE kept AS SELECT * FROM generations").await;
+    ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM generations").await;
     for sql in [
         "UPDATE generations SET value = value - 1",
         "UPDATE generations SET value = 0",
@@ -420,8 +443,8 @@ pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
         "DELETE FROM generations",
     ] {
         refused(sql).await;
-        ground.hand.does("DELETE FROM generations").await;
-        ground.hand.does("INSERT INTO generations SELECT * FROM kept").await;
+        ground.database.hand.does("DELETE FROM generations").await;
+        ground.database.hand.does("INSERT INTO generations SELECT * FROM kept").await;
     }
     assert!(ground.store.next_generation().await.unwrap() > tenant.generation);
     let later = next(&tenant, |_| ());

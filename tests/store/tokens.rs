@@ -48,7 +48,7 @@ async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::doma
     let alive = ground.store.live_tokens_of(&key.tenant, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
     assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
-    let docs = ground.hand.reads("SELECT doc FROM events ORDER BY seq").await;
+    let docs = ground.database.hand.reads("SELECT doc FROM events ORDER BY seq").await;
     assert!(docs.last().is_some_and(|doc| doc.contains("token.discard")));
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(groun
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
     assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap()[0].id, id);
     // Nor does a hand in the database bring it back.
-    ground.hand.does("UPDATE tokens SET discarded = 0").await;
+    ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn dead_and_revoked_tokens_are_erased(ground: &Ground) {
     ground.store.sweep(at(60)).await.unwrap();
     ground.store.forget_tokens(&[revoked, short]).await.unwrap();
     ground.store.forget_tokens(&[]).await.unwrap();
-    assert_eq!(ground.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
+    assert_eq!(ground.database.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
     assert_eq!(
         ground.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
         Ok::<_, StoreError>(long)

@@ -1,0 +1,14 @@
+//! The broker over HTTP: a running one on a real database, with the sandbox for Box.
+//!
+//! `BTB_TEST_ENGINE` is `sqlite` (when it is absent) or `postgres`, for which
+//! `BTB_TEST_POSTGRES_URL` names a server on which the tests make databases of their own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "the store's tests use the rest")]
+#[path = "../support/database.rs"]
+mod database;
+mod ground;
+mod reply;
+
+mod main_job;
