@@ -167,7 +167,6 @@ async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
     let read_only = async |on: &str| {
         ground
             .database
-            .database
             .hand
             .does(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}"))
             .await;

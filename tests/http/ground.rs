@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use box_token_broker::app;
-use box_token_broker::clock::{Clock as _, ManualClock};
+use box_token_broker::clock::ManualClock;
 use box_token_broker::config::{DatabaseUrl, Settings};
 use box_token_broker::crypto::{KeySet, Vault, file};
 use box_token_broker::domain::id::Name;
