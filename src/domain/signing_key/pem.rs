@@ -27,7 +27,7 @@ impl Block {
             return Err(KeyProblem::TooLong);
         }
         let text = mended(text);
-        if text.trim().is_empty() {
+        if text.chars().all(|character| character.is_whitespace() || character == '\u{feff}') {
             return Err(KeyProblem::Empty);
         }
         let blocks: Vec<(&str, &str)> = begun_blocks(&text).collect();
