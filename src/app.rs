@@ -135,6 +135,7 @@ pub async fn start(
         max_policy_age,
         clock: Arc::clone(&clock),
         entropy,
+        public_url: settings.http.public_url.clone(),
         stopping: stopping.clone(),
     };
     let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock });

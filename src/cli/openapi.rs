@@ -11,5 +11,5 @@ Example:
 pub(super) struct Args {}
 
 pub(super) fn run() -> Result<(), Failure> {
-    terminal::print(crate::http::openapi().trim_end())
+    terminal::print(crate::http::openapi(None).trim_end())
 }

@@ -104,14 +104,14 @@ pub(super) struct AppPatchSchema {
 }
 
 #[utoipa::path(
-    post, path = "/v1/apps", tag = "apps",
+    post, path = "/v1/apps", tag = "apps", operation_id = "register_app",
     request_body(content = RegisterAppRequest),
     responses(
-        (status = 201, body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
-        (status = "default", body = Document, content_type = "application/problem+json"),
+        (status = 201, description = "Registered", body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
+        (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
 )]
 /// Register a shared app.
 async fn register(
@@ -134,11 +134,11 @@ async fn register(
 }
 
 #[utoipa::path(
-    get, path = "/v1/apps", tag = "apps",
+    get, path = "/v1/apps", tag = "apps", operation_id = "list_apps",
     params(Stretch),
-    responses((status = 200, body = ListResponse<AppResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("apps:use")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin"}))),
 )]
 /// List shared apps.
 async fn list(
@@ -154,11 +154,11 @@ async fn list(
 }
 
 #[utoipa::path(
-    get, path = "/v1/apps/{app}", tag = "apps",
+    get, path = "/v1/apps/{app}", tag = "apps", operation_id = "read_app",
     params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 200, body = AppResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("apps:use")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin"}))),
 )]
 /// Read a shared app.
 async fn read(
@@ -170,12 +170,12 @@ async fn read(
 }
 
 #[utoipa::path(
-    patch, path = "/v1/apps/{app}", tag = "apps",
+    patch, path = "/v1/apps/{app}", tag = "apps", operation_id = "patch_app",
     params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = AppResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
 )]
 /// Take a shared app in or out of service.
 async fn patch(
@@ -190,11 +190,11 @@ async fn patch(
 }
 
 #[utoipa::path(
-    delete, path = "/v1/apps/{app}", tag = "apps",
+    delete, path = "/v1/apps/{app}", tag = "apps", operation_id = "delete_app",
     params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("apps:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
 )]
 /// Erase a shared app that serves nobody.
 async fn delete(

@@ -152,11 +152,11 @@ pub(super) struct CredentialResponse<'a> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/callers", tag = "callers",
+    post, path = "/v1/callers", tag = "callers", operation_id = "create_caller",
     request_body(content = CreateCallerRequest),
-    responses((status = 201, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Make a caller, without a key yet.
 async fn create(
@@ -171,11 +171,11 @@ async fn create(
 }
 
 #[utoipa::path(
-    get, path = "/v1/callers", tag = "callers",
+    get, path = "/v1/callers", tag = "callers", operation_id = "list_callers",
     params(Stretch),
-    responses((status = 200, body = ListResponse<CallerResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// List the callers that one could have made.
 async fn list(
@@ -191,11 +191,11 @@ async fn list(
 }
 
 #[utoipa::path(
-    get, path = "/v1/callers/{caller}", tag = "callers",
+    get, path = "/v1/callers/{caller}", tag = "callers", operation_id = "read_caller",
     params(("caller" = String, Path, description = "The caller's name or id")),
-    responses((status = 200, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Read a caller.
 async fn read(
@@ -207,12 +207,12 @@ async fn read(
 }
 
 #[utoipa::path(
-    patch, path = "/v1/callers/{caller}", tag = "callers",
+    patch, path = "/v1/callers/{caller}", tag = "callers", operation_id = "patch_caller",
     params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = CallerResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Change a caller's name or grants.
 async fn patch(
@@ -227,11 +227,11 @@ async fn patch(
 }
 
 #[utoipa::path(
-    delete, path = "/v1/callers/{caller}", tag = "callers",
+    delete, path = "/v1/callers/{caller}", tag = "callers", operation_id = "delete_caller",
     params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Erase a caller and its keys.
 async fn delete(
@@ -249,9 +249,9 @@ async fn delete(
     post, path = "/v1/callers/{caller}/keys", tag = "callers",
     params(("caller" = String, Path, description = "The caller's name or id")),
     request_body(content = Option<CreateKeyRequest>),
-    responses((status = 201, body = NewKeyResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Make an API key; it is shown this once.
 async fn create_key(
@@ -271,9 +271,9 @@ async fn create_key(
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
     params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
-    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("callers:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// Revoke an API key.
 async fn revoke_key(
@@ -288,9 +288,9 @@ async fn revoke_key(
 
 #[utoipa::path(
     get, path = "/v1/whoami", tag = "callers",
-    responses((status = 200, body = WhoamiResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!(null)), ("x-group" = json!("service"))),
+    extensions(("x-access" = json!({"permission": null, "group": "service"}))),
 )]
 /// The caller as the broker sees it.
 async fn whoami(calling: Calling) -> Response {

@@ -19,14 +19,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::error::ApiError;
 use self::observe::Observer;
@@ -54,6 +58,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// How clients reach the broker, where that is known.
+    pub public_url: Option<Url>,
     /// Cancelled once the process begins to stop.
     pub stopping: CancellationToken,
 }
@@ -83,7 +89,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Service => router.merge(service_routes().split_for_parts().0),
             Group::Admin => router
                 .merge(admin_routes().split_for_parts().0)
-                .route("/openapi.json", get(async || openapi_json().into_response())),
+                .merge(description(openapi(api.public_url.as_ref()))),
             Group::Operations => router.merge(operations::router()),
         };
     }
@@ -104,9 +110,17 @@ fn admin_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().merge(tenants::routes()).merge(apps::routes()).merge(callers::routes())
 }
 
+/// The OpenAPI 3.1 document, and a page to read it and try it out.
+fn description(document: String) -> Router<Api> {
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    let document = Bytes::from(document);
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], document.clone());
+    Router::from(page).route("/openapi.json", get(answer))
+}
+
 /// The OpenAPI 3.1 document, made from the routes themselves.
 #[must_use]
-pub fn openapi() -> String {
+pub fn openapi(public_url: Option<&Url>) -> String {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("btb_<id>_<secret>")
@@ -119,12 +133,13 @@ pub fn openapi() -> String {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Holds the keys of many customers' Box apps and hands out access tokens: full ones to internal \
-             services, downscoped ones for browsers. `x-permission` names what a caller's grant must give.",
+             services, downscoped ones for browsers. `x-access` names what a caller's grant must give (`permission`), and on which listener the route is (`group`).",
         ))
         .license(Some(license))
         .build();
     let document = OpenApiBuilder::new()
         .info(info)
+        .servers(public_url.map(|url| [Server::new(url.as_str().trim_end_matches('/'))]))
         .components(Some(
             ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build(),
         ))
@@ -137,8 +152,4 @@ pub fn openapi() -> String {
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
-}
-
-fn openapi_json() -> impl IntoResponse {
-    ([(axum::http::header::CONTENT_TYPE, "application/json")], openapi())
 }

@@ -340,15 +340,15 @@ pub(super) struct TestResponse {
 }
 
 #[utoipa::path(
-    post, path = "/v1/tenants", tag = "tenants",
+    post, path = "/v1/tenants", tag = "tenants", operation_id = "register_tenant",
     params(RegisterQuery),
     request_body(content = RegisterRequest),
     responses(
-        (status = 201, body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
-        (status = "default", body = Document, content_type = "application/problem+json"),
+        (status = 201, description = "Registered", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
+        (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:create")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:create", "group": "admin"}))),
 )]
 /// Register a tenant.
 async fn register(
@@ -371,11 +371,11 @@ async fn register(
 }
 
 #[utoipa::path(
-    get, path = "/v1/tenants", tag = "tenants",
+    get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(ListQuery),
-    responses((status = 200, body = ListResponse<TenantResponse>), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:read")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
 )]
 /// List tenants.
 async fn list(
@@ -401,11 +401,11 @@ async fn list(
 }
 
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}", tag = "tenants",
+    get, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "read_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, body = TenantResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:read")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
 )]
 /// Read a tenant.
 async fn read(
@@ -417,12 +417,12 @@ async fn read(
 }
 
 #[utoipa::path(
-    patch, path = "/v1/tenants/{tenant}", tag = "tenants",
+    patch, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "patch_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = TenantResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:write")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin"}))),
 )]
 /// Change a tenant's display name, labels, policy or state.
 async fn patch(
@@ -438,11 +438,11 @@ async fn patch(
 }
 
 #[utoipa::path(
-    delete, path = "/v1/tenants/{tenant}", tag = "tenants",
+    delete, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "delete_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:delete")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin"}))),
 )]
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
@@ -459,12 +459,12 @@ async fn delete(
 }
 
 #[utoipa::path(
-    post, path = "/v1/tenants/{tenant}/test", tag = "tenants",
+    post, path = "/v1/tenants/{tenant}/test", tag = "tenants", operation_id = "test_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = Option<TestRequest>),
-    responses((status = 200, body = TestResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tenants:test")), ("x-group" = json!("admin"))),
+    extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin"}))),
 )]
 /// Check what works between a tenant and Box.
 async fn test(

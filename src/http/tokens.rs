@@ -139,12 +139,12 @@ pub(super) struct RestrictedObject<'a> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/tenants/{tenant}/token", tag = "tokens",
+    post, path = "/v1/tenants/{tenant}/token", tag = "tokens", operation_id = "mint_token",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = Option<TokenRequest>),
-    responses((status = 200, body = TokenResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tokens:mint")), ("x-group" = json!("service"))),
+    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service"}))),
 )]
 /// A full token.
 async fn token(
@@ -163,12 +163,12 @@ async fn token(
 }
 
 #[utoipa::path(
-    post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens",
+    post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens", operation_id = "downscope_token",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = DownscopedRequest),
-    responses((status = 200, body = TokenResponse), (status = "default", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-permission" = json!("tokens:downscope")), ("x-group" = json!("service"))),
+    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service"}))),
 )]
 /// A downscoped token.
 async fn downscoped(
