@@ -97,6 +97,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         service_key: service_key.as_ref(),
         sandbox: stage.sandbox.as_ref().map(sandbox::Running::url),
         key_json: &stage.key_json,
+        program: &program(),
     };
     terminal::print(guide)?;
     stop.await;
@@ -209,9 +210,9 @@ async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
     let keys = file::read(&settings.keys.file).map_err(failed)?;
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
     let store = store::open(&settings.database, vault, Opening::BesideServe).await?;
-    let page = Page { after: None, limit: 200 };
-    for tenant in store.tenants(&TenantFilter::default(), &page).await.map_err(failed)? {
-        let now: Timestamp = SystemClock::new().wall();
+    let everyone = Page { after: None, limit: usize::MAX };
+    let now: Timestamp = SystemClock::new().wall();
+    for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
         let tokens = store.live_tokens_of(&tenant.id, now).await.map_err(failed)?;
         let rows: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
         store.forget_tokens(&rows).await.map_err(failed)?;
@@ -236,8 +237,8 @@ async fn register(broker: &Broker, config: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A service that may have tokens of the tenant, for its service account and for any user, but only
-/// within a few scopes where the tokens are downscoped: enough to see a refusal too.
+/// A service that may have tokens of this one tenant, for its service account and for any user:
+/// enough to see a refusal too.
 async fn service_key(folder: &Folder, broker: &Broker) -> Result<SecretString, Failure> {
     #[derive(Deserialize)]
     struct Made {
@@ -259,6 +260,12 @@ async fn service_key(folder: &Folder, broker: &Broker) -> Result<SecretString, F
         broker.post(&["v1", "callers", "invoice-service", "keys"], &[], &json!({})).await?.read()?;
     folder.keep("service.key", made.key.expose())?;
     Ok(made.key)
+}
+
+/// How a shell finds this program, wherever it was started from.
+fn program() -> String {
+    let path = std::env::current_exe().ok().and_then(|path| path.to_str().map(str::to_owned));
+    path.unwrap_or_else(|| "box-token-broker".to_owned())
 }
 
 /// `wanted`, or a free port of the same address where it is taken.

@@ -20,6 +20,8 @@ pub(super) struct Guide<'a> {
     pub sandbox: Option<String>,
     /// The config file to register.
     pub key_json: &'a Path,
+    /// This program, as a shell finds it.
+    pub program: &'a str,
 }
 
 impl fmt::Display for Guide<'_> {
@@ -65,6 +67,7 @@ impl fmt::Display for Guide<'_> {
         }
         writeln!(f, "\nWhat works between a tenant and Box, and what to click where it does not:\n")?;
         post(f, "ADMIN", &format!("/v1/tenants/{tenant}/test"), None)?;
+        writeln!(f, "\nAll that can be asked is at {url}/docs, to be read and tried out in a browser.")?;
         writeln!(f, "\nCtrl-C ends the demo.")
     }
 }
@@ -90,7 +93,8 @@ impl Guide<'_> {
             writeln!(f, "\nUse a token at the stand-in for Box:\n")?;
             writeln!(
                 f,
-                "  curl -sS {sandbox}/2.0/users/me -H \"Authorization: Bearer $(box-token-broker token {tenant})\""
+                "  curl -sS {sandbox}/2.0/users/me -H \"Authorization: Bearer $({} token {tenant})\"",
+                self.program
             )?;
             writeln!(f, "  curl -sS {sandbox}/sandbox/journal")?;
         }

@@ -16,7 +16,7 @@ use crate::domain::app::{AppState, AuthMethod, KeyInfo};
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::registry::diagnosis::Finding;
-use crate::registry::{AppPatch, AppRegistration, AppView, CredentialFields, name_of};
+use crate::registry::{AppPatch, AppRegistration, AppView, CredentialFields, Registry, name_of};
 use crate::store::AppRef;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -119,6 +119,7 @@ async fn register(
     caller: Caller,
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
+    Registry::may_register_apps(&caller.identity)?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;

@@ -22,7 +22,7 @@ use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::Finding;
-use crate::registry::{CredentialFields, Fault, Material, Registration, Source};
+use crate::registry::{CredentialFields, Fault, Material, Registration, Registry, Source};
 use crate::store::{TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -357,6 +357,7 @@ async fn register(
     Query(query): Query<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
+    Registry::may_register(&caller.identity)?;
     let dry_run = matches!(query.dry_run, Some(Flag::True));
     let registration = body.into_registration()?;
     let registered =

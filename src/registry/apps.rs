@@ -57,6 +57,14 @@ pub struct RegisteredApp {
 }
 
 impl Registry {
+    /// Refuses whoever may register no apps, whatever they sent.
+    ///
+    /// # Errors
+    /// [`RegistryError::Forbidden`].
+    pub fn may_register_apps(identity: &Identity) -> Result<(), RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)
+    }
+
     /// Registers a shared app, after Box has given a token for the enterprise where one is named.
     ///
     /// # Errors
@@ -67,7 +75,7 @@ impl Registry {
         request_id: &str,
         registration: AppRegistration,
     ) -> Result<RegisteredApp, RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        Self::may_register_apps(identity)?;
         let AppRegistration { name, material, enterprise_id } = registration;
         let reading = material.read()?;
         let key = self.decode(&reading).await?;

@@ -63,6 +63,14 @@ pub struct Registered {
 }
 
 impl Registry {
+    /// Refuses whoever may register no tenants, whatever they sent.
+    ///
+    /// # Errors
+    /// [`RegistryError::Forbidden`].
+    pub fn may_register(identity: &Identity) -> Result<(), RegistryError> {
+        require_everywhere(identity, Permission::TenantsCreate)
+    }
+
     /// Registers a tenant, after Box has given a token for it. `dry_run` does all but store it.
     ///
     /// # Errors
@@ -74,7 +82,7 @@ impl Registry {
         registration: Registration,
         dry_run: bool,
     ) -> Result<Registered, RegistryError> {
-        require_everywhere(identity, Permission::TenantsCreate)?;
+        Self::may_register(identity)?;
         let cause = cause_of(identity, request_id);
         let Registration { name, display_name, labels, policy, source } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
