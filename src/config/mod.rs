@@ -52,7 +52,7 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Moves the admin routes to an address of their own.
     pub admin_listen: Option<SocketAddr>,
-    /// The address of health, readiness and metrics.
+    /// The address of health and readiness.
     pub operations_listen: SocketAddr,
     /// How clients reach the broker, where that is not `listen`.
     pub public_url: Option<Url>,

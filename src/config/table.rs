@@ -58,7 +58,7 @@ pub(super) static SETTINGS: [Entry; 21] = [
     ),
     setting!(
         "http.operations_listen",
-        "Address and port of `/healthz`, `/readyz` and `/metrics`.",
+        "Address and port of `/healthz` and `/readyz`.",
         http.operations_listen = |v| v.address(),
         |address| Some(address.to_string())
     ),
