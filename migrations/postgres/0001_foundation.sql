@@ -4,12 +4,13 @@
 CREATE TABLE apps (
     id        TEXT NOT NULL PRIMARY KEY,
     name      TEXT COLLATE "C" CONSTRAINT apps_name UNIQUE, -- NULL for a tenant's own app
-    client_id TEXT NOT NULL CONSTRAINT apps_client_id UNIQUE,
+    client_id TEXT NOT NULL,
     version   BIGINT NOT NULL,
     doc       TEXT NOT NULL,
     mac_key   TEXT NOT NULL,
     mac       BYTEA NOT NULL
 );
+CREATE UNIQUE INDEX apps_client_id ON apps (client_id);
 
 CREATE TABLE credentials (
     app_id     TEXT NOT NULL REFERENCES apps (id),
@@ -29,9 +30,9 @@ CREATE TABLE tenants (
     version       BIGINT NOT NULL,
     doc           TEXT NOT NULL,
     mac_key       TEXT NOT NULL,
-    mac           BYTEA NOT NULL,
-    CONSTRAINT tenants_enterprise UNIQUE (app_id, enterprise_id)
+    mac           BYTEA NOT NULL
 );
+CREATE UNIQUE INDEX tenants_enterprise ON tenants (app_id, enterprise_id);
 CREATE INDEX tenants_deleted ON tenants (purge_at) WHERE state = 'deleted';
 
 CREATE TABLE callers (

@@ -4,12 +4,13 @@
 CREATE TABLE apps (
     id        TEXT NOT NULL PRIMARY KEY,
     name      TEXT UNIQUE, -- NULL for a tenant's own app
-    client_id TEXT NOT NULL UNIQUE,
+    client_id TEXT NOT NULL,
     version   INTEGER NOT NULL,
     doc       TEXT NOT NULL,
     mac_key   TEXT NOT NULL,
     mac       BLOB NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX apps_client_id ON apps (client_id);
 
 CREATE TABLE credentials (
     app_id     TEXT NOT NULL REFERENCES apps (id),
@@ -29,9 +30,9 @@ CREATE TABLE tenants (
     version       INTEGER NOT NULL,
     doc           TEXT NOT NULL,
     mac_key       TEXT NOT NULL,
-    mac           BLOB NOT NULL,
-    UNIQUE (app_id, enterprise_id)
+    mac           BLOB NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX tenants_enterprise ON tenants (app_id, enterprise_id);
 CREATE INDEX tenants_deleted ON tenants (purge_at) WHERE state = 'deleted';
 
 CREATE TABLE callers (

@@ -1,6 +1,6 @@
 //! Where log lines go: to standard error, for people or for machines.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -16,7 +16,7 @@ pub(super) fn begin(log: &Log) -> Result<(), Failure> {
             "log.level: {error}; write a level such as `info`, or `info,box_token_broker=debug`"
         ))
     })?;
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let begun = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Pretty => lines.with_target(false).try_init(),
