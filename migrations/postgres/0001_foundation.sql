@@ -57,6 +57,7 @@ CREATE TABLE tokens (
     tenant_id   TEXT NOT NULL,
     app_id      TEXT NOT NULL,
     generation  BIGINT NOT NULL,
+    subject     TEXT NOT NULL, -- `enterprise` or `user:` and an id
     key_digest  BYTEA NOT NULL,
     fingerprint TEXT NOT NULL,
     minted_at   BIGINT NOT NULL,
@@ -68,6 +69,7 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_key ON tokens (key_digest, expires_at);
 CREATE INDEX tokens_tenant ON tokens (tenant_id, expires_at);
+CREATE INDEX tokens_fingerprint ON tokens (fingerprint);
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 
 CREATE TABLE events (

@@ -23,7 +23,7 @@ const TABLE: &str = "tokens";
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, tenant_id, app_id, generation, key_digest, fingerprint, minted_at, expires_at, ",
+            "SELECT id, tenant_id, app_id, generation, subject, key_digest, fingerprint, minted_at, expires_at, ",
             "discarded, sealed, mac_key, mac FROM tokens ",
             $rest
         )
@@ -36,6 +36,7 @@ struct Columns {
     tenant: String,
     app: String,
     generation: i64,
+    subject: String,
     key_digest: Vec<u8>,
     fingerprint: String,
     minted_at: i64,
@@ -51,6 +52,7 @@ impl Columns {
             tenant: token.key.tenant.as_str().to_owned(),
             app: token.app.as_str().to_owned(),
             generation: token.key.generation.0,
+            subject: token.key.subject.to_string(),
             key_digest: sha256(&token.key.encoding()).to_vec(),
             fingerprint: token.fingerprint.to_owned(),
             minted_at: token.minted_at.as_millisecond(),
@@ -66,6 +68,7 @@ impl Columns {
             tenant: row.get("tenant_id")?,
             app: row.get("app_id")?,
             generation: row.get("generation")?,
+            subject: row.get("subject")?,
             key_digest: row.get("key_digest")?,
             fingerprint: row.get("fingerprint")?,
             minted_at: row.get("minted_at")?,
@@ -84,7 +87,7 @@ impl Columns {
         let mut bytes = Vec::with_capacity(512);
         let numbers =
             [self.generation, self.minted_at, self.expires_at, self.discarded].map(i64::to_be_bytes);
-        let texts = [&self.tenant, &self.app, &self.fingerprint].map(String::as_bytes);
+        let texts = [&self.tenant, &self.app, &self.subject, &self.fingerprint].map(String::as_bytes);
         let sealed = sha256(&self.sealed);
         let digests = [self.key_digest.as_slice(), sealed.as_slice()];
         for field in numbers.iter().map(<[u8; 8]>::as_slice).chain(texts).chain(digests) {
@@ -177,13 +180,16 @@ fn fenced_if_refused<T>(row: Result<Option<T>>) -> Result<Held<T>> {
 
 async fn insert(session: &mut Session, vault: &Vault, columns: &Columns) -> Result<()> {
     let RowMac { key, mac } = vault.authenticate(&columns.place(), &columns.content());
-    let sql = "INSERT INTO tokens (id, tenant_id, app_id, generation, key_digest, fingerprint, minted_at,
-         expires_at, discarded, sealed, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let sql = "INSERT INTO tokens
+         (id, tenant_id, app_id, generation, subject, key_digest, fingerprint, minted_at, expires_at, discarded,
+          sealed, mac_key, mac)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let values = [
         (&columns.id).into(),
         (&columns.tenant).into(),
         (&columns.app).into(),
         columns.generation.into(),
+        (&columns.subject).into(),
         (&columns.key_digest).into(),
         (&columns.fingerprint).into(),
         columns.minted_at.into(),

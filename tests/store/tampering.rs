@@ -301,7 +301,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         .database
         .hand
         .does(&format!(
-            "INSERT INTO tokens SELECT 'tok_forged', '{0}', app_id, generation,
+            "INSERT INTO tokens SELECT 'tok_forged', '{0}', app_id, generation, subject,
              (SELECT key_digest FROM tokens WHERE tenant_id = '{0}' AND discarded = 0), fingerprint, minted_at,
              expires_at + 1, discarded, sealed, mac_key, mac
              FROM tokens WHERE tenant_id = '{1}' AND discarded = 0",
