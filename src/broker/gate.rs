@@ -1,0 +1,293 @@
+//! Who may ask Box at the moment: what Box refused is remembered for a while, and where Box does not
+//! answer it is asked once a second and no more.
+//!
+//! Every call for a token is made for a subject, of a tenant, through an app, at Box. Each of these
+//! is a line that can be down. A subject's line goes down with its first failure; a tenant's with
+//! its second subject, an app's with its second tenant, Box's own with the third tenant. Whoever
+//! went down counts once, until it works again: what is down for long does not keep taking its
+//! neighbours with it, and one success on a line brings it up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::cache::View;
+use super::error::TokenError;
+use crate::box_api::BoxError;
+use crate::clock::{Clock, Monotonic};
+use crate::domain::id::{AppId, Generation, TenantId};
+use crate::domain::refusal::Refusal;
+use crate::domain::subject::Subject;
+use crate::domain::token_key::TokenKey;
+
+/// How long a refusal of one subject or resource is repeated without asking Box.
+const SUBJECT_REFUSED: Duration = Duration::from_secs(10);
+/// And one of a tenant or an app.
+const WIDELY_REFUSED: Duration = Duration::from_secs(60);
+/// How often a line that is down is tried.
+const PROBE: Duration = Duration::from_secs(1);
+/// How many failing subjects take their tenant down, tenants their app, and tenants Box.
+const SUBJECTS: u32 = 2;
+const TENANTS_OF_APP: u32 = 2;
+const TENANTS: u32 = 3;
+/// Beyond so many entries those that nobody asked about for ten minutes are dropped.
+const ENTRIES: usize = 50_000;
+const FORGOTTEN: Duration = Duration::from_mins(10);
+
+/// What was refused, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Refused {
+    Key(TokenKey),
+    Tenant(TenantId, Generation),
+    App(AppId, Generation),
+}
+
+/// What can be down.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Line {
+    Subject(TenantId, Subject),
+    Tenant(TenantId),
+    App(AppId),
+    Box,
+}
+
+/// How far an outage reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One subject.
+    Subject,
+    /// One tenant.
+    Tenant,
+    /// Every tenant of an app.
+    App,
+    /// Everybody.
+    Box,
+}
+
+/// The state of one line.
+#[derive(Debug)]
+struct State {
+    /// How many of those below went down since this line last worked.
+    below: u32,
+    /// True where this line was counted above, until it works again.
+    counted: bool,
+    /// Where it is down: with what it last failed, and when it may be tried again.
+    down: Option<Down>,
+    touched: Monotonic,
+}
+
+#[derive(Clone, Debug)]
+struct Down {
+    error: TokenError,
+    probe_at: Monotonic,
+    /// Who tried last, and until when others come first.
+    turn: Option<(TenantId, Monotonic)>,
+}
+
+/// Remembers refusals and outages.
+#[derive(Debug)]
+pub(super) struct Gate {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    refusals: HashMap<Refused, (TokenError, Monotonic)>,
+    lines: HashMap<Line, State>,
+}
+
+impl Gate {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, inner: Mutex::default() }
+    }
+
+    /// Whether Box may be asked for this now. Where a line is down, whoever is let through is its
+    /// probe.
+    ///
+    /// # Errors
+    /// What Box refused or failed with, and when to come again.
+    pub(super) fn admit(&self, view: &View, key: &TokenKey) -> Result<(), TokenError> {
+        let now = self.clock.monotonic();
+        let mut inner = self.lock();
+        let places = [
+            Refused::App(view.app.id.clone(), view.app.generation),
+            Refused::Tenant(key.tenant.clone(), key.generation),
+            Refused::Key(key.clone()),
+        ];
+        for place in places {
+            match inner.refusals.get(&place) {
+                Some((error, until)) if now < *until => return Err(error.clone()),
+                Some(_) => drop(inner.refusals.remove(&place)),
+                None => {}
+            }
+        }
+        let lines = lines(view, key);
+        for (line, extent) in &lines {
+            let Some(down) = inner.lines.get(line).and_then(|state| state.down.as_ref()) else { continue };
+            let others_first = down.turn.as_ref().filter(|(tenant, _)| *tenant == key.tenant);
+            let from = others_first.map_or(down.probe_at, |(_, until)| down.probe_at.max(*until));
+            if now < from {
+                let error = Box::new(down.error.clone());
+                return Err(TokenError::Down { extent: *extent, error, retry_after: from.since(now) });
+            }
+        }
+        for (line, extent) in &lines {
+            let Some(state) = inner.lines.get_mut(line) else { continue };
+            state.touched = now;
+            let Some(down) = &mut state.down else { continue };
+            down.probe_at = now.plus(PROBE);
+            if matches!(extent, Extent::App | Extent::Box) {
+                down.turn = Some((key.tenant.clone(), now.plus(2 * PROBE)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of how asking Box ended.
+    pub(super) fn settle(&self, view: &View, key: &TokenKey, failed: Option<&TokenError>) {
+        match failed {
+            None => self.works(view, key),
+            Some(error) => match error.refusal() {
+                Some(refusal) => {
+                    self.remember(view, key, refusal, error);
+                    // Box answers, if only with a no.
+                    self.works(view, key);
+                }
+                None if is_outage(error) => self.fails(view, key, error),
+                None => {}
+            },
+        }
+    }
+
+    fn works(&self, view: &View, key: &TokenKey) {
+        let mut inner = self.lock();
+        if inner.lines.is_empty() {
+            return;
+        }
+        for (line, _) in lines(view, key) {
+            inner.lines.remove(&line);
+        }
+    }
+
+    fn fails(&self, view: &View, key: &TokenKey, error: &TokenError) {
+        let now = self.clock.monotonic();
+        let pause = error.retry_after().unwrap_or(PROBE).max(PROBE);
+        let mut inner = self.lock();
+        inner.tidy(now);
+        let down = |turn| Down { error: error.clone(), probe_at: now.plus(pause), turn };
+        let [(box_line, _), (app, _), (tenant, _), (subject, _)] = lines(view, key);
+
+        let went_down = {
+            let state = inner.line(subject, now);
+            let was_up = state.down.is_none();
+            state.down = Some(down(None));
+            was_up
+        };
+        let tenant_is_new = {
+            let state = inner.line(tenant, now);
+            state.below += u32::from(went_down);
+            if state.down.is_some() || state.below >= SUBJECTS {
+                state.down = Some(down(None));
+            }
+            !std::mem::replace(&mut state.counted, true)
+        };
+        for (line, most) in [(app, TENANTS_OF_APP), (box_line, TENANTS)] {
+            let state = inner.line(line, now);
+            state.below += u32::from(tenant_is_new);
+            if state.down.is_some() || state.below >= most {
+                let turn = state.down.take().and_then(|before| before.turn);
+                state.down = Some(down(turn));
+            }
+        }
+    }
+
+    fn remember(&self, view: &View, key: &TokenKey, refusal: Refusal, error: &TokenError) {
+        let now = self.clock.monotonic();
+        let (place, time) = match extent_of(refusal, key) {
+            Extent::Subject => (Refused::Key(key.clone()), SUBJECT_REFUSED),
+            Extent::Tenant => (Refused::Tenant(key.tenant.clone(), key.generation), WIDELY_REFUSED),
+            Extent::App | Extent::Box => {
+                (Refused::App(view.app.id.clone(), view.app.generation), WIDELY_REFUSED)
+            }
+        };
+        let mut inner = self.lock();
+        inner.tidy(now);
+        inner.refusals.insert(place, (error.clone(), now.plus(time)));
+    }
+
+    /// Forgets what was refused and what failed for a tenant and the app that serves it: somebody
+    /// mended something.
+    pub(super) fn forgive(&self, view: &View) {
+        let mut inner = self.lock();
+        let (tenant, app) = (&view.tenant.id, &view.app.id);
+        inner.refusals.retain(|place, _| match place {
+            Refused::Key(key) => key.tenant != *tenant,
+            Refused::Tenant(id, _) => id != tenant,
+            Refused::App(id, _) => id != app,
+        });
+        inner.lines.retain(|line, _| match line {
+            Line::Subject(id, _) | Line::Tenant(id) => id != tenant,
+            Line::App(id) => id != app,
+            Line::Box => true,
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn line(&mut self, line: Line, now: Monotonic) -> &mut State {
+        let state =
+            self.lines.entry(line).or_insert(State { below: 0, counted: false, down: None, touched: now });
+        state.touched = now;
+        state
+    }
+
+    fn tidy(&mut self, now: Monotonic) {
+        if self.refusals.len() > ENTRIES {
+            self.refusals.retain(|_, (_, until)| now < *until);
+        }
+        if self.lines.len() > ENTRIES {
+            self.lines.retain(|_, state| now.since(state.touched) < FORGOTTEN);
+        }
+    }
+}
+
+/// The lines that a call goes through, the widest first.
+fn lines(view: &View, key: &TokenKey) -> [(Line, Extent); 4] {
+    [
+        (Line::Box, Extent::Box),
+        (Line::App(view.app.id.clone()), Extent::App),
+        (Line::Tenant(key.tenant.clone()), Extent::Tenant),
+        (Line::Subject(key.tenant.clone(), key.subject.clone()), Extent::Subject),
+    ]
+}
+
+/// How far a refusal reaches. What Box says of one user's request may be true of that user alone,
+/// who can even be another enterprise's: it never speaks for the tenant.
+pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
+    match refusal {
+        Refusal::WrongAuthMethod
+        | Refusal::IssuerMismatch
+        | Refusal::KeyMismatch
+        | Refusal::KeyUnknown
+        | Refusal::CredentialsInvalid
+        | Refusal::ClockSkew => Extent::App,
+        Refusal::AppNotAuthorized | Refusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {
+            Extent::Tenant
+        }
+        _ => Extent::Subject,
+    }
+}
+
+/// True where Box did not answer as it should, rather than with a no.
+fn is_outage(error: &TokenError) -> bool {
+    let TokenError::Box(error) = error else { return false };
+    matches!(
+        error.as_ref(),
+        BoxError::Unavailable { .. } | BoxError::RateLimited { .. } | BoxError::Protocol { .. }
+    )
+}

@@ -1,0 +1,110 @@
+//! Whose turn it is to ask Box: so many at once, of one tenant and of one app fewer, so that what
+//! hangs for one leaves room for the others.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::cache::View;
+use crate::domain::id::{AppId, TenantId};
+
+/// How long somebody waits for a turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The share of all turns that one app's tenants have at most together, and one tenant alone.
+const APP_SHARE: usize = 2;
+const TENANT_SHARE: usize = 4;
+/// How many wait at most, for each turn that there is: more would only wait in vain.
+const QUEUE: usize = 4;
+
+/// The turns that are taken.
+#[derive(Debug)]
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    apps: Lanes<AppId>,
+    tenants: Lanes<TenantId>,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _permits: [OwnedSemaphorePermit; 3],
+}
+
+/// There was no turn in time, or there is no use in waiting for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoTurn;
+
+impl Turns {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(count)),
+            apps: Lanes::new(count.div_ceil(APP_SHARE)),
+            tenants: Lanes::new(count.div_ceil(TENANT_SHARE)),
+            waiting: AtomicUsize::new(0),
+            most_waiting: count.saturating_mul(QUEUE),
+        }
+    }
+
+    /// Waits for a turn of this tenant and app.
+    ///
+    /// # Errors
+    /// Where none came in time, or too many wait already.
+    pub(super) async fn take(&self, view: &View) -> Result<Turn, NoTurn> {
+        let _place = Place::in_queue(self)?;
+        let (tenant, app) = (self.tenants.of(&view.tenant.id), self.apps.of(&view.app.id));
+        // A tenant's own crowd waits in its own lane, and only its first stand in the wider ones.
+        let permits = async {
+            let tenant = tenant.acquire_owned().await?;
+            let app = app.acquire_owned().await?;
+            Ok([tenant, app, Arc::clone(&self.all).acquire_owned().await?])
+        };
+        match tokio::time::timeout(PATIENCE, permits).await {
+            Ok(Ok(permits)) => Ok(Turn { _permits: permits }),
+            Ok(Err(tokio::sync::AcquireError { .. })) | Err(_) => Err(NoTurn),
+        }
+    }
+}
+
+/// A place among those who wait.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn in_queue(turns: &'a Turns) -> Result<Self, NoTurn> {
+        let place = Self(&turns.waiting);
+        if place.0.fetch_add(1, Ordering::Relaxed) < turns.most_waiting { Ok(place) } else { Err(NoTurn) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A few turns for each of many; whoever has none and waits for none takes no memory.
+#[derive(Debug)]
+struct Lanes<K> {
+    each: usize,
+    lanes: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Clone + Eq + Hash> Lanes<K> {
+    fn new(each: usize) -> Self {
+        Self { each, lanes: Mutex::default() }
+    }
+
+    fn of(&self, key: &K) -> Arc<Semaphore> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.len() > 1024 {
+            // Permits and those who wait hold a lane beside the map itself.
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        Arc::clone(lanes.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+    }
+}
