@@ -11,4 +11,8 @@ mod database;
 mod ground;
 mod reply;
 
+mod asking;
+mod flights;
+mod lives;
 mod main_job;
+mod restarts;
