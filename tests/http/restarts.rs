@@ -10,8 +10,10 @@ use crate::ground::{ADA, FILE, FOLDER, GRACE};
 #[tokio::test]
 async fn tokens_come_back_from_the_store_without_a_mint() {
     let (mut ground, key) = acme().await;
-    let on_file = json!({ "scopes": ["item_preview", "item_download"], "resource": { "type": "file", "id": FILE } });
-    let by_ada = json!({ "subject": user(ADA), "preset": "explorer", "resource": { "type": "folder", "id": FOLDER } });
+    let on_file =
+        json!({ "scopes": ["item_preview", "item_download"], "resource": { "type": "file", "id": FILE } });
+    let by_ada =
+        json!({ "subject": user(ADA), "preset": "explorer", "resource": { "type": "folder", "id": FOLDER } });
     let bodies = async |ground: &crate::ground::Ground| {
         [
             ground.token(&key, "acme").await.ok(),
@@ -38,7 +40,8 @@ async fn tokens_come_back_from_the_store_without_a_mint() {
 async fn invariant_1_a_token_from_the_store_is_kept_from_those_who_may_not_have_it() {
     let (mut ground, key) = acme().await;
     ground.user_token(&key, "acme", ADA).await.token();
-    let narrow = json!([{ "tenant": "acme", "permissions": ["tokens:mint"], "subjects": [format!("user:{GRACE}")] }]);
+    let narrow =
+        json!([{ "tenant": "acme", "permissions": ["tokens:mint"], "subjects": [format!("user:{GRACE}")] }]);
     let narrow = ground.service("narrow", narrow).await;
     ground.restart().await;
     ground.user_token(&narrow, "acme", ADA).await.refuses(403, "forbidden");
