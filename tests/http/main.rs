@@ -12,7 +12,10 @@ mod ground;
 mod reply;
 
 mod asking;
+mod callers;
+mod delegation;
 mod flights;
+mod grants;
 mod lives;
 mod main_job;
 mod restarts;
