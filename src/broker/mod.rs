@@ -128,8 +128,7 @@ impl Broker {
     ) -> Result<Arc<Token>, TokenError> {
         let mut superseded = false;
         loop {
-            let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
-            decide(identity, &view, wanted)?;
+            let view = self.judge(identity, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
@@ -153,6 +152,21 @@ impl Broker {
                 obtained => return obtained,
             }
         }
+    }
+
+    /// The tenant, where this caller may have such a token of it at this moment.
+    ///
+    /// # Errors
+    /// As [`TokenError`] tells, where not.
+    pub async fn judge(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+        wanted: &Wanted,
+    ) -> Result<Arc<View>, TokenError> {
+        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        decide(identity, &view, wanted)?;
+        Ok(view)
     }
 
     /// The tenant and its app as they stand.
