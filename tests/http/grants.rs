@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::asking::{acme, user};
-use crate::ground::{ADA, FILE, FOLDER, GRACE, Ground};
+use crate::ground::{ADA, FILE, FOLDER, GRACE};
 use crate::reply::Reply;
 
 fn on_file(scopes: &[&str]) -> Value {
