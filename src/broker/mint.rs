@@ -91,8 +91,9 @@ impl Broker {
             match exchanged {
                 Err(BoxError::ParentDead { .. }) if !second_try => {
                     second_try = true;
-                    self.memory.forget_token(&parent_key, &parent);
+                    // The row first: whoever misses it in memory must not find it in the store.
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
+                    self.memory.forget_token(&parent_key, &parent);
                 }
                 exchanged => return Ok(exchanged?),
             }
