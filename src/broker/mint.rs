@@ -26,6 +26,11 @@ impl Broker {
     /// and passed over: minting anew costs less than refusing.
     pub(super) async fn stored(&self, key: &TokenKey) -> Result<Option<Arc<Token>>, StoreError> {
         let Some(row) = self.store.live_token(key, self.clock.wall()).await? else { return Ok(None) };
+        // What is in memory knows more than its row does: when it ends by the monotonic clock, and
+        // when somebody last set out to renew it.
+        if let Some(known) = self.memory.token(key).filter(|known| known.row == row.id) {
+            return Ok(Some(known));
+        }
         let opened = match self.vault.open(&place_of_token(&row.id), &row.sealed).await {
             Ok(document) => SealedToken::read(&document),
             Err(error) => {
@@ -86,8 +91,9 @@ impl Broker {
             match exchanged {
                 Err(BoxError::ParentDead { .. }) if !second_try => {
                     second_try = true;
-                    self.memory.forget_token(&parent_key, &parent);
+                    // The row first: whoever misses it in memory must not find it in the store.
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
+                    self.memory.forget_token(&parent_key, &parent);
                 }
                 exchanged => return Ok(exchanged?),
             }

@@ -11,4 +11,16 @@ mod database;
 mod ground;
 mod reply;
 
+mod asking;
+mod beside;
+mod callers;
+mod delegation;
+mod downscope;
+mod fences;
+mod flights;
+mod grants;
+mod lives;
 mod main_job;
+mod parents;
+mod restarts;
+mod shared_app;
