@@ -88,6 +88,11 @@ impl Running {
         Arc::clone(&self.keeper).keep_house().await;
     }
 
+    /// Renews what is due, as happens by itself every second.
+    pub async fn renew_due(&self) {
+        Arc::clone(&self.keeper).renew_due().await;
+    }
+
     /// Asks what others changed, as happens by itself every second.
     pub async fn hear_changes(&self) {
         Arc::clone(&self.keeper).hear_changes().await;
@@ -180,6 +185,10 @@ async fn listen(
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).hear_changes()
     });
+    every(Broker::renewal_interval(), &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        move || Arc::clone(&keeper).renew_due()
+    });
     every(HOUSEKEEPING, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).keep_house()
@@ -237,6 +246,10 @@ impl Keeper {
             Ok(changes) => changes.iter().for_each(|what| self.broker.forget(what)),
             Err(error) => tracing::warn!(%error, "what changed cannot be heard"),
         }
+    }
+
+    async fn renew_due(self: Arc<Self>) {
+        self.broker.renew_due().await;
     }
 
     async fn keep_house(self: Arc<Self>) {

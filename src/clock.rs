@@ -14,6 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 pub struct Monotonic(Duration);
 
 impl Monotonic {
+    /// When the clock was made.
+    pub const START: Self = Self(Duration::ZERO);
+
     /// This point and `later` more.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {

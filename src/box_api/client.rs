@@ -1,9 +1,11 @@
 //! The client: one method per thing that the broker wants of Box.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use tower::retry::budget::TpsBudget;
 
 use super::ask::Ask;
 use super::clock_offset::ClockOffset;
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) offset: ClockOffset,
+    /// How many calls may be tried again: a fifth of all, and ten a second in any case.
+    pub(super) budget: TpsBudget,
     restricted_to: RestrictedTo,
 }
 
@@ -54,6 +58,7 @@ impl BoxClient {
             clock,
             entropy,
             offset: ClockOffset::default(),
+            budget: TpsBudget::new(Duration::from_secs(10), 10, 0.2),
             restricted_to,
         })))
     }

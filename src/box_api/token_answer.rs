@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::answer::Answer;
 use super::error::BoxError;
@@ -91,12 +92,17 @@ impl Minted {
     }
 }
 
-/// Reads the body of a 200. What serde would say of a failure quotes the body, and is left out.
+/// Reads the body of a 200. Where it is no JSON at all, something else than Box answers in its place,
+/// as in an outage; JSON that holds another thing is Box's own. What serde would say of a failure
+/// quotes the body, and is left out.
 pub(super) fn read_json<T: for<'de> Deserialize<'de>>(answer: &Answer, what: &str) -> Result<T, BoxError> {
     let Some(body) = &answer.body else {
-        return Err(BoxError::protocol(format!("the body that should hold {what} is longer than 64 KiB")));
+        return Err(BoxError::unavailable(format!("the body that should hold {what} is longer than 64 KiB")));
     };
-    serde_json::from_slice(body).map_err(|_| BoxError::protocol(format!("the body does not hold {what}")))
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => BoxError::protocol(format!("the body does not hold {what}")),
+        _ => BoxError::unavailable(format!("the body that should hold {what} is not JSON")),
+    })
 }
 
 #[cfg(test)]

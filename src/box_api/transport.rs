@@ -45,7 +45,7 @@ impl From<Lost> for BoxError {
         match lost {
             Lost::Connection(reason) => Self::unavailable(format!("the connection failed: {reason}")),
             Lost::TimedOut(time) => Self::unavailable(format!("no answer within {time:?}")),
-            Lost::NotHttp => Self::protocol("it is not HTTP"),
+            Lost::NotHttp => Self::unavailable("what answers does not speak HTTP"),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One question to Box, and what is tried again.
 //!
-//! Each remedy is taken once, at once, and with a new assertion; all tries share one time limit.
+//! Each remedy is taken once and with a new assertion; all tries share one time limit, and all calls
+//! one budget for those that are made in hope.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tower::retry::budget::Budget as _;
 
 use super::answer::Answer;
 use super::ask::{Ask, Request};
@@ -22,6 +24,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait after a 429 that names none.
 const UNNAMED_WAIT: Duration = Duration::from_secs(1);
 
+/// The longest wait that Box may ask for within a call.
+const BEARABLE: Duration = Duration::from_secs(2);
+
+/// How long is waited at most before something is tried again in hope.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A 200, and both clocks just before it was asked for.
 pub(super) struct Answered {
     pub answer: Answer,
@@ -37,6 +45,16 @@ enum Remedy {
     FollowClock,
     /// Box has seen the `jti`: every try has a new one.
     NewJti,
+    /// Box wants to be left alone for this time, which a caller can bear.
+    Wait(Duration),
+}
+
+impl Remedy {
+    /// True for what is tried on trust: that the next time goes better. Box's own hints cost nothing
+    /// but the one call that they ask for.
+    fn is_hope(self) -> bool {
+        matches!(self, Self::Repeat | Self::Wait(_))
+    }
 }
 
 /// A failed try.
@@ -61,20 +79,33 @@ impl Shared {
     }
 
     async fn tries(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+        self.budget.deposit();
         let mut taken: Vec<Remedy> = Vec::new();
         loop {
             let Failed { error, remedy } = match self.once(ask).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
-            match remedy.filter(|remedy| !taken.contains(remedy)) {
-                Some(remedy) => {
-                    tracing::debug!(?remedy, %error, "asking Box again");
-                    taken.push(remedy);
-                }
-                None => return Err(error),
+            let Some(remedy) = remedy.filter(|remedy| !taken.contains(remedy)) else { return Err(error) };
+            // Where much fails, trying again would make it worse.
+            if remedy.is_hope() && !self.budget.withdraw() {
+                return Err(error);
+            }
+            tracing::debug!(?remedy, %error, "asking Box again");
+            taken.push(remedy);
+            match remedy {
+                Remedy::Repeat => tokio::time::sleep(self.jitter(PAUSE)).await,
+                Remedy::Wait(wait) => tokio::time::sleep(wait + self.jitter(PAUSE)).await,
+                Remedy::FollowClock | Remedy::NewJti => {}
             }
         }
+    }
+
+    /// Up to `most`, so that those who failed together do not come back together.
+    fn jitter(&self, most: Duration) -> Duration {
+        let mut random = [0];
+        self.entropy.fill(&mut random);
+        most * u32::from(random[0]) / 255
     }
 
     async fn once(&self, ask: Ask<'_>) -> Result<Answered, Failed> {
@@ -98,7 +129,8 @@ impl Shared {
         match status {
             429 => {
                 let retry_after = answer.retry_after(self.clock.wall()).unwrap_or(UNNAMED_WAIT);
-                BoxError::RateLimited { retry_after }.into()
+                let remedy = (retry_after <= BEARABLE).then_some(Remedy::Wait(retry_after));
+                Failed { error: BoxError::RateLimited { retry_after }, remedy }
             }
             500..=599 => {
                 let retry_after = answer.retry_after(self.clock.wall());

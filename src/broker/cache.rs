@@ -1,6 +1,7 @@
 //! What is kept in memory. The library below bounds how much; whether an entry still counts stands
 //! in the entry and is judged when it is served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub struct Token {
     pub restricted_to: Option<Vec<RestrictedObject>>,
     /// Its row in the store.
     pub row: TokenId,
+    /// When it is renewed by itself, if somebody used it.
+    pub renewal: Monotonic,
+    /// True once somebody had it from memory.
+    used: AtomicBool,
     /// When somebody last set out to renew it.
     renewed: Mutex<Option<Monotonic>>,
 }
@@ -49,11 +54,26 @@ impl Token {
     pub fn new(
         secret: SecretString,
         life: Life,
-        margin: Duration,
+        (margin, renewal): (Duration, Monotonic),
         restricted_to: Option<Vec<RestrictedObject>>,
         row: TokenId,
     ) -> Self {
-        Self { secret, life, margin, restricted_to, row, renewed: Mutex::new(None) }
+        let (used, renewed) = (AtomicBool::new(false), Mutex::new(None));
+        Self { secret, life, margin, restricted_to, row, renewal, used, renewed }
+    }
+
+    /// Takes note that somebody had it from memory.
+    pub fn note_use(&self) {
+        // Nearly always it is noted already: a line of memory that everybody reads stays everybody's.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// True where somebody had it from memory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// True while more than `needed` of its life remains.
@@ -161,12 +181,15 @@ impl Memory {
         self.tokens.get(key)
     }
 
-    /// Keeps a token, unless the one that is there lives longer.
-    pub fn keep_token(&self, key: &TokenKey, token: &Arc<Token>, clock: &dyn Clock) {
-        let keeps = |kept: &Arc<Token>| kept.life.left(clock) > token.life.left(clock);
-        if !self.tokens.get(key).is_some_and(|kept| keeps(&kept)) {
+    /// Keeps a token, unless it is there already or the one that is there lives longer; false then.
+    pub fn keep_token(&self, key: &TokenKey, token: &Arc<Token>, clock: &dyn Clock) -> bool {
+        let keeps =
+            |kept: &Arc<Token>| kept.row == token.row || kept.life.left(clock) > token.life.left(clock);
+        let is_new = !self.tokens.get(key).is_some_and(|kept| keeps(&kept));
+        if is_new {
             self.tokens.insert(key.clone(), Arc::clone(token));
         }
+        is_new
     }
 
     /// Forgets a token, if it is still the one that is there.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gate::Extent;
 use crate::box_api::BoxError;
 use crate::crypto::CryptoError;
 use crate::domain::policy::Rule;
@@ -52,6 +53,16 @@ pub enum TokenError {
     /// Credentials, policy or state changed while the token was minted; it was thrown away.
     #[error("the tenant changed during the mint")]
     Superseded,
+    /// Box, or a part of it, failed a moment ago, and is tried again from time to time.
+    #[error("not asked again yet: {error}")]
+    Down {
+        /// How far the outage reaches.
+        extent: Extent,
+        /// With what it last failed.
+        error: Box<TokenError>,
+        /// When it may be asked again.
+        retry_after: Duration,
+    },
     /// Too many mints are under way.
     #[error("too many mints are under way")]
     Overloaded,
@@ -67,6 +78,20 @@ impl From<BoxError> for TokenError {
 }
 
 impl TokenError {
+    /// How long Box, or the broker, wants to be left alone, where it is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Down { retry_after, .. } => Some(*retry_after),
+            Self::Box(error) => match error.as_ref() {
+                BoxError::RateLimited { retry_after } => Some(*retry_after),
+                BoxError::Unavailable { retry_after, .. } => *retry_after,
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What Box refuses, where it does.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {

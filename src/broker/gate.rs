@@ -155,6 +155,8 @@ impl Gate {
                     self.works(view, key);
                 }
                 None if is_outage(error) => self.fails(view, key, error),
+                // What Box made of a restriction says nothing of other tokens.
+                None if is_protocol(error) => self.refuse(Refused::Key(key.clone()), SUBJECT_REFUSED, error),
                 None => {}
             },
         }
@@ -203,7 +205,6 @@ impl Gate {
     }
 
     fn remember(&self, view: &View, key: &TokenKey, refusal: Refusal, error: &TokenError) {
-        let now = self.clock.monotonic();
         let (place, time) = match extent_of(refusal, key) {
             Extent::Subject => (Refused::Key(key.clone()), SUBJECT_REFUSED),
             Extent::Tenant => (Refused::Tenant(key.tenant.clone(), key.generation), WIDELY_REFUSED),
@@ -211,26 +212,28 @@ impl Gate {
                 (Refused::App(view.app.id.clone(), view.app.generation), WIDELY_REFUSED)
             }
         };
+        self.refuse(place, time, error);
+    }
+
+    fn refuse(&self, place: Refused, time: Duration, error: &TokenError) {
+        let now = self.clock.monotonic();
         let mut inner = self.lock();
         inner.tidy(now);
         inner.refusals.insert(place, (error.clone(), now.plus(time)));
     }
 
-    /// Forgets what was refused and what failed for a tenant and the app that serves it: somebody
-    /// mended something.
-    pub(super) fn forgive(&self, view: &View) {
-        let mut inner = self.lock();
-        let (tenant, app) = (&view.tenant.id, &view.app.id);
-        inner.refusals.retain(|place, _| match place {
+    /// Forgets what was refused to a tenant: somebody changed something.
+    pub(super) fn forgive_tenant(&self, tenant: &TenantId) {
+        self.lock().refusals.retain(|place, _| match place {
             Refused::Key(key) => key.tenant != *tenant,
             Refused::Tenant(id, _) => id != tenant,
-            Refused::App(id, _) => id != app,
+            Refused::App(..) => true,
         });
-        inner.lines.retain(|line, _| match line {
-            Line::Subject(id, _) | Line::Tenant(id) => id != tenant,
-            Line::App(id) => id != app,
-            Line::Box => true,
-        });
+    }
+
+    /// Forgets what was refused to an app.
+    pub(super) fn forgive_app(&self, app: &AppId) {
+        self.lock().refusals.retain(|place, _| !matches!(place, Refused::App(id, _) if id == app));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -286,8 +289,10 @@ pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
 /// True where Box did not answer as it should, rather than with a no.
 fn is_outage(error: &TokenError) -> bool {
     let TokenError::Box(error) = error else { return false };
-    matches!(
-        error.as_ref(),
-        BoxError::Unavailable { .. } | BoxError::RateLimited { .. } | BoxError::Protocol { .. }
-    )
+    matches!(error.as_ref(), BoxError::Unavailable { .. } | BoxError::RateLimited { .. })
+}
+
+/// True where Box answered, and made no sense.
+fn is_protocol(error: &TokenError) -> bool {
+    matches!(error, TokenError::Box(error) if matches!(error.as_ref(), BoxError::Protocol { .. }))
 }

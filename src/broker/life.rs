@@ -64,12 +64,21 @@ impl Life {
         min_ttl.min(self.given / FLOOR_SHARE).max(promised.unwrap_or(Duration::ZERO))
     }
 
-    /// How long before its end it should be renewed: `setting`, or the smaller of 10 min and a fifth
-    /// of its life; up to a tenth less by `jitter` (0 to 255), so that tokens of one moment part.
+    /// How long before its end it should be renewed at the latest: `setting`, or the smaller of
+    /// 10 min and a fifth of its life; a little above its floor in any case, where nobody can have it
+    /// any more.
     #[must_use]
-    pub fn margin(&self, setting: Option<Duration>, jitter: u8) -> Duration {
-        let widest = setting.unwrap_or(WIDEST_MARGIN).min(self.given / MARGIN_SHARE);
-        widest - widest / 10 * u32::from(jitter) / 255
+    pub fn margin(&self, setting: Option<Duration>, min_ttl: Duration) -> Duration {
+        let floor = self.floor(min_ttl, None);
+        setting.unwrap_or(WIDEST_MARGIN).min(self.given / MARGIN_SHARE).max(floor + floor / MARGIN_SHARE)
+    }
+
+    /// When a token in use is renewed: up to half its margin before that begins, by `jitter` (0 to
+    /// 255), so that tokens of one moment part.
+    #[must_use]
+    pub fn renewal(&self, margin: Duration, jitter: u8) -> Monotonic {
+        let lead = margin + margin / 2 * u32::from(jitter) / 255;
+        Monotonic::START.plus(self.ends.since(Monotonic::START).saturating_sub(lead))
     }
 }
 
@@ -116,9 +125,15 @@ mod tests {
         assert_eq!(long.floor(min_ttl, None), Duration::from_secs(300));
         assert_eq!(short.floor(min_ttl, None), Duration::from_secs(2));
         assert_eq!(short.floor(min_ttl, Some(Duration::from_secs(9))), Duration::from_secs(9));
-        assert_eq!(long.margin(None, 0), Duration::from_secs(600));
-        assert_eq!(long.margin(None, 255), Duration::from_secs(540));
-        assert_eq!(short.margin(None, 0), Duration::from_secs(4));
-        assert_eq!(long.margin(Some(Duration::from_secs(60)), 0), Duration::from_secs(60));
+        assert_eq!(long.margin(None, min_ttl), Duration::from_secs(600));
+        assert_eq!(short.margin(None, min_ttl), Duration::from_secs(4));
+        assert_eq!(
+            long.margin(Some(Duration::from_secs(60)), min_ttl),
+            Duration::from_secs(360),
+            "above the floor"
+        );
+        let begun = clock.monotonic();
+        assert_eq!(long.renewal(Duration::from_secs(600), 0).since(begun), Duration::from_secs(3000));
+        assert_eq!(long.renewal(Duration::from_secs(600), 255).since(begun), Duration::from_secs(2700));
     }
 }

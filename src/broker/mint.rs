@@ -1,13 +1,11 @@
 //! From credentials to a token that is kept: the slow path.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::SemaphorePermit;
 
 use super::cache::{Token, View};
 use super::life::Life;
 use super::sealed_token::{self, SealedToken};
+use super::turns::NoTurn;
 use super::{Broker, Need, TokenError};
 use crate::box_api::{BoxError, Credentials, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
@@ -17,9 +15,6 @@ use crate::domain::id::TokenId;
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
 use crate::store::{Filed, NewToken, StoreError, place_of_credentials, place_of_token};
-
-/// How long a mint waits for its turn: with a try at Box it stays within what a request may take.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Broker {
     /// The token under `key` that the store holds. A row that cannot be used is told to the operator
@@ -56,10 +51,8 @@ impl Broker {
     ) -> Result<Arc<Token>, TokenError> {
         let credentials = self.credentials(&view.app).await?;
         let Some(restriction) = &key.restriction else {
-            let minted = {
-                let _turn = self.turn().await?;
-                self.upstream.mint(&credentials, &view.tenant.enterprise_id, &key.subject).await?
-            };
+            let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &key.subject);
+            let minted = self.ask(view, key, mint).await??;
             self.prove_enterprise(view, key, &credentials, &minted, cause).await?;
             return self.file(view, key, &credentials, minted, cause).await;
         };
@@ -78,16 +71,14 @@ impl Broker {
         need: Need,
         cause: &Cause,
     ) -> Result<Minted, TokenError> {
-        let (Need::Serve(promised) | Need::Last(promised)) = need;
+        let promised = need.promised();
         let parent_key = key.parent();
         let mut second_try = false;
         loop {
             let cause = || cause.clone();
             let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &cause)).await?;
-            let exchanged = {
-                let _turn = self.turn().await?;
-                self.upstream.downscope(credentials, &parent.secret, restriction).await
-            };
+            let exchange = self.upstream.downscope(credentials, &parent.secret, restriction);
+            let exchanged = self.ask(view, key, exchange).await?;
             match exchanged {
                 Err(BoxError::ParentDead { .. }) if !second_try => {
                     second_try = true;
@@ -122,6 +113,7 @@ impl Broker {
             Ok(_) => TokenError::ForeignUser,
             Err(error) => error.into(),
         };
+        self.gate.settle(view, key, Some(&refusal));
         let row = self.save(view, key, minted, cause, Fate::Discarded(&refusal)).await?.0;
         self.retire(credentials, row, minted.token.clone());
         Err(refusal)
@@ -151,7 +143,7 @@ impl Broker {
         }
         let life = Life::new(minted.life, minted.asked_at);
         let token = self.token_of(minted.token, life, minted.restricted_to, row);
-        self.memory.keep_token(key, &token, self.clock.as_ref());
+        self.keep(key, &token);
         Ok(token)
     }
 
@@ -236,9 +228,19 @@ impl Broker {
         AppSecrets::from_document(&document).map_err(|_| TokenError::Store(refused()))
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, TokenError> {
-        let turn = tokio::time::timeout(PATIENCE, self.slots.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or(TokenError::Overloaded)
+    /// Asks Box, where it may be asked now and when it is this tenant's turn.
+    async fn ask<T>(
+        &self,
+        view: &View,
+        key: &TokenKey,
+        question: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<Result<T, BoxError>, TokenError> {
+        self.gate.admit(view, key)?;
+        let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        let answer = question.await;
+        let failed = answer.as_ref().err().map(|error| TokenError::from(error.clone()));
+        self.gate.settle(view, key, failed.as_ref());
+        Ok(answer)
     }
 
     fn token_of(
@@ -250,8 +252,9 @@ impl Broker {
     ) -> Arc<Token> {
         let mut jitter = [0];
         self.entropy.fill(&mut jitter);
-        let margin = life.margin(self.settings.refresh_margin, jitter[0]);
-        Arc::new(Token::new(secret, life, margin, restricted_to, row))
+        let margin = life.margin(self.settings.refresh_margin, self.settings.min_ttl);
+        let renewal = life.renewal(margin, jitter[0]);
+        Arc::new(Token::new(secret, life, (margin, renewal), restricted_to, row))
     }
 }
 

@@ -3,10 +3,14 @@
 pub mod cache;
 mod error;
 mod flight;
+mod gate;
 mod life;
 mod mint;
+mod renewal;
 mod retire;
+mod schedule;
 mod sealed_token;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +19,14 @@ use tokio::sync::Semaphore;
 
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
+pub use self::gate::Extent;
 pub use self::mint::credentials_of;
 
 use self::cache::{Known, Memory};
 use self::flight::Flights;
+use self::gate::Gate;
+use self::schedule::Schedule;
+use self::turns::Turns;
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
@@ -58,8 +66,17 @@ pub struct Broker {
     max_policy_age: Duration,
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
-    slots: Semaphore,
+    gate: Gate,
+    turns: Turns,
+    schedule: Schedule,
+    renewals: Arc<Semaphore>,
 }
+
+/// The share of all turns at Box that renewals take at most.
+const RENEWAL_SHARE: usize = 2;
+
+/// How long a caller waits for Box in all; what was begun goes on without it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All that a broker is made of.
 #[derive(Clone, Debug)]
@@ -90,8 +107,20 @@ struct Landed {
 enum Need {
     /// Above its floor, and for what the caller was promised.
     Serve(Option<Duration>),
-    /// Beyond its margin too: for tokens that others are made from, and for renewals.
+    /// Beyond its margin too: for tokens that others are made from.
     Last(Option<Duration>),
+    /// Not due to be renewed yet.
+    Renew,
+}
+
+impl Need {
+    /// What the caller was promised.
+    fn promised(self) -> Option<Duration> {
+        match self {
+            Self::Serve(promised) | Self::Last(promised) => promised,
+            Self::Renew => None,
+        }
+    }
 }
 
 impl Broker {
@@ -99,7 +128,12 @@ impl Broker {
     #[must_use]
     pub fn new(parts: Parts, settings: &config::Settings) -> Self {
         let Parts { store, watch, vault, upstream, clock, entropy } = parts;
+        let turns = settings.limits.mints_in_flight;
         Self {
+            gate: Gate::new(Arc::clone(&clock)),
+            turns: Turns::new(turns),
+            schedule: Schedule::default(),
+            renewals: Arc::new(Semaphore::new(turns.div_ceil(RENEWAL_SHARE))),
             store,
             watch,
             vault,
@@ -110,7 +144,6 @@ impl Broker {
             max_policy_age: settings.auth.max_policy_age,
             memory: Memory::new(settings.tokens.cache_max_bytes),
             flights: Flights::default(),
-            slots: Semaphore::new(settings.limits.mints_in_flight),
         }
     }
 
@@ -205,11 +238,22 @@ impl Broker {
         Ok(view)
     }
 
+    /// Forgets what Box refused to a tenant: a test showed that it refuses no more.
+    pub fn forgive(&self, view: &View) {
+        self.gate.forgive_tenant(&view.tenant.id);
+        self.gate.forgive_app(&view.app.id);
+    }
+
     /// Drops what is in memory of what changed; what was read from it meanwhile is told by its stamp.
     pub fn forget(&self, what: &Changed) {
         self.watch.note(what);
-        if let Changed::App(app) = what {
-            self.memory.forget_credentials(app);
+        match what {
+            Changed::Tenant(tenant) => self.gate.forgive_tenant(tenant),
+            Changed::App(app) => {
+                self.gate.forgive_app(app);
+                self.memory.forget_credentials(app);
+            }
+            Changed::Caller(_) => {}
         }
     }
 
@@ -224,9 +268,9 @@ impl Broker {
         if let Some(token) = self.memory.token(key) {
             if self.meets(&token, need) {
                 if token.wants_renewal(self.clock.as_ref()) {
-                    let renewal = Need::Last(None);
-                    self.flights.begin(key.clone(), || self.fly(view, key, renewal, cause()));
+                    self.flights.begin(key.clone(), || self.fly(view, key, Need::Renew, cause()));
                 }
+                token.note_use();
                 return Ok(token);
             }
             // Once nobody can have it any more it proves nothing: Box may give longer lives by now.
@@ -237,7 +281,8 @@ impl Broker {
         // A flight that was under way already may bring a token that was enough for others.
         for _ in 0..2 {
             let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
-            let landed = flight.await.map_err(|_| TokenError::Crashed)??;
+            let landed = tokio::time::timeout(PATIENCE, flight).await.map_err(|_| too_late())?;
+            let landed = landed.map_err(|_| TokenError::Crashed)??;
             if self.meets(&landed.token, need) {
                 return Ok(landed.token);
             }
@@ -264,7 +309,7 @@ impl Broker {
                 return Ok(Landed { token, minted: false });
             }
             if let Some(token) = broker.stored(&key).await? {
-                broker.memory.keep_token(&key, &token, broker.clock.as_ref());
+                broker.keep(&key, &token);
                 if broker.meets(&token, need) {
                     return Ok(Landed { token, minted: false });
                 }
@@ -274,12 +319,22 @@ impl Broker {
         }
     }
 
+    /// Keeps a token in memory, and has it renewed in time.
+    fn keep(&self, key: &TokenKey, token: &Arc<Token>) {
+        if self.memory.keep_token(key, token, self.clock.as_ref()) {
+            self.schedule.plan(key.clone(), token.renewal);
+        }
+    }
+
     fn meets(&self, token: &Token, need: Need) -> bool {
-        let least = match need {
-            Need::Serve(promised) => token.life.floor(self.settings.min_ttl, promised),
-            Need::Last(promised) => token.life.floor(self.settings.min_ttl, promised).max(token.margin),
-        };
-        token.outlives(least, self.clock.as_ref())
+        let floor = token.life.floor(self.settings.min_ttl, need.promised());
+        match need {
+            Need::Serve(_) => token.outlives(floor, self.clock.as_ref()),
+            Need::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
+            Need::Renew => {
+                token.renewal > self.clock.monotonic() && token.outlives(floor, self.clock.as_ref())
+            }
+        }
     }
 }
 
@@ -299,12 +354,16 @@ fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), Token
     }
 }
 
+fn too_late() -> TokenError {
+    let reason = format!("nothing came within {} s", PATIENCE.as_secs());
+    BoxError::Unavailable { reason, retry_after: None }.into()
+}
+
 /// A promise of more than nine tenths of the life that Box gives would cost a mint for nearly every
 /// request, so it is refused instead.
 fn refuse_more_than_box_gives(token: &Token, need: Need) -> Result<(), TokenError> {
-    let (Need::Serve(promised) | Need::Last(promised)) = need;
     let given = token.life.given;
-    match promised {
+    match need.promised() {
         Some(asked) if asked > given - given / 10 => Err(TokenError::MinTtlUnavailable { asked, given }),
         _ => Ok(()),
     }

@@ -1,12 +1,14 @@
 //! The one map from errors to problems: the layers below know nothing of HTTP.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::{Problem, Reach, UpstreamWords};
 use crate::auth::AuthError;
 use crate::box_api::BoxError;
-use crate::broker::TokenError;
+use crate::broker::{Extent, TokenError};
 use crate::crypto::CryptoError;
 use crate::domain::refusal::Refusal;
 use crate::registry::{Fault, RegistryError};
@@ -262,6 +264,15 @@ fn of_token(error: TokenError) -> Problem {
         TokenError::Sealed { what, error } => of_crypto(what, error),
         TokenError::Corrupt(_) => sealed_data_refused().cause(cause),
         TokenError::Superseded => overloaded().reach(Reach::Tenant).cause(cause),
+        TokenError::Down { extent, error, retry_after } => {
+            let reach = match extent {
+                Extent::Subject => Reach::Subject,
+                Extent::Tenant => Reach::Tenant,
+                Extent::App => Reach::App,
+                Extent::Box => Reach::Broker,
+            };
+            of_token(*error).reach(reach).after(seconds(retry_after)).cause(cause)
+        }
         TokenError::Overloaded => overloaded().cause(cause),
         TokenError::Crashed => internal().cause(cause),
         // Told above, with every other refusal.
@@ -302,7 +313,7 @@ fn of_box(error: &BoxError) -> Problem {
             "Box limits the rate of this app's requests.",
         )
         .reach(Reach::App)
-        .after(retry_after.as_secs()),
+        .after(seconds(*retry_after)),
         BoxError::Unavailable { retry_after, .. } => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "upstream_unavailable",
@@ -310,7 +321,7 @@ fn of_box(error: &BoxError) -> Problem {
             "Box does not answer, or not in time.",
         )
         .reach(Reach::Broker)
-        .after(retry_after.map_or(SOON, |after| after.as_secs())),
+        .after(retry_after.map_or(SOON, seconds)),
         BoxError::Signing(_) => internal(),
         _ => Problem::new(
             StatusCode::BAD_GATEWAY,
@@ -322,6 +333,11 @@ fn of_box(error: &BoxError) -> Problem {
         .after(SOON),
     };
     problem.cause(error)
+}
+
+/// A time as `Retry-After` says it: whoever comes back then does not come too early.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn of_registry(error: RegistryError) -> Problem {

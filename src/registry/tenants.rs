@@ -201,6 +201,7 @@ impl Registry {
             Ok(probe) => probe,
             Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
         };
+        self.broker.forgive(&view);
         let mut findings = vec![
             diagnosis::of_key(view.app.key.as_ref()),
             Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
