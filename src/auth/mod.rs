@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, Vault};
 use crate::domain::caller::{ApiKey, Caller};
+use crate::domain::event::{Actor, Cause};
 use crate::domain::id::KeyId;
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
@@ -29,6 +30,16 @@ pub struct Identity {
     pub key: KeyId,
     /// When that key ends.
     pub expires_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Who acts, for the record.
+    #[must_use]
+    pub fn cause(&self, request_id: &str) -> Cause {
+        let Caller { id, name, .. } = &*self.caller;
+        let actor = Actor::Caller { id: id.clone(), name: name.clone(), key: self.key.clone() };
+        Cause { actor, request_id: Some(request_id.to_owned()) }
+    }
 }
 
 /// Why a credential is not accepted.

@@ -137,6 +137,18 @@ impl BoxClient {
         Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
     }
 
+    /// Whether Box still takes this token: anything but a 401 says so.
+    ///
+    /// # Errors
+    /// As [`BoxError`] says, where Box does not answer.
+    pub async fn is_alive(&self, token: &SecretString) -> Result<bool, BoxError> {
+        match self.0.ask(Ask::Me { token, only_enterprise: false, as_user: None }).await {
+            Ok(_) | Err(BoxError::Refused { .. }) => Ok(true),
+            Err(BoxError::TokenDead { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The enterprise of a user's token; `None` where Box names none, as for free accounts.
     ///
     /// # Errors

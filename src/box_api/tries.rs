@@ -3,6 +3,7 @@
 //! Each remedy is taken once and with a new assertion; all tries share one time limit, and all calls
 //! one budget for those that are made in hope.
 
+use std::mem::discriminant;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -86,7 +87,8 @@ impl Shared {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
-            let Some(remedy) = remedy.filter(|remedy| !taken.contains(remedy)) else { return Err(error) };
+            let is_new = |remedy: &Remedy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
+            let Some(remedy) = remedy.filter(is_new) else { return Err(error) };
             // Where much fails, trying again would make it worse.
             if remedy.is_hope() && !self.budget.withdraw() {
                 return Err(error);

@@ -1,6 +1,7 @@
 //! What is kept in memory. The library below bounds how much; whether an entry still counts stands
 //! in the entry and is judged when it is served.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::store::watch::Stamp;
 const TENANTS: u64 = 100_000;
 const CREDENTIALS: u64 = 10_000;
 const MEMBERS: u64 = 1_000_000;
+const DEATHS: u64 = 10_000;
 
 /// How long a renewal that failed is not tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -46,6 +48,8 @@ pub struct Token {
     used: AtomicBool,
     /// When somebody last set out to renew it.
     renewed: Mutex<Option<Monotonic>>,
+    /// When Box was last seen to take it.
+    alive: Mutex<Option<Monotonic>>,
 }
 
 impl Token {
@@ -58,8 +62,28 @@ impl Token {
         restricted_to: Option<Vec<RestrictedObject>>,
         row: TokenId,
     ) -> Self {
-        let (used, renewed) = (AtomicBool::new(false), Mutex::new(None));
-        Self { secret, life, margin, restricted_to, row, renewal, used, renewed }
+        Self {
+            secret,
+            life,
+            margin,
+            restricted_to,
+            row,
+            renewal,
+            used: AtomicBool::new(false),
+            renewed: Mutex::new(None),
+            alive: Mutex::new(None),
+        }
+    }
+
+    /// Takes note that Box took it.
+    pub(super) fn note_alive(&self, clock: &dyn Clock) {
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.monotonic());
+    }
+
+    /// True where Box took it within this time.
+    pub(super) fn was_alive_within(&self, time: Duration, clock: &dyn Clock) -> bool {
+        let alive = *self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.is_some_and(|alive| clock.monotonic().since(alive) < time)
     }
 
     /// Takes note that somebody had it from memory.
@@ -146,6 +170,7 @@ pub struct Memory {
     tenants: Cache<TenantRef, Arc<Known>>,
     credentials: Cache<AppId, Arc<CredentialSlot>>,
     members: Cache<(TenantId, Generation, BoxId), ()>,
+    deaths: Cache<TokenKey, Monotonic>,
 }
 
 impl Memory {
@@ -172,6 +197,7 @@ impl Memory {
             tenants: bounded(TENANTS),
             credentials: bounded(CREDENTIALS),
             members: bounded(MEMBERS),
+            deaths: bounded(DEATHS),
         }
     }
 
@@ -197,6 +223,21 @@ impl Memory {
         if self.tokens.get(key).is_some_and(|kept| Arc::ptr_eq(&kept, token)) {
             self.tokens.invalidate(key);
         }
+    }
+
+    /// Forgets the tokens of these rows.
+    pub fn forget_rows(&self, rows: &HashSet<TokenId>) {
+        let found = self.tokens.iter().filter(|(_, token)| rows.contains(&token.row));
+        for (key, _) in found {
+            self.tokens.invalidate(&*key);
+        }
+    }
+
+    /// Takes note that a token under `key` died before its time, and tells when one did before.
+    pub fn note_death(&self, key: &TokenKey, now: Monotonic) -> Option<Monotonic> {
+        let before = self.deaths.get(key);
+        self.deaths.insert(key.clone(), now);
+        before
     }
 
     /// What is known of a tenant.

@@ -215,6 +215,11 @@ impl Gate {
         self.refuse(place, time, error);
     }
 
+    /// Answers with `error` for this key, for so long.
+    pub(super) fn hold(&self, key: &TokenKey, time: Duration, error: &TokenError) {
+        self.refuse(Refused::Key(key.clone()), time, error);
+    }
+
     fn refuse(&self, place: Refused, time: Duration, error: &TokenError) {
         let now = self.clock.monotonic();
         let mut inner = self.lock();

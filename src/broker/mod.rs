@@ -7,6 +7,7 @@ mod gate;
 mod life;
 mod mint;
 mod renewal;
+mod reported;
 mod retire;
 mod schedule;
 mod sealed_token;
@@ -21,10 +22,12 @@ pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
 pub use self::mint::credentials_of;
+pub use self::retire::Revoked;
 
 use self::cache::{Known, Memory};
 use self::flight::Flights;
 use self::gate::Gate;
+use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
 use crate::auth::Identity;
@@ -33,12 +36,14 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
 use crate::domain::app::AppState;
-use crate::domain::event::{Actor, Cause};
+use crate::domain::event::Cause;
+use crate::domain::id::TokenId;
 use crate::domain::policy::{self, Ask, Decision};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
+use crate::secret::SecretString;
 use crate::store::watch::Watch;
 use crate::store::{AppRef, Changed, Store, StoreError, TenantRef};
 
@@ -51,6 +56,8 @@ pub struct Wanted {
     pub restriction: Option<Restriction>,
     /// How long it must live at least.
     pub min_ttl: Option<Duration>,
+    /// A token that Box answered 401 to.
+    pub rejected: Option<SecretString>,
 }
 
 /// Hands out tokens: those it has, else those it mints.
@@ -66,6 +73,7 @@ pub struct Broker {
     max_policy_age: Duration,
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
+    looks: Flights<TokenId, Result<Verdict, TokenError>>,
     gate: Gate,
     turns: Turns,
     schedule: Schedule,
@@ -144,6 +152,7 @@ impl Broker {
             max_policy_age: settings.auth.max_policy_age,
             memory: Memory::new(settings.tokens.cache_max_bytes),
             flights: Flights::default(),
+            looks: Flights::default(),
         }
     }
 
@@ -168,15 +177,13 @@ impl Broker {
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || Cause {
-                actor: Actor::Caller {
-                    id: identity.caller.id.clone(),
-                    name: identity.caller.name.clone(),
-                    key: identity.key.clone(),
-                },
-                request_id: Some(request_id.to_owned()),
+            let cause = || identity.cause(request_id);
+            let need = Need::Serve(wanted.min_ttl);
+            let obtained = match &wanted.rejected {
+                None => self.obtain(&view, &key, need, &cause).await,
+                Some(rejected) => self.replace(&view, &key, need, rejected, &cause).await,
             };
-            match self.obtain(&view, &key, Need::Serve(wanted.min_ttl), &cause).await {
+            match obtained {
                 // The tenant changed under the mint: hear what changed, and judge by that.
                 Err(TokenError::Superseded) if !superseded => {
                     superseded = true;

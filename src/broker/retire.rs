@@ -1,18 +1,35 @@
 //! How tokens end before their time: revoked at Box, then erased here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cache::View;
 use super::mint::Fate;
 use super::sealed_token::SealedToken;
 use super::{Broker, TokenError};
-use crate::box_api::{Credentials, Minted};
-use crate::domain::event::Cause;
+use crate::auth::Identity;
+use crate::box_api::{BoxError, Credentials, Minted};
+use crate::crypto::sha256_hex;
+use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::TokenId;
+use crate::domain::policy::{self, Ask, Decision};
 use crate::domain::subject::{Restriction, Subject};
+use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
-use crate::store::place_of_token;
+use crate::store::{StoredToken, TenantRef, Which, place_of_token};
+
+/// Which tokens somebody wants to end.
+#[derive(Debug)]
+pub enum Revoked {
+    /// This one.
+    Token(SecretString),
+    /// All of a subject's.
+    Subject(Subject),
+}
+
+/// How many tokens are revoked at once.
+const AT_ONCE: usize = 16;
 
 impl Broker {
     /// Revokes a token at Box and erases its row, in a task of its own. Where Box does not answer
@@ -53,25 +70,120 @@ impl Broker {
     /// # Errors
     /// Where the store does not answer, or the credentials cannot be opened.
     pub async fn revoke_all(&self, view: &View) -> Result<usize, TokenError> {
-        let rows = self.store.live_tokens_of(&view.tenant.id, self.clock.wall()).await?;
+        let rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
+        let revoked = self.revoke_rows(view, &rows).await?;
+        Ok(rows.len() - revoked.len())
+    }
+
+    /// Revokes tokens for everybody who has them: a subject's, or one; with a full one what was made
+    /// from it too, the subject's restricted ones. A token that this tenant never had, or that is dead
+    /// already, is no error.
+    ///
+    /// # Errors
+    /// Where the caller may not, or where the store or Box does not answer: what was revoked until
+    /// then is.
+    pub async fn revoke(
+        &self,
+        identity: &Identity,
+        cause: &Cause,
+        tenant: &TenantRef,
+        what: &Revoked,
+    ) -> Result<(), TokenError> {
+        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        let tenant = &view.tenant;
+        let judge = |subject: Option<&Subject>| {
+            let ask = Ask::Revocation(subject);
+            match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
+                Decision::Allowed(_) if tenant.state != TenantState::Deleted => Ok(()),
+                Decision::Allowed(_) | Decision::Absent => Err(TokenError::Absent),
+                Decision::Forbidden(rule) => Err(TokenError::Forbidden(rule)),
+            }
+        };
+        let mut event = Event {
+            tenant: Some(tenant.id.clone()),
+            app: Some(view.app.id.clone()),
+            ..cause.event(self.clock.wall(), Action::TokenRevoke)
+        };
+        let rows = match what {
+            Revoked::Subject(subject) => {
+                judge(Some(subject))?;
+                event.subject = Some(subject.clone());
+                let which = Which::OfSubject(subject.clone());
+                self.store.live_tokens_of(&tenant.id, &which, self.clock.wall()).await?
+            }
+            Revoked::Token(token) => {
+                judge(None)?;
+                let fingerprint = sha256_hex(token.expose().as_bytes());
+                let rows = self.rows_with(&view, &fingerprint).await?;
+                let subject = rows.first().and_then(|row| Subject::parse(&row.subject).ok());
+                judge(subject.as_ref())?;
+                event.subject = subject;
+                event.fingerprint = Some(fingerprint);
+                rows
+            }
+        };
+        event.detail = Some(format!("{} tokens", rows.len()));
+        self.store.record(&event).await?;
+        self.revoke_all_of(&view, &rows).await
+    }
+
+    /// The live token of this fingerprint, and what was made from it.
+    async fn rows_with(&self, view: &View, fingerprint: &str) -> Result<Vec<StoredToken>, TokenError> {
+        let now = self.clock.wall();
+        let which = Which::OfFingerprint(fingerprint.to_owned());
+        let mut rows = self.store.live_tokens_of(&view.tenant.id, &which, now).await?;
+        let Some(row) = rows.first().cloned() else { return Ok(rows) };
+        if self.opened(&row).await?.restricted_to.is_none() {
+            let all = self.store.live_tokens_of(&view.tenant.id, &Which::All, now).await?;
+            for other in all.into_iter().filter(|other| other.subject == row.subject && other.id != row.id) {
+                if self.opened(&other).await.is_ok_and(|token| token.restricted_to.is_some()) {
+                    rows.push(other);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn revoke_all_of(&self, view: &View, rows: &[StoredToken]) -> Result<(), TokenError> {
+        let revoked = self.revoke_rows(view, rows).await?;
+        match revoked.len() == rows.len() {
+            true => Ok(()),
+            false => {
+                let reason = "not every token could be revoked".to_owned();
+                Err(BoxError::Unavailable { reason, retry_after: None }.into())
+            }
+        }
+    }
+
+    /// Revokes tokens at Box, some at a time, and forgets those that are dead now.
+    async fn revoke_rows(&self, view: &View, rows: &[StoredToken]) -> Result<HashSet<TokenId>, TokenError> {
+        let mut dead = HashSet::new();
         if rows.is_empty() {
-            return Ok(0);
+            return Ok(dead);
         }
         let credentials = self.credentials(&view.app).await?;
-        let mut left = 0;
-        for batch in rows.chunks(16) {
+        for batch in rows.chunks(AT_ONCE) {
             let revocations = batch.iter().map(|row| async {
-                let document = self.vault.open(&place_of_token(&row.id), &row.sealed).await.ok()?;
-                let token = SealedToken::read(&document)?.secret;
+                let token = self.opened(row).await.ok()?.secret;
                 self.upstream.revoke(&credentials, &token).await.ok()?;
                 Some(row.id.clone())
             });
             let revoked: Vec<TokenId> =
                 futures::future::join_all(revocations).await.into_iter().flatten().collect();
-            left += batch.len() - revoked.len();
             self.store.forget_tokens(&revoked).await?;
+            dead.extend(revoked);
         }
-        Ok(left)
+        self.memory.forget_rows(&dead);
+        Ok(dead)
+    }
+
+    async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
+        let document = self
+            .vault
+            .open(&place_of_token(&row.id), &row.sealed)
+            .await
+            .map_err(|error| TokenError::Sealed { what: "a stored token", error })?;
+        SealedToken::read(&document).ok_or(TokenError::Corrupt("a stored token is not one"))
     }
 
     /// Mints a token only to see whether Box gives one. [`Broker::write_off`] must be told of it.

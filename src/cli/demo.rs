@@ -23,7 +23,7 @@ use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::sandbox::{self, Sandbox, World, key_json};
 use crate::secret::SecretString;
-use crate::store::{self, Opening, Page, TenantFilter};
+use crate::store::{self, Opening, Page, TenantFilter, Which};
 
 use super::broker::Broker;
 use super::failure::Failure;
@@ -213,7 +213,7 @@ async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
     let everyone = Page { after: None, limit: usize::MAX };
     let now: Timestamp = SystemClock::new().wall();
     for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
-        let tokens = store.live_tokens_of(&tenant.id, now).await.map_err(failed)?;
+        let tokens = store.live_tokens_of(&tenant.id, &Which::All, now).await.map_err(failed)?;
         let rows: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
         store.forget_tokens(&rows).await.map_err(failed)?;
     }

@@ -68,12 +68,21 @@ pub enum Action {
     /// A minted token was thrown away, because its credentials had changed meanwhile.
     #[serde(rename = "token.discard")]
     TokenDiscard,
+    /// Tokens were revoked because somebody asked for it.
+    #[serde(rename = "token.revoke")]
+    TokenRevoke,
     /// A tenant was registered.
     #[serde(rename = "tenant.create")]
     TenantCreate,
     /// A tenant's fields changed.
     #[serde(rename = "tenant.update")]
     TenantUpdate,
+    /// A tenant's tokens are all minted anew from here on.
+    #[serde(rename = "tenant.flush")]
+    TenantFlush,
+    /// A tenant's credentials were replaced.
+    #[serde(rename = "tenant.credentials")]
+    TenantCredentials,
     /// A tenant was taken out of service.
     #[serde(rename = "tenant.delete")]
     TenantDelete,
@@ -114,8 +123,11 @@ impl Action {
             Self::TokenMint => "token.mint",
             Self::TokenDownscope => "token.downscope",
             Self::TokenDiscard => "token.discard",
+            Self::TokenRevoke => "token.revoke",
             Self::TenantCreate => "tenant.create",
             Self::TenantUpdate => "tenant.update",
+            Self::TenantFlush => "tenant.flush",
+            Self::TenantCredentials => "tenant.credentials",
             Self::TenantDelete => "tenant.delete",
             Self::TenantPurge => "tenant.purge",
             Self::AppCreate => "app.create",

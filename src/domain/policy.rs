@@ -40,6 +40,8 @@ pub enum Ask<'a> {
         /// How restricted.
         restriction: Option<&'a Restriction>,
     },
+    /// The end of tokens, for everybody who has them; of any subject, where none is named.
+    Revocation(Option<&'a Subject>),
     /// An admin's call on the tenant.
     Admin(Permission),
 }
@@ -132,6 +134,13 @@ fn further(a: Rule, b: Rule) -> Rule {
 fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
     let (subject, restriction) = match ask {
         Ask::Admin(permission) => return (!grant.permits(permission)).then_some(Rule::Permission),
+        Ask::Revocation(subject) => {
+            let allows = |pattern: &SubjectPattern| subject.is_none_or(|subject| pattern.allows(subject));
+            return match grant.permits(Permission::TokensRevoke) {
+                false => Some(Rule::Permission),
+                true => (!grant.subjects.iter().any(allows)).then_some(Rule::GrantSubject),
+            };
+        }
         Ask::Token { subject, restriction } => (subject, restriction),
     };
     let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);

@@ -24,6 +24,18 @@ pub enum Subject {
 impl Subject {
     /// The service account.
     pub const ENTERPRISE: Self = Self::Enterprise {};
+
+    /// Reads what `Display` writes.
+    ///
+    /// # Errors
+    /// Where it is neither `enterprise` nor `user:` and an id.
+    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+        match text.strip_prefix("user:") {
+            Some(id) => BoxId::parse(id).map(|id| Self::User { id }),
+            None if text == "enterprise" => Ok(Self::ENTERPRISE),
+            None => Err(NotAnId("a subject is `enterprise`, or `user:` and a Box user id")),
+        }
+    }
 }
 
 impl fmt::Display for Subject {

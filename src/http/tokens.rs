@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,12 +15,13 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::{Caller, Json, Named};
 use super::problem::Document;
-use crate::broker::{Token, Wanted};
+use crate::broker::{Revoked, Token, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
 use crate::registry::Fault;
+use crate::secret::SecretString;
 use crate::store::TenantRef;
 
 /// The longest life that can be promised, in seconds.
@@ -31,7 +32,7 @@ const SCOPES: usize = 50;
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped))
+    OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped)).routes(routes!(revoke))
 }
 
 /// Whom a token acts for.
@@ -58,6 +59,9 @@ pub(super) struct TokenRequest {
     /// How many seconds it must live at least.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
+    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    #[schema(value_type = Option<String>, write_only)]
+    rejected: Option<SecretString>,
 }
 
 /// What downscoped token is wanted.
@@ -70,6 +74,9 @@ pub(super) struct DownscopedRequest {
     /// How many seconds it must live at least.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
+    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    #[schema(value_type = Option<String>, write_only)]
+    rejected: Option<SecretString>,
     /// What it may do; or `preset`.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
@@ -153,11 +160,12 @@ async fn token(
     Named(tenant): Named<TenantRef>,
     body: Option<Json<TokenRequest>>,
 ) -> Result<Response, ApiError> {
-    let TokenRequest { subject, min_ttl } = body.map(|Json(body)| body).unwrap_or_default();
+    let TokenRequest { subject, min_ttl, rejected } = body.map(|Json(body)| body).unwrap_or_default();
     let wanted = Wanted {
         subject: subject.unwrap_or(Subject::ENTERPRISE),
         restriction: None,
         min_ttl: promise(min_ttl)?,
+        rejected,
     };
     release(&api, &caller, &tenant, &wanted).await
 }
@@ -177,10 +185,47 @@ async fn downscoped(
     Named(tenant): Named<TenantRef>,
     Json(body): Json<DownscopedRequest>,
 ) -> Result<Response, ApiError> {
-    let min_ttl = promise(body.min_ttl)?;
+    let (min_ttl, rejected) = (promise(body.min_ttl)?, body.rejected.clone());
     let (subject, restriction) = restriction(body)?;
-    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl };
+    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected };
     release(&api, &caller, &tenant, &wanted).await
+}
+
+/// Which tokens to end: one, or all of a subject's.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeRequest {
+    /// The token; with a full one what was made from it ends too.
+    #[schema(value_type = Option<String>, write_only)]
+    access_token: Option<SecretString>,
+    /// Whose tokens; instead of `access_token`.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token/revoke", tag = "tokens", operation_id = "revoke_token",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = RevokeRequest),
+    responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service"}))),
+)]
+/// Revoke tokens at Box, for everybody who has them.
+async fn revoke(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(tenant): Named<TenantRef>,
+    Json(body): Json<RevokeRequest>,
+) -> Result<StatusCode, ApiError> {
+    let what = match (body.access_token, body.subject) {
+        (Some(token), None) => Revoked::Token(token),
+        (None, Some(subject)) => Revoked::Subject(subject),
+        _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
+    };
+    let cause = caller.identity.cause(&caller.request_id.0);
+    api.broker.revoke(&caller.identity, &cause, &tenant, &what).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn release(

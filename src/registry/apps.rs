@@ -6,7 +6,7 @@ use super::diagnosis::{self, Check, Finding};
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::Material;
 use super::tenants::Listing;
-use super::{Registry, cause_of, require_everywhere};
+use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::credentials_of;
 use crate::domain::app::{App, AppState, Owner};
@@ -229,7 +229,7 @@ impl Registry {
             app: Some(app.id.clone()),
             generation: Some(app.generation),
             detail: detail.or_else(|| name_of(app).map(ToString::to_string)),
-            ..cause_of(identity, request_id).event(self.now(), action)
+            ..identity.cause(request_id).event(self.now(), action)
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Registry;
 use super::error::{Fault, RegistryError};
 use super::tenants::Listing;
-use super::{Registry, cause_of};
 use crate::auth::{Identity, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
@@ -123,7 +123,7 @@ impl Registry {
             created_at: self.now(),
             version: 1,
         };
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let event = event_of(&caller, &cause, self.now(), Action::CallerCreate, told(&caller));
         self.store.insert_caller(&caller, &event).await?;
         self.broker.forget(&Changed::Caller(caller.id.clone()));
@@ -196,7 +196,7 @@ impl Registry {
             next.grants = self.grants_of(identity, current.kind, &grants).await?;
         }
         if next != current {
-            let cause = cause_of(identity, request_id);
+            let cause = identity.cause(request_id);
             let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
             next = self.replace_caller(next, &event, expected.is_some()).await?;
         }
@@ -219,7 +219,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
         self.broker.forget(&Changed::Caller(current.id));
@@ -248,7 +248,7 @@ impl Registry {
         }
         let (new, stored) = make_key(self.entropy.as_ref(), &self.vault, now, expires_at);
         next.keys.push(stored);
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, now, Action::KeyCreate, new.id.to_string());
         self.replace_caller(next, &event, false).await?;
         Ok(new)
@@ -271,7 +271,7 @@ impl Registry {
         if next.keys.len() == before {
             return Err(RegistryError::Absent);
         }
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, self.now(), Action::KeyRevoke, key.to_string());
         self.replace_caller(next, &event, false).await?;
         Ok(())

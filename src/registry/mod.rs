@@ -27,7 +27,6 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
 use crate::domain::caller::Permission;
-use crate::domain::event::{Actor, Cause};
 use crate::domain::policy::{self, Ask, Decision, Rule};
 use crate::entropy::Entropy;
 use crate::store::{Store, TenantRef};
@@ -97,19 +96,6 @@ impl Registry {
 fn decide(identity: &Identity, view: &View, permission: Permission) -> Decision {
     let (tenant, ask) = (&view.tenant, Ask::Admin(permission));
     policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
-}
-
-/// Who acts, for the record.
-#[must_use]
-pub fn cause_of(identity: &Identity, request_id: &str) -> Cause {
-    Cause {
-        actor: Actor::Caller {
-            id: identity.caller.id.clone(),
-            name: identity.caller.name.clone(),
-            key: identity.key.clone(),
-        },
-        request_id: Some(request_id.to_owned()),
-    }
 }
 
 /// Refuses where no grant on every tenant gives `permission`.

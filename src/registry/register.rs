@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::diagnosis::{self, Check, Finding, Ledger};
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::{Material, Reading};
-use super::{Registry, cause_of, require_everywhere};
+use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::{Credentials, Minted};
 use crate::broker::{View, credentials_of};
@@ -83,7 +83,7 @@ impl Registry {
         dry_run: bool,
     ) -> Result<Registered, RegistryError> {
         Self::may_register(identity)?;
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let Registration { name, display_name, labels, policy, source } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
         let fields = Fields {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::diagnosis::{self, Check, Finding, Ledger};
 use super::error::{Fault, RegistryError};
-use super::{LONGEST_REVOCATION, Registry, cause_of, decide, require_everywhere};
+use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
 use crate::broker::View;
@@ -132,7 +132,7 @@ impl Registry {
             next.purge_at = None;
         }
         let told = format!("{}, {}", differences(&current, &next).join(", "), next.state.as_str());
-        let event = self.event_of(&next, &cause_of(identity, request_id), Action::TenantUpdate, told);
+        let event = self.event_of(&next, &identity.cause(request_id), Action::TenantUpdate, told);
         let next = self.replace(next, &event, expected.is_some()).await?;
         Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
     }
@@ -170,7 +170,7 @@ impl Registry {
             // Should it be restored, none of the tokens that are revoked now may be served again.
             next.generation = self.store.next_generation().await?;
         }
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let told = format!("to be erased at {purge_at}");
         let event = self.event_of(&next, &cause, Action::TenantDelete, told);
         let next = self.replace(next, &event, expected.is_some()).await?;
@@ -196,7 +196,7 @@ impl Registry {
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
-        let cause = cause_of(identity, request_id);
+        let cause = identity.cause(request_id);
         let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
             Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),

@@ -36,6 +36,7 @@ use crate::domain::app::App;
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
 use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TokenId};
+use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
@@ -103,8 +104,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed>;
     /// The token under this key that lives longest beyond `now`, of those not discarded.
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
-    /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too.
-    async fn live_tokens_of(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<StoredToken>>;
+    /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too: all of
+    /// them, a subject's, or the one of that fingerprint.
+    async fn live_tokens_of(
+        &self,
+        tenant: &TenantId,
+        which: &Which,
+        now: Timestamp,
+    ) -> Result<Vec<StoredToken>>;
+    /// Records what changed no row of the store.
+    async fn record(&self, event: &Event) -> Result<()>;
     /// Erases tokens, after they were revoked.
     async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()>;
 
@@ -199,6 +208,17 @@ pub struct NewToken<'a> {
     pub discarded: bool,
 }
 
+/// Which of a tenant's tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// A subject's, full and restricted ones.
+    OfSubject(Subject),
+    /// The one whose SHA-256 this is, in lower-case hex.
+    OfFingerprint(String),
+}
+
 /// A token as it was kept. Nothing in it is trusted but what the sealed document says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredToken {
@@ -208,6 +228,10 @@ pub struct StoredToken {
     pub tenant: TenantId,
     /// The app it came through.
     pub app: AppId,
+    /// Under which state of the credentials.
+    pub generation: Generation,
+    /// Whom it acts for: `enterprise`, or `user:` and an id.
+    pub subject: String,
     /// When Box lets it die.
     pub expires_at: Timestamp,
     /// The sealed document, to be opened at [`place_of_token`].

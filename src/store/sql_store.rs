@@ -11,7 +11,7 @@ use super::budget::bounded;
 use super::engine::Engine;
 use super::{
     AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredToken, TenantFilter,
-    TenantRef, apps, callers, changes, generations, tenants, tokens,
+    TenantRef, Which, apps, callers, changes, generations, tenants, tokens,
 };
 use crate::crypto::Vault;
 use crate::domain::app::App;
@@ -133,8 +133,22 @@ impl Store for SqlStore {
         bounded(tokens::find(&self.engine, &self.vault, key, now)).await
     }
 
-    async fn live_tokens_of(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<StoredToken>> {
-        bounded(tokens::of_tenant(&self.engine, tenant, now)).await
+    async fn live_tokens_of(
+        &self,
+        tenant: &TenantId,
+        which: &Which,
+        now: Timestamp,
+    ) -> Result<Vec<StoredToken>> {
+        bounded(tokens::of_tenant(&self.engine, tenant, which, now)).await
+    }
+
+    async fn record(&self, event: &Event) -> Result<()> {
+        bounded(async {
+            let mut session = self.engine.write().await?;
+            changes::write_event(&mut session, event).await?;
+            session.commit().await
+        })
+        .await
     }
 
     async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()> {

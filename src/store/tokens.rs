@@ -9,12 +9,12 @@ use super::changes::{self, write_event};
 use super::document::{left_out, mac_of, refused, verified};
 use super::engine::Engine;
 use super::session::Session;
-use super::sql::Row;
-use super::{Filed, NewToken, Result, StoredToken, apps, tenants};
+use super::sql::{Row, Value};
+use super::{Filed, NewToken, Result, StoredToken, Which, apps, tenants};
 use crate::crypto::{Place, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
 use crate::domain::event::{Action, Event};
-use crate::domain::id::{AppId, TenantId, TokenId};
+use crate::domain::id::{AppId, Generation, TenantId, TokenId};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 
@@ -102,6 +102,8 @@ impl Columns {
             id: TokenId::parse(&self.id).ok()?,
             tenant: TenantId::parse(&self.tenant).ok()?,
             app: AppId::parse(&self.app).ok()?,
+            generation: Generation(self.generation),
+            subject: self.subject,
             expires_at: Timestamp::from_millisecond(self.expires_at).ok()?,
             sealed: self.sealed,
         })
@@ -226,10 +228,22 @@ fn read(vault: &Vault, row: &Row) -> Result<StoredToken> {
 pub(super) async fn of_tenant(
     engine: &Engine,
     tenant: &TenantId,
+    which: &Which,
     now: Timestamp,
 ) -> Result<Vec<StoredToken>> {
-    let sql = select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at");
-    let values = [tenant.as_str().into(), now.as_millisecond().into()];
+    let (sql, value) = match which {
+        Which::All => (select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at"), None),
+        Which::OfSubject(subject) => (
+            select!("WHERE tenant_id = $1 AND expires_at > $2 AND subject = $3 ORDER BY expires_at"),
+            Some(subject.to_string()),
+        ),
+        Which::OfFingerprint(fingerprint) => (
+            select!("WHERE tenant_id = $1 AND expires_at > $2 AND fingerprint = $3"),
+            Some(fingerprint.clone()),
+        ),
+    };
+    let mut values = vec![tenant.as_str().into(), now.as_millisecond().into()];
+    values.extend(value.as_ref().map(Value::from));
     let rows = engine.read().await?.rows(sql, &values).await?;
     Ok(rows.iter().filter_map(|row| Columns::read(row)?.token()).collect())
 }

@@ -1,0 +1,71 @@
+//! Tokens that somebody says are dead: looked at once, and replaced only where they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::{Token, View};
+use super::{Broker, Need, TokenError};
+use crate::box_api::BoxError;
+use crate::domain::event::Cause;
+use crate::domain::token_key::TokenKey;
+use crate::secret::SecretString;
+
+/// How long a token that was found alive is believed to be.
+const BELIEVED: Duration = Duration::from_secs(5);
+/// A token that replaced a dead one and dies itself within this time is not replaced again until it
+/// is over: whatever kills them would kill the next one too.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What Box said of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Alive,
+    Dead,
+}
+
+impl Broker {
+    /// The token under `key` for somebody to whom Box answered 401 with `rejected`. Where that is the
+    /// current one, all who say so share one look at Box; any other token proves nothing, and gets
+    /// the current one.
+    pub(super) async fn replace(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        key: &TokenKey,
+        need: Need,
+        rejected: &SecretString,
+        cause: &(dyn Fn() -> Cause + Sync),
+    ) -> Result<Arc<Token>, TokenError> {
+        let current = self.obtain(view, key, need, cause).await?;
+        if current.secret != *rejected || current.was_alive_within(BELIEVED, self.clock.as_ref()) {
+            return Ok(current);
+        }
+        let look = self.looks.join(current.row.clone(), || {
+            let (broker, key, token) = (Arc::clone(self), key.clone(), Arc::clone(&current));
+            async move { broker.look(&key, &token).await }
+        });
+        match look.await.map_err(|_| TokenError::Crashed)?? {
+            Verdict::Alive => Ok(current),
+            Verdict::Dead => self.obtain(view, key, need, cause).await,
+        }
+    }
+
+    /// Asks Box whether a token is alive, and forgets one that is not.
+    async fn look(&self, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
+        if self.upstream.is_alive(&token.secret).await? {
+            token.note_alive(self.clock.as_ref());
+            return Ok(Verdict::Alive);
+        }
+        tracing::info!(tenant = %key.tenant, subject = %key.subject, token = %token.row, "a token died before its time");
+        // The row first: whoever misses it in memory must not find it in the store.
+        self.store.forget_tokens(std::slice::from_ref(&token.row)).await?;
+        self.memory.forget_token(key, token);
+        let now = self.clock.monotonic();
+        if let Some(before) = self.memory.note_death(key, now).filter(|before| now.since(*before) < AGAIN) {
+            let rest = AGAIN.saturating_sub(now.since(before));
+            let reason = "Box kills this subject's tokens as soon as they are minted".to_owned();
+            let error = BoxError::Unavailable { reason, retry_after: Some(rest) };
+            self.gate.hold(key, rest, &error.into());
+        }
+        Ok(Verdict::Dead)
+    }
+}
