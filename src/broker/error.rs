@@ -22,6 +22,9 @@ pub enum TokenError {
     /// The tenant, or its app, is out of service.
     #[error("the tenant is out of service")]
     Suspended,
+    /// The tenant was never tested at Box.
+    #[error("the tenant is pending")]
+    Pending,
     /// Box does not give tokens that live as long as was asked.
     #[error("Box gives a life of {given:?}, which cannot promise {asked:?}")]
     MinTtlUnavailable {

@@ -11,7 +11,7 @@ use crate::box_api::{BoxError, Credentials, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::event::{Action, Cause, Event};
-use crate::domain::id::TokenId;
+use crate::domain::id::{AppId, Generation, TokenId};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
 use crate::store::{Filed, NewToken, StoreError, place_of_credentials, place_of_token};
@@ -217,15 +217,40 @@ impl Broker {
     /// # Errors
     /// Where they cannot be read or opened.
     pub async fn secrets(&self, app: &App) -> Result<AppSecrets, TokenError> {
-        let refused = || StoreError::Refused { table: "credentials", id: app.id.as_str().to_owned() };
-        let sealed = self.store.credentials(&app.id, app.generation).await?.ok_or_else(refused)?;
-        let place = place_of_credentials(&app.id, app.generation);
+        let (generation, secrets) = self.secrets_until(&app.id, app.generation).await?;
+        // Earlier ones are no substitute: somebody took the current ones away.
+        if generation == app.generation { Ok(secrets) } else { Err(no_credentials(&app.id)) }
+    }
+
+    /// The secrets that tokens of `generation` were minted with, and since when they were in use.
+    async fn secrets_until(
+        &self,
+        app: &AppId,
+        generation: Generation,
+    ) -> Result<(Generation, AppSecrets), TokenError> {
+        let stored = self.store.credentials(app, generation).await?.ok_or_else(|| no_credentials(app))?;
+        let place = place_of_credentials(app, stored.generation);
         let document = self
             .vault
-            .open(&place, &sealed)
+            .open(&place, &stored.sealed)
             .await
             .map_err(|error| TokenError::Sealed { what: "the app's credentials", error })?;
-        AppSecrets::from_document(&document).map_err(|_| TokenError::Store(refused()))
+        let secrets = AppSecrets::from_document(&document).map_err(|_| no_credentials(app))?;
+        Ok((stored.generation, secrets))
+    }
+
+    /// What can revoke the tokens of `generation`.
+    pub(super) async fn revoker(
+        &self,
+        app: &App,
+        generation: Generation,
+    ) -> Result<Arc<Credentials>, TokenError> {
+        if generation >= app.generation {
+            return self.credentials(app).await;
+        }
+        let (_, secrets) = self.secrets_until(&app.id, generation).await?;
+        let AppSecrets { client_id, client_secret, .. } = secrets;
+        Ok(Arc::new(Credentials { client_id, client_secret, proof: Proof::Ccg }))
     }
 
     /// Asks Box, where it may be asked now and when it is this tenant's turn.
@@ -258,6 +283,10 @@ impl Broker {
     }
 }
 
+fn no_credentials(app: &AppId) -> TokenError {
+    TokenError::Store(StoreError::Refused { table: "credentials", id: app.as_str().to_owned() })
+}
+
 /// What becomes of a minted token.
 pub(super) enum Fate<'a> {
     /// It is served.
@@ -284,5 +313,5 @@ pub fn credentials_of(app: &App, secrets: AppSecrets) -> Result<Credentials, Tok
             Proof::Jwt { public_key_id: info.public_key_id.clone(), signer: Arc::new(signer) }
         }
     };
-    Ok(Credentials { client_id: app.client_id.clone(), client_secret: secrets.client_secret, proof })
+    Ok(Credentials { client_id: secrets.client_id, client_secret: secrets.client_secret, proof })
 }

@@ -357,6 +357,7 @@ fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), Token
     match (tenant.state, view.app.state) {
         (TenantState::Deleted, _) => Err(TokenError::Absent),
         (TenantState::Suspended, _) | (_, AppState::Suspended) => Err(TokenError::Suspended),
+        (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
         (TenantState::Active, AppState::Active) => Ok(()),
     }
 }

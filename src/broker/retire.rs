@@ -1,6 +1,7 @@
 //! How tokens end before their time: revoked at Box, then erased here.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::cache::View;
@@ -11,7 +12,7 @@ use crate::auth::Identity;
 use crate::box_api::{BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Action, Cause, Event};
-use crate::domain::id::TokenId;
+use crate::domain::id::{Generation, TokenId};
 use crate::domain::policy::{self, Ask, Decision};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
@@ -161,11 +162,17 @@ impl Broker {
         if rows.is_empty() {
             return Ok(dead);
         }
-        let credentials = self.credentials(&view.app).await?;
+        let mut revokers: HashMap<Generation, Arc<Credentials>> = HashMap::new();
+        for generation in rows.iter().map(|row| row.generation) {
+            if let Entry::Vacant(place) = revokers.entry(generation) {
+                place.insert(self.revoker(&view.app, generation).await?);
+            }
+        }
         for batch in rows.chunks(AT_ONCE) {
             let revocations = batch.iter().map(|row| async {
+                let credentials = revokers.get(&row.generation)?;
                 let token = self.opened(row).await.ok()?.secret;
-                self.upstream.revoke(&credentials, &token).await.ok()?;
+                self.upstream.revoke(credentials, &token).await.ok()?;
                 Some(row.id.clone())
             });
             let revoked: Vec<TokenId> =

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::id::{AppId, ClientId, Generation, Name, TenantId};
+use super::id::{AppId, ClientId, Generation, KeypairId, Name, TenantId};
 use crate::secret::{SecretBytes, SecretString};
 
 /// How the app authenticates at Box; chosen once, when the app is made in Box's console.
@@ -39,6 +39,8 @@ pub enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AppState {
+    /// A pending tenant's own: its client ID is not held yet.
+    Pending,
     /// In service.
     Active,
     /// Out of service until an admin says otherwise.
@@ -101,10 +103,29 @@ impl App {
     }
 }
 
+/// A keypair that was made here: the public half goes to Box, the private one never leaves the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keypair {
+    /// The immutable id.
+    pub id: KeypairId,
+    /// Whose it is.
+    pub app: AppId,
+    /// The public key (SubjectPublicKeyInfo) in PEM, as Box's console takes it.
+    pub public_key: String,
+    /// Its SHA-256 (DER) in lower-case hex.
+    pub sha256: String,
+    /// The modulus' length in bits.
+    pub bits: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
 /// What the broker must know of an app and nobody else may. The passphrase is not among it: the key
 /// is decrypted once, at registration, and kept only under the broker's own seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppSecrets {
+    /// Box's id of the app that these are the secrets of; a customer's later app may have another.
+    pub client_id: ClientId,
     /// The app's client secret.
     pub client_secret: SecretString,
     /// The private key, unencrypted PKCS#8 in DER; `None` under CCG.
@@ -124,6 +145,8 @@ pub struct NotSecrets;
 #[serde(deny_unknown_fields)]
 struct Document<'a> {
     #[serde(borrow)]
+    client_id: Cow<'a, str>,
+    #[serde(borrow)]
     client_secret: Cow<'a, str>,
     #[serde(borrow)]
     private_key: Option<Cow<'a, str>>,
@@ -140,6 +163,7 @@ impl AppSecrets {
         let private_key =
             self.private_key.as_ref().map(|key| Zeroizing::new(data_encoding::BASE64.encode(key.expose())));
         let document = Document {
+            client_id: Cow::Borrowed(self.client_id.as_str()),
             client_secret: Cow::Borrowed(self.client_secret.expose()),
             private_key: private_key.as_ref().map(|text| Cow::Borrowed(text.as_str())),
             webhook_primary: self.webhook_primary.as_ref().map(|key| Cow::Borrowed(key.expose())),
@@ -162,6 +186,7 @@ impl AppSecrets {
             .transpose()
             .map_err(|_| NotSecrets)?;
         Ok(Self {
+            client_id: ClientId::parse(&document.client_id).map_err(|_| NotSecrets)?,
             client_secret: secret(document.client_secret),
             private_key,
             webhook_primary: document.webhook_primary.map(secret),
@@ -177,6 +202,7 @@ mod tests {
     #[test]
     fn secrets_come_back_from_their_document() {
         let secrets = AppSecrets {
+            client_id: ClientId::parse("abc").unwrap(),
             client_secret: SecretString::new("quote \" and\nbreak".to_owned()),
             private_key: Some(SecretBytes::new(vec![0, 255, 7])),
             webhook_primary: Some(SecretString::new("w".to_owned())),

@@ -101,6 +101,10 @@ own_id!(
     KeyId, "key_"
 );
 own_id!(
+    /// The id of a keypair that was made here.
+    KeypairId, "kpr_"
+);
+own_id!(
     /// The id of one minted token's row.
     TokenId, "tok_"
 );

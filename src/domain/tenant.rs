@@ -13,6 +13,9 @@ use super::policy::Policy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantState {
+    /// Not tested yet: it comes into service by itself once Box gives a token for it, and reserves
+    /// nothing until then.
+    Pending,
     /// In service.
     Active,
     /// Out of service until an admin says otherwise.
@@ -26,6 +29,7 @@ impl TenantState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Deleted => "deleted",

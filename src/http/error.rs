@@ -247,6 +247,8 @@ fn of_token(error: TokenError) -> Problem {
         .reach(Reach::Tenant)
         .by_admin()
         .fix("Set the tenant's `state` (or the app's) to `active` again."),
+        // The tenant's first request tests it, and answers with what came of that.
+        TokenError::Pending => overloaded().reach(Reach::Tenant).cause(cause),
         TokenError::MinTtlUnavailable { asked, given } => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "min_ttl_unavailable",

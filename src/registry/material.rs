@@ -148,6 +148,7 @@ impl Reading {
     /// The secrets to be sealed.
     pub(super) fn secrets(&self, key: Option<&SigningKey>) -> AppSecrets {
         AppSecrets {
+            client_id: self.config.client_id.clone(),
             client_secret: self.config.client_secret.clone(),
             private_key: key.map(|key| key.pkcs8_der().clone()),
             webhook_primary: self.config.webhook_primary.clone(),

@@ -7,15 +7,15 @@ use super::session::Session;
 use super::sql::{Row, holding};
 use super::stretch::Stretch;
 use super::tenants::count_of_app;
-use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError};
+use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError, StoredCredentials};
 use crate::crypto::Vault;
-use crate::domain::app::{App, Owner};
+use crate::domain::app::{App, AppState, Owner};
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, Generation, TenantId};
+use crate::domain::id::{AppId, Generation, KeypairId, TenantId};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, name, client_id, version, doc, mac_key, mac FROM apps ", $rest)
+        concat!("SELECT id, name, client_id, pending, version, doc, mac_key, mac FROM apps ", $rest)
     };
 }
 
@@ -33,7 +33,12 @@ impl Document for App {
     fn agrees_with(&self, row: &Row) -> bool {
         row.get::<Option<String>>("name").is_some_and(|name| name.as_deref() == shared_name(self))
             && row.get::<String>("client_id").as_deref() == Some(self.client_id.as_str())
+            && row.get::<i64>("pending") == Some(pending(self))
     }
+}
+
+fn pending(app: &App) -> i64 {
+    i64::from(app.state == AppState::Pending)
 }
 
 fn shared_name(app: &App) -> Option<&str> {
@@ -47,7 +52,7 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, by: &AppRef) -> Result<
     let (sql, value) = match by {
         AppRef::Id(id) => (select!("WHERE id = $1"), id.as_str()),
         AppRef::Name(name) => (select!("WHERE name = $1"), name.as_str()),
-        AppRef::ClientId(id) => (select!("WHERE client_id = $1"), id.as_str()),
+        AppRef::ClientId(id) => (select!("WHERE client_id = $1 AND pending = 0"), id.as_str()),
     };
     let row = engine.read().await?.row(sql, &[value.into()]).await?;
     row.map(|row| read(vault, &row)).transpose()
@@ -71,32 +76,55 @@ pub(super) async fn list_shared(engine: &Engine, vault: &Vault, page: &Page) -> 
     Ok(stretch.items)
 }
 
+/// The credentials that tokens of `generation` were minted with: the last ones until then, as a
+/// tenant's own generation may have gone on without them.
 pub(super) async fn credentials(
     engine: &Engine,
     app: &AppId,
     generation: Generation,
-) -> Result<Option<Vec<u8>>> {
-    let sql = "SELECT sealed FROM credentials WHERE app_id = $1 AND generation = $2";
+) -> Result<Option<StoredCredentials>> {
+    let sql = "SELECT generation, sealed FROM credentials WHERE app_id = $1 AND generation <= $2
+         ORDER BY generation DESC LIMIT 1";
     let row = engine.read().await?.row(sql, &[app.as_str().into(), generation.0.into()]).await?;
-    row.map(|row| row.get("sealed").ok_or_else(|| super::document::refused("credentials", app.as_str())))
-        .transpose()
+    let Some(row) = row else { return Ok(None) };
+    let refused = || super::document::refused("credentials", app.as_str());
+    let generation = Generation(row.get("generation").ok_or_else(refused)?);
+    Ok(Some(StoredCredentials { generation, sealed: row.get("sealed").ok_or_else(refused)? }))
+}
+
+/// Erases credentials that were replaced, once no token is left that was minted with them.
+pub(super) async fn sweep(session: &mut Session) -> Result<()> {
+    let sql = "DELETE FROM credentials WHERE EXISTS (
+             SELECT 1 FROM credentials later
+             WHERE later.app_id = credentials.app_id AND later.generation > credentials.generation)
+         AND NOT EXISTS (
+             SELECT 1 FROM tokens WHERE tokens.app_id = credentials.app_id
+             AND tokens.generation >= credentials.generation AND tokens.generation < (
+                 SELECT MIN(next.generation) FROM credentials next
+                 WHERE next.app_id = credentials.app_id AND next.generation > credentials.generation))";
+    session.run(sql, &[]).await.map(drop)
 }
 
 /// Writes an app that is new, and its credentials.
 pub(super) async fn put(session: &mut Session, vault: &Vault, new: NewApp<'_>) -> Result<()> {
     let Written { doc, mac } = write(vault, new.app)?;
-    let sql = "INSERT INTO apps (id, name, client_id, version, doc, mac_key, mac)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let sql = "INSERT INTO apps (id, name, client_id, pending, version, doc, mac_key, mac)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = [
         new.app.id.as_str().into(),
         shared_name(new.app).into(),
         new.app.client_id.as_str().into(),
+        pending(new.app).into(),
         new.app.version.into(),
         (&doc).into(),
         (&mac.key).into(),
         (&mac.mac).into(),
     ];
     session.run(sql, &values).await?;
+    put_credentials(session, new).await
+}
+
+async fn put_credentials(session: &mut Session, new: NewApp<'_>) -> Result<()> {
     let sql = "INSERT INTO credentials (app_id, generation, sealed) VALUES ($1, $2, $3)";
     let values = [new.app.id.as_str().into(), new.app.generation.0.into(), new.sealed.into()];
     session.run(sql, &values).await.map(drop)
@@ -111,12 +139,39 @@ pub(super) async fn insert(engine: &Engine, vault: &Vault, new: NewApp<'_>, even
 
 pub(super) async fn update(engine: &Engine, vault: &Vault, app: &App, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
+    replace(&mut session, vault, app).await?;
+    record(&mut session, vault, event, &[Changed::App(app.id.clone())]).await?;
+    session.commit().await
+}
+
+/// Switches an app to new credentials, which stand beside the old ones: tokens of those may still
+/// have to be revoked. The keypair that they were made of is erased.
+pub(super) async fn switch(
+    engine: &Engine,
+    vault: &Vault,
+    new: NewApp<'_>,
+    keypair: Option<&KeypairId>,
+    event: &Event,
+) -> Result<()> {
+    let mut session = engine.write().await?;
+    replace(&mut session, vault, new.app).await?;
+    put_credentials(&mut session, new).await?;
+    if let Some(keypair) = keypair {
+        session.run("DELETE FROM keypairs WHERE id = $1", &[keypair.as_str().into()]).await?;
+    }
+    record(&mut session, vault, event, &[Changed::App(new.app.id.clone())]).await?;
+    session.commit().await
+}
+
+/// Replaces a row by `app`, whose version is one more than the stored one's.
+pub(super) async fn replace(session: &mut Session, vault: &Vault, app: &App) -> Result<()> {
     let Written { doc, mac } = write(vault, app)?;
-    let sql = "UPDATE apps SET name = $1, client_id = $2, version = $3, doc = $4, mac_key = $5, mac = $6
-         WHERE id = $7 AND version = $8";
+    let sql = "UPDATE apps SET name = $1, client_id = $2, pending = $3, version = $4, doc = $5, mac_key = $6,
+         mac = $7 WHERE id = $8 AND version = $9";
     let values = [
         shared_name(app).into(),
         app.client_id.as_str().into(),
+        pending(app).into(),
         app.version.into(),
         (&doc).into(),
         (&mac.key).into(),
@@ -127,8 +182,7 @@ pub(super) async fn update(engine: &Engine, vault: &Vault, app: &App, event: &Ev
     if session.run(sql, &values).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));
     }
-    record(&mut session, vault, event, &[Changed::App(app.id.clone())]).await?;
-    session.commit().await
+    Ok(())
 }
 
 pub(super) async fn delete(engine: &Engine, vault: &Vault, id: &AppId, event: &Event) -> Result<()> {
@@ -146,6 +200,7 @@ pub(super) async fn delete(engine: &Engine, vault: &Vault, id: &AppId, event: &E
 }
 
 pub(super) async fn erase(session: &mut Session, id: &AppId) -> Result<()> {
+    session.run("DELETE FROM keypairs WHERE app_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM credentials WHERE app_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM apps WHERE id = $1", &[id.as_str().into()]).await.map(drop)
 }

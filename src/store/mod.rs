@@ -13,6 +13,7 @@ mod document;
 mod engine;
 mod failure;
 mod generations;
+mod keypairs;
 mod open;
 mod postgres;
 mod schema;
@@ -32,10 +33,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::crypto::Place;
-use crate::domain::app::App;
+use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TokenId};
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, Name, TenantId, TokenId};
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
@@ -59,6 +60,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>>;
     /// Every tenant that is deleted and not purged yet.
     async fn deleted_tenants(&self) -> Result<Vec<Tenant>>;
+    /// Every tenant that is pending.
+    async fn pending_tenants(&self) -> Result<Vec<Tenant>>;
+    /// Replaces a pending tenant's row, and its own app's, by what they are in service; a conflict
+    /// where somebody else holds client ID or enterprise by now.
+    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &Event) -> Result<()>;
     /// Adds a tenant, with its own app where it brought one.
     async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()>;
     /// Replaces a tenant's row by `tenant`, whose version is one more than the stored one's; else
@@ -71,14 +77,26 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn app(&self, by: &AppRef) -> Result<Option<App>>;
     /// Shared apps in the order of their names.
     async fn shared_apps(&self, page: &Page) -> Result<Vec<App>>;
-    /// The sealed secrets of one generation of an app, to be opened at [`place_of_credentials`].
-    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<Vec<u8>>>;
+    /// The sealed secrets that tokens of `generation` were minted with: an app's last ones until then.
+    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>>;
     /// How many tenants an app serves, deleted ones counting.
     async fn tenants_of_app(&self, app: &AppId) -> Result<u64>;
     /// Adds a shared app.
     async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()>;
     /// Replaces an app's row, as [`Store::update_tenant`] does.
     async fn update_app(&self, app: &App, event: &Event) -> Result<()>;
+    /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, puts the
+    /// credentials beside the old ones, and erases the keypair that they were made of.
+    async fn switch_credentials(
+        &self,
+        app: NewApp<'_>,
+        keypair: Option<&KeypairId>,
+        event: &Event,
+    ) -> Result<()>;
+    /// Keeps a keypair with its private half, which is sealed at [`place_of_keypair`].
+    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()>;
+    /// A keypair and its sealed private half.
+    async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>>;
     /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it.
     async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()>;
 
@@ -187,6 +205,15 @@ pub struct NewApp<'a> {
     pub sealed: &'a [u8],
 }
 
+/// An app's secrets as they were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCredentials {
+    /// Under which generation they stand.
+    pub generation: Generation,
+    /// The sealed document, to be opened at [`place_of_credentials`].
+    pub sealed: Vec<u8>,
+}
+
 /// A token to be kept, sealed at [`place_of_token`].
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
@@ -271,6 +298,12 @@ pub struct Change {
 #[must_use]
 pub fn place_of_credentials(app: &AppId, generation: Generation) -> Place<'_> {
     Place { table: "credentials", row: app.as_str(), column: "sealed", version: generation.0 }
+}
+
+/// Where a keypair's private half is sealed.
+#[must_use]
+pub fn place_of_keypair(keypair: &KeypairId) -> Place<'_> {
+    Place { table: "keypairs", row: keypair.as_str(), column: "sealed", version: 1 }
 }
 
 /// Where a token is sealed.

@@ -8,10 +8,16 @@ use super::sql::Sql;
 use crate::crypto::sha256_hex;
 
 /// The migrations in their order; the first brings the schema to version 1.
-const MIGRATIONS: [Sql; 1] = [Sql {
-    sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
-    postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
-}];
+const MIGRATIONS: [Sql; 2] = [
+    Sql {
+        sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
+    },
+    Sql {
+        sqlite: include_str!("../../migrations/sqlite/0002_credentials_that_change.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_credentials_that_change.sql"),
+    },
+];
 
 /// The version that this program works with.
 pub(super) const CURRENT: usize = MIGRATIONS.len();

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use super::budget::bounded;
 use super::engine::Engine;
 use super::{
-    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredToken, TenantFilter,
-    TenantRef, Which, apps, callers, changes, generations, tenants, tokens,
+    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials, StoredToken,
+    TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
 };
 use crate::crypto::Vault;
-use crate::domain::app::App;
+use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, TenantId, TokenId};
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, TenantId, TokenId};
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
 
@@ -53,6 +53,14 @@ impl Store for SqlStore {
         bounded(tenants::deleted(&self.engine, &self.vault)).await
     }
 
+    async fn pending_tenants(&self) -> Result<Vec<Tenant>> {
+        bounded(tenants::pending(&self.engine, &self.vault)).await
+    }
+
+    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &Event) -> Result<()> {
+        bounded(tenants::admit(&self.engine, &self.vault, tenant, own_app, event)).await
+    }
+
     async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()> {
         bounded(tenants::insert(&self.engine, &self.vault, tenant, own_app, event)).await
     }
@@ -75,7 +83,7 @@ impl Store for SqlStore {
         bounded(apps::list_shared(&self.engine, &self.vault, page)).await
     }
 
-    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<Vec<u8>>> {
+    async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>> {
         bounded(apps::credentials(&self.engine, app, generation)).await
     }
 
@@ -89,6 +97,23 @@ impl Store for SqlStore {
 
     async fn update_app(&self, app: &App, event: &Event) -> Result<()> {
         bounded(apps::update(&self.engine, &self.vault, app, event)).await
+    }
+
+    async fn switch_credentials(
+        &self,
+        app: NewApp<'_>,
+        keypair: Option<&KeypairId>,
+        event: &Event,
+    ) -> Result<()> {
+        bounded(apps::switch(&self.engine, &self.vault, app, keypair, event)).await
+    }
+
+    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()> {
+        bounded(keypairs::insert(&self.engine, &self.vault, keypair, sealed, event)).await
+    }
+
+    async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>> {
+        bounded(keypairs::find(&self.engine, &self.vault, id)).await
     }
 
     async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()> {

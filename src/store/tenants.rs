@@ -9,7 +9,7 @@ use super::sql::{Row, holding};
 use super::stretch::Stretch;
 use super::{Changed, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
-use crate::domain::app::Owner;
+use crate::domain::app::{App, Owner};
 use crate::domain::event::Event;
 use crate::domain::id::{AppId, TenantId};
 use crate::domain::tenant::Tenant;
@@ -89,6 +89,30 @@ pub(super) async fn deleted(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant
     Ok(read_each(vault, &rows).collect())
 }
 
+pub(super) async fn pending(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant>> {
+    let rows = engine.read().await?.rows(select!("WHERE state = 'pending' ORDER BY name"), &[]).await?;
+    Ok(read_each(vault, &rows).collect())
+}
+
+/// Brings a pending tenant into service, with its own app.
+pub(super) async fn admit(
+    engine: &Engine,
+    vault: &Vault,
+    tenant: &Tenant,
+    own_app: Option<&App>,
+    event: &Event,
+) -> Result<()> {
+    let mut session = engine.write().await?;
+    let mut changed = vec![Changed::Tenant(tenant.id.clone())];
+    if let Some(app) = own_app {
+        apps::replace(&mut session, vault, app).await?;
+        changed.push(Changed::App(app.id.clone()));
+    }
+    replace(&mut session, vault, tenant).await?;
+    record(&mut session, vault, event, &changed).await?;
+    session.commit().await
+}
+
 pub(super) async fn count_of_app(session: &mut Session, app: &AppId) -> Result<u64> {
     let sql = "SELECT COUNT(*) AS tenants FROM tenants WHERE app_id = $1";
     let row = session.row(sql, &[app.as_str().into()]).await?;
@@ -143,6 +167,13 @@ pub(super) async fn insert(
 
 pub(super) async fn update(engine: &Engine, vault: &Vault, tenant: &Tenant, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
+    replace(&mut session, vault, tenant).await?;
+    record(&mut session, vault, event, &[Changed::Tenant(tenant.id.clone())]).await?;
+    session.commit().await
+}
+
+/// Replaces a row by `tenant`, whose version is one more than the stored one's.
+async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenant) -> Result<()> {
     let Written { doc, mac } = write(vault, tenant)?;
     let sql = "UPDATE tenants SET name = $1, app_id = $2, enterprise_id = $3, state = $4, purge_at = $5,
          version = $6, doc = $7, mac_key = $8, mac = $9 WHERE id = $10 AND version = $11";
@@ -162,8 +193,7 @@ pub(super) async fn update(engine: &Engine, vault: &Vault, tenant: &Tenant, even
     if session.run(sql, &values).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));
     }
-    record(&mut session, vault, event, &[Changed::Tenant(tenant.id.clone())]).await?;
-    session.commit().await
+    Ok(())
 }
 
 pub(super) async fn purge(engine: &Engine, vault: &Vault, id: &TenantId, event: &Event) -> Result<()> {

@@ -263,6 +263,7 @@ pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {
 pub(super) async fn sweep(engine: &Engine, now: Timestamp) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM tokens WHERE expires_at <= $1", &[now.as_millisecond().into()]).await?;
+    apps::sweep(&mut session).await?;
     changes::sweep(&mut session, now).await?;
     session.commit().await
 }

@@ -1,0 +1,65 @@
+//! Keypairs that were made here and wait for Box to learn their public half.
+
+use super::changes::record;
+use super::document::{Document, Written, read, refused, write};
+use super::engine::Engine;
+use super::sql::Row;
+use super::{Changed, Result};
+use crate::crypto::Vault;
+use crate::domain::app::Keypair;
+use crate::domain::event::Event;
+use crate::domain::id::KeypairId;
+
+impl Document for Keypair {
+    const TABLE: &'static str = "keypairs";
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// A keypair never changes.
+    fn version(&self) -> i64 {
+        1
+    }
+
+    fn agrees_with(&self, row: &Row) -> bool {
+        row.get::<String>("app_id").as_deref() == Some(self.app.as_str())
+    }
+}
+
+pub(super) async fn insert(
+    engine: &Engine,
+    vault: &Vault,
+    keypair: &Keypair,
+    sealed: &[u8],
+    event: &Event,
+) -> Result<()> {
+    let mut session = engine.write().await?;
+    let Written { doc, mac } = write(vault, keypair)?;
+    let sql = "INSERT INTO keypairs (id, app_id, version, doc, mac_key, mac, sealed)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = [
+        keypair.id.as_str().into(),
+        keypair.app.as_str().into(),
+        keypair.version().into(),
+        (&doc).into(),
+        (&mac.key).into(),
+        (&mac.mac).into(),
+        sealed.into(),
+    ];
+    session.run(sql, &values).await?;
+    record(&mut session, vault, event, &[Changed::App(keypair.app.clone())]).await?;
+    session.commit().await
+}
+
+pub(super) async fn find(
+    engine: &Engine,
+    vault: &Vault,
+    id: &KeypairId,
+) -> Result<Option<(Keypair, Vec<u8>)>> {
+    let sql = "SELECT id, app_id, version, doc, mac_key, mac, sealed FROM keypairs WHERE id = $1";
+    let Some(row) = engine.read().await?.row(sql, &[id.as_str().into()]).await? else { return Ok(None) };
+    let keypair: Keypair = read(vault, &row)?;
+    let sealed = row.get("sealed").ok_or_else(|| refused(Keypair::TABLE, id.as_str()))?;
+    Ok(Some((keypair, sealed)))
+}
