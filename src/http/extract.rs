@@ -146,7 +146,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 pub(super) fn without_values(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     match message.rfind(", expected ") {
-        Some(place) if message.starts_with("invalid ") => format!("Expected {}.", &message[place + 11..]),
+        Some(place) if message.starts_with("invalid ") || message.starts_with("unknown variant ") => {
+            format!("Expected {}.", &message[place + 11..])
+        }
         _ => message.to_owned(),
     }
 }
