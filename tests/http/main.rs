@@ -11,4 +11,13 @@ mod database;
 mod ground;
 mod reply;
 
+mod apps;
+mod diagnosis;
+mod key_forms;
 mod main_job;
+mod manners;
+mod registration;
+mod tampering;
+mod tenant_deletion;
+mod tenants;
+mod watching;
