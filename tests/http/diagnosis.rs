@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::ground::{ACME, ADA, FILE, Ground, by_config};
+use crate::ground::{ACME, ADA, FILE, GRACE, Ground, by_config};
 use crate::watching::{eventually, rows};
 
 const TESS: &str = "10000001003";
@@ -164,10 +164,10 @@ async fn refusals_of_one_subject_or_item_say_so() {
     let problem = ground.downscoped(&service, "acme", unseen).await.refuses(424, "resource_not_visible");
     assert!(problem["fix"].as_str().unwrap().contains("collaborator"), "{problem}");
     ground.change_app(&ground.apps.acme, json!({ "scopes": ["root_readwrite"] })).await;
-    let seen = json!({ "scopes": ["item_preview"], "resource": { "type": "file", "id": FILE } });
+    let seen = json!({ "subject": { "type": "user", "id": ADA }, "scopes": ["item_preview"], "resource": { "type": "file", "id": FILE } });
     ground.downscoped(&service, "acme", seen).await.refuses(424, "scope_not_granted");
     ground.change_app(&ground.apps.acme, json!({ "user_tokens": false })).await;
-    ground.user_token(&service, "acme", ADA).await.refuses(424, "user_tokens_disabled");
+    ground.user_token(&service, "acme", GRACE).await.refuses(424, "user_tokens_disabled");
     ground.token(&service, "acme").await.token();
     ground.end().await;
 }
@@ -186,11 +186,12 @@ async fn a_test_tells_user_tokens_from_the_as_user_header() {
         (json!({ "user_tokens": false }), ADA, &denied[..1]),
         (json!({ "user_tokens": true, "as_user_header": false }), ADA, &denied[1..]),
         (json!({ "as_user_header": true, "enterprise_access": false }), ADA, &denied[..]),
-        (json!({}), APOLLO, &[]),
+        // An app user is within reach of a user token, but never of the header.
+        (json!({}), APOLLO, &denied[1..]),
         (
             json!({ "enterprise_access": true }),
             "999",
-            &[("user_token", "subject_invalid"), ("as_user_header", "subject_invalid")],
+            &[("user_token", "subject_invalid"), ("as_user_header", off)],
         ),
         (json!({ "scopes": ["root_readwrite"] }), ADA, &[("downscope", "scope_not_granted")]),
     ] {
