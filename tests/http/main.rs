@@ -16,6 +16,7 @@ mod diagnosis;
 mod key_forms;
 mod main_job;
 mod manners;
+mod missing_keys;
 mod registration;
 mod tampering;
 mod tenant_deletion;
