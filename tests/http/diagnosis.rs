@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::ground::{ACME, ADA, FILE, GRACE, Ground, by_config};
+use crate::ground::{ACME, ADA, FILE, FOLDER, GRACE, Ground, by_config};
 use crate::watching::{eventually, rows};
 
 const TESS: &str = "10000001003";
-const APOLLO: &str = "10000001004";
+pub(crate) const APOLLO: &str = "10000001004";
 
 /// Box's refusals at the token endpoint, and what each is told as.
 const REFUSALS: [(&str, &str, &str); 17] = [
@@ -64,14 +64,14 @@ fn lines(diagnosis: &Value) -> Vec<(String, String)> {
     diagnosis.as_array().unwrap().iter().map(line).collect()
 }
 
-fn all_pass_but(others: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn all_pass_but(others: &[(&str, &str)]) -> Vec<(String, String)> {
     let others: BTreeMap<_, _> = others.iter().copied().collect();
     ["key", "assertion", "service_account", "user_token", "as_user_header", "downscope", "clock"]
         .map(|check| (check.to_owned(), others.get(check).copied().unwrap_or("pass").to_owned()))
         .into()
 }
 
-async fn test(ground: &Ground, user: Option<&str>) -> Vec<(String, String)> {
+pub(crate) async fn test(ground: &Ground, user: Option<&str>) -> Vec<(String, String)> {
     let body = user.map(|user| json!({ "user": user }));
     let reply = ground.call(&ground.admin, "POST", "/v1/tenants/acme/test", body.as_ref()).await;
     lines(&reply.is(200)["diagnosis"])
@@ -163,77 +163,14 @@ async fn refusals_of_one_subject_or_item_say_so() {
     let unseen = json!({ "scopes": ["item_preview"], "resource": { "type": "folder", "id": "20000001004" } });
     let problem = ground.downscoped(&service, "acme", unseen).await.refuses(424, "resource_not_visible");
     assert!(problem["fix"].as_str().unwrap().contains("collaborator"), "{problem}");
+    let visible = json!({ "scopes": ["item_preview"], "resource": { "type": "folder", "id": FOLDER } });
+    ground.downscoped(&service, "acme", visible).await.token();
     ground.change_app(&ground.apps.acme, json!({ "scopes": ["root_readwrite"] })).await;
     let seen = json!({ "subject": { "type": "user", "id": ADA }, "scopes": ["item_preview"], "resource": { "type": "file", "id": FILE } });
     ground.downscoped(&service, "acme", seen).await.refuses(424, "scope_not_granted");
     ground.change_app(&ground.apps.acme, json!({ "user_tokens": false })).await;
     ground.user_token(&service, "acme", GRACE).await.refuses(424, "user_tokens_disabled");
     ground.token(&service, "acme").await.token();
-    ground.end().await;
-}
-
-#[tokio::test]
-async fn a_test_tells_user_tokens_from_the_as_user_header() {
-    let ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
-    let app = &ground.apps.acme;
-    let skipped = [("user_token", "skipped"), ("as_user_header", "skipped")];
-    assert_eq!(test(&ground, None).await, all_pass_but(&skipped));
-    assert_eq!(test(&ground, Some(ADA)).await, all_pass_but(&[]));
-    let off = "user_tokens_disabled";
-    let denied = [("user_token", off), ("as_user_header", off)];
-    for (change, user, failed) in [
-        (json!({ "user_tokens": false }), ADA, &denied[..1]),
-        (json!({ "user_tokens": true, "as_user_header": false }), ADA, &denied[1..]),
-        (json!({ "as_user_header": true, "enterprise_access": false }), ADA, &denied[..]),
-        // An app user is within reach of a user token, but never of the header.
-        (json!({}), APOLLO, &denied[1..]),
-        (
-            json!({ "enterprise_access": true }),
-            "999",
-            &[("user_token", "subject_invalid"), ("as_user_header", off)],
-        ),
-        (json!({ "scopes": ["root_readwrite"] }), ADA, &[("downscope", "scope_not_granted")]),
-    ] {
-        ground.change_app(app, change.clone()).await;
-        assert_eq!(test(&ground, Some(user)).await, all_pass_but(failed), "{change}");
-    }
-    // What a test mints is ended again.
-    let issued = ground.control("GET", "/journal?path=/oauth2/token&status=200", None).await;
-    let issued: Vec<String> = issued["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["issued"].as_str().unwrap().to_owned())
-        .collect();
-    assert!(issued.len() > 15, "{issued:?}");
-    let first = &issued[0];
-    for token in &issued[1..] {
-        eventually("the end of a test's token", async || {
-            let seen = ground.control("GET", &format!("/tokens/{token}"), None).await;
-            seen["live"] == false
-        })
-        .await;
-    }
-    let kept = ground.control("GET", &format!("/tokens/{first}"), None).await;
-    assert_eq!(kept["live"], true, "the tenant's own token lives on");
-    ground.end().await;
-}
-
-#[tokio::test]
-async fn a_test_is_asked_for_properly() {
-    let ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
-    let path = "/v1/tenants/acme/test";
-    for body in [json!({ "user": "ada" }), json!({ "user": 1 }), json!({ "users": ADA })] {
-        ground.post(&ground.admin, path, body).await.refuses(422, "invalid");
-    }
-    let grants = json!([{ "tenant": "acme", "permissions": ["tenants:read"] }]);
-    let reader = ground.caller("reader", "admin", grants).await;
-    ground.call(&reader, "POST", path, None).await.refuses(403, "forbidden");
-    ground.call(&reader, "POST", "/v1/tenants/other/test", None).await.refuses(404, "not_found");
-    ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
-    ground.call(&ground.admin, "POST", path, None).await.refuses(409, "conflict");
     ground.end().await;
 }
 

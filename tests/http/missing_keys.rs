@@ -25,7 +25,7 @@ fn another_set() -> Value {
 /// Why the broker does not start.
 async fn refused_start(ground: &Ground) -> String {
     let started = app::start(&ground.settings, ground.clock.clone(), Arc::new(SystemEntropy)).await;
-    started.err().expect("it does not start").to_string()
+    started.expect_err("it does not start").to_string()
 }
 
 async fn minter(ground: &Ground) -> String {

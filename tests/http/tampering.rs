@@ -2,85 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::database::Hand;
 use crate::ground::{ADA, Ground, NORTH, SOUTH, by_config};
-use crate::reply::Reply;
-
-/// Two tenants, and callers of different strength. The hand's edits are seen by a broker that
-/// remembers nothing.
-struct Scene {
-    ground: Ground,
-    acme: Value,
-    globex: Value,
-    /// May have downscoped tokens of `acme`.
-    narrow: String,
-    /// May have all tokens of `acme`.
-    strong: String,
-    /// May have all tokens of `globex`.
-    bystander: String,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let ground = Ground::new().await;
-        let acme = ground.register("acme", &ground.apps.acme).await;
-        let globex = ground.register("globex", &ground.apps.globex).await;
-        let all = |tenant: &str| json!([{ "tenant": tenant, "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }]);
-        let downscoped =
-            json!([{ "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": ["item_preview"] }]);
-        let narrow = ground.service("narrow", downscoped).await;
-        let strong = ground.service("strong", all("acme")).await;
-        let bystander = ground.service("bystander", all("globex")).await;
-        Self { ground, acme, globex, narrow, strong, bystander }
-    }
-
-    /// The hand writes while nobody looks.
-    async fn written(&mut self, sql: &str) {
-        self.ground.stop().await;
-        assert!(self.ground.hand().does(sql).await > 0, "{sql}");
-        self.ground.start().await;
-    }
-
-    /// What acme's own caller gets, where it has to be minted.
-    async fn fresh(&self) -> Reply {
-        self.ground.user_token(&self.strong, "acme", ADA).await
-    }
-
-    async fn bystander_is_served(&self) {
-        self.ground.token(&self.bystander, "globex").await.token();
-        self.ground.user_token(&self.bystander, "globex", "10000002001").await.token();
-    }
-
-    async fn end(self) {
-        self.ground.end().await;
-    }
-
-    fn id(side: &Value) -> &str {
-        side["id"].as_str().unwrap()
-    }
-
-    fn app(side: &Value) -> &str {
-        side["app"]["id"].as_str().unwrap()
-    }
-}
+use crate::scene::Scene;
 
 /// An edit of a text column.
 fn replaced(table: &str, from: &str, to: &str, row: &str) -> String {
     format!("UPDATE {table} SET doc = replace(doc, '{from}', '{to}') WHERE {row} AND doc LIKE '%{from}%'")
-}
-
-/// Flips a bit in the middle of a sealed value.
-fn flipped(hand: &Hand, table: &str, row: &str) -> String {
-    match hand {
-        // The byte becomes another one: SQLite has no operator that flips a bit of a blob.
-        Hand::Sqlite(_) => format!(
-            "UPDATE {table} SET sealed = CAST(substr(sealed, 1, 79) || CASE hex(substr(sealed, 80, 1))
-             WHEN '00' THEN x'01' ELSE x'00' END || substr(sealed, 81) AS BLOB) WHERE {row}"
-        ),
-        Hand::Postgres(_) => {
-            format!("UPDATE {table} SET sealed = set_byte(sealed, 79, get_byte(sealed, 79) # 1) WHERE {row}")
-        }
-    }
 }
 
 #[tokio::test]
@@ -274,77 +201,6 @@ async fn s5_a_deleted_row_never_permits() {
         scene.ground.hand().does("DROP TABLE kept").await;
         scene.ground.token(&scene.strong, "acme").await.token();
     }
-    scene.end().await;
-}
-
-#[tokio::test]
-async fn s2_damaged_or_swapped_credentials_sign_nothing() {
-    let mut scene = Scene::new().await;
-    let (own, other) = (Scene::app(&scene.acme).to_owned(), Scene::app(&scene.globex).to_owned());
-    let sql = flipped(scene.ground.hand(), "credentials", &format!("app_id = '{own}'"));
-    scene.ground.hand().does("CREATE TABLE kept AS SELECT * FROM credentials").await;
-    let foreign = format!(
-        "UPDATE credentials SET sealed = (SELECT sealed FROM kept WHERE app_id = '{other}') WHERE app_id = '{own}'"
-    );
-    for sql in [sql, foreign] {
-        let asked = scene.ground.count("path=/oauth2/token").await;
-        scene.written(&sql).await;
-        let problem = scene.fresh().await.refuses(500, "sealed_data_refused");
-        assert_eq!(problem["scope"], "tenant");
-        assert_eq!(scene.ground.count("path=/oauth2/token").await, asked, "{sql}");
-        scene.bystander_is_served().await;
-        let test =
-            scene.ground.call(&scene.ground.admin, "POST", "/v1/tenants/acme/test", None).await.is(200);
-        assert_eq!(test["diagnosis"][1]["code"], "sealed_data_refused");
-        // What is warm is no part of the damage.
-        scene.ground.token(&scene.strong, "acme").await.token();
-        scene.written("DELETE FROM credentials").await;
-        scene.written("INSERT INTO credentials SELECT * FROM kept").await;
-    }
-    scene.fresh().await.token();
-    scene.end().await;
-}
-
-#[tokio::test]
-async fn s3_damaged_or_swapped_tokens_are_minted_anew() {
-    let mut scene = Scene::new().await;
-    let kept = scene.ground.token(&scene.strong, "acme").await.token();
-    let others = scene.ground.token(&scene.bystander, "globex").await.token();
-    let (acme, globex) = (Scene::id(&scene.acme).to_owned(), Scene::id(&scene.globex).to_owned());
-    scene.ground.restart().await;
-    assert_eq!(scene.ground.token(&scene.strong, "acme").await.token(), kept, "rows outlive the process");
-    scene.ground.hand().does("CREATE TABLE kept AS SELECT * FROM tokens WHERE discarded = 0").await;
-    let from = |column: &str| format!("{column} = (SELECT {column} FROM kept WHERE tenant_id = '{globex}')");
-    let all = ["tenant_id", "app_id", "key_digest", "generation"].map(|column| {
-        let own = format!("{column} = (SELECT {column} FROM kept WHERE tenant_id = '{acme}')");
-        own
-    });
-    for sql in [
-        flipped(scene.ground.hand(), "tokens", &format!("tenant_id = '{acme}'")),
-        format!("UPDATE tokens SET {} WHERE tenant_id = '{acme}'", from("sealed")),
-        format!(
-            "UPDATE tokens SET {}, {}, {} WHERE tenant_id = '{acme}'",
-            from("sealed"),
-            from("mac"),
-            from("mac_key")
-        ),
-        format!("UPDATE tokens SET expires_at = expires_at + 1 WHERE tenant_id = '{acme}'"),
-        // The other tenant's token, filed as acme's.
-        format!(
-            "DELETE FROM tokens WHERE tenant_id = '{acme}'; UPDATE tokens SET {} WHERE tenant_id = '{globex}'",
-            all.join(", ")
-        ),
-    ] {
-        scene.written(&sql).await;
-        let given = scene.ground.token(&scene.strong, "acme").await.token();
-        assert!(given != kept && given != others, "{sql}");
-        assert_eq!(scene.ground.at_box(&given, "/2.0/users/me").await, 200);
-        let theirs = scene.ground.token(&scene.bystander, "globex").await.token();
-        assert!(theirs != given && theirs != kept, "{sql}");
-        scene.written("DELETE FROM tokens").await;
-        scene.written("INSERT INTO tokens SELECT * FROM kept").await;
-    }
-    assert_eq!(scene.ground.token(&scene.strong, "acme").await.token(), kept);
     scene.end().await;
 }
 
