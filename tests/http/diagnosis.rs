@@ -52,7 +52,7 @@ const REFUSALS: [(&str, &str, &str); 17] = [
 ];
 
 /// The lines of a diagnosis: check, outcome and, where it failed, the code.
-fn lines(diagnosis: &Value) -> Vec<(String, String)> {
+pub(crate) fn lines(diagnosis: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let line = |line: &Value| {
         let outcome = text(&line["outcome"]);
@@ -240,4 +240,24 @@ async fn r8_a_clock_ten_minutes_off_costs_one_more_try_and_is_told() {
         assert_eq!(ground.mints().await - before, 2, "one for each subject");
         ground.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_jti_that_box_takes_for_a_used_one_is_made_anew_once() {
+    let ground = Ground::new().await;
+    let before = rows(&ground).await;
+    let body = by_config("acme", &ground.apps.acme);
+    let replayed =
+        json!({ "error": "invalid_grant", "error_description": "A unique 'jti' value is required" });
+    let fault = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 400, "body": replayed } });
+    ground.fault(fault.clone()).await;
+    ground.post(&ground.admin, "/v1/tenants", body.clone()).await.refuses(502, "upstream_protocol");
+    assert_eq!((rows(&ground).await, ground.mints().await), (before, 2));
+    ground.heal().await;
+    let mut once = fault;
+    once["times"] = json!(1);
+    ground.fault(once).await;
+    ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
+    assert_eq!(ground.mints().await, 4);
+    ground.end().await;
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::diagnosis::{APOLLO, all_pass_but, test};
-use crate::ground::{ADA, Ground};
+use crate::diagnosis::{APOLLO, all_pass_but, lines, test};
+use crate::ground::{ADA, Ground, NORTH, by_config};
 use crate::watching::eventually;
 
 #[tokio::test]
@@ -68,5 +68,28 @@ async fn a_test_is_asked_for_properly() {
     ground.call(&reader, "POST", "/v1/tenants/other/test", None).await.refuses(404, "not_found");
     ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
     ground.call(&ground.admin, "POST", path, None).await.refuses(409, "conflict");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn s14_a_test_of_a_shared_app_finds_another_customers_user_out() {
+    let ground = Ground::new().await;
+    let config = by_config("", &ground.apps.portal)["config"].clone();
+    ground.post(&ground.admin, "/v1/apps", json!({ "app": "portal", "config": config })).await.is(201);
+    let north = json!({ "tenant": "north", "app": "portal", "enterprise_id": NORTH });
+    ground.post(&ground.admin, "/v1/tenants", north).await.is(201);
+    // Ada of NORTH and Ada of SOUTH: Box gives tokens for both.
+    let (own, foreign) = ("10000003001", "10000004001");
+    for (user, failed) in [
+        (own, &[][..]),
+        (foreign, &[("user_token", "subject_invalid"), ("as_user_header", "user_tokens_disabled")]),
+    ] {
+        let reply = ground.post(&ground.admin, "/v1/tenants/north/test", json!({ "user": user })).await;
+        assert_eq!(lines(&reply.is(200)["diagnosis"]), all_pass_but(failed), "{user}");
+        let query = format!("/journal?subject=user:{user}&status=200&grant=jwt-bearer");
+        let issued = ground.control("GET", &query, None).await["items"][0]["issued"].clone();
+        let issued = format!("/tokens/{}", issued.as_str().unwrap());
+        eventually("its end", async || ground.control("GET", &issued, None).await["live"] == false).await;
+    }
     ground.end().await;
 }
