@@ -22,6 +22,7 @@ mod grants;
 mod hidden;
 mod lives;
 mod main_job;
+mod overtaken;
 mod parents;
 mod restarts;
 mod restricted_to;
