@@ -73,15 +73,17 @@ impl Broker {
     ) -> Result<Minted, TokenError> {
         let promised = need.promised();
         let parent_key = key.parent();
-        let mut second_try = false;
+        let began = self.clock.monotonic();
         loop {
             let cause = || cause.clone();
             let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &cause)).await?;
             let exchange = self.upstream.downscope(credentials, &parent.secret, restriction);
             let exchanged = self.ask(view, key, exchange).await?;
             match exchanged {
-                Err(BoxError::ParentDead { .. }) if !second_try => {
-                    second_try = true;
+                // One that was minted since then is dead for a reason that another mint does not mend.
+                Err(BoxError::ParentDead { .. })
+                    if parent.life.age(self.clock.as_ref()) > self.clock.monotonic().since(began) =>
+                {
                     // The row first: whoever misses it in memory must not find it in the store.
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
                     self.memory.forget_token(&parent_key, &parent);

@@ -38,6 +38,24 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(10), polled).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// What `ask` is answered when `change` happens while Box takes its time with it.
+pub(crate) async fn meanwhile(
+    ground: &Ground,
+    grant: &str,
+    ask: impl Future<Output = Reply>,
+    change: impl Future<Output = ()>,
+) -> Reply {
+    let query = format!("grant={grant}");
+    let before = ground.count(&query).await;
+    let effect = json!({ "latency_ms": 2000 });
+    ground.fault(json!({ "select": { "grant": grant }, "effect": effect, "times": 1 })).await;
+    let change = async {
+        eventually("it is at Box", async || ground.count(&query).await > before).await;
+        change.await;
+    };
+    tokio::join!(ask, change).0
+}
+
 impl Ground {
     /// Changes a tenant, as the admin.
     pub(crate) async fn change_tenant(&self, tenant: &str, change: Value) -> Value {

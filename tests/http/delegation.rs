@@ -108,6 +108,30 @@ async fn a_new_grant_fits_inside_one_of_the_granters() {
 }
 
 #[tokio::test]
+async fn a_granters_own_limits_go_with_the_grant() {
+    let ground = acme().await.0;
+    let limits = json!([{
+        "tenant": "acme", "permissions": ["callers:write", "tokens:downscope"],
+        "scopes": ["item_preview", "item_download"], "resources": [{ "type": "file", "id": FILE }],
+    }]);
+    let key = ground.caller("limited", "admin", limits).await;
+    let (this, other) = (json!([{ "type": "file", "id": FILE }]), json!([{ "type": "folder", "id": FILE }]));
+    for (scopes, resources, status) in [
+        (json!(["item_preview"]), this.clone(), 201),
+        (json!(["item_preview", "item_upload"]), this.clone(), 403),
+        (json!(null), this, 403),
+        (json!(["item_preview"]), other, 403),
+        (json!(["item_preview"]), json!(null), 403),
+    ] {
+        let grant = json!({
+            "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": scopes, "resources": resources,
+        });
+        assert_eq!(create(&ground, &key, "service", grant.clone()).await.0, status, "{grant}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn the_power_to_manage_callers_of_one_tenant_hands_on_nothing_of_another() {
     let ground = acme().await.0;
     ground.register("globex", &ground.apps.globex).await;

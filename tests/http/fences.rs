@@ -1,31 +1,12 @@
-//! What changes while a mint is at Box holds for what comes of it: nothing leaves that should not,
-//! nothing comes back to life, and what Box gave is revoked.
+//! A tenant or app that goes out of service while a mint is at Box: nothing of it leaves, nothing comes
+//! back to life, and what Box gave is revoked.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, eventually, user};
+use crate::asking::{acme, any_token, eventually, meanwhile};
 use crate::ground::{ADA, Ground, NORTH};
-use crate::reply::Reply;
-
-/// What `ask` is answered when `change` happens while Box takes its time with it.
-async fn meanwhile(
-    ground: &Ground,
-    grant: &str,
-    ask: impl Future<Output = Reply>,
-    change: impl Future<Output = ()>,
-) -> Reply {
-    let query = format!("grant={grant}");
-    let before = ground.count(&query).await;
-    let effect = json!({ "latency_ms": 1500 });
-    ground.fault(json!({ "select": { "grant": grant }, "effect": effect, "times": 1 })).await;
-    let change = async {
-        eventually("it is at Box", async || ground.count(&query).await > before).await;
-        change.await;
-    };
-    tokio::join!(ask, change).0
-}
 
 fn of_ada() -> String {
     format!("grant=jwt-bearer&subject=user:{ADA}")
@@ -175,66 +156,4 @@ async fn shared() -> (Ground, String) {
     ground.post(&ground.admin, "/v1/tenants", north).await.is(201);
     let key = ground.service("portal", any_token("north")).await;
     (ground, key)
-}
-
-#[tokio::test]
-async fn invariant_1_a_policy_that_changes_during_a_mint_holds_for_what_comes_of_it() {
-    let (ground, key) = acme().await;
-    let ask = ground.user_token(&key, "acme", ADA);
-    let reply = meanwhile(&ground, "jwt-bearer", ask, async {
-        ground.change_tenant("acme", json!({ "policy": { "full_tokens": false } })).await;
-    })
-    .await;
-    reply.refuses(403, "forbidden");
-    // What Box gave serves those who may have what is made of it.
-    let child = json!({ "subject": user(ADA), "scopes": ["item_preview"] });
-    ground.downscoped(&key, "acme", child).await.token();
-    assert_eq!(ground.issued(&of_ada()).await.len(), 1);
-    ground.end().await;
-}
-
-#[tokio::test]
-async fn invariant_1_a_policy_that_changes_during_a_mint_and_still_allows_it_costs_no_other() {
-    let (ground, key) = acme().await;
-    let ask = ground.user_token(&key, "acme", ADA);
-    let reply = meanwhile(&ground, "jwt-bearer", ask, async {
-        ground.change_tenant("acme", json!({ "policy": { "subjects": ["user:*"] } })).await;
-    })
-    .await;
-    reply.token();
-    assert_eq!(ground.count(&of_ada()).await, 1);
-    ground.end().await;
-}
-
-#[tokio::test]
-async fn r7_a_caller_that_loses_its_grant_during_a_mint_gets_nothing_of_it() {
-    let (ground, key) = acme().await;
-    let plain = json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }]);
-    for (grants, (status, code)) in [(plain, (403, "forbidden")), (json!([]), (404, "not_found"))] {
-        ground
-            .patch(&ground.admin, "/v1/callers/portal", json!({ "grants": any_token("acme") }))
-            .await
-            .is(200);
-        let user = if status == 403 { ADA } else { crate::ground::GRACE };
-        let reply = meanwhile(&ground, "jwt-bearer", ground.user_token(&key, "acme", user), async {
-            let change = json!({ "grants": grants });
-            ground.patch(&ground.admin, "/v1/callers/portal", change).await.is(200);
-        })
-        .await;
-        reply.refuses(status, code);
-    }
-    ground.end().await;
-}
-
-#[tokio::test]
-async fn r7_a_caller_that_loses_its_key_during_a_mint_gets_nothing_of_it() {
-    let (ground, key) = acme().await;
-    let id = box_token_broker::auth::api_key::id_of(&key).unwrap();
-    let reply = meanwhile(&ground, "jwt-bearer", ground.user_token(&key, "acme", ADA), async {
-        let path = format!("/v1/callers/portal/keys/{}", id.as_str());
-        ground.delete(&ground.admin, &path).await.is(204);
-    })
-    .await;
-    reply.refuses(401, "unauthenticated");
-    ground.end().await;
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::asking::{acme, eventually};
-use crate::ground::{ADA, Ground};
+use crate::ground::{ADA, GRACE, Ground};
 
 /// Box gives 3,600 s: renewed in the last 540 to 600 s, never served in the last 300 s.
 const LIFE: u64 = 3600;
@@ -202,5 +202,42 @@ async fn r8_a_wall_clock_stepped_back_lengthens_no_life() {
     let body = ground.token(&key, "acme").await.ok();
     assert_ne!(body["access_token"], old);
     assert_eq!(body["expires_in"], LIFE);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r8_a_clock_that_is_off_costs_one_more_attempt_and_is_remembered() {
+    let (ground, key) = acme().await;
+    for (skew, user) in [(600, ADA), (-600, GRACE)] {
+        ground.control("PUT", "/clock", Some(&json!({ "skew_seconds": skew }))).await;
+        let mints = ground.mints().await;
+        let body = ground.user_token(&key, "acme", user).await.ok();
+        assert_eq!(body["expires_in"], LIFE);
+        assert_eq!(ground.mints().await, mints + 2);
+        // What was learnt of Box's clock holds for the next.
+        ground.clock.advance(Duration::from_secs(LIFE));
+        ground.user_token(&key, "acme", user).await.token();
+        assert_eq!(ground.mints().await, mints + 3);
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_promise_beyond_what_box_gives_burns_no_exchanges() {
+    let (ground, key) = acme().await;
+    ground.token_lives(3600, 500).await;
+    let (mints, exchanges) = (ground.mints().await, ground.exchanges().await);
+    let ask = json!({ "scopes": ["item_preview"], "min_ttl": 600 });
+    for _ in 0..10 {
+        ground.downscoped(&key, "acme", ask.clone()).await.refuses(422, "min_ttl_unavailable");
+    }
+    assert_eq!((ground.mints().await, ground.exchanges().await), (mints, exchanges + 1));
+    // Nor mints, where the parent lives too short.
+    ground.token_lives(500, 4175).await;
+    let ask = json!({ "subject": { "type": "user", "id": ADA }, "scopes": ["item_preview"], "min_ttl": 600 });
+    for _ in 0..10 {
+        ground.downscoped(&key, "acme", ask.clone()).await.refuses(422, "min_ttl_unavailable");
+    }
+    assert_eq!((ground.mints().await, ground.exchanges().await), (mints + 1, exchanges + 1));
     ground.end().await;
 }

@@ -75,6 +75,7 @@ async fn a_parent_that_cannot_cover_a_promise_is_renewed_first() {
 async fn a_parent_that_died_at_box_is_minted_anew_once_for_all_its_children() {
     let (ground, key) = acme().await;
     let old = ground.token(&key, "acme").await.token();
+    ground.clock.advance(Duration::from_secs(1));
     dies_at_box(&ground, &old).await;
     let mints = ground.mints().await;
     let scopes = ["item_preview", "item_download", "item_upload", "item_rename", "item_share"];
@@ -91,9 +92,27 @@ async fn a_parent_that_died_at_box_is_minted_anew_once_for_all_its_children() {
 }
 
 #[tokio::test]
+async fn a_parent_that_died_with_the_one_before_it_is_minted_anew() {
+    let (ground, key) = acme().await;
+    let older = ground.token(&key, "acme").await.token();
+    ground.clock.advance(Duration::from_secs(600));
+    let newer = ground.lasting(&key, "acme", 3000).await.token();
+    ground.clock.advance(Duration::from_secs(1));
+    for token in [&older, &newer] {
+        dies_at_box(&ground, token).await;
+    }
+    let mints = ground.mints().await;
+    let token = ground.downscoped(&key, "acme", child("item_preview")).await.token();
+    assert_eq!(ground.known_at_box(&token).await["live"], true);
+    assert_eq!(ground.mints().await, mints + 1);
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_parent_that_is_dead_at_once_again_ends_the_attempt() {
     let (ground, key) = acme().await;
     ground.token(&key, "acme").await.token();
+    ground.clock.advance(Duration::from_secs(1));
     let (mints, exchanges) = (ground.mints().await, ground.exchanges().await);
     let body = json!({ "error": "invalid_grant", "error_description": "The 'subject_token' specified is invalid or has expired" });
     let effect = json!({ "status": 400, "body": body });
