@@ -12,7 +12,7 @@ use moka::sync::Cache;
 
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, Vault};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{ApiKey, Caller};
 use crate::domain::id::KeyId;
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
@@ -85,18 +85,37 @@ impl Authenticator {
     /// Where it is nobody's, or where that cannot be said at the moment.
     pub async fn authenticate(&self, text: &str) -> Result<Identity, AuthError> {
         let id = api_key::id_of(text).ok_or(AuthError::Unauthenticated)?;
-        let known = self.look_up(&id).await?;
+        self.identify(&id, |key| self.vault.matches(&key.pepper, &key.digest, text.as_bytes())).await
+    }
+
+    /// A caller that was authenticated before, as it stands now: with the grants of this moment.
+    ///
+    /// # Errors
+    /// Where its key opens nothing any more, or where that cannot be said at the moment.
+    pub async fn again(&self, identity: &Identity) -> Result<Identity, AuthError> {
+        self.identify(&identity.key, |_| Ok(true)).await
+    }
+
+    /// From before whatever is read from now on.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.watch.stamp()
+    }
+
+    async fn identify(
+        &self,
+        id: &KeyId,
+        is_proven: impl FnOnce(&ApiKey) -> Result<bool, CryptoError>,
+    ) -> Result<Identity, AuthError> {
+        let known = self.look_up(id).await?;
         let caller = known.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
-        let key = caller.keys.iter().find(|key| key.id == id).ok_or(AuthError::Unauthenticated)?;
-        if !self.vault.matches(&key.pepper, &key.digest, text.as_bytes())? {
-            return Err(AuthError::Unauthenticated);
-        }
+        let key = caller.keys.iter().find(|key| key.id == *id).ok_or(AuthError::Unauthenticated)?;
         let now = self.clock.wall();
-        if !key.is_live(now) {
+        if !is_proven(key)? || !key.is_live(now) {
             return Err(AuthError::Unauthenticated);
         }
         known.used.store(now.as_second(), Ordering::Relaxed);
-        Ok(Identity { caller: Arc::clone(caller), key: id, expires_at: key.expires_at })
+        Ok(Identity { caller: Arc::clone(caller), key: id.clone(), expires_at: key.expires_at })
     }
 
     async fn look_up(&self, id: &KeyId) -> Result<Arc<Known>, StoreError> {

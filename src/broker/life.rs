@@ -52,6 +52,12 @@ impl Life {
         self.left_by_wall(clock.wall()).min(self.ends.since(clock.monotonic()))
     }
 
+    /// How much of it is over.
+    #[must_use]
+    pub fn age(&self, clock: &dyn Clock) -> Duration {
+        self.given - self.left(clock)
+    }
+
     fn left_by_wall(&self, now: Timestamp) -> Duration {
         let left = self.ends_at().duration_since(now);
         Duration::try_from(left).unwrap_or(Duration::ZERO).min(self.given)

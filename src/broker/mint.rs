@@ -26,6 +26,11 @@ impl Broker {
     /// and passed over: minting anew costs less than refusing.
     pub(super) async fn stored(&self, key: &TokenKey) -> Result<Option<Arc<Token>>, StoreError> {
         let Some(row) = self.store.live_token(key, self.clock.wall()).await? else { return Ok(None) };
+        // What is in memory knows more than its row does: when it ends by the monotonic clock, and
+        // when somebody last set out to renew it.
+        if let Some(known) = self.memory.token(key).filter(|known| known.row == row.id) {
+            return Ok(Some(known));
+        }
         let opened = match self.vault.open(&place_of_token(&row.id), &row.sealed).await {
             Ok(document) => SealedToken::read(&document),
             Err(error) => {
@@ -75,7 +80,7 @@ impl Broker {
     ) -> Result<Minted, TokenError> {
         let (Need::Serve(promised) | Need::Last(promised)) = need;
         let parent_key = key.parent();
-        let mut second_try = false;
+        let began = self.clock.monotonic();
         loop {
             let cause = || cause.clone();
             let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &cause)).await?;
@@ -84,10 +89,13 @@ impl Broker {
                 self.upstream.downscope(credentials, &parent.secret, restriction).await
             };
             match exchanged {
-                Err(BoxError::ParentDead { .. }) if !second_try => {
-                    second_try = true;
-                    self.memory.forget_token(&parent_key, &parent);
+                // One that was minted since then is dead for a reason that another mint does not mend.
+                Err(BoxError::ParentDead { .. })
+                    if parent.life.age(self.clock.as_ref()) > self.clock.monotonic().since(began) =>
+                {
+                    // The row first: whoever misses it in memory must not find it in the store.
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
+                    self.memory.forget_token(&parent_key, &parent);
                 }
                 exchanged => return Ok(exchanged?),
             }

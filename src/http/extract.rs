@@ -14,6 +14,7 @@ use crate::auth::{AuthError, Authenticator, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, Name};
 use crate::registry::Fault;
 use crate::registry::callers::parse_tenant;
+use crate::store::watch::Stamp;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
 
 /// The longest body that is read: a Box config is a tenth of it.
@@ -26,6 +27,8 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 pub(super) struct Caller {
     pub identity: Identity,
     pub request_id: RequestId,
+    /// From before the caller was looked up.
+    pub since: Stamp,
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -38,6 +41,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let authenticator = std::sync::Arc::<Authenticator>::from_ref(state);
         let key = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
+        let since = authenticator.stamp();
         let identity = authenticator.authenticate(key).await.map_err(|error| match error {
             AuthError::Unauthenticated => ApiError::Unauthenticated,
             other => ApiError::Auth(other),
@@ -46,7 +50,7 @@ where
         if let Some(seen) = parts.extensions.get::<super::observe::Seen>() {
             seen.note(&identity);
         }
-        Ok(Self { identity, request_id })
+        Ok(Self { identity, request_id, since })
     }
 }
 

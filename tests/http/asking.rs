@@ -1,0 +1,116 @@
+//! What tests of tokens have in common: a tenant with a service that may have all of its tokens, and
+//! ways to look at them.
+
+use std::time::Duration;
+
+use box_token_broker::crypto::sha256_hex;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::ground::Ground;
+use crate::reply::Reply;
+
+/// A broker with ACME's tenant, and the key of a service that may have any token of it.
+pub(crate) async fn acme() -> (Ground, String) {
+    let ground = Ground::new().await;
+    ground.register("acme", &ground.apps.acme).await;
+    let key = ground.service("portal", any_token("acme")).await;
+    (ground, key)
+}
+
+/// Grants on any token of a tenant.
+pub(crate) fn any_token(tenant: &str) -> Value {
+    json!([{ "tenant": tenant, "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }])
+}
+
+/// A user, as a request names them.
+pub(crate) fn user(id: &str) -> Value {
+    json!({ "type": "user", "id": id })
+}
+
+/// Waits until something holds that another task brings about.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let polled = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), polled).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// What `ask` is answered when `change` happens while Box takes its time with it.
+pub(crate) async fn meanwhile(
+    ground: &Ground,
+    grant: &str,
+    ask: impl Future<Output = Reply>,
+    change: impl Future<Output = ()>,
+) -> Reply {
+    let query = format!("grant={grant}");
+    let before = ground.count(&query).await;
+    let effect = json!({ "latency_ms": 2000 });
+    ground.fault(json!({ "select": { "grant": grant }, "effect": effect, "times": 1 })).await;
+    let change = async {
+        eventually("it is at Box", async || ground.count(&query).await > before).await;
+        change.await;
+    };
+    tokio::join!(ask, change).0
+}
+
+impl Ground {
+    /// Changes a tenant, as the admin.
+    pub(crate) async fn change_tenant(&self, tenant: &str, change: Value) -> Value {
+        self.patch(&self.admin, &format!("/v1/tenants/{tenant}"), change).await.is(200)
+    }
+
+    /// Asks for a full token of the service account with a promise.
+    pub(crate) async fn lasting(&self, key: &str, tenant: &str, min_ttl: u64) -> Reply {
+        self.post(key, &format!("/v1/tenants/{tenant}/token"), json!({ "min_ttl": min_ttl })).await
+    }
+
+    /// A call with `If-Match`.
+    pub(crate) async fn if_match(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        etag: &str,
+        body: Value,
+    ) -> Reply {
+        let request = self.http.request(method, self.url(path)).bearer_auth(key).json(&body);
+        Reply::of(request.header("if-match", etag).send().await.unwrap()).await
+    }
+
+    /// What Box knows of a token.
+    pub(crate) async fn known_at_box(&self, token: &str) -> Value {
+        self.known_by_sha256(&sha256_hex(token.as_bytes())).await
+    }
+
+    pub(crate) async fn known_by_sha256(&self, sha256: &str) -> Value {
+        self.control("GET", &format!("/tokens/{sha256}"), None).await
+    }
+
+    /// The SHA-256 of the tokens that Box gave to calls that fit, oldest first.
+    pub(crate) async fn issued(&self, query: &str) -> Vec<String> {
+        let journal = self.control("GET", &format!("/journal?{query}"), None).await;
+        let items = journal["items"].as_array().unwrap();
+        items.iter().filter_map(|item| item["issued"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// Waits until each token that Box gave to calls that fit is dead there.
+    pub(crate) async fn all_die_at_box(&self, query: &str) {
+        for sha256 in self.issued(query).await {
+            eventually("the token dies", async || self.known_by_sha256(&sha256).await["live"] == false).await;
+        }
+    }
+
+    /// How many exchanges Box saw.
+    pub(crate) async fn exchanges(&self) -> u64 {
+        self.count("grant=token-exchange").await
+    }
+
+    /// Sets how many seconds new full and downscoped tokens live.
+    pub(crate) async fn token_lives(&self, full: u64, downscoped: u64) {
+        let lives = json!({ "seconds": full, "child_seconds": downscoped });
+        self.control("PUT", "/token-life", Some(&lives)).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! What another process writes into the same database is heard of.
+
+use std::sync::Arc;
+
+use box_token_broker::auth::api_key;
+use box_token_broker::clock::Clock as _;
+use box_token_broker::crypto::{Vault, file};
+use box_token_broker::domain::app::AppState;
+use box_token_broker::domain::event::{Action, Actor, Cause, Event};
+use box_token_broker::domain::id::Name;
+use box_token_broker::domain::tenant::TenantState;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::{self, AppRef, CallerRef, Opening, Store, TenantRef};
+
+use crate::asking::acme;
+use crate::ground::{ADA, Ground};
+
+/// The same database, as another process has it.
+async fn another(ground: &Ground) -> Arc<dyn Store> {
+    let keys = file::read(&ground.key_file()).unwrap();
+    let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
+    store::open(&ground.settings.database, vault, Opening::BesideServe).await.unwrap()
+}
+
+fn event(ground: &Ground, action: Action) -> Event {
+    Cause { actor: Actor::CommandLine, request_id: None }.event(ground.clock.wall(), action)
+}
+
+fn by_name(name: &str) -> TenantRef {
+    TenantRef::Name(Name::parse(name).unwrap())
+}
+
+async fn set_state(ground: &Ground, store: &Arc<dyn Store>, state: TenantState) {
+    let mut tenant = store.tenant(&by_name("acme")).await.unwrap().unwrap();
+    tenant.state = state;
+    tenant.version += 1;
+    store.update_tenant(&tenant, &event(ground, Action::TenantUpdate)).await.unwrap();
+    ground.broker().hear_changes().await;
+}
+
+#[tokio::test]
+async fn invariant_5_a_tenant_that_another_process_suspends_is_out_of_service() {
+    let (ground, key) = acme().await;
+    let token = ground.token(&key, "acme").await.token();
+    let store = another(&ground).await;
+    set_state(&ground, &store, TenantState::Suspended).await;
+    ground.token(&key, "acme").await.refuses(403, "tenant_suspended");
+    set_state(&ground, &store, TenantState::Active).await;
+    assert_eq!(ground.token(&key, "acme").await.token(), token);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_5_a_new_generation_of_another_process_leaves_old_tokens_behind() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    let store = another(&ground).await;
+    let mut tenant = store.tenant(&by_name("acme")).await.unwrap().unwrap();
+    tenant.generation = store.next_generation().await.unwrap();
+    tenant.version += 1;
+    store.update_tenant(&tenant, &event(&ground, Action::TenantUpdate)).await.unwrap();
+    ground.broker().hear_changes().await;
+    let new = ground.token(&key, "acme").await.token();
+    assert_ne!(new, old);
+    assert_eq!(ground.token(&key, "acme").await.token(), new);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r7_a_key_that_another_process_revokes_opens_nothing() {
+    let (ground, key) = acme().await;
+    ground.token(&key, "acme").await.token();
+    let store = another(&ground).await;
+    let mut caller = store.caller(&CallerRef::Key(api_key::id_of(&key).unwrap())).await.unwrap().unwrap();
+    caller.keys.clear();
+    caller.version += 1;
+    store.update_caller(&caller, &event(&ground, Action::KeyRevoke)).await.unwrap();
+    ground.broker().hear_changes().await;
+    ground.token(&key, "acme").await.refuses(401, "unauthenticated");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r7_an_app_that_another_process_suspends_is_out_of_service() {
+    let (ground, key) = acme().await;
+    ground.user_token(&key, "acme", ADA).await.token();
+    let store = another(&ground).await;
+    let tenant = store.tenant(&by_name("acme")).await.unwrap().unwrap();
+    let mut app = store.app(&AppRef::Id(tenant.app)).await.unwrap().unwrap();
+    app.state = AppState::Suspended;
+    app.version += 1;
+    store.update_app(&app, &event(&ground, Action::AppUpdate)).await.unwrap();
+    ground.broker().hear_changes().await;
+    ground.user_token(&key, "acme", ADA).await.refuses(403, "tenant_suspended");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_a_command_makes_beside_the_service_is_served() {
+    let (ground, _) = acme().await;
+    let command = tokio::process::Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
+        .args(["callers", "create", "--admin", "--name", "second"])
+        .env_clear()
+        .envs(ground.env().iter().cloned())
+        .output();
+    let output = command.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let admin = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    ground.token(&admin, "acme").await.token();
+    assert_eq!(ground.get(&admin, "/v1/whoami").await.ok()["name"], "second");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_tried_before_it_existed_is_served_once_it_does() {
+    let (ground, key) = acme().await;
+    let store = another(&ground).await;
+    let found = store.caller(&CallerRef::Key(api_key::id_of(&key).unwrap())).await.unwrap().unwrap();
+    store.delete_caller(&found.id, found.version, &event(&ground, Action::CallerDelete)).await.unwrap();
+    ground.broker().hear_changes().await;
+    ground.token(&key, "acme").await.refuses(401, "unauthenticated");
+    store.insert_caller(&found, &event(&ground, Action::CallerCreate)).await.unwrap();
+    ground.broker().hear_changes().await;
+    ground.token(&key, "acme").await.token();
+    ground.end().await;
+}

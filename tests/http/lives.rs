@@ -1,0 +1,243 @@
+//! How long a token is served: renewed within its margin, never served below its floor.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::asking::{acme, eventually};
+use crate::ground::{ADA, GRACE, Ground};
+
+/// Box gives 3,600 s: renewed in the last 540 to 600 s, never served in the last 300 s.
+const LIFE: u64 = 3600;
+const INSIDE_MARGIN: u64 = LIFE - 530;
+
+fn time(body: &Value, field: &str) -> Timestamp {
+    body[field].as_str().unwrap().parse().unwrap()
+}
+
+fn seconds(ground: &Ground, body: &Value, field: &str) -> i64 {
+    use box_token_broker::clock::Clock as _;
+    time(body, field).duration_since(ground.clock.wall()).as_secs()
+}
+
+#[tokio::test]
+async fn the_times_of_an_answer_agree() {
+    let (ground, key) = acme().await;
+    for (gone, left) in [(0, 3600), (1, 3599), (2399, 1200)] {
+        ground.clock.advance(Duration::from_secs(gone));
+        let body = ground.token(&key, "acme").await.ok();
+        assert_eq!(body["expires_in"], left);
+        assert_eq!(seconds(&ground, &body, "expires_at"), left);
+        let margin = left - seconds(&ground, &body, "refresh_at");
+        assert!((540..=600).contains(&margin), "{margin}");
+    }
+    // Inside the margin: ask again soon, for a renewal is under way.
+    ground.fault(json!({ "effect": { "status": 503 } })).await;
+    ground.clock.advance(Duration::from_secs(670));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_eq!((&body["expires_in"], seconds(&ground, &body, "refresh_at")), (&json!(530), 5));
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_3_a_token_is_served_while_its_renewal_runs_and_then_the_new_one() {
+    let (ground, key) = acme().await;
+    let old = ground.user_token(&key, "acme", ADA).await.token();
+    ground.clock.advance(Duration::from_secs(INSIDE_MARGIN));
+    let mints = ground.mints().await;
+    let order = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "latency_ms": 1000 } });
+    ground.fault(order).await;
+    for _ in 0..5 {
+        assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    }
+    eventually("the renewal lands", async || ground.user_token(&key, "acme", ADA).await.token() != old).await;
+    let body = ground.user_token(&key, "acme", ADA).await.ok();
+    assert_eq!(body["expires_in"], LIFE);
+    assert_eq!(ground.mints().await, mints + 1);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_3_no_token_is_served_at_its_floor() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    ground.fault(json!({ "effect": { "status": 503 } })).await;
+    ground.clock.advance(Duration::from_secs(LIFE - 301));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_eq!((body["access_token"].as_str(), &body["expires_in"]), (Some(old.as_str()), &json!(301)));
+    ground.clock.advance(Duration::from_secs(1));
+    ground.token(&key, "acme").await.refuses(503, "upstream_unavailable");
+
+    ground.heal().await;
+    let body = ground.token(&key, "acme").await.ok();
+    assert_eq!(body["expires_in"], LIFE);
+    assert_ne!(body["access_token"], old);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_3_the_floor_of_a_short_life_is_a_tenth_of_it() {
+    let (ground, key) = acme().await;
+    ground.token_lives(60, 60).await;
+    let old = ground.user_token(&key, "acme", ADA).await.token();
+    ground.fault(json!({ "effect": { "status": 503 } })).await;
+    ground.clock.advance(Duration::from_secs(53));
+    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    ground.clock.advance(Duration::from_secs(1));
+    ground.user_token(&key, "acme", ADA).await.refuses(503, "upstream_unavailable");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_3_a_failed_renewal_keeps_the_valid_token_and_is_tried_again_later() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    ground.clock.advance(Duration::from_secs(INSIDE_MARGIN));
+    ground.fault(json!({ "effect": { "status": 503 } })).await;
+    let before = ground.mints().await;
+    assert_eq!(ground.token(&key, "acme").await.token(), old);
+    eventually("both tries fail", async || ground.count("grant=jwt-bearer&status=503").await == 2).await;
+    // Who asks meanwhile gets the token and sets no renewal off.
+    for _ in 0..20 {
+        assert_eq!(ground.token(&key, "acme").await.token(), old);
+    }
+    assert_eq!(ground.mints().await, before + 2);
+
+    ground.heal().await;
+    ground.clock.advance(Duration::from_secs(5));
+    assert_eq!(ground.token(&key, "acme").await.token(), old);
+    eventually("the renewal lands", async || ground.token(&key, "acme").await.token() != old).await;
+    assert_eq!(ground.mints().await, before + 3);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_3_a_promised_life_is_kept_by_a_new_mint() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    ground.clock.advance(Duration::from_secs(599));
+    assert_eq!(ground.lasting(&key, "acme", 3000).await.token(), old);
+    ground.clock.advance(Duration::from_secs(1));
+    let body = ground.lasting(&key, "acme", 3000).await.ok();
+    assert_eq!(body["expires_in"], LIFE);
+    let new = body["access_token"].as_str().unwrap();
+    assert_ne!(new, old);
+    assert_eq!(ground.token(&key, "acme").await.token(), new);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn more_than_three_thousand_seconds_are_never_promised() {
+    let (ground, key) = acme().await;
+    for min_ttl in [json!(3001), json!(u64::MAX), json!(-1), json!(1.5), json!("60")] {
+        let body = json!({ "min_ttl": min_ttl });
+        let problem = ground.post(&key, "/v1/tenants/acme/token", body).await.refuses(422, "invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "/min_ttl");
+    }
+    ground.lasting(&key, "acme", 3000).await.token();
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_promise_beyond_what_box_gives_burns_no_mints() {
+    let (ground, key) = acme().await;
+    ground.token_lives(1000, 1000).await;
+    let ask = json!({ "subject": { "type": "user", "id": ADA }, "min_ttl": 1001 });
+    let before = ground.mints().await;
+    for _ in 0..10 {
+        let reply = ground.post(&key, "/v1/tenants/acme/token", ask.clone()).await;
+        assert_eq!(reply.refuses(422, "min_ttl_unavailable")["scope"], "subject");
+    }
+    assert_eq!(ground.mints().await, before + 1);
+    // What was minted serves whomever it can; a promise that needs a mint per request is none.
+    for (gone, min_ttl, kept) in [(0, 990, true), (10, 990, false), (0, 989, true), (90, 901, false)] {
+        ground.clock.advance(Duration::from_secs(gone));
+        let ask = json!({ "subject": { "type": "user", "id": ADA }, "min_ttl": min_ttl });
+        let reply = ground.post(&key, "/v1/tenants/acme/token", ask).await;
+        assert_eq!(reply.status == 200, kept, "{reply:?}");
+        assert_eq!(ground.mints().await, before + 1);
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_promise_is_refused_no_longer_than_the_token_lives_that_showed_it_vain() {
+    let (ground, key) = acme().await;
+    ground.token_lives(1000, 1000).await;
+    let ask = json!({ "subject": { "type": "user", "id": ADA }, "min_ttl": 3000 });
+    let asks = async || ground.post(&key, "/v1/tenants/acme/token", ask.clone()).await;
+    asks().await.refuses(422, "min_ttl_unavailable");
+    ground.token_lives(3600, 4175).await;
+    asks().await.refuses(422, "min_ttl_unavailable");
+    ground.clock.advance(Duration::from_secs(900));
+    assert_eq!(asks().await.ok()["expires_in"], LIFE);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r8_a_wall_clock_stepped_forward_ends_tokens_and_not_the_service() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    ground.clock.step(SignedDuration::from_mins(10));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_eq!((body["access_token"].as_str(), &body["expires_in"]), (Some(old.as_str()), &json!(3000)));
+    ground.clock.step(SignedDuration::from_mins(50));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_ne!(body["access_token"], old);
+    assert_eq!(body["expires_in"], LIFE);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r8_a_wall_clock_stepped_back_lengthens_no_life() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    ground.clock.step(SignedDuration::from_hours(-1));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_eq!((body["access_token"].as_str(), &body["expires_in"]), (Some(old.as_str()), &json!(3600)));
+    assert_eq!(seconds(&ground, &body, "expires_at"), 3600);
+    // An hour went by, whatever the wall shows: the token is over, in memory and in the store.
+    ground.clock.advance(Duration::from_secs(LIFE - 300));
+    let body = ground.token(&key, "acme").await.ok();
+    assert_ne!(body["access_token"], old);
+    assert_eq!(body["expires_in"], LIFE);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r8_a_clock_that_is_off_costs_one_more_attempt_and_is_remembered() {
+    let (ground, key) = acme().await;
+    for (skew, user) in [(600, ADA), (-600, GRACE)] {
+        ground.control("PUT", "/clock", Some(&json!({ "skew_seconds": skew }))).await;
+        let mints = ground.mints().await;
+        let body = ground.user_token(&key, "acme", user).await.ok();
+        assert_eq!(body["expires_in"], LIFE);
+        assert_eq!(ground.mints().await, mints + 2);
+        // What was learnt of Box's clock holds for the next.
+        ground.clock.advance(Duration::from_secs(LIFE));
+        ground.user_token(&key, "acme", user).await.token();
+        assert_eq!(ground.mints().await, mints + 3);
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_promise_beyond_what_box_gives_burns_no_exchanges() {
+    let (ground, key) = acme().await;
+    ground.token_lives(3600, 500).await;
+    let (mints, exchanges) = (ground.mints().await, ground.exchanges().await);
+    let ask = json!({ "scopes": ["item_preview"], "min_ttl": 600 });
+    for _ in 0..10 {
+        ground.downscoped(&key, "acme", ask.clone()).await.refuses(422, "min_ttl_unavailable");
+    }
+    assert_eq!((ground.mints().await, ground.exchanges().await), (mints, exchanges + 1));
+    // Nor mints, where the parent lives too short.
+    ground.token_lives(500, 4175).await;
+    let ask = json!({ "subject": { "type": "user", "id": ADA }, "scopes": ["item_preview"], "min_ttl": 600 });
+    for _ in 0..10 {
+        ground.downscoped(&key, "acme", ask.clone()).await.refuses(422, "min_ttl_unavailable");
+    }
+    assert_eq!((ground.mints().await, ground.exchanges().await), (mints + 1, exchanges + 1));
+    ground.end().await;
+}
