@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -19,6 +20,8 @@ use crate::store::{AppRef, CallerRef, Page, TenantRef};
 
 /// The longest body that is read: a Box config is a tenth of it.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// How much of a longer body is read at most before it is refused.
+const HEARD_OUT: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -105,13 +108,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
 
 async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
     let (parts, body) = request.into_parts();
-    let broke_off = || ApiError::Malformed("The request's body broke off.".to_owned());
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_LIMIT).collect()).await;
-    let bytes = match collected.map_err(|_| broke_off())? {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::TooLarge(BODY_LIMIT)),
-        Err(_) => return Err(broke_off()),
-    };
+    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -119,6 +116,26 @@ async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Re
         return Err(ApiError::UnsupportedMediaType(wanted));
     }
     parse(&bytes).map(Some)
+}
+
+/// The whole body. What is too long is read on for a while and thrown away: whoever is cut off while
+/// sending never reads why.
+async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let (mut bytes, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
+        seen += data.len();
+        if seen <= BODY_LIMIT {
+            bytes.extend_from_slice(&data);
+        } else if seen > HEARD_OUT {
+            break;
+        }
+    }
+    if seen > BODY_LIMIT { Err(ApiError::TooLarge(BODY_LIMIT)) } else { Ok(bytes) }
+}
+
+fn broke_off() -> ApiError {
+    ApiError::Malformed("The request's body broke off.".to_owned())
 }
 
 fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
@@ -150,7 +167,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 pub(super) fn without_values(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     match message.rfind(", expected ") {
-        Some(place) if message.starts_with("invalid ") => format!("Expected {}.", &message[place + 11..]),
+        Some(place) if message.starts_with("invalid ") || message.starts_with("unknown variant ") => {
+            format!("Expected {}.", &message[place + 11..])
+        }
         _ => message.to_owned(),
     }
 }

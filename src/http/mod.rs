@@ -12,6 +12,7 @@ mod operations;
 mod problem;
 pub mod server;
 mod tenants;
+mod to_the_end;
 mod tokens;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::diagnosis::{self, Check, Finding};
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
-use super::material::Material;
+use super::material::{Material, check_enterprise};
 use super::tenants::Listing;
 use super::{Registry, cause_of, require_everywhere};
 use crate::auth::Identity;
@@ -78,6 +78,9 @@ impl Registry {
         Self::may_register_apps(identity)?;
         let AppRegistration { name, material, enterprise_id } = registration;
         let reading = material.read()?;
+        if let Some(id) = &enterprise_id {
+            check_enterprise(id)?;
+        }
         let key = self.decode(&reading).await?;
         let warnings = reading.warnings.clone();
         let owner = Owner::Shared { name: name.clone() };

@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use crate::box_api::{BoxClient, BoxError, Credentials};
 use crate::broker::{Broker, TokenError, View};
+use crate::crypto::CryptoError;
 use crate::domain::app::KeyInfo;
 use crate::domain::event::Cause;
 use crate::domain::id::BoxId;
 use crate::domain::refusal::Refusal;
 use crate::domain::subject::{Restriction, Scope, Subject, Target};
 use crate::secret::SecretString;
+use crate::store::StoreError;
 
 /// How far Box's clock and ours may part before the operator should look: half of what an
 /// assertion's life leaves.
@@ -115,20 +117,20 @@ impl Finding {
                     "See that nothing between the broker and Box changes its answers.",
                 ),
             },
-            TokenError::Sealed { .. } => Self::failed(
+            TokenError::Sealed { error: CryptoError::Refused, .. }
+            | TokenError::Corrupt(_)
+            | TokenError::Store(StoreError::Refused { .. }) => Self::failed(
+                check,
+                "sealed_data_refused",
+                "The stored credentials are not what the broker wrote.",
+                "Find out who changed the database, and restore the tenant's rows from a backup.",
+            ),
+            TokenError::Sealed { .. } | TokenError::Store(StoreError::KeyUnavailable { .. }) => Self::failed(
                 check,
                 "key_unavailable",
                 "The stored credentials cannot be opened.",
                 "Put the key that sealed them back into the broker's key set.",
             ),
-            TokenError::Corrupt(_) | TokenError::Store(crate::store::StoreError::Refused { .. }) => {
-                Self::failed(
-                    check,
-                    "sealed_data_refused",
-                    "The stored credentials are not what the broker wrote.",
-                    "Find out who changed the database, and restore the tenant's rows from a backup.",
-                )
-            }
             _ => Self::failed(
                 check,
                 "store_unavailable",

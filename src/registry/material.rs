@@ -4,10 +4,13 @@ use serde::Deserialize;
 
 use super::error::{Fault, RegistryError};
 use crate::domain::app::{AppSecrets, AuthMethod};
-use crate::domain::box_config::{BoxConfig, ConfigFile, EncodedKey};
+use crate::domain::box_config::{BoxConfig, ConfigFile, EncodedKey, Field};
 use crate::domain::id::{BoxId, ClientId};
 use crate::domain::signing_key::SigningKey;
 use crate::secret::SecretString;
+
+/// What is said of a field that is ignored.
+const NO_USE: &str = "The broker has no use for this field.";
 
 /// Credentials as an admin sends them.
 #[derive(Debug)]
@@ -69,9 +72,7 @@ impl Material {
                 let warnings = config
                     .ignored
                     .iter()
-                    .map(|pointer| {
-                        Fault::at(format!("/config{pointer}"), "The broker has no use for this field.")
-                    })
+                    .map(|pointer| Fault::at(format!("/config{pointer}"), NO_USE))
                     .collect();
                 Ok(Reading {
                     config,
@@ -89,25 +90,29 @@ impl Material {
 impl CredentialFields {
     fn read(self) -> Result<Reading, RegistryError> {
         let mut faults = Vec::new();
-        if self.client_secret.is_empty() {
-            faults.push(Fault::at("/credentials/client_secret", "The client secret is empty."));
+        let mut check = |field: Field, name: &str, text: &str| {
+            let empty = || Err("This field is empty.".to_owned());
+            let checked = if text.is_empty() { empty() } else { field.check(text) };
+            faults.extend(checked.err().map(|detail| Fault::at(format!("/credentials/{name}"), detail)));
+        };
+        check(Field::ClientSecret, "client_secret", self.client_secret.expose());
+        if let Some(id) = &self.enterprise_id {
+            check(Field::EnterpriseId, "enterprise_id", id.as_str());
         }
-        if self.enterprise_id.as_ref().is_some_and(|id| id.as_str().bytes().all(|digit| digit == b'0')) {
-            faults.push(Fault::at(
-                "/credentials/enterprise_id",
-                "Enterprise 0 is a free account's: Box gives tokens to apps of a real enterprise alone.",
-            ));
-        }
+        let mut warnings = Vec::new();
         let key = match (self.auth, self.public_key_id, self.private_key) {
-            (AuthMethod::Ccg, _, _) => None,
+            (AuthMethod::Ccg, public_key_id, private_key) => {
+                let unused = [
+                    ("public_key_id", public_key_id.is_some()),
+                    ("private_key", private_key.is_some()),
+                    ("passphrase", self.passphrase.is_some()),
+                ];
+                let given = unused.into_iter().filter(|(_, is_given)| *is_given);
+                warnings.extend(given.map(|(name, _)| Fault::at(format!("/credentials/{name}"), NO_USE)));
+                None
+            }
             (AuthMethod::Jwt, Some(public_key_id), Some(private_key)) => {
-                if public_key_id.is_empty()
-                    || public_key_id.len() > 64
-                    || !public_key_id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                {
-                    let detail = "A public key ID is 1 to 64 letters and digits, as Box shows it.";
-                    faults.push(Fault::at("/credentials/public_key_id", detail));
-                }
+                check(Field::PublicKeyId, "public_key_id", &public_key_id);
                 Some(EncodedKey { public_key_id, private_key, passphrase: self.passphrase })
             }
             (AuthMethod::Jwt, public_key_id, private_key) => {
@@ -137,11 +142,16 @@ impl CredentialFields {
         Ok(Reading {
             config,
             auth: self.auth,
-            warnings: Vec::new(),
+            warnings,
             key_pointer: "/credentials/private_key",
             enterprise_pointer: "/credentials/enterprise_id",
         })
     }
+}
+
+/// Refuses an enterprise that a request names beside the credentials, where it cannot be one.
+pub(super) fn check_enterprise(id: &BoxId) -> Result<(), RegistryError> {
+    Field::EnterpriseId.check(id.as_str()).map_err(|detail| RegistryError::invalid("/enterprise_id", detail))
 }
 
 impl Reading {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::diagnosis::{self, Check, Finding, Ledger};
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
-use super::material::{Material, Reading};
+use super::material::{Material, Reading, check_enterprise};
 use super::{Registry, cause_of, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::{Credentials, Minted};
@@ -154,12 +154,7 @@ impl Registry {
         if app.state != AppState::Active {
             return Err(RegistryError::Conflict("This shared app is suspended."));
         }
-        if enterprise_id.as_str().bytes().all(|digit| digit == b'0') {
-            return Err(RegistryError::invalid(
-                "/enterprise_id",
-                "Enterprise 0 is a free account's: Box gives tokens to apps of a real enterprise alone.",
-            ));
-        }
+        check_enterprise(&enterprise_id)?;
         if let Some(known) = self.store.tenant(&TenantRef::Name(fields.name.clone())).await? {
             let same = known.state != TenantState::Deleted
                 && known.app == app.id

@@ -130,6 +130,9 @@ impl Registry {
             return Err(RegistryError::invalid("/state", "A tenant is deleted by DELETE."));
         }
         if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
+            if current.purge_at.is_some_and(|at| at <= self.now()) {
+                return Err(RegistryError::Conflict("The tenant's grace is over; it is being erased."));
+            }
             next.purge_at = None;
         }
         let told = format!("{}, {}", differences(&current, &next).join(", "), next.state.as_str());

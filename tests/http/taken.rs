@@ -1,0 +1,140 @@
+//! Names, client IDs and enterprises are held once: by the first, and by nobody else.
+
+use serde_json::json;
+
+use crate::ground::{GLOBEX, Ground, NORTH, SOUTH, by_config};
+use crate::registration::{by_credentials, pointers, post, shared_app, with};
+use crate::watching::{eventually, rows};
+
+#[tokio::test]
+async fn the_same_credentials_again_change_nothing() {
+    let ground = Ground::new().await;
+    let body = by_config("acme", &ground.apps.acme);
+    post(&ground, body.clone()).await.is(201);
+    let first = ground.get(&ground.admin, "/v1/tenants/acme").await;
+    let (tag, first) = (first.header("etag").to_owned(), first.ok());
+    let (stored, mints) = (rows(&ground).await, ground.mints().await);
+    // The same in another form, or with another display name, is the same.
+    for body in [
+        body.clone(),
+        by_credentials("acme", &ground.apps.acme),
+        with(body.clone(), "/display_name", json!("Another")),
+    ] {
+        let reply = post(&ground, body).await;
+        assert_eq!(reply.header("etag"), tag);
+        let mut again = reply.is(200);
+        assert_eq!(again["diagnosis"][1]["outcome"], "skipped");
+        for field in ["diagnosis", "warnings"] {
+            again.as_object_mut().unwrap().remove(field);
+        }
+        assert_eq!(again, first);
+    }
+    assert_eq!((rows(&ground).await, ground.mints().await), (stored, mints));
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn what_is_taken_stays_taken_and_the_holder_is_not_named() {
+    let ground = Ground::new().await;
+    let apps = &ground.apps;
+    shared_app(&ground).await;
+    post(&ground, by_config("holder", &apps.acme)).await.is(201);
+    let shared = |tenant: &str, enterprise: &str| json!({ "tenant": tenant, "app": "portal", "enterprise_id": enterprise });
+    post(&ground, shared("north", NORTH)).await.is(201);
+    let stored = rows(&ground).await;
+
+    let other_secret =
+        with(by_config("holder", &apps.acme), "/config/boxAppSettings/clientSecret", json!("another"));
+    let other_enterprise = with(by_config("holder", &apps.acme), "/config/enterpriseID", json!(GLOBEX));
+    for (body, says) in [
+        (other_secret, "name is taken"),
+        (other_enterprise, "name is taken"),
+        (by_config("holder", &apps.globex), "name is taken"),
+        (shared("holder", SOUTH), "name is taken"),
+        (shared("north", SOUTH), "name is taken"),
+        (by_config("north", &apps.globex), "name is taken"),
+        (by_config("another", &apps.acme), "shared app"),
+        (by_config("another", &apps.portal), "shared app"),
+        (shared("another", NORTH), "client ID and enterprise are taken"),
+    ] {
+        let told = body.to_string();
+        let problem = post(&ground, body).await.refuses(409, "conflict");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{problem} of {told}");
+        if told.contains("another\"") {
+            let words = problem.to_string();
+            assert!(!words.contains("holder") && !words.contains("north"), "{words}");
+        }
+    }
+    let body = json!({ "app": "second", "config": by_config("", &apps.acme)["config"] });
+    ground.post(&ground.admin, "/v1/apps", body).await.refuses(409, "conflict");
+    assert_eq!(rows(&ground).await, stored);
+
+    post(&ground, shared("south", SOUTH)).await.is(201);
+    post(&ground, shared("south", SOUTH)).await.is(200);
+
+    // A deleted tenant holds its name, client ID and enterprise until it is erased.
+    ground.delete(&ground.admin, "/v1/tenants/holder").await.is(204);
+    ground.delete(&ground.admin, "/v1/tenants/south").await.is(204);
+    for body in [
+        by_config("holder", &apps.acme),
+        by_config("another", &apps.acme),
+        shared("south", SOUTH),
+        shared("another", SOUTH),
+    ] {
+        post(&ground, body).await.refuses(409, "conflict");
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn one_enterprise_is_held_once_however_it_is_spelled() {
+    let ground = Ground::new().await;
+    shared_app(&ground).await;
+    for enterprise in ["0", "00", "03003"] {
+        let body = json!({ "tenant": "squatter", "app": "portal", "enterprise_id": enterprise });
+        let problem = post(&ground, body).await.refuses(422, "invalid");
+        assert_eq!(pointers(&problem), ["/enterprise_id"]);
+    }
+    assert_eq!(ground.count("subject=enterprise:03003").await, 0);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn of_two_registrations_at_the_same_moment_one_wins() {
+    let ground = Ground::new().await;
+    shared_app(&ground).await;
+    let apps = &ground.apps;
+    let shared = |tenant: &str| json!({ "tenant": tenant, "app": "portal", "enterprise_id": NORTH });
+    for (one, other) in [
+        (by_config("acme", &apps.acme), by_config("acme", &apps.acme)),
+        (by_config("acme", &apps.acme), by_config("other", &apps.acme)),
+        (by_config("acme", &apps.acme), by_config("acme", &apps.globex)),
+        (shared("acme"), shared("acme")),
+        (shared("acme"), shared("other")),
+    ] {
+        let before = rows(&ground).await;
+        let told = format!("{one} and {other}");
+        // Both are at Box before either is stored.
+        ground.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 150 } })).await;
+        let revoked = ground.count("path=/oauth2/revoke&status=200").await;
+        let (one, other) = tokio::join!(post(&ground, one), post(&ground, other));
+        ground.heal().await;
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409], "{told}: {one:?} {other:?}");
+        let after = rows(&ground).await;
+        assert_eq!(after[0], before[0] + 1, "{told}");
+        assert_eq!(after[1] - before[1], usize::from(!told.contains("portal")), "{told}");
+        assert_eq!(after[1] - before[1], after[2] - before[2], "{told}");
+        // The loser's token ends, and so does the one that the winner's diagnosis exchanged.
+        eventually("the revocations", async || {
+            ground.count("path=/oauth2/revoke&status=200").await == revoked + 2
+        })
+        .await;
+        let items = ground.get(&ground.admin, "/v1/tenants").await.ok()["items"].clone();
+        let [winner] = &items.as_array().unwrap()[..] else { panic!("{items}") };
+        let path = format!("/v1/tenants/{}?purge=now", winner["tenant"].as_str().unwrap());
+        ground.delete(&ground.admin, &path).await.is(204);
+    }
+    ground.end().await;
+}

@@ -1,0 +1,24 @@
+//! What stands in the database, and what happens a moment later by itself.
+
+use std::time::Duration;
+
+use crate::ground::Ground;
+
+/// The tables that a registration writes into. That of tokens is left out: they come and go by
+/// themselves.
+const TABLES: [&str; 4] = ["tenants", "apps", "credentials", "events"];
+
+/// How many rows each of them has.
+pub(crate) async fn rows(ground: &Ground) -> [usize; 4] {
+    let mut rows = [0; 4];
+    for (count, table) in rows.iter_mut().zip(TABLES) {
+        *count = ground.hand().reads(&format!("SELECT 'row' FROM {table}")).await.len();
+    }
+    rows
+}
+
+/// Waits until `holds`, which asks something over a socket, so that others come to run.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async { while !holds().await {} }).await;
+    assert!(waited.is_ok(), "{what} did not come about");
+}
