@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
@@ -59,6 +60,7 @@ pub struct Broker {
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
     slots: Semaphore,
+    tasks: TaskTracker,
 }
 
 /// All that a broker is made of.
@@ -76,6 +78,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Where what outlives its caller is waited for when the process stops.
+    pub tasks: TaskTracker,
 }
 
 /// What a flight brought: a token, and whether it was minted for this flight.
@@ -98,7 +102,7 @@ impl Broker {
     /// A broker with nothing in memory yet.
     #[must_use]
     pub fn new(parts: Parts, settings: &config::Settings) -> Self {
-        let Parts { store, watch, vault, upstream, clock, entropy } = parts;
+        let Parts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
         Self {
             store,
             watch,
@@ -109,7 +113,8 @@ impl Broker {
             settings: settings.tokens.clone(),
             max_policy_age: settings.auth.max_policy_age,
             memory: Memory::new(settings.tokens.cache_max_bytes),
-            flights: Flights::default(),
+            flights: Flights::new(tasks.clone()),
+            tasks,
             slots: Semaphore::new(settings.limits.mints_in_flight),
         }
     }

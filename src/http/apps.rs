@@ -125,7 +125,7 @@ async fn register(
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;
     let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
-    let registered = to_the_end(async move {
+    let registered = to_the_end(api.tasks.clone(), async move {
         api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await
     })
     .await?;

@@ -361,7 +361,7 @@ async fn register(
     Registry::may_register(&caller.identity)?;
     let dry_run = matches!(query.dry_run, Some(Flag::True));
     let registration = body.into_registration()?;
-    let registered = to_the_end(async move {
+    let registered = to_the_end(api.tasks.clone(), async move {
         api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
     })
     .await?;
@@ -478,7 +478,7 @@ async fn test(
     body: Option<Json<TestRequest>>,
 ) -> Result<axum::Json<TestResponse>, ApiError> {
     let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
-    let diagnosis = to_the_end(async move {
+    let diagnosis = to_the_end(api.tasks.clone(), async move {
         let request_id = &caller.request_id.0;
         api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await
     })
