@@ -28,6 +28,9 @@ use crate::store::{self, OpenError, Opening, Store, StoreError};
 /// How often what is old is swept out, and deleted tenants are wound up.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
+/// How long mints and revocations may go on once no request is open any more.
+const FAREWELL: Duration = Duration::from_secs(6);
+
 /// Why the broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,6 +81,11 @@ impl Running {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        let work = &self.keeper.work;
+        work.close();
+        if tokio::time::timeout(FAREWELL, work.wait()).await.is_err() {
+            tracing::warn!(tasks = work.len(), "mints and revocations were cut off that did not end in time");
+        }
         if let Err(error) = self.keeper.authenticator.record_uses().await {
             tracing::warn!(%error, "when keys were last used was not written down");
         }
@@ -113,6 +121,7 @@ pub async fn start(
     let store = store::open(&settings.database, Arc::clone(&vault), Opening::ServeAlone).await?;
     let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
     let watch = Arc::new(Watch::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
+    let work = TaskTracker::new();
     let parts = Parts {
         store: Arc::clone(&store),
         watch: Arc::clone(&watch),
@@ -120,6 +129,7 @@ pub async fn start(
         upstream,
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
+        tasks: work.clone(),
     };
     let broker = Arc::new(Broker::new(parts.clone(), settings));
     let registry = Arc::new(Registry::new(parts, Arc::clone(&broker), settings));
@@ -141,9 +151,10 @@ pub async fn start(
         clock: Arc::clone(&clock),
         entropy,
         public_url: settings.http.public_url.clone(),
+        tasks: work.clone(),
         stopping: stopping.clone(),
     };
-    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock });
+    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work });
     listen(settings, api, keeper, stopping).await
 }
 
@@ -238,6 +249,8 @@ struct Keeper {
     registry: Arc<Registry>,
     authenticator: Arc<Authenticator>,
     clock: Arc<dyn Clock>,
+    /// What outlives its caller.
+    work: TaskTracker,
 }
 
 impl Keeper {

@@ -6,12 +6,14 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 /// The flights that are under way. A flight runs in its own task: callers that go away do not end
 /// it, and a flight that panics leaves no entry behind.
 #[derive(Debug)]
 pub(super) struct Flights<K, V> {
     under_way: Arc<UnderWay<K, V>>,
+    tasks: TaskTracker,
 }
 
 type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
@@ -20,17 +22,16 @@ type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crashed;
 
-impl<K, V> Default for Flights<K, V> {
-    fn default() -> Self {
-        Self { under_way: Arc::default() }
-    }
-}
-
 impl<K, V> Flights<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// No flights yet; those to come are tasks of `tasks`.
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self { under_way: Arc::default(), tasks }
+    }
+
     /// The result of the flight for `key`: the one that is under way, or the one that `fly` begins.
     ///
     /// # Errors
@@ -64,7 +65,7 @@ where
                 let gone = Gone { under_way: Arc::clone(&self.under_way), key: Some(place.key().clone()) };
                 place.insert(landing.clone());
                 let flight = fly();
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let result = flight.await;
                     // Whoever comes now finds what the flight brought, and needs none.
                     drop(gone);
@@ -100,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn invariant_4_callers_of_one_key_share_a_flight_that_survives_them_all() {
-        let flights = Arc::new(Flights::<&str, u32>::default());
+        let flights = Arc::new(Flights::<&str, u32>::new(TaskTracker::new()));
         let (flown, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
         let fly = || {
             let (flown, go) = (Arc::clone(&flown), Arc::clone(&go));
@@ -124,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_that_panics_leaves_no_entry_behind() {
-        let flights = Flights::<&str, u32>::default();
+        let flights = Flights::<&str, u32>::new(TaskTracker::new());
         let crashed = flights.join("a", || async { panic!("planted") }).await;
         assert_eq!(crashed, Err(Crashed));
         assert_eq!(flights.join("a", || async { 7 }).await, Ok(7));

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
@@ -78,6 +79,7 @@ pub struct Broker {
     turns: Turns,
     schedule: Schedule,
     renewals: Arc<Semaphore>,
+    tasks: TaskTracker,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -101,6 +103,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Where what outlives its caller is waited for when the process stops.
+    pub tasks: TaskTracker,
 }
 
 /// What a flight brought: a token, and whether it was minted for this flight.
@@ -135,7 +139,7 @@ impl Broker {
     /// A broker with nothing in memory yet.
     #[must_use]
     pub fn new(parts: Parts, settings: &config::Settings) -> Self {
-        let Parts { store, watch, vault, upstream, clock, entropy } = parts;
+        let Parts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
         let turns = settings.limits.mints_in_flight;
         Self {
             gate: Gate::new(Arc::clone(&clock)),
@@ -151,8 +155,9 @@ impl Broker {
             settings: settings.tokens.clone(),
             max_policy_age: settings.auth.max_policy_age,
             memory: Memory::new(settings.tokens.cache_max_bytes),
-            flights: Flights::default(),
-            looks: Flights::default(),
+            flights: Flights::new(tasks.clone()),
+            looks: Flights::new(tasks.clone()),
+            tasks,
         }
     }
 

@@ -35,7 +35,7 @@ impl Broker {
             }
             let Ok(place) = Arc::clone(&self.renewals).acquire_owned().await else { return };
             let broker = Arc::clone(self);
-            tokio::spawn(async move { broker.renew(key, place).await });
+            self.tasks.spawn(async move { broker.renew(key, place).await });
         }
     }
 

@@ -42,7 +42,7 @@ impl Broker {
         token: SecretString,
     ) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let revoked = broker.upstream.revoke(&credentials, &token).await;
             match revoked {
                 Ok(()) => {
@@ -58,7 +58,7 @@ impl Broker {
     /// Revokes a token that has no row, in a task of its own.
     pub fn revoke_later(self: &Arc<Self>, credentials: &Arc<Credentials>, token: SecretString) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             if let Err(error) = broker.upstream.revoke(&credentials, &token).await {
                 tracing::warn!(%error, "an unused token could not be revoked");
             }

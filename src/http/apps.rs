@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
 use super::problem::Document;
 use super::tenants::{CredentialsSchema, ListResponse, WarningResponse, etag, material, warnings};
+use super::to_the_end::to_the_end;
 use crate::domain::app::{AppState, AuthMethod, KeyInfo};
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
@@ -124,7 +125,10 @@ async fn register(
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;
     let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
-    let registered = api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await?;
+    let registered = to_the_end(api.tasks.clone(), async move {
+        api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await
+    })
+    .await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     let body = RegisteredAppResponse {
         app: AppResponse::from(&registered.app),

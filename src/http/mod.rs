@@ -12,6 +12,7 @@ mod operations;
 mod problem;
 pub mod server;
 mod tenants;
+mod to_the_end;
 mod tokens;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -60,6 +62,8 @@ pub struct Api {
     pub entropy: Arc<dyn Entropy>,
     /// How clients reach the broker, where that is known.
     pub public_url: Option<Url>,
+    /// Where what outlives its caller is waited for when the process stops.
+    pub tasks: TaskTracker,
     /// Cancelled once the process begins to stop.
     pub stopping: CancellationToken,
 }

@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a request's head may take to arrive, the silence before it counting.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ pub async fn serve(
 ) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_headers(64);
-    let graceful = GracefulShutdown::new();
+    let (graceful, open) = (GracefulShutdown::new(), TaskTracker::new());
     loop {
         // Whoever has no place yet waits in the kernel's queue, and costs nothing here.
         let place = tokio::select! {
@@ -52,14 +53,19 @@ pub async fn serve(
         };
         let connection = connection(&builder, stream, router.clone());
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        open.spawn(async move {
             // A peer that goes away in the middle is nobody's failure.
             let _ = connection.await;
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    open.close();
+    let farewell = async {
+        graceful.shutdown().await;
+        open.wait().await;
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::warn!("requests were cut off that did not finish in time");
     }
 }

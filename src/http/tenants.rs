@@ -15,6 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, cursor, page};
 use super::problem::Document;
+use super::to_the_end::to_the_end;
 use crate::broker::View;
 use crate::domain::app::{AuthMethod, KeyInfo};
 use crate::domain::box_config::ConfigFile;
@@ -360,8 +361,10 @@ async fn register(
     Registry::may_register(&caller.identity)?;
     let dry_run = matches!(query.dry_run, Some(Flag::True));
     let registration = body.into_registration()?;
-    let registered =
-        api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await?;
+    let registered = to_the_end(api.tasks.clone(), async move {
+        api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
+    })
+    .await?;
     let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let body = RegisteredResponse {
         tenant: TenantResponse::from(registered.view.as_ref()),
@@ -475,8 +478,11 @@ async fn test(
     body: Option<Json<TestRequest>>,
 ) -> Result<axum::Json<TestResponse>, ApiError> {
     let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
-    let request_id = &caller.request_id.0;
-    let diagnosis = api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await?;
+    let diagnosis = to_the_end(api.tasks.clone(), async move {
+        let request_id = &caller.request_id.0;
+        api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await
+    })
+    .await?;
     Ok(axum::Json(TestResponse { diagnosis }))
 }
 
