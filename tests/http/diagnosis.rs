@@ -183,7 +183,7 @@ async fn checks_that_only_report_do_not_decide_a_registration() {
         (json!({ "status": 401, "body": refused }), "scope_not_granted"),
         (json!({ "status": 429, "retry_after": 1 }), "upstream_rate_limited"),
         (json!({ "status": 503 }), "upstream_unavailable"),
-        (json!({ "garbage": true }), "upstream_protocol"),
+        (json!({ "garbage": true }), "upstream_unavailable"),
     ] {
         ground.fault(json!({ "select": { "grant": "token-exchange" }, "effect": effect })).await;
         let tenant = ground.post(&ground.admin, "/v1/tenants", body.clone()).await.is(201);
@@ -202,7 +202,7 @@ async fn without_a_service_account_nothing_is_registered_and_the_token_ends() {
     let body = by_config("acme", &ground.apps.acme);
     for (effect, status, code) in [
         (json!({ "status": 500 }), 503, "upstream_unavailable"),
-        (json!({ "garbage": true }), 502, "upstream_protocol"),
+        (json!({ "garbage": true }), 503, "upstream_unavailable"),
         (json!({ "status": 200, "body": { "id": "x" } }), 502, "upstream_protocol"),
         (json!({ "status": 429, "retry_after": 7 }), 503, "upstream_rate_limited"),
     ] {

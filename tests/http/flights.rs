@@ -81,6 +81,7 @@ async fn a_failing_flight_is_shared_with_its_real_reason() {
     assert_eq!(ground.count(&of_ada()).await, 2);
 
     ground.heal().await;
+    ground.clock.advance(Duration::from_secs(7));
     ground.user_token(&key, "acme", ADA).await.token();
     ground.end().await;
 }

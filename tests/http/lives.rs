@@ -70,6 +70,7 @@ async fn invariant_3_no_token_is_served_at_its_floor() {
     ground.token(&key, "acme").await.refuses(503, "upstream_unavailable");
 
     ground.heal().await;
+    ground.clock.advance(Duration::from_secs(1));
     let body = ground.token(&key, "acme").await.ok();
     assert_eq!(body["expires_in"], LIFE);
     assert_ne!(body["access_token"], old);

@@ -52,9 +52,12 @@ async fn what_box_gave_wider_than_asked_is_refused_and_revoked() {
         let sha256 = ground.issued("grant=token-exchange").await.pop().unwrap();
         eventually("the token dies", async || ground.known_by_sha256(&sha256).await["live"] == false).await;
         assert_eq!(ground.count("path=/oauth2/revoke").await, revoked + 1);
-        // Nor is it kept: the next request asks Box again.
+        // Nor is it kept: after a pause the next request asks Box again.
         ground.heal().await;
         let before = ground.exchanges().await;
+        ground.downscoped(&key, "acme", body.clone()).await.refuses(502, "upstream_protocol");
+        assert_eq!(ground.exchanges().await, before);
+        ground.clock.advance(Duration::from_secs(10));
         let token = ground.downscoped(&key, "acme", body).await.token();
         assert_eq!(ground.known_at_box(&token).await["live"], true);
         assert_eq!(ground.exchanges().await, before + 1);

@@ -50,6 +50,7 @@ async fn s14_each_enterprise_of_a_shared_app_is_refused_the_others_user() {
             let token = ground.user_token(key, tenant, id).await.token();
             assert_eq!(ground.known_at_box(&token).await["live"], true);
         }
+        ground.clock.advance(Duration::from_secs(10));
     }
     ground.end().await;
 }
@@ -90,6 +91,7 @@ async fn invariant_13_a_user_without_an_enterprise_or_an_answer_gets_no_token() 
         ground.user_token(&north, "north", NORTHS_ADA).await.refuses(refusal.0, refusal.1);
         ground.all_die_at_box(&of(NORTHS_ADA)).await;
         ground.heal().await;
+        ground.clock.advance(Duration::from_secs(10));
     }
     ground.user_token(&north, "north", NORTHS_ADA).await.token();
     ground.end().await;
