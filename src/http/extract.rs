@@ -145,9 +145,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 /// A parser's message without the value that it quotes, which may be a secret in the wrong place.
 pub(super) fn without_values(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
+    if !message.starts_with("invalid ") && !message.starts_with("unknown variant ") {
+        return message.to_owned();
+    }
     match message.rfind(", expected ") {
-        Some(place) if message.starts_with("invalid ") => format!("Expected {}.", &message[place + 11..]),
-        _ => message.to_owned(),
+        Some(place) => format!("Expected {}.", &message[place + ", expected ".len()..]),
+        None => "This value has no use here.".to_owned(),
     }
 }
 
