@@ -14,6 +14,7 @@ pub mod server;
 mod tenants;
 mod tokens;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,13 @@ use crate::entropy::Entropy;
 use crate::registry::Registry;
 use crate::store::watch::Watch;
 
-/// All that handlers work with.
+/// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+/// All that handlers work with.
+#[derive(Debug)]
+pub struct Parts {
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
     /// What callers do.
@@ -56,6 +61,20 @@ pub struct Api {
     pub entropy: Arc<dyn Entropy>,
     /// Cancelled once the process begins to stop.
     pub stopping: CancellationToken,
+}
+
+impl From<Parts> for Api {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl FromRef<Api> for Arc<Authenticator> {
