@@ -30,7 +30,6 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::error::ApiError;
-use self::observe::Observer;
 use crate::auth::Authenticator;
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -106,12 +105,11 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Operations => router.merge(operations::router()),
         };
     }
-    let observer = Observer { clock: Arc::clone(&api.clock), entropy: Arc::clone(&api.entropy) };
     router
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
-        .layer(from_fn_with_state(observer, observe::observe))
+        .layer(from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
 }
 
