@@ -88,7 +88,7 @@ instructions() {
     command -v perf >/dev/null || return 0
     perf stat -x, -e instructions:u -p "$1" -o "$folder/perf" -- \
         wrk -t1 -c"$connections" -d2s -s "$folder/request.lua" "$2$path" >"$folder/wrk" 2>/dev/null || return 0
-    events=$(grep -o '^[0-9]*,' "$folder/perf" | tr -d ,)
+    events=$(sed -n 's/^\([0-9][0-9]*\),.*/\1/p' "$folder/perf")
     requests=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' "$folder/wrk")
     [ -z "$events" ] || echo $((events / requests))
 }
@@ -103,6 +103,8 @@ for turn in $(seq "$turns"); do
 done
 broker_median=$(median <"$folder/broker.turns")
 bare_median=$(median <"$folder/bare.turns")
-echo "instructions per request: broker $(instructions "$broker" "$broker_url"), bare $(instructions "$bare" "$bare_url")"
+broker_count=$(instructions "$broker" "$broker_url")
+bare_count=$(instructions "$bare" "$bare_url")
+[ -z "$broker_count" ] || echo "instructions per request: broker $broker_count, bare $bare_count"
 echo "median requests/s: broker $broker_median, bare $bare_median"
 awk -v a="$broker_median" -v b="$bare_median" 'BEGIN { printf "ratio broker/bare: %.3f\n", a / b }'
