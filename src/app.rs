@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::crypto::file::KeyFileError;
 use crate::crypto::{KeySetError, Vault, file};
 use crate::entropy::Entropy;
-use crate::http::{Api, Group, router, server};
+use crate::http::{self, Api, Group, router, server};
 use crate::registry::Registry;
 use crate::store::watch::{self, Watch};
 use crate::store::{self, OpenError, Opening, Store, StoreError};
@@ -142,7 +142,7 @@ pub async fn start(
         max_policy_age,
     ));
     let stopping = CancellationToken::new();
-    let api = Api {
+    let api = Api::from(http::Parts {
         authenticator: Arc::clone(&authenticator),
         broker: Arc::clone(&broker),
         registry: Arc::clone(&registry),
@@ -153,7 +153,7 @@ pub async fn start(
         public_url: settings.http.public_url.clone(),
         tasks: work.clone(),
         stopping: stopping.clone(),
-    };
+    });
     let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work });
     listen(settings, api, keeper, stopping).await
 }

@@ -9,7 +9,8 @@
 #   unit      unit tests and every test binary that has no suite of its own
 #   layering  module order and homes of the heavy crates
 #   http      the broker over HTTP, on SQLite
-#   postgres  the store on both engines, the broker over HTTP on a private Postgres
+#   process   the real binary, on SQLite: killed and stopped; the search for secrets
+#   postgres  the store on both engines; on a private Postgres what http and process do
 #   openapi   the OpenAPI document is the one that is checked in
 #
 # Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing.
@@ -18,9 +19,9 @@
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-suites=(fmt clippy docs unit layering http postgres openapi)
+suites=(fmt clippy docs unit layering http process postgres openapi)
 # Test binaries that belong to a suite other than `unit`.
-placed=(layering http store_sqlite store_postgres openapi)
+placed=(layering http process secrets store_sqlite store_postgres openapi)
 # No suite takes longer; one that hangs is a failure.
 limit=45m
 
@@ -151,9 +152,10 @@ start_postgres() {
     ) >/dev/null || return 1
     for attempt in 1 2 3 4 5 6 7 8 9 10; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+        # The log is in the data directory, where the search for secrets reads it too.
         # pg_ctl fails where somebody else has the port.
         if (
-            cd "$cluster" && as_postgres "$cluster_bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -s -w \
+            cd "$cluster" && as_postgres "$cluster_bin/pg_ctl" -D "$cluster/data" -l "$cluster/data/log" -s -w \
                 -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
                     -c fsync=off -c max_connections=300" start
         ); then
@@ -162,7 +164,7 @@ start_postgres() {
             return 0
         fi
     done
-    cat "$cluster/log" >&2
+    cat "$cluster/data/log" >&2
     return 1
 }
 
@@ -217,6 +219,11 @@ suite_http() {
     BTB_TEST_ENGINE=sqlite cargo_tests "http on SQLite" --test http
 }
 
+suite_process() {
+    BTB_TEST_ENGINE=sqlite cargo_tests "process on SQLite" --test process
+    BTB_TEST_ENGINE=sqlite cargo_tests "secrets on SQLite" --test secrets
+}
+
 suite_postgres() {
     cargo_tests "store on SQLite" --test store_sqlite
     start_postgres || {
@@ -225,6 +232,8 @@ suite_postgres() {
     }
     cargo_tests "store on Postgres" --test store_postgres
     BTB_TEST_ENGINE=postgres cargo_tests "http on Postgres" --test http
+    BTB_TEST_ENGINE=postgres cargo_tests "process on Postgres" --test process
+    BTB_TEST_ENGINE=postgres cargo_tests "secrets on Postgres" --test secrets
     stop_postgres
 }
 

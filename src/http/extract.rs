@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -108,6 +108,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
 
 async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
     let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(None);
+    }
     let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
     if bytes.is_empty() {
         return Ok(None);
@@ -166,11 +169,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 /// A parser's message without the value that it quotes, which may be a secret in the wrong place.
 pub(super) fn without_values(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
+    if !message.starts_with("invalid ") && !message.starts_with("unknown variant ") {
+        return message.to_owned();
+    }
     match message.rfind(", expected ") {
-        Some(place) if message.starts_with("invalid ") || message.starts_with("unknown variant ") => {
-            format!("Expected {}.", &message[place + 11..])
-        }
-        _ => message.to_owned(),
+        Some(place) => format!("Expected {}.", &message[place + ", expected ".len()..]),
+        None => "This value has no use here.".to_owned(),
     }
 }
 

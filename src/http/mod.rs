@@ -15,6 +15,7 @@ mod tenants;
 mod to_the_end;
 mod tokens;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::error::ApiError;
-use self::observe::Observer;
 use crate::auth::Authenticator;
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -43,9 +43,13 @@ use crate::entropy::Entropy;
 use crate::registry::Registry;
 use crate::store::watch::Watch;
 
-/// All that handlers work with.
+/// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+/// All that handlers work with.
+#[derive(Debug)]
+pub struct Parts {
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
     /// What callers do.
@@ -66,6 +70,20 @@ pub struct Api {
     pub tasks: TaskTracker,
     /// Cancelled once the process begins to stop.
     pub stopping: CancellationToken,
+}
+
+impl From<Parts> for Api {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl FromRef<Api> for Arc<Authenticator> {
@@ -97,12 +115,11 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Operations => router.merge(operations::router()),
         };
     }
-    let observer = Observer { clock: Arc::clone(&api.clock), entropy: Arc::clone(&api.entropy) };
     router
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
-        .layer(from_fn_with_state(observer, observe::observe))
+        .layer(from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
 }
 

@@ -7,9 +7,9 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::Api;
 use super::problem::Problem;
 use crate::auth::Identity;
-use crate::clock::Clock;
 use crate::domain::id::CallerId;
 use crate::entropy::{Entropy, base62};
 
@@ -30,17 +30,10 @@ impl Seen {
     }
 }
 
-/// What observing needs.
-#[derive(Clone, Debug)]
-pub(super) struct Observer {
-    pub clock: Arc<dyn Clock>,
-    pub entropy: Arc<dyn Entropy>,
-}
-
 /// Gives the request its id, turns a problem into its document, and writes one line.
-pub(super) async fn observe(State(observer): State<Observer>, mut request: Request, next: Next) -> Response {
-    let began = observer.clock.monotonic();
-    let id = RequestId(request_id(&request, observer.entropy.as_ref()));
+pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let began = api.clock.monotonic();
+    let id = RequestId(request_id(&request, api.entropy.as_ref()));
     let seen = Seen::default();
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(seen.clone());
@@ -71,7 +64,7 @@ pub(super) async fn observe(State(observer): State<Observer>, mut request: Reque
         let caller = seen.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let caller = caller.as_ref().map_or("-", CallerId::as_str);
         let path = path.as_ref().map_or("-", MatchedPath::as_str);
-        let took = observer.clock.monotonic().since(began);
+        let took = api.clock.monotonic().since(began);
         line.write(&id.0, method.as_str(), path, caller, took);
     }
     response
