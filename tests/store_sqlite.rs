@@ -12,7 +12,7 @@ use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::KeySet;
 use box_token_broker::domain::event::Action;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::{Migrated, OpenError, Opening, TenantRef, migrate, open};
+use box_token_broker::store::{Migrated, OpenError, Opening, TenantRef, Which, migrate, open};
 use store::ground::{Ground, vault};
 use store::sample::{event, token_key};
 
@@ -80,8 +80,9 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
     ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     let sealed = async |app: &box_token_broker::domain::app::App,
                         tenant: &box_token_broker::domain::id::TenantId| {
-        let token = ground.store.live_tokens_of(tenant, store::sample::at(0)).await.unwrap().remove(0);
-        [ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap(), token.sealed]
+        let token =
+            ground.store.live_tokens_of(tenant, &Which::All, store::sample::at(0)).await.unwrap().remove(0);
+        [ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap().sealed, token.sealed]
     };
     let erased = sealed(&app, &tenant.id).await;
     let staying = sealed(&kept_app, &kept.id).await;

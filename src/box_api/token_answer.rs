@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use serde_json::error::Category;
 
 use super::answer::Answer;
 use super::error::BoxError;
@@ -99,9 +99,10 @@ pub(super) fn read_json<T: for<'de> Deserialize<'de>>(answer: &Answer, what: &st
     let Some(body) = &answer.body else {
         return Err(BoxError::unavailable(format!("the body that should hold {what} is longer than 64 KiB")));
     };
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => BoxError::protocol(format!("the body does not hold {what}")),
-        _ => BoxError::unavailable(format!("the body that should hold {what} is not JSON")),
+    let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    serde_json::from_slice(body).map_err(|error| match error.is_data() || is_json() {
+        true => BoxError::protocol(format!("the body does not hold {what}")),
+        false => BoxError::unavailable(format!("the body that should hold {what} is not JSON")),
     })
 }
 
@@ -153,10 +154,14 @@ mod tests {
             let body = format!(r#"{{"access_token":"{token}","token_type":"{kind}","expires_in":60}}"#);
             assert!(matches!(read(&body), Err(BoxError::Protocol { .. })), "{token:?} {kind}");
         }
-        for body in
-            ["", "null", "[]", "<html>", r#"{"access_token":1,"token_type":"bearer","expires_in":60}"#]
-        {
+        for body in ["null", "[]", r#"{"access_token":1,"token_type":"bearer","expires_in":60}"#] {
             assert!(matches!(read(body), Err(BoxError::Protocol { .. })), "{body}");
+        }
+        for body in ["", "<html>", r#"{"access_token":"tok","#] {
+            assert!(
+                matches!(read(body), Err(BoxError::Unavailable { .. })),
+                "{body}: not Box's answer at all"
+            );
         }
     }
 }

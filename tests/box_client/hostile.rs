@@ -28,7 +28,7 @@ async fn invariant_12_a_huge_body_is_not_read_to_its_end() {
     let bench = Bench::new().await;
     bench.fault(json!({ "effect": { "huge_body": true } })).await;
     let outcome = bench.client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await;
-    assert!(matches!(outcome, Err(BoxError::Protocol { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(BoxError::Unavailable { .. })), "{outcome:?}");
     // A length that is only claimed, and one that has no end.
     for head in ["content-length: 999999999999", "transfer-encoding: chunked"] {
         let stub = Stub::start(move |_, _| {
@@ -37,24 +37,30 @@ async fn invariant_12_a_huge_body_is_not_read_to_its_end() {
         })
         .await;
         let outcome = mint_at(&stub).await;
-        assert!(matches!(outcome, Err(BoxError::Protocol { .. })), "{outcome:?}");
+        assert!(matches!(outcome, Err(BoxError::Unavailable { .. })), "{outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn garbage_is_a_protocol_error() {
+async fn what_is_not_box_at_all_is_an_outage() {
     let bench = Bench::new().await;
     bench.fault(json!({ "effect": { "garbage": true } })).await;
     let outcome = bench.client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await;
-    assert!(matches!(outcome, Err(BoxError::Protocol { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(BoxError::Unavailable { .. })), "{outcome:?}");
     for answer in [
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec(),
         http(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}"),
         http(200, "", &"[".repeat(60_000)),
-        http(204, "", ""),
-        http(400, "", "<html>a proxy's page</html>"),
-        http(407, "", ""),
     ] {
+        let stub = Stub::start(move |_, _| answer.clone()).await;
+        let outcome = mint_at(&stub).await;
+        assert!(matches!(outcome, Err(BoxError::Unavailable { .. })), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_box_never_gives_are_protocol_errors() {
+    for answer in [http(204, "", ""), http(400, "", "<html>a proxy's page</html>"), http(407, "", "")] {
         let stub = Stub::start(move |_, _| answer.clone()).await;
         let outcome = mint_at(&stub).await;
         assert!(matches!(outcome, Err(BoxError::Protocol { .. })), "{outcome:?}");

@@ -1,6 +1,8 @@
 //! What Box says of a downscoped token's restriction is compared with what was asked, before the token
 //! leaves.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::asking::{acme, eventually};

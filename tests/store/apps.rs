@@ -24,7 +24,8 @@ pub(crate) async fn an_app_comes_back_as_it_was_written(ground: &Ground) {
     assert_eq!(ground.store.shared_apps(&behind).await, Ok(vec![zebra]));
 
     let sealed = ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap();
-    let opened = ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed).await.unwrap();
+    let opened =
+        ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed.sealed).await.unwrap();
     assert!(AppSecrets::from_document(&opened).is_ok());
     assert_eq!(ground.store.credentials(&app.id, own.generation).await, Ok(None));
 

@@ -146,6 +146,7 @@ impl Ground {
     /// The secrets of an app, sealed.
     pub(crate) async fn sealed(&self, app: &App) -> Vec<u8> {
         let secrets = AppSecrets {
+            client_id: app.client_id.clone(),
             client_secret: SecretString::new("hush".to_owned()),
             private_key: Some(SecretBytes::new(vec![1; 1200])),
             webhook_primary: None,

@@ -9,7 +9,7 @@ use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
-    AppRef, CallerRef, Filed, Page, StoreError, TenantFilter, TenantRef, place_of_credentials,
+    AppRef, CallerRef, Filed, Page, StoreError, TenantFilter, TenantRef, Which, place_of_credentials,
 };
 
 use super::ground::{Ground, Hand, Holds};
@@ -62,7 +62,7 @@ impl Side {
             }
             if let Some(sealed) = store.credentials(&app.id, app.generation).await.unwrap() {
                 let place = place_of_credentials(&app.id, app.generation);
-                if let Ok(opened) = ground.vault.open(&place, &sealed).await {
+                if let Ok(opened) = ground.vault.open(&place, &sealed.sealed).await {
                     assert!(opened.expose().windows(4).any(|four| four == b"hush"), "after {after}");
                 }
             }
@@ -83,7 +83,7 @@ impl Side {
                 "after {after}"
             );
         }
-        store.live_tokens_of(&self.tenant.id, at(0)).await.unwrap();
+        store.live_tokens_of(&self.tenant.id, &Which::All, at(0)).await.unwrap();
         store.key_uses(&self.caller.id).await.unwrap();
     }
 
@@ -99,7 +99,7 @@ impl Side {
                 "after {after}"
             );
             let sealed = store.credentials(&app.id, app.generation).await.unwrap().unwrap();
-            ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed).await.unwrap();
+            ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed.sealed).await.unwrap();
         }
         let key = CallerRef::Key(self.caller.keys[0].id.clone());
         assert_eq!(store.caller(&key).await, Ok(Some(self.caller.clone())), "after {after}");
@@ -419,7 +419,7 @@ pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &
     ground.database.hand.does("UPDATE apps SET version = version - 1").await;
     ground.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
     assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap().len(), 2);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap().len(), 2);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
 }
 

@@ -4,7 +4,7 @@ use box_token_broker::domain::app::Owner;
 use box_token_broker::domain::event::Action;
 use box_token_broker::domain::id::{ClientId, Generation};
 use box_token_broker::domain::tenant::TenantState;
-use box_token_broker::store::{AppRef, Conflict, NewApp, Page, StoreError, TenantFilter, TenantRef};
+use box_token_broker::store::{AppRef, Conflict, NewApp, Page, StoreError, TenantFilter, TenantRef, Which};
 
 use super::ground::Ground;
 use super::sample::{self, all, at, event, name, next, token_key};
@@ -177,7 +177,7 @@ pub(crate) async fn a_purged_tenant_takes_all_with_it(ground: &Ground) {
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(None));
     assert_eq!(ground.store.app(&AppRef::ClientId(app.client_id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![other]));
     collides(ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await, Conflict::Version);
     // The name and the client ID are free again.

@@ -6,7 +6,7 @@ use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::store::{Filed, StoreError, place_of_token};
+use box_token_broker::store::{Filed, StoreError, Which, place_of_token};
 
 use super::ground::Ground;
 use super::sample::{at, event, next, token_key};
@@ -32,7 +32,7 @@ pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
     let other = TokenKey { generation: Generation(99), ..key.clone() };
     assert_eq!(ground.store.live_token(&other, at(0)).await, Ok(None));
 
-    let alive = ground.store.live_tokens_of(&tenant.id, at(600)).await.unwrap();
+    let alive = ground.store.live_tokens_of(&tenant.id, &Which::All, at(600)).await.unwrap();
     let ids: Vec<_> = alive.into_iter().map(|token| token.id).collect();
     assert_eq!(ids, [long, users]);
     assert!(!ids.contains(&short));
@@ -45,7 +45,7 @@ async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::doma
     assert_eq!(filed, Filed::Fenced);
     let found = ground.store.live_token(key, at(0)).await.unwrap();
     assert!(found.is_none_or(|token| token.id != id));
-    let alive = ground.store.live_tokens_of(&key.tenant, at(0)).await.unwrap();
+    let alive = ground.store.live_tokens_of(&key.tenant, &Which::All, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
     assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
     let docs = ground.database.hand.reads("SELECT doc FROM events ORDER BY seq").await;
@@ -102,7 +102,7 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
     let change = async {
         store.update_tenant(&suspended, &event(Action::TenantUpdate)).await.unwrap();
         // What was filed as current was committed before the change, and whoever revokes sees it.
-        store.live_tokens_of(&tenant.id, at(0)).await.unwrap()
+        store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap()
     };
     let saves = futures::future::join_all((0..12).map(|_| ground.save(&key, &app, 60, false)));
     let (seen, saved) = futures::join!(change, saves);
@@ -118,7 +118,7 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(groun
     let (id, filed) = ground.save(&key, &app, 60, true).await;
     assert_eq!(filed, Filed::Fenced);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await.unwrap()[0].id, id);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap()[0].id, id);
     // Nor does a hand in the database bring it back.
     ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -129,7 +129,7 @@ pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground
     ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
     let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     assert_eq!(filed, Filed::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
 }
 
