@@ -34,7 +34,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
     let (one, other) = futures::join!(migrate(&url), migrate(&url));
     let both = [one.unwrap(), other.unwrap()];
     assert!(
-        both.contains(&Migrated { from: 0, to: 1 }) && both.contains(&Migrated { from: 1, to: 1 }),
+        both.contains(&Migrated { from: 0, to: 2 }) && both.contains(&Migrated { from: 2, to: 2 }),
         "{both:?}"
     );
     open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap().ping().await.unwrap();

@@ -267,8 +267,9 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         .database
         .hand
         .does(&format!(
-            "INSERT INTO apps SELECT 'app_forged', 'forged', 'forged', version,
-             replace(doc, id, 'app_forged'), mac_key, mac FROM apps WHERE id = '{}'",
+            "INSERT INTO apps (id, name, client_id, version, doc, mac_key, mac)
+             SELECT 'app_forged', 'forged', 'forged', version, replace(doc, id, 'app_forged'), mac_key, mac
+             FROM apps WHERE id = '{}'",
             victim.shared.id
         ))
         .await;
