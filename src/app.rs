@@ -96,9 +96,10 @@ impl Running {
         Arc::clone(&self.keeper).keep_house().await;
     }
 
-    /// Renews what is due, as happens by itself every second.
+    /// Renews what is due, as happens by itself every second, and waits until it is done.
     pub async fn renew_due(&self) {
         Arc::clone(&self.keeper).renew_due().await;
+        self.keeper.broker.renewals_end().await;
     }
 
     /// Asks what others changed, as happens by itself every second.

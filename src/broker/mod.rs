@@ -78,7 +78,9 @@ pub struct Broker {
     gate: Gate,
     turns: Turns,
     schedule: Schedule,
+    renewing: tokio::sync::Mutex<()>,
     renewals: Arc<Semaphore>,
+    renewal_places: usize,
     tasks: TaskTracker,
 }
 
@@ -145,7 +147,9 @@ impl Broker {
             gate: Gate::new(Arc::clone(&clock)),
             turns: Turns::new(turns),
             schedule: Schedule::default(),
+            renewing: tokio::sync::Mutex::default(),
             renewals: Arc::new(Semaphore::new(turns.div_ceil(RENEWAL_SHARE))),
+            renewal_places: turns.div_ceil(RENEWAL_SHARE),
             store,
             watch,
             vault,

@@ -26,6 +26,8 @@ impl Broker {
     /// Begins to renew what is due by now, a bounded number at a time, and returns once the last has
     /// begun. Tokens that nobody had since they were minted are let go.
     pub async fn renew_due(self: &Arc<Self>) {
+        // Whoever comes while another is at it finds everything begun.
+        let _one = self.renewing.lock().await;
         let now = self.clock.monotonic();
         for key in self.schedule.due(now) {
             let Some(token) = self.memory.token(&key) else { continue };
@@ -37,6 +39,13 @@ impl Broker {
             let broker = Arc::clone(self);
             self.tasks.spawn(async move { broker.renew(key, place).await });
         }
+    }
+
+    /// Waits until no renewal is under way.
+    pub async fn renewals_end(&self) {
+        let all = u32::try_from(self.renewal_places).unwrap_or(u32::MAX);
+        // Nobody closes the semaphore.
+        drop(self.renewals.acquire_many(all).await);
     }
 
     async fn renew(self: Arc<Self>, key: TokenKey, place: OwnedSemaphorePermit) {

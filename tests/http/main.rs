@@ -32,6 +32,7 @@ mod overtaken;
 mod parents;
 mod registration;
 mod registration_fields;
+mod renewal;
 mod request_heads;
 mod restarts;
 mod restricted_to;

@@ -1,0 +1,127 @@
+//! Tokens in use are renewed ahead, so that nobody who uses one waits for Box.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::asking::{acme, any_token};
+use crate::ground::{ADA, Ground};
+
+/// A downscoped token of one of many keys.
+fn of(number: usize) -> Value {
+    json!({ "scopes": ["item_preview"], "annotator": { "id": number.to_string(), "name": "Zoe" } })
+}
+
+impl Ground {
+    /// Lets time go by second by second, and what is due be renewed.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(Duration::from_secs(1));
+            self.broker().renew_due().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_keys_in_steady_use_never_wait_for_box_over_three_lives() {
+    const KEYS: usize = 200;
+    const LIFE: u64 = 20;
+    const MARGIN: u64 = 4;
+    let (ground, key) = acme().await;
+    ground.token_lives(LIFE, LIFE).await;
+    join_all((0..KEYS).map(|number| ground.downscoped(&key, "acme", of(number)))).await;
+    assert_eq!(ground.exchanges().await, KEYS as u64 + 1, "one more tested the registration");
+
+    let mut given: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    for second in 0..3 * LIFE {
+        let before = ground.count("path=/oauth2/token").await;
+        for number in 0..KEYS {
+            let body = ground.downscoped(&key, "acme", of(number)).await.ok();
+            assert!(body["expires_in"].as_u64().unwrap() > LIFE / 10, "{second} s: {body}");
+            given.entry(number).or_default().insert(body["access_token"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(ground.count("path=/oauth2/token").await, before, "{second} s: somebody waited for Box");
+        ground.pass(1).await;
+    }
+    let most = (11 * 3 * LIFE).div_ceil(10 * (LIFE - MARGIN));
+    for (number, tokens) in given {
+        assert!(tokens.len() as u64 <= most, "key {number}: {} mints, {most} are enough", tokens.len());
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_uses_is_let_go() {
+    let (ground, key) = acme().await;
+    ground.token_lives(20, 20).await;
+    ground.user_token(&key, "acme", ADA).await.token();
+    let mints = ground.mints().await;
+    ground.pass(20).await;
+    assert_eq!(ground.mints().await, mints);
+    // Used in one life and not in the next: renewed once.
+    let old = ground.user_token(&key, "acme", ADA).await.token();
+    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    ground.pass(40).await;
+    assert_eq!(ground.mints().await, mints + 2);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_tried_again_and_the_valid_token_served_to_its_floor() {
+    let (ground, key) = acme().await;
+    let old = ground.user_token(&key, "acme", ADA).await.token();
+    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    ground.pass(2690).await;
+    let before = ground.mints().await;
+    ground
+        .fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 503, "retry_after": 60 } }))
+        .await;
+    ground.pass(600).await;
+    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    // Each time Box says how long to leave it alone, and a call is tried twice.
+    let tries = ground.mints().await - before;
+    assert!((4..=22).contains(&tries), "{tries}");
+    ground.heal().await;
+    ground.pass(61).await;
+    assert_ne!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_tenants_of_one_minute_do_not_renew_in_one_minute_an_hour_later() {
+    const TENANTS: usize = 1000;
+    let ground = Ground::with(&[], |world, apps| {
+        for number in 0..TENANTS {
+            world.add_enterprise(&apps.portal.client_id, &(100_000 + number).to_string(), "One").unwrap();
+        }
+    })
+    .await;
+    let config: Value = serde_json::from_str(&ground.apps.portal.json).unwrap();
+    ground.post(&ground.admin, "/v1/apps", json!({ "app": "vendor", "config": config })).await.is(201);
+    let key = ground.service("all", any_token("*")).await;
+    for number in 0..TENANTS {
+        let tenant = format!("t{number}");
+        let body =
+            json!({ "tenant": tenant, "app": "vendor", "enterprise_id": (100_000 + number).to_string() });
+        ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
+        ground.token(&key, &tenant).await.token();
+        ground.clock.advance(Duration::from_millis(60_000 / TENANTS as u64));
+    }
+    let mut histogram = Vec::new();
+    let mut before = ground.mints().await;
+    for _ in 0..60 {
+        ground.pass(60).await;
+        let now = ground.mints().await;
+        histogram.push(now - before);
+        before = now;
+    }
+    for (minute, renewed) in histogram.iter().enumerate().filter(|(_, renewed)| **renewed > 0) {
+        println!("minute {minute:2}: {renewed:4} {}", "#".repeat(*renewed as usize / 10));
+    }
+    assert_eq!(histogram.iter().sum::<u64>(), TENANTS as u64);
+    assert!(histogram.iter().all(|renewed| *renewed <= TENANTS as u64 * 2 / 5), "{histogram:?}");
+    assert!(histogram.iter().filter(|renewed| **renewed > 0).count() >= 5, "{histogram:?}");
+    ground.end().await;
+}
