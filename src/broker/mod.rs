@@ -347,9 +347,7 @@ impl Broker {
         match need {
             Need::Serve(_) => token.outlives(floor, self.clock.as_ref()),
             Need::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
-            Need::Renew => {
-                token.renewal > self.clock.monotonic() && token.outlives(floor, self.clock.as_ref())
-            }
+            Need::Renew => !self.is_due(token) && token.outlives(floor, self.clock.as_ref()),
         }
     }
 }

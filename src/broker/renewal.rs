@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::schedule::Schedule;
+use super::cache::Token;
+use super::schedule::INTERVAL;
 use super::{Broker, Need, TokenError};
 use crate::domain::app::AppState;
 use crate::domain::event::{Actor, Cause};
@@ -20,7 +21,12 @@ impl Broker {
     /// How often [`Broker::renew_due`] is to be called.
     #[must_use]
     pub fn renewal_interval() -> Duration {
-        Schedule::interval()
+        INTERVAL
+    }
+
+    /// True once the time of its renewal has come.
+    pub(super) fn is_due(&self, token: &Token) -> bool {
+        token.renewal < self.clock.monotonic().plus(INTERVAL)
     }
 
     /// Begins to renew what is due by now, a bounded number at a time, and returns once the last has
@@ -32,7 +38,7 @@ impl Broker {
         for key in self.schedule.due(now) {
             let Some(token) = self.memory.token(&key) else { continue };
             // A younger token has a later entry of its own.
-            if token.renewal > now || !token.is_in_use() {
+            if !self.is_due(&token) || !token.is_in_use() {
                 continue;
             }
             let Ok(place) = Arc::clone(&self.renewals).acquire_owned().await else { return };

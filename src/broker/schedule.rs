@@ -7,16 +7,18 @@ use std::time::Duration;
 use crate::clock::Monotonic;
 use crate::domain::token_key::TokenKey;
 
+/// How often to look, and by how much what is looked at may be early.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+
 /// What is due, second by second. It holds at most one entry for each token that was kept, and
 /// forgets it when its second has come.
 #[derive(Debug, Default)]
 pub(super) struct Schedule(Mutex<BTreeMap<u64, Vec<TokenKey>>>);
 
 impl Schedule {
-    /// Has `key` looked at once `at` has come.
+    /// Has `key` looked at within the second that holds `at`; rather too early than too late.
     pub(super) fn plan(&self, key: TokenKey, at: Monotonic) {
-        // A second that has begun is over for whoever already took it.
-        let second = at.since(Monotonic::START).as_secs() + 1;
+        let second = at.since(Monotonic::START).as_secs();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(second).or_default().push(key);
     }
 
@@ -26,11 +28,6 @@ impl Schedule {
         let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let later = planned.split_off(&next);
         std::mem::replace(&mut *planned, later).into_values().flatten().collect()
-    }
-
-    /// How long until the next second that something may be due in.
-    pub(super) fn interval() -> Duration {
-        Duration::from_secs(1)
     }
 }
 
@@ -59,9 +56,9 @@ mod tests {
         for number in [3, 1, 2] {
             schedule.plan(key(number), at(u64::try_from(number).unwrap()));
         }
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_millis(900));
         assert_eq!(schedule.due(clock.monotonic()), []);
-        clock.advance(Duration::from_secs(2));
+        clock.advance(Duration::from_millis(1100));
         assert_eq!(schedule.due(clock.monotonic()), [key(1), key(2)]);
         assert_eq!(schedule.due(clock.monotonic()), []);
         clock.advance(Duration::from_secs(100));
