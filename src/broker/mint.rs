@@ -8,7 +8,7 @@ use tokio::sync::SemaphorePermit;
 use super::cache::{Token, View};
 use super::life::Life;
 use super::sealed_token::{self, SealedToken};
-use super::{Broker, Need, TokenError};
+use super::{Broker, Need, TokenError, promised};
 use crate::box_api::{BoxError, Credentials, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
@@ -78,7 +78,7 @@ impl Broker {
         need: Need,
         cause: &Cause,
     ) -> Result<Minted, TokenError> {
-        let (Need::Serve(promised) | Need::Last(promised)) = need;
+        let promised = promised(need);
         let parent_key = key.parent();
         let began = self.clock.monotonic();
         loop {

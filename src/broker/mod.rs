@@ -169,9 +169,33 @@ impl Broker {
         tenant: &TenantRef,
         wanted: &Wanted,
     ) -> Result<Arc<View>, TokenError> {
-        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         decide(identity, &view, wanted)?;
         Ok(view)
+    }
+
+    /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
+    /// learn from a row that is refused that it is there.
+    ///
+    /// # Errors
+    /// As those of [`Broker::view`].
+    pub async fn view_for(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+    ) -> Result<Option<Arc<View>>, StoreError> {
+        let (id, name) = match tenant {
+            TenantRef::Id(id) => (Some(id), None),
+            TenantRef::Name(name) => (None, Some(name)),
+        };
+        match self.view(tenant).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.caller.names(id, name) =>
+            {
+                Ok(None)
+            }
+            view => view,
+        }
     }
 
     /// The tenant and its app as they stand.
@@ -242,7 +266,11 @@ impl Broker {
         // A flight that was under way already may bring a token that was enough for others.
         for _ in 0..2 {
             let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
-            let landed = flight.await.map_err(|_| TokenError::Crashed)??;
+            let landed = match flight.await.map_err(|_| TokenError::Crashed)? {
+                // Somebody else's promise cannot be kept; this one is judged by itself.
+                Err(TokenError::MinTtlUnavailable { given, .. }) if !exceeds(need, given) => continue,
+                landed => landed?,
+            };
             if self.meets(&landed.token, need) {
                 return Ok(landed.token);
             }
@@ -307,10 +335,20 @@ fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), Token
 /// A promise of more than nine tenths of the life that Box gives would cost a mint for nearly every
 /// request, so it is refused instead.
 fn refuse_more_than_box_gives(token: &Token, need: Need) -> Result<(), TokenError> {
-    let (Need::Serve(promised) | Need::Last(promised)) = need;
     let given = token.life.given;
-    match promised {
-        Some(asked) if asked > given - given / 10 => Err(TokenError::MinTtlUnavailable { asked, given }),
+    match promised(need) {
+        Some(asked) if exceeds(need, given) => Err(TokenError::MinTtlUnavailable { asked, given }),
         _ => Ok(()),
+    }
+}
+
+fn exceeds(need: Need, given: Duration) -> bool {
+    promised(need).is_some_and(|asked| asked > given - given / 10)
+}
+
+/// What the caller was promised.
+fn promised(need: Need) -> Option<Duration> {
+    match need {
+        Need::Serve(promised) | Need::Last(promised) => promised,
     }
 }
