@@ -78,7 +78,7 @@ impl Words {
 /// What a refusal means that carries no readable error: a bare 401 still says something.
 pub(super) fn without_words(place: Place, status: u16) -> Option<Finding> {
     match (place, status) {
-        (Place::Api | Place::ApiAsUser | Place::Revocation, 401) => Some(Finding::TokenDead),
+        (Place::Api | Place::ApiAsUser, 401) => Some(Finding::TokenDead),
         (Place::Exchange, 401) => Some(Finding::Refused(Refusal::ScopeNotGranted)),
         _ => None,
     }
@@ -133,7 +133,7 @@ fn api_call(place: Place, status: u16, error: &str) -> Finding {
         (401, _) => return Finding::TokenDead,
         // The app may not act as this user: the header is off, the access level too low, or the
         // user is the service account itself.
-        (403, "access_denied_insufficient_permissions") if as_user => Refusal::UserTokensDisabled,
+        (403, "access_denied_insufficient_permissions") if as_user => Refusal::AsUserDisabled,
         (403, "access_denied_insufficient_permissions") => Refusal::ScopeNotGranted,
         (404, _) if as_user => Refusal::SubjectInvalid,
         _ => Refusal::UpstreamRefused,
@@ -297,7 +297,7 @@ mod tests {
         for (place, status, code, finding) in [
             (Place::Api, 401, "unauthorized", Finding::TokenDead),
             (Place::Api, 403, denied, Finding::Refused(Refusal::ScopeNotGranted)),
-            (Place::ApiAsUser, 403, denied, Finding::Refused(Refusal::UserTokensDisabled)),
+            (Place::ApiAsUser, 403, denied, Finding::Refused(Refusal::AsUserDisabled)),
             (Place::ApiAsUser, 404, "not_found", Finding::Refused(Refusal::SubjectInvalid)),
             (Place::Api, 404, "not_found", Finding::Refused(Refusal::UpstreamRefused)),
             (Place::Api, 403, "cors_origin_not_whitelisted", Finding::Refused(Refusal::UpstreamRefused)),

@@ -8,6 +8,8 @@ use crate::clock::{Clock, Monotonic};
 
 /// The share of a token's life that is its floor at most, so that short lives leave room.
 const FLOOR_SHARE: u32 = 10;
+/// Less than a second would be told as none.
+const LEAST: Duration = Duration::from_secs(1);
 /// The largest margin before its end at which a token is renewed, and the share of its life.
 const WIDEST_MARGIN: Duration = Duration::from_mins(10);
 const MARGIN_SHARE: u32 = 5;
@@ -67,7 +69,7 @@ impl Life {
     /// what the caller was promised.
     #[must_use]
     pub fn floor(&self, min_ttl: Duration, promised: Option<Duration>) -> Duration {
-        min_ttl.min(self.given / FLOOR_SHARE).max(promised.unwrap_or(Duration::ZERO))
+        min_ttl.min(self.given / FLOOR_SHARE).max(promised.unwrap_or_default()).max(LEAST)
     }
 
     /// How long before its end it should be renewed at the latest: `setting`, or the smaller of

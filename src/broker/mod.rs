@@ -135,6 +135,12 @@ impl Need {
             Self::Renew => None,
         }
     }
+
+    /// True where more is promised than nine tenths of the life that Box gives: it would cost a mint
+    /// for nearly every request.
+    fn exceeds(self, given: Duration) -> bool {
+        self.promised().is_some_and(|asked| asked > given - given / 10)
+    }
 }
 
 impl Broker {
@@ -213,9 +219,33 @@ impl Broker {
         tenant: &TenantRef,
         wanted: &Wanted,
     ) -> Result<Arc<View>, TokenError> {
-        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         decide(identity, &view, wanted)?;
         Ok(view)
+    }
+
+    /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
+    /// learn from a row that is refused that it is there.
+    ///
+    /// # Errors
+    /// As those of [`Broker::view`].
+    pub async fn view_for(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+    ) -> Result<Option<Arc<View>>, StoreError> {
+        let (id, name) = match tenant {
+            TenantRef::Id(id) => (Some(id), None),
+            TenantRef::Name(name) => (None, Some(name)),
+        };
+        match self.view(tenant).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.caller.names(id, name) =>
+            {
+                Ok(None)
+            }
+            view => view,
+        }
     }
 
     /// The tenant and its app as they stand.
@@ -298,7 +328,11 @@ impl Broker {
         for _ in 0..2 {
             let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
             let landed = tokio::time::timeout(PATIENCE, flight).await.map_err(|_| too_late())?;
-            let landed = landed.map_err(|_| TokenError::Crashed)??;
+            let landed = match landed.map_err(|_| TokenError::Crashed)? {
+                // Somebody else's promise cannot be kept; this one is judged by itself.
+                Err(TokenError::MinTtlUnavailable { given, .. }) if !need.exceeds(given) => continue,
+                landed => landed?,
+            };
             if self.meets(&landed.token, need) {
                 return Ok(landed.token);
             }
@@ -374,12 +408,11 @@ fn too_late() -> TokenError {
     BoxError::Unavailable { reason, retry_after: None }.into()
 }
 
-/// A promise of more than nine tenths of the life that Box gives would cost a mint for nearly every
-/// request, so it is refused instead.
+/// Refuses a promise that cannot be kept.
 fn refuse_more_than_box_gives(token: &Token, need: Need) -> Result<(), TokenError> {
     let given = token.life.given;
     match need.promised() {
-        Some(asked) if asked > given - given / 10 => Err(TokenError::MinTtlUnavailable { asked, given }),
+        Some(asked) if need.exceeds(given) => Err(TokenError::MinTtlUnavailable { asked, given }),
         _ => Ok(()),
     }
 }

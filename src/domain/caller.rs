@@ -338,11 +338,26 @@ impl Caller {
     pub const MAX_KEYS: usize = 2;
 
     /// True where each of `grants` fits inside one that this caller holds, and that one lets it
-    /// manage callers: the right to do so for one tenant hands on nothing of another.
+    /// manage callers: the right to do so for one tenant hands on nothing of another. No grants at all
+    /// may become any: they are for those who manage every tenant's callers.
     #[must_use]
     pub fn may_grant(&self, grants: &[Grant]) -> bool {
+        if grants.is_empty() {
+            return self.holds_everywhere(Permission::CallersWrite);
+        }
         let hands_on = |held: &&Grant| held.permits(Permission::CallersWrite);
         grants.iter().all(|asked| self.grants.iter().filter(hands_on).any(|held| asked.fits_inside(held)))
+    }
+
+    /// True where some grant is on the tenant of this id or name, or on every tenant, as far as that can
+    /// be said without knowing the tenant.
+    #[must_use]
+    pub fn names(&self, tenant: Option<&TenantId>, called: Option<&Name>) -> bool {
+        self.grants.iter().any(|grant| match &grant.tenants {
+            TenantSelector::Every => true,
+            TenantSelector::One { id, name } => Some(id) == tenant || Some(name) == called,
+            TenantSelector::Labels(_) => false,
+        })
     }
 
     /// True where some grant on any tenant at all gives `permission`.

@@ -18,6 +18,8 @@ pub enum Refusal {
     KeyUnknown,
     /// The app may not generate user access tokens.
     UserTokensDisabled,
+    /// The app may not act as this user by the `As-User` header.
+    AsUserDisabled,
     /// Box knows no such subject, or not in this enterprise.
     SubjectInvalid,
     /// The client ID or secret is wrong.
@@ -36,7 +38,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AppNotAuthorized,
         Self::CcgNotAuthorized,
         Self::WrongAuthMethod,
@@ -44,6 +46,7 @@ impl Refusal {
         Self::KeyMismatch,
         Self::KeyUnknown,
         Self::UserTokensDisabled,
+        Self::AsUserDisabled,
         Self::SubjectInvalid,
         Self::CredentialsInvalid,
         Self::ScopeNotGranted,
@@ -66,7 +69,8 @@ impl Refusal {
             Self::UserTokensDisabled => "user_tokens_disabled",
             Self::SubjectInvalid => "subject_invalid",
             Self::CredentialsInvalid => "credentials_invalid",
-            Self::ScopeNotGranted => "scope_not_granted",
+            // Box answers both with one code; what to click differs.
+            Self::ScopeNotGranted | Self::AsUserDisabled => "scope_not_granted",
             Self::TermsOfServiceRequired => "terms_of_service_required",
             Self::ResourceNotVisible => "resource_not_visible",
             Self::ClockSkew => "clock_skew",
@@ -87,6 +91,7 @@ impl Refusal {
             Self::KeyMismatch => "The private key does not match the public key with that ID at Box.",
             Self::KeyUnknown => "The app has no public key with that ID any more.",
             Self::UserTokensDisabled => "The app may not act as this user.",
+            Self::AsUserDisabled => "The app may not act as this user by the As-User header.",
             Self::SubjectInvalid => "Box knows no such enterprise or user for this app.",
             Self::CredentialsInvalid => "Box refuses the client ID and secret.",
             Self::ScopeNotGranted => "The app was not granted the scopes that were asked for.",
@@ -131,6 +136,11 @@ impl Refusal {
                  for managed users), save, and have the admin reauthorize the app; the service account's own \
                  ID cannot be used as a user."
             }
+            Self::AsUserDisabled => {
+                "In the app's Configuration under Advanced Features turn on Make API calls using the as-user \
+                 header (with App + Enterprise Access), save, and have the admin reauthorize the app; the ID \
+                 has to be a user's of this enterprise, and not the service account's own."
+            }
             Self::SubjectInvalid => {
                 "Check the ID: it must be the number of a user or of the enterprise that authorised this app \
                  (Admin Console › Account & Billing shows the enterprise ID)."
@@ -164,6 +174,7 @@ impl Refusal {
         matches!(
             self,
             Self::UserTokensDisabled
+                | Self::AsUserDisabled
                 | Self::SubjectInvalid
                 | Self::TermsOfServiceRequired
                 | Self::ResourceNotVisible

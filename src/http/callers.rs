@@ -1,7 +1,5 @@
 //! `/v1/callers…` and `/v1/whoami`: who may call, and who one is.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +13,7 @@ use super::error::ApiError;
 use super::extract::{Caller as Calling, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
-use crate::domain::caller::{Caller, CallerKind};
+use crate::domain::caller::CallerKind;
 use crate::domain::id::{KeyId, Name};
 use crate::registry::callers::{CallerPatch, CallerView, GrantSpec};
 use crate::store::CallerRef;
@@ -58,7 +56,7 @@ pub(super) struct CallerResponse<'a> {
     /// `active`.
     state: &'static str,
     /// What it may do.
-    grants: Vec<GrantSpec>,
+    grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
     keys: Vec<KeyResponse<'a>>,
     /// When it was made.
@@ -82,7 +80,7 @@ pub(super) struct KeyResponse<'a> {
     last_used_at: Option<Timestamp>,
 }
 
-fn response<'a>(caller: &'a Caller, uses: &BTreeMap<KeyId, Timestamp>) -> CallerResponse<'a> {
+fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<'_> {
     let keys = caller.keys.iter().map(|key| KeyResponse {
         id: key.id.as_str(),
         created_at: key.created_at,
@@ -94,7 +92,7 @@ fn response<'a>(caller: &'a Caller, uses: &BTreeMap<KeyId, Timestamp>) -> Caller
         name: caller.name.as_str(),
         kind: caller.kind,
         state: "active",
-        grants: caller.grants.iter().map(GrantSpec::from).collect(),
+        grants,
         keys: keys.collect(),
         created_at: caller.created_at,
     }
@@ -185,7 +183,7 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
     let listing = api.registry.callers(&calling.identity, page).await?;
-    let items = listing.items.iter().map(|view| response(&view.caller, &view.uses)).collect();
+    let items = listing.items.iter().map(response).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
 }
@@ -293,14 +291,14 @@ async fn revoke_key(
     extensions(("x-access" = json!({"permission": null, "group": "service"}))),
 )]
 /// The caller as the broker sees it.
-async fn whoami(calling: Calling) -> Response {
+async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
     let caller = &calling.identity.caller;
     let body = WhoamiResponse {
         id: caller.id.as_str(),
         name: caller.name.as_str(),
         kind: caller.kind,
         state: "active",
-        grants: caller.grants.iter().map(GrantSpec::from).collect(),
+        grants: api.registry.specs_of(&caller.grants).await,
         credential: CredentialResponse {
             kind: "api_key",
             id: calling.identity.key.as_str(),
@@ -311,5 +309,5 @@ async fn whoami(calling: Calling) -> Response {
 }
 
 fn respond(view: &CallerView) -> Response {
-    (etag(view.caller.version), axum::Json(response(&view.caller, &view.uses))).into_response()
+    (etag(view.caller.version), axum::Json(response(view))).into_response()
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::crypto::Vault;
 use crate::domain::caller::{ApiKey, Caller, CallerKind, Grant, Permission, SubjectPattern, TenantSelector};
 use crate::domain::event::{Action, Actor, Cause, Event};
-use crate::domain::id::{CallerId, KeyId, Name};
+use crate::domain::id::{CallerId, KeyId, Name, TenantId};
 use crate::domain::subject::{Resource, ScopeSet};
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
@@ -50,24 +50,6 @@ pub struct GrantSpec {
     pub resources: Option<Vec<Resource>>,
 }
 
-impl From<&Grant> for GrantSpec {
-    fn from(grant: &Grant) -> Self {
-        let (tenant, labels) = match &grant.tenants {
-            TenantSelector::Every => (Some("*".to_owned()), None),
-            TenantSelector::One { name, .. } => (Some(name.as_str().to_owned()), None),
-            TenantSelector::Labels(labels) => (None, Some(labels.clone())),
-        };
-        Self {
-            tenant,
-            labels,
-            permissions: grant.permissions.clone(),
-            subjects: Some(grant.subjects.clone()),
-            scopes: grant.scopes.clone(),
-            resources: grant.resources.clone(),
-        }
-    }
-}
-
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +66,8 @@ pub struct CallerPatch {
 pub struct CallerView {
     /// The caller.
     pub caller: Caller,
+    /// Its grants, as they can be sent back.
+    pub grants: Vec<GrantSpec>,
     /// When its keys were last used, within a minute.
     pub uses: BTreeMap<KeyId, Timestamp>,
 }
@@ -113,7 +97,7 @@ impl Registry {
         grants: &[GrantSpec],
     ) -> Result<CallerView, RegistryError> {
         require_callers_write(identity)?;
-        let grants = self.grants_of(identity, kind, grants).await?;
+        let grants = self.grants_of(identity, kind, grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
@@ -127,7 +111,7 @@ impl Registry {
         let event = event_of(&caller, &cause, self.now(), Action::CallerCreate, told(&caller));
         self.store.insert_caller(&caller, &event).await?;
         self.broker.forget(&Changed::Caller(caller.id.clone()));
-        Ok(CallerView { caller, uses: BTreeMap::new() })
+        Ok(self.viewed(caller, BTreeMap::new()).await)
     }
 
     /// One caller.
@@ -137,7 +121,7 @@ impl Registry {
     pub async fn caller(&self, identity: &Identity, caller: &CallerRef) -> Result<CallerView, RegistryError> {
         let caller = self.manageable(identity, caller).await?;
         let uses = self.store.key_uses(&caller.id).await?;
-        Ok(CallerView { caller, uses })
+        Ok(self.viewed(caller, uses).await)
     }
 
     /// The callers that this admin could have made, in the order of their names.
@@ -163,7 +147,7 @@ impl Registry {
                 page.after = Some(caller.name.clone());
                 if identity.caller.may_grant(&caller.grants) {
                     let uses = self.store.key_uses(&caller.id).await?;
-                    items.push(CallerView { caller, uses });
+                    items.push(self.viewed(caller, uses).await);
                 }
             }
             if was_last {
@@ -193,7 +177,7 @@ impl Registry {
             next.name = name;
         }
         if let Some(grants) = patch.grants {
-            next.grants = self.grants_of(identity, current.kind, &grants).await?;
+            next.grants = self.grants_of(identity, current.kind, &grants, &current.grants).await?;
         }
         if next != current {
             let cause = identity.cause(request_id);
@@ -201,7 +185,7 @@ impl Registry {
             next = self.replace_caller(next, &event, expected.is_some()).await?;
         }
         let uses = self.store.key_uses(&next.id).await?;
-        Ok(CallerView { caller: next, uses })
+        Ok(self.viewed(next, uses).await)
     }
 
     /// Erases a caller; its keys open nothing any more.
@@ -277,6 +261,37 @@ impl Registry {
         Ok(())
     }
 
+    /// Grants as they can be sent back without changing what they bind: by a tenant's name where that
+    /// still leads to it, else by its id. A name that is registered again inherits nothing.
+    pub async fn specs_of(&self, grants: &[Grant]) -> Vec<GrantSpec> {
+        let mut specs = Vec::with_capacity(grants.len());
+        for grant in grants {
+            let (tenant, labels) = match &grant.tenants {
+                TenantSelector::Every => (Some("*".to_owned()), None),
+                TenantSelector::Labels(labels) => (None, Some(labels.clone())),
+                TenantSelector::One { id, name } => {
+                    let named = self.broker.view(&TenantRef::Name(name.clone())).await;
+                    let leads_there = matches!(named, Ok(Some(view)) if view.tenant.id == *id);
+                    (Some(if leads_there { name.to_string() } else { id.to_string() }), None)
+                }
+            };
+            specs.push(GrantSpec {
+                tenant,
+                labels,
+                permissions: grant.permissions.clone(),
+                subjects: Some(grant.subjects.clone()),
+                scopes: grant.scopes.clone(),
+                resources: grant.resources.clone(),
+            });
+        }
+        specs
+    }
+
+    async fn viewed(&self, caller: Caller, uses: BTreeMap<KeyId, Timestamp>) -> CallerView {
+        let grants = self.specs_of(&caller.grants).await;
+        CallerView { caller, grants, uses }
+    }
+
     /// The caller as it stands, where this admin could have made it.
     async fn manageable(&self, identity: &Identity, caller: &CallerRef) -> Result<Caller, RegistryError> {
         require_callers_write(identity)?;
@@ -300,12 +315,14 @@ impl Registry {
         }
     }
 
-    /// Reads grants, each of which has to fit inside one that the admin holds.
+    /// Reads grants, each of which has to fit inside one that the admin holds. Those on tenants that
+    /// are gone stay, where the caller has them already.
     async fn grants_of(
         &self,
         identity: &Identity,
         kind: CallerKind,
         specs: &[GrantSpec],
+        held: &[Grant],
     ) -> Result<Vec<Grant>, RegistryError> {
         let mut faults = Vec::new();
         if specs.len() > GRANTS {
@@ -314,7 +331,9 @@ impl Registry {
         let mut grants = Vec::with_capacity(specs.len());
         for (place, spec) in specs.iter().enumerate() {
             let at = |field: &str| format!("/grants/{place}{field}");
-            let Some(tenants) = self.selector_of(identity, spec, &at, &mut faults).await? else { continue };
+            let Some(tenants) = self.selector_of(identity, spec, held, &at, &mut faults).await? else {
+                continue;
+            };
             check_spec(spec, kind, &tenants, &at, &mut faults);
             let permissions: BTreeSet<Permission> = spec.permissions.iter().copied().collect();
             grants.push(Grant {
@@ -339,6 +358,7 @@ impl Registry {
         &self,
         identity: &Identity,
         spec: &GrantSpec,
+        held: &[Grant],
         at: &(dyn Fn(&str) -> String + Sync),
         faults: &mut Vec<Fault>,
     ) -> Result<Option<TenantSelector>, RegistryError> {
@@ -358,6 +378,7 @@ impl Registry {
             return Ok(Some(TenantSelector::Every));
         }
         let view = match parse_tenant(name) {
+            Some(TenantRef::Id(id)) if let Some(kept) = selector_on(held, &id) => return Ok(Some(kept)),
             Some(tenant) => self.broker.view(&tenant).await?,
             None => None,
         };
@@ -377,10 +398,16 @@ impl Registry {
     }
 }
 
+/// What the caller's grants say of this tenant already.
+fn selector_on(held: &[Grant], tenant: &TenantId) -> Option<TenantSelector> {
+    let is_it =
+        |selector: &&TenantSelector| matches!(selector, TenantSelector::One { id, .. } if id == tenant);
+    held.iter().map(|grant| &grant.tenants).find(is_it).cloned()
+}
+
 /// A tenant's name or id as it stands in a path or a grant.
 #[must_use]
 pub fn parse_tenant(text: &str) -> Option<TenantRef> {
-    use crate::domain::id::TenantId;
     TenantId::parse(text).map(TenantRef::Id).or_else(|_| Name::parse(text).map(TenantRef::Name)).ok()
 }
 

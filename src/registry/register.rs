@@ -245,17 +245,26 @@ impl Registry {
     ) -> Result<Registered, RegistryError> {
         let taken = || RegistryError::Conflict("The name is taken.");
         let stored = self.store.app(&AppRef::Id(known.app.clone())).await?.ok_or_else(taken)?;
-        let same_face = known.state != TenantState::Deleted
+        let same_tenant = known.state != TenantState::Deleted
             && known.enterprise_id == *enterprise_id
-            && !stored.is_shared()
-            && stored.client_id == app.client_id
-            && stored.auth == app.auth
-            && stored.key.as_ref().map(|key| (&key.public_key_id, &key.sha256))
-                == app.key.as_ref().map(|key| (&key.public_key_id, &key.sha256));
-        if !same_face || self.broker.secrets(&stored).await? != *secrets {
+            && !stored.is_shared();
+        if !same_tenant || !self.holds_these(&stored, app, secrets).await? {
             return Err(taken());
         }
         Ok(unchanged(known, stored, warnings))
+    }
+
+    /// True where these are an app's credentials already.
+    pub(super) async fn holds_these(
+        &self,
+        stored: &App,
+        app: &App,
+        secrets: &AppSecrets,
+    ) -> Result<bool, RegistryError> {
+        let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
+        let same_face =
+            stored.client_id == app.client_id && stored.auth == app.auth && key(stored) == key(app);
+        Ok(same_face && self.broker.secrets(stored).await? == *secrets)
     }
 
     /// Decodes the private key, off the threads that serve requests.

@@ -12,7 +12,7 @@ use super::error::{Fault, RegistryError};
 use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
-use crate::broker::View;
+use crate::broker::{TokenError, View};
 use crate::domain::app::App;
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Actor, Cause, Event};
@@ -82,10 +82,11 @@ impl Registry {
                     return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
                 }
                 page.after = Some(tenant.name.clone());
-                let Some(app) = self.sound_app(&tenant.app).await? else { continue };
-                let view = View { tenant, app };
-                if matches!(decide(identity, &view, Permission::TenantsRead), Decision::Allowed(_)) {
-                    items.push(Arc::new(view));
+                if !matches!(decide(identity, &tenant, Permission::TenantsRead), Decision::Allowed(_)) {
+                    continue;
+                }
+                if let Some(app) = self.sound_app(&tenant.app).await? {
+                    items.push(Arc::new(View { tenant, app }));
                 }
             }
             if was_last {
@@ -188,7 +189,7 @@ impl Registry {
     /// Checks what works between a tenant and Box, with fresh tokens that are revoked afterwards.
     ///
     /// # Errors
-    /// Where the caller may not, or the tenant is out of service.
+    /// Where the caller may not, the tenant is deleted, or the store does not answer.
     pub async fn test_tenant(
         &self,
         identity: &Identity,
@@ -203,6 +204,7 @@ impl Registry {
         let cause = identity.cause(request_id);
         let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
+            Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
         };
         self.broker.forgive(&view);

@@ -45,7 +45,7 @@ async fn the_as_user_header_is_told_apart_from_user_tokens() {
     bench.patch_app(&bench.jwt, json!({ "as_user_header": false })).await;
     let refused = bench.client.probe_as_user(&token, &id(ADA)).await;
     assert!(
-        matches!(refused, Err(BoxError::Refused { refusal: Refusal::UserTokensDisabled, .. })),
+        matches!(refused, Err(BoxError::Refused { refusal: Refusal::AsUserDisabled, .. })),
         "{refused:?}"
     );
     bench.client.mint(&bench.jwt, &bench.enterprise, &user(ADA)).await.unwrap();

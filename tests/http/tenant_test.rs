@@ -14,19 +14,15 @@ async fn a_test_tells_user_tokens_from_the_as_user_header() {
     let skipped = [("user_token", "skipped"), ("as_user_header", "skipped")];
     assert_eq!(test(&ground, None).await, all_pass_but(&skipped));
     assert_eq!(test(&ground, Some(ADA)).await, all_pass_but(&[]));
-    let off = "user_tokens_disabled";
-    let denied = [("user_token", off), ("as_user_header", off)];
+    let header = ("as_user_header", "scope_not_granted");
+    let denied = [("user_token", "user_tokens_disabled"), header];
     for (change, user, failed) in [
         (json!({ "user_tokens": false }), ADA, &denied[..1]),
         (json!({ "user_tokens": true, "as_user_header": false }), ADA, &denied[1..]),
         (json!({ "as_user_header": true, "enterprise_access": false }), ADA, &denied[..]),
         // An app user is within reach of a user token, but never of the header.
         (json!({}), APOLLO, &denied[1..]),
-        (
-            json!({ "enterprise_access": true }),
-            "999",
-            &[("user_token", "subject_invalid"), ("as_user_header", off)],
-        ),
+        (json!({ "enterprise_access": true }), "999", &[("user_token", "subject_invalid"), header]),
         (json!({ "scopes": ["root_readwrite"] }), ADA, &[("downscope", "scope_not_granted")]),
     ] {
         ground.change_app(app, change.clone()).await;
@@ -82,7 +78,7 @@ async fn s14_a_test_of_a_shared_app_finds_another_customers_user_out() {
     let (own, foreign) = ("10000003001", "10000004001");
     for (user, failed) in [
         (own, &[][..]),
-        (foreign, &[("user_token", "subject_invalid"), ("as_user_header", "user_tokens_disabled")]),
+        (foreign, &[("user_token", "subject_invalid"), ("as_user_header", "scope_not_granted")]),
     ] {
         let reply = ground.post(&ground.admin, "/v1/tenants/north/test", json!({ "user": user })).await;
         assert_eq!(lines(&reply.is(200)["diagnosis"]), all_pass_but(failed), "{user}");
