@@ -91,7 +91,7 @@ impl Running {
         }
     }
 
-    /// Sweeps out what is old and winds deleted tenants up, as happens by itself every half minute.
+    /// Sweeps out what is old, winds deleted tenants up and tries pending ones, as happens by itself every half minute.
     pub async fn keep_house(&self) {
         Arc::clone(&self.keeper).keep_house().await;
     }
@@ -274,6 +274,9 @@ impl Keeper {
         }
         if let Err(error) = self.authenticator.record_uses().await {
             tracing::warn!(%error, "when keys were last used was not written down");
+        }
+        if let Err(error) = self.registry.try_pending().await {
+            tracing::warn!(%error, "pending tenants could not be tried");
         }
     }
 }
