@@ -35,7 +35,7 @@ pub(super) struct Proven {
 
 impl Registry {
     /// Replaces a tenant's own credentials, after Box has given a token by the new ones. The same ones
-    /// change nothing. `revoke_old` ends the tokens of the old ones at Box.
+    /// change nothing. `revoke_old` ends the tokens of earlier ones at Box.
     ///
     /// # Errors
     /// As [`RegistryError`] tells; nothing is changed then.
@@ -61,7 +61,12 @@ impl Registry {
         let (face, secrets) =
             self.new_app(view.app.id.clone(), view.app.owner.clone(), &reading, key.as_ref());
         if same_face(&view.app, &face) && self.holds(&view.app, &secrets).await? {
-            return Ok(unchanged(view.tenant.clone(), view.app.clone(), warnings));
+            let mut same = unchanged(view.tenant.clone(), view.app.clone(), warnings);
+            // Whoever repeats a call that was cut off still wants the old tokens to end.
+            if revoke_old {
+                same.warnings.extend(self.revoke_older(&view).await);
+            }
+            return Ok(same);
         }
         let next = Next { app: with_face(&view.app, face), secrets, keypair: None };
         self.switch_own(&view, next, &identity.cause(request_id), warnings, revoke_old).await
