@@ -19,7 +19,7 @@ use crate::domain::signing_key::SigningKey;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use crate::secret::SecretString;
-use crate::store::{AppRef, NewApp, TenantRef, place_of_credentials};
+use crate::store::{AppRef, Changed, NewApp, TenantRef, place_of_credentials};
 
 /// A tenant to be registered.
 #[derive(Debug)]
@@ -263,7 +263,10 @@ impl Registry {
             detail: Some(format!("{} for enterprise {}", view.tenant.name, view.tenant.enterprise_id)),
             ..cause.event(self.now(), Action::TenantCreate)
         };
-        Ok(self.store.insert_tenant(&view.tenant, new_app, &event).await?)
+        let inserted = self.store.insert_tenant(&view.tenant, new_app, &event).await;
+        // That there was no tenant of this name may be remembered.
+        self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
+        Ok(inserted?)
     }
 
     /// The answer to credentials that are registered under this name already; a conflict where they
