@@ -154,7 +154,8 @@ pub async fn start(
         tasks: work.clone(),
         stopping: stopping.clone(),
     };
-    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work });
+    let house = tokio::sync::Mutex::default();
+    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work, house });
     listen(settings, api, keeper, stopping).await
 }
 
@@ -251,6 +252,8 @@ struct Keeper {
     clock: Arc<dyn Clock>,
     /// What outlives its caller.
     work: TaskTracker,
+    /// Held while the house is kept, so that one does it at a time.
+    house: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
@@ -266,6 +269,7 @@ impl Keeper {
     }
 
     async fn keep_house(self: Arc<Self>) {
+        let _alone = self.house.lock().await;
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }
