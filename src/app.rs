@@ -91,7 +91,7 @@ impl Running {
         }
     }
 
-    /// Sweeps out what is old and winds deleted tenants up, as happens by itself every half minute.
+    /// Sweeps out what is old, winds deleted tenants up and tries pending ones, as happens by itself every half minute.
     pub async fn keep_house(&self) {
         Arc::clone(&self.keeper).keep_house().await;
     }
@@ -155,7 +155,8 @@ pub async fn start(
         tasks: work.clone(),
         stopping: stopping.clone(),
     });
-    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work });
+    let house = tokio::sync::Mutex::default();
+    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work, house });
     listen(settings, api, keeper, stopping).await
 }
 
@@ -252,6 +253,8 @@ struct Keeper {
     clock: Arc<dyn Clock>,
     /// What outlives its caller.
     work: TaskTracker,
+    /// Held while the house is kept, so that one does it at a time.
+    house: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
@@ -267,6 +270,7 @@ impl Keeper {
     }
 
     async fn keep_house(self: Arc<Self>) {
+        let _alone = self.house.lock().await;
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }
@@ -275,6 +279,9 @@ impl Keeper {
         }
         if let Err(error) = self.authenticator.record_uses().await {
             tracing::warn!(%error, "when keys were last used was not written down");
+        }
+        if let Err(error) = self.registry.try_pending().await {
+            tracing::warn!(%error, "pending tenants could not be tried");
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Token {
     pub margin: Duration,
     /// How Box restricted it; `None` for a full token.
     pub restricted_to: Option<Vec<RestrictedObject>>,
+    /// Under which state of the credentials it was minted.
+    pub generation: Generation,
     /// Its row in the store.
     pub row: TokenId,
     /// When it is renewed by itself, if somebody used it.
@@ -60,13 +62,14 @@ impl Token {
         life: Life,
         (margin, renewal): (Duration, Monotonic),
         restricted_to: Option<Vec<RestrictedObject>>,
-        row: TokenId,
+        (generation, row): (Generation, TokenId),
     ) -> Self {
         Self {
             secret,
             life,
             margin,
             restricted_to,
+            generation,
             row,
             renewal,
             used: AtomicBool::new(false),

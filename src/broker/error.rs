@@ -95,6 +95,15 @@ impl TokenError {
         }
     }
 
+    /// The failure itself: with what a line that is down failed last.
+    #[must_use]
+    pub fn last(&self) -> &Self {
+        match self {
+            Self::Down { error, .. } => error.last(),
+            other => other,
+        }
+    }
+
     /// What Box refuses, where it does.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {

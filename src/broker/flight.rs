@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 /// The flights that are under way. A flight runs in its own task: callers that go away do not end
 /// it, and a flight that panics leaves no entry behind.
 #[derive(Debug)]
-pub(super) struct Flights<K, V> {
+pub struct Flights<K, V> {
     under_way: Arc<UnderWay<K, V>>,
     tasks: TaskTracker,
 }
@@ -20,7 +20,7 @@ type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
 
 /// The flight ended without a result: its task panicked, or the process is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Crashed;
+pub struct Crashed;
 
 impl<K, V> Flights<K, V>
 where
@@ -28,7 +28,8 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights yet; those to come are tasks of `tasks`.
-    pub(super) fn new(tasks: TaskTracker) -> Self {
+    #[must_use]
+    pub fn new(tasks: TaskTracker) -> Self {
         Self { under_way: Arc::default(), tasks }
     }
 
@@ -36,7 +37,7 @@ where
     ///
     /// # Errors
     /// Where the flight ended without a result.
-    pub(super) async fn join<F>(&self, key: K, fly: impl FnOnce() -> F) -> Result<V, Crashed>
+    pub async fn join<F>(&self, key: K, fly: impl FnOnce() -> F) -> Result<V, Crashed>
     where
         F: Future<Output = V> + Send + 'static,
     {
@@ -46,7 +47,7 @@ where
     }
 
     /// Sees to it that a flight for `key` is under way, and waits for nothing.
-    pub(super) fn begin<F>(&self, key: K, fly: impl FnOnce() -> F)
+    pub fn begin<F>(&self, key: K, fly: impl FnOnce() -> F)
     where
         F: Future<Output = V> + Send + 'static,
     {

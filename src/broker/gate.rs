@@ -227,6 +227,12 @@ impl Gate {
         inner.refusals.insert(place, (error.clone(), now.plus(time)));
     }
 
+    /// True where a tenant's own line is down.
+    pub(super) fn is_down(&self, tenant: &TenantId) -> bool {
+        let inner = self.lock();
+        inner.lines.get(&Line::Tenant(tenant.clone())).is_some_and(|state| state.down.is_some())
+    }
+
     /// Forgets what was refused to a tenant: somebody changed something.
     pub(super) fn forgive_tenant(&self, tenant: &TenantId) {
         self.lock().refusals.retain(|place, _| match place {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::{Token, View};
+use super::health::concerns_the_tenant;
 use super::life::Life;
 use super::sealed_token::{self, SealedToken};
 use super::turns::NoTurn;
@@ -38,7 +39,7 @@ impl Broker {
             return Ok(None);
         };
         let life = Life::restored(sealed.given, sealed.began, self.clock.as_ref());
-        Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, row.id)))
+        Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, (key.generation, row.id))))
     }
 
     /// Mints or exchanges, and keeps what comes of it.
@@ -49,7 +50,7 @@ impl Broker {
         need: Need,
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
-        let credentials = self.credentials(&view.app).await?;
+        let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
             let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &key.subject);
             let minted = self.ask(view, key, mint).await??;
@@ -144,7 +145,7 @@ impl Broker {
             return Err(TokenError::Superseded);
         }
         let life = Life::new(minted.life, minted.asked_at);
-        let token = self.token_of(minted.token, life, minted.restricted_to, row);
+        let token = self.token_of(minted.token, life, minted.restricted_to, (key.generation, row));
         self.keep(key, &token);
         Ok(token)
     }
@@ -251,23 +252,56 @@ impl Broker {
             return self.credentials(app).await;
         }
         let (_, secrets) = self.secrets_until(&app.id, generation).await?;
+        if secrets.client_id == app.client_id {
+            // A secret that was reset at Box revokes nothing any more; the new one does.
+            return self.credentials(app).await;
+        }
         let AppSecrets { client_id, client_secret, .. } = secrets;
         Ok(Arc::new(Credentials { client_id, client_secret, proof: Proof::Ccg }))
     }
 
     /// Asks Box, where it may be asked now and when it is this tenant's turn.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         view: &View,
         key: &TokenKey,
         question: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<Result<T, BoxError>, TokenError> {
-        self.gate.admit(view, key)?;
+        self.gate.admit(view, key).inspect_err(|error| self.note(key, Some(error)))?;
         let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
-        let answer = question.await;
+        Ok(self.settle(view, key, question.await))
+    }
+
+    /// Takes note of Box's answer, for the next who ask and for the tenant's health.
+    pub(super) fn settle<T>(
+        &self,
+        view: &View,
+        key: &TokenKey,
+        answer: Result<T, BoxError>,
+    ) -> Result<T, BoxError> {
         let failed = answer.as_ref().err().map(|error| TokenError::from(error.clone()));
         self.gate.settle(view, key, failed.as_ref());
-        Ok(answer)
+        self.note(key, failed.as_ref());
+        answer
+    }
+
+    fn note(&self, key: &TokenKey, failed: Option<&TokenError>) {
+        match failed {
+            None => self.healths.note_success(&key.tenant),
+            Some(error) if concerns_the_tenant(&self.gate, key, error) => {
+                self.healths.note_failure(&key.tenant, error);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The app's credentials, for a token under `key`.
+    pub(super) async fn credentials_for(
+        &self,
+        view: &View,
+        key: &TokenKey,
+    ) -> Result<Arc<Credentials>, TokenError> {
+        self.credentials(&view.app).await.inspect_err(|error| self.note(key, Some(error)))
     }
 
     fn token_of(
@@ -275,13 +309,13 @@ impl Broker {
         secret: crate::secret::SecretString,
         life: Life,
         restricted_to: Option<Vec<crate::box_api::RestrictedObject>>,
-        row: TokenId,
+        of: (Generation, TokenId),
     ) -> Arc<Token> {
         let mut jitter = [0];
         self.entropy.fill(&mut jitter);
         let margin = life.margin(self.settings.refresh_margin, self.settings.min_ttl);
         let renewal = life.renewal(margin, jitter[0]);
-        Arc::new(Token::new(secret, life, (margin, renewal), restricted_to, row))
+        Arc::new(Token::new(secret, life, (margin, renewal), restricted_to, of))
     }
 }
 

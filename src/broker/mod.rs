@@ -2,8 +2,9 @@
 
 pub mod cache;
 mod error;
-mod flight;
+pub mod flight;
 mod gate;
+mod health;
 mod life;
 mod mint;
 mod renewal;
@@ -22,12 +23,14 @@ use tokio_util::task::TaskTracker;
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
+pub use self::health::Health;
 pub use self::mint::credentials_of;
 pub use self::retire::Revoked;
 
 use self::cache::{Known, Memory};
 use self::flight::Flights;
 use self::gate::Gate;
+use self::health::Healths;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
@@ -38,7 +41,7 @@ use crate::config;
 use crate::crypto::Vault;
 use crate::domain::app::AppState;
 use crate::domain::event::Cause;
-use crate::domain::id::TokenId;
+use crate::domain::id::{TenantId, TokenId};
 use crate::domain::policy::{self, Ask, Decision};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
@@ -76,6 +79,7 @@ pub struct Broker {
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
     looks: Flights<TokenId, Result<Verdict, TokenError>>,
     gate: Gate,
+    healths: Healths,
     turns: Turns,
     schedule: Schedule,
     renewing: tokio::sync::Mutex<()>,
@@ -151,6 +155,7 @@ impl Broker {
         let turns = settings.limits.mints_in_flight;
         Self {
             gate: Gate::new(Arc::clone(&clock)),
+            healths: Healths::new(Arc::clone(&clock)),
             turns: Turns::new(turns),
             schedule: Schedule::default(),
             renewing: tokio::sync::Mutex::default(),
@@ -282,6 +287,23 @@ impl Broker {
         };
         self.memory.keep_tenant(by, Arc::new(Known { stamp, view: view.clone() }));
         Ok(view)
+    }
+
+    /// Whether tokens of a tenant can be had, as far as anybody tried.
+    #[must_use]
+    pub fn health(&self, view: &View) -> Health {
+        self.healths.of(view)
+    }
+
+    /// Takes note of what keeps a tenant from coming into service.
+    pub fn note_failure(&self, view: &View, error: &TokenError) {
+        self.healths.note_failure(&view.tenant.id, error);
+    }
+
+    /// Forgets a tenant that was erased.
+    pub fn forget_erased(&self, tenant: &TenantId) {
+        self.healths.forget(tenant);
+        self.forget(&Changed::Tenant(tenant.clone()));
     }
 
     /// Forgets what Box refused to a tenant: a test showed that it refuses no more.

@@ -193,7 +193,33 @@ impl Broker {
         SealedToken::read(&document).ok_or(TokenError::Corrupt("a stored token is not one"))
     }
 
-    /// Mints a token only to see whether Box gives one. [`Broker::write_off`] must be told of it.
+    /// Revokes at Box every live token of a tenant that is older than its credentials of now. Answers
+    /// how many are left.
+    ///
+    /// # Errors
+    /// Where the store does not answer, or old credentials cannot be opened.
+    pub async fn revoke_older(&self, view: &View) -> Result<usize, TokenError> {
+        let mut rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
+        rows.retain(|row| row.generation < view.generation());
+        let revoked = self.revoke_rows(view, &rows).await?;
+        Ok(rows.len() - revoked.len())
+    }
+
+    /// Mints a token to see whether Box gives one, unless Box refused or failed a moment ago: for
+    /// those who ask again and again. What comes of it is to be adopted or revoked.
+    ///
+    /// # Errors
+    /// As a mint's.
+    pub async fn knock(&self, view: &View) -> Result<(Minted, Arc<Credentials>), TokenError> {
+        let key = key_of(view, &Subject::ENTERPRISE, None);
+        let credentials = self.credentials_for(view, &key).await?;
+        let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &Subject::ENTERPRISE);
+        let minted = self.ask(view, &key, mint).await??;
+        Ok((minted, credentials))
+    }
+
+    /// Mints a token only to see whether Box gives one, whatever it refused a moment ago: for an admin
+    /// who wants to know. [`Broker::write_off`] must be told of it.
     ///
     /// # Errors
     /// As a mint's.
@@ -202,9 +228,10 @@ impl Broker {
         view: &View,
         subject: &Subject,
     ) -> Result<(Minted, Arc<Credentials>), TokenError> {
-        let credentials = self.credentials(&view.app).await?;
-        let minted = self.upstream.mint(&credentials, &view.tenant.enterprise_id, subject).await?;
-        Ok((minted, credentials))
+        let key = key_of(view, subject, None);
+        let credentials = self.credentials_for(view, &key).await?;
+        let answer = self.upstream.mint(&credentials, &view.tenant.enterprise_id, subject).await;
+        Ok((self.settle(view, &key, answer)?, credentials))
     }
 
     /// Writes a token down that was minted only to see whether Box gives one, and has it revoked.
@@ -245,6 +272,7 @@ impl Broker {
     ) -> Result<(), TokenError> {
         let credentials = self.credentials(&view.app).await?;
         let key = key_of(view, &Subject::ENTERPRISE, None);
+        self.healths.note_success(&view.tenant.id);
         self.file(view, &key, &credentials, minted, cause).await.map(drop)
     }
 }

@@ -93,6 +93,12 @@ impl App {
         matches!(self.owner, Owner::Shared { .. })
     }
 
+    /// True for a JWT app whose key was made here and is not activated yet: it cannot sign.
+    #[must_use]
+    pub fn awaits_its_key(&self) -> bool {
+        self.auth == AuthMethod::Jwt && self.key.is_none()
+    }
+
     /// True where this app may serve that tenant.
     #[must_use]
     pub fn may_serve(&self, tenant: &TenantId) -> bool {

@@ -89,15 +89,24 @@ pub enum Action {
     /// A tenant was erased.
     #[serde(rename = "tenant.purge")]
     TenantPurge,
+    /// A pending tenant came into service.
+    #[serde(rename = "tenant.activate")]
+    TenantActivate,
     /// A shared app was registered.
     #[serde(rename = "app.create")]
     AppCreate,
     /// A shared app's fields changed.
     #[serde(rename = "app.update")]
     AppUpdate,
+    /// A shared app's credentials were replaced.
+    #[serde(rename = "app.credentials")]
+    AppCredentials,
     /// A shared app was erased.
     #[serde(rename = "app.delete")]
     AppDelete,
+    /// A keypair was made for an app.
+    #[serde(rename = "keypair.create")]
+    KeypairCreate,
     /// A caller was made.
     #[serde(rename = "caller.create")]
     CallerCreate,
@@ -130,9 +139,12 @@ impl Action {
             Self::TenantCredentials => "tenant.credentials",
             Self::TenantDelete => "tenant.delete",
             Self::TenantPurge => "tenant.purge",
+            Self::TenantActivate => "tenant.activate",
             Self::AppCreate => "app.create",
             Self::AppUpdate => "app.update",
+            Self::AppCredentials => "app.credentials",
             Self::AppDelete => "app.delete",
+            Self::KeypairCreate => "keypair.create",
             Self::CallerCreate => "caller.create",
             Self::CallerUpdate => "caller.update",
             Self::CallerDelete => "caller.delete",

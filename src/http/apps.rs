@@ -17,7 +17,9 @@ use crate::domain::app::{AppState, AuthMethod, KeyInfo};
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::registry::diagnosis::Finding;
-use crate::registry::{AppPatch, AppRegistration, AppView, CredentialFields, Registry, name_of};
+use crate::registry::{
+    AppPatch, AppRegistration, AppView, CredentialFields, RegisteredApp, Registry, name_of,
+};
 use crate::store::AppRef;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -130,12 +132,7 @@ async fn register(
     })
     .await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = RegisteredAppResponse {
-        app: AppResponse::from(&registered.app),
-        diagnosis: &registered.diagnosis,
-        warnings: warnings(&registered.warnings),
-    };
-    Ok((status, etag(registered.app.app.version), axum::Json(body)).into_response())
+    Ok((status, respond_registered(&registered)).into_response())
 }
 
 #[utoipa::path(
@@ -209,6 +206,15 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     api.registry.delete_app(&caller.identity, &caller.request_id.0, &app).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) fn respond_registered(registered: &RegisteredApp) -> Response {
+    let body = RegisteredAppResponse {
+        app: AppResponse::from(&registered.app),
+        diagnosis: &registered.diagnosis,
+        warnings: warnings(&registered.warnings),
+    };
+    (etag(registered.app.app.version), axum::Json(body)).into_response()
 }
 
 fn respond(view: &AppView) -> Response {

@@ -247,8 +247,16 @@ fn of_token(error: TokenError) -> Problem {
         .reach(Reach::Tenant)
         .by_admin()
         .fix("Set the tenant's `state` (or the app's) to `active` again."),
-        // The tenant's first request tests it, and answers with what came of that.
-        TokenError::Pending => overloaded().reach(Reach::Tenant).cause(cause),
+        // Any other is tried at Box by the request itself, which answers with what came of that.
+        TokenError::Pending => Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant_suspended",
+            "Tenant not in service yet",
+            "The tenant waits for the keypair that was made for it to be activated.",
+        )
+        .reach(Reach::Tenant)
+        .by_admin()
+        .fix("Add the public key to the app in Box, then activate the keypair with the ID that Box shows."),
         TokenError::MinTtlUnavailable { asked, given } => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "min_ttl_unavailable",

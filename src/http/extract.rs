@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use super::observe::RequestId;
 use crate::auth::{AuthError, Authenticator, Identity};
-use crate::domain::id::{AppId, CallerId, KeyId, Name};
+use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
 use crate::registry::Fault;
 use crate::registry::callers::parse_tenant;
 use crate::store::watch::Stamp;
@@ -178,7 +178,7 @@ pub(super) fn without_values(message: &str) -> String {
     }
 }
 
-/// The things that a path names: `{tenant}`, `{app}`, `{caller}` and `{key}`.
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}` and `{keypair}`.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub T);
 
@@ -213,6 +213,13 @@ impl Nameable for CallerRef {
 
 impl Nameable for KeyId {
     const PARAMETER: &'static str = "key";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Nameable for KeypairId {
+    const PARAMETER: &'static str = "keypair";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }

@@ -3,8 +3,10 @@
 //! Routes are in groups, each served where the settings say: `service` and `admin` here,
 //! `operations` on a listener of its own.
 
+mod app_credentials;
 mod apps;
 mod callers;
+mod credentials;
 mod error;
 mod extract;
 mod observe;
@@ -128,7 +130,12 @@ fn service_routes() -> OpenApiRouter<Api> {
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tenants::routes()).merge(apps::routes()).merge(callers::routes())
+    OpenApiRouter::new()
+        .merge(tenants::routes())
+        .merge(credentials::routes())
+        .merge(apps::routes())
+        .merge(app_credentials::routes())
+        .merge(callers::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.

@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::credentials::KeypairResponse;
 use super::error::ApiError;
 use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, cursor, page};
 use super::problem::Document;
@@ -23,7 +24,9 @@ use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::Finding;
-use crate::registry::{CredentialFields, Fault, Material, Registration, Registry, Source};
+use crate::registry::{
+    CredentialFields, Fault, HealthState, HealthView, Material, Registered, Registration, Registry, Source,
+};
 use crate::store::{TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -101,6 +104,10 @@ pub(super) struct CredentialsSchema {
     /// Its passphrase, where it has one.
     #[schema(write_only)]
     passphrase: Option<String>,
+    /// With `jwt`, instead of a key: the broker makes one, and the tenant is pending until it is
+    /// activated. Only for a new tenant.
+    #[schema(required = false, default = false)]
+    generate_key: bool,
 }
 
 /// The material of a registration, where exactly one form of it is there.
@@ -123,7 +130,7 @@ pub(super) fn material(
 }
 
 impl RegisterRequest {
-    fn into_registration(self) -> Result<Registration, ApiError> {
+    fn into_registration(self, verify_later: bool) -> Result<Registration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
         let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
         {
@@ -160,6 +167,7 @@ impl RegisterRequest {
             labels: self.labels,
             policy: self.policy.unwrap_or_default(),
             source,
+            verify_later,
         })
     }
 }
@@ -202,6 +210,8 @@ pub(super) struct TenantResponse<'a> {
     generation: i64,
     /// The app's user in the enterprise, whom the customer invites to folders.
     service_account: Option<&'a ServiceAccount>,
+    /// Whether tokens can be had, as far as this process knows.
+    health: HealthView,
     /// What tokens may leave.
     #[schema(value_type = PolicySchema)]
     policy: &'a Policy,
@@ -217,8 +227,8 @@ pub(super) struct TenantResponse<'a> {
     purge_at: Option<Timestamp>,
 }
 
-impl<'a> From<&'a View> for TenantResponse<'a> {
-    fn from(view: &'a View) -> Self {
+impl<'a> TenantResponse<'a> {
+    pub(super) fn of(api: &Api, view: &'a View) -> Self {
         let View { tenant, app } = view;
         Self {
             id: tenant.id.as_str(),
@@ -236,6 +246,7 @@ impl<'a> From<&'a View> for TenantResponse<'a> {
             key: app.key.as_ref(),
             generation: view.generation().0,
             service_account: tenant.service_account.as_ref(),
+            health: api.registry.health(view),
             policy: &tenant.policy,
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
@@ -254,6 +265,25 @@ pub(super) struct RegisteredResponse<'a> {
     diagnosis: &'a [Finding],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,
+    /// The keypair that was made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    keypair: Option<KeypairResponse<'a>>,
+}
+
+impl<'a> RegisteredResponse<'a> {
+    pub(super) fn of(api: &Api, registered: &'a Registered) -> Self {
+        let view = registered.view.as_ref();
+        Self {
+            tenant: TenantResponse::of(api, view),
+            diagnosis: &registered.diagnosis,
+            warnings: warnings(&registered.warnings),
+            keypair: registered.keypair.as_ref().map(|keypair| {
+                let path = format!("/v1/tenants/{}/keypairs", view.tenant.name);
+                KeypairResponse::of(&view.app, keypair, &path)
+            }),
+        }
+    }
 }
 
 /// Something that was not used.
@@ -285,11 +315,20 @@ struct RegisterQuery {
     /// Do all but store it.
     #[param(value_type = Option<bool>)]
     dry_run: Option<Flag>,
+    /// `later` stores it untested, as pending: it comes into service by itself once Box gives a token.
+    #[param(value_type = Option<String>)]
+    verify: Option<Verify>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Flag {
+enum Verify {
+    Later,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Flag {
     True,
     False,
 }
@@ -307,6 +346,8 @@ struct ListQuery {
     label: Option<String>,
     /// Those in this state.
     state: Option<TenantState>,
+    /// Those whose health is such.
+    health: Option<HealthState>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -345,7 +386,7 @@ pub(super) struct TestResponse {
     params(RegisterQuery),
     request_body(content = RegisterRequest),
     responses(
-        (status = 201, description = "Registered", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
+        (status = 201, description = "Registered; with a `keypair` where the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
         (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
@@ -360,18 +401,14 @@ async fn register(
 ) -> Result<Response, ApiError> {
     Registry::may_register(&caller.identity)?;
     let dry_run = matches!(query.dry_run, Some(Flag::True));
-    let registration = body.into_registration()?;
-    let registered = to_the_end(api.tasks.clone(), async move {
+    let registration = body.into_registration(query.verify.is_some())?;
+    let (tasks, state) = (api.tasks.clone(), api.clone());
+    let registered = to_the_end(tasks, async move {
         api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
     })
     .await?;
     let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    let body = RegisteredResponse {
-        tenant: TenantResponse::from(registered.view.as_ref()),
-        diagnosis: &registered.diagnosis,
-        warnings: warnings(&registered.warnings),
-    };
-    Ok((status, etag(registered.view.tenant.version), axum::Json(body)).into_response())
+    Ok((status, respond_registered(&state, &registered)).into_response())
 }
 
 #[utoipa::path(
@@ -398,8 +435,8 @@ async fn list(
     };
     let filter = TenantFilter { labels, state: query.state };
     let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
-    let listing = api.registry.tenants(&caller.identity, &filter, page).await?;
-    let items = listing.items.iter().map(|view| TenantResponse::from(view.as_ref())).collect();
+    let listing = api.registry.tenants(&caller.identity, (&filter, query.health), page).await?;
+    let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
 }
@@ -417,7 +454,7 @@ async fn read(
     caller: Caller,
     Named(tenant): Named<TenantRef>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(&*api.registry.tenant(&caller.identity, &tenant).await?))
+    Ok(respond(&api, &*api.registry.tenant(&caller.identity, &tenant).await?))
 }
 
 #[utoipa::path(
@@ -438,7 +475,7 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     let request_id = &caller.request_id.0;
     let view = api.registry.patch_tenant(&caller.identity, request_id, &tenant, &patch, expected).await?;
-    Ok(respond(&view))
+    Ok(respond(&api, &view))
 }
 
 #[utoipa::path(
@@ -501,8 +538,15 @@ pub(super) struct TenantPatchSchema {
     state: TenantState,
 }
 
-fn respond(view: &View) -> Response {
-    (etag(view.tenant.version), axum::Json(TenantResponse::from(view))).into_response()
+pub(super) fn respond(api: &Api, view: &View) -> Response {
+    (etag(view.tenant.version), axum::Json(TenantResponse::of(api, view))).into_response()
+}
+
+pub(super) fn respond_registered(api: &Api, registered: &Registered) -> Response {
+    let body = RegisteredResponse::of(api, registered);
+    // It may tell a public key, and what was tried with a private one.
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (etag(registered.view.tenant.version), headers, axum::Json(body)).into_response()
 }
 
 /// The header by which a later change can name this version.

@@ -15,7 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::{Caller, Json, Named};
 use super::problem::Document;
-use crate::broker::{Revoked, Token, Wanted};
+use crate::broker::{Revoked, Token, TokenError, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
@@ -28,6 +28,8 @@ use crate::store::TenantRef;
 const LONGEST_MIN_TTL: u64 = 3000;
 /// The most scopes that one token may have.
 const SCOPES: usize = 50;
+/// How often a token is asked for that a change overtakes each time.
+const ROUNDS: usize = 4;
 /// How soon to ask again for a token whose renewal is under way.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
@@ -234,12 +236,7 @@ async fn release(
     tenant: &TenantRef,
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
-    let token = api.broker.token(&caller.identity, &caller.request_id.0, tenant, wanted).await?;
-    // A body may be slow to arrive and a mint takes its time: what changed meanwhile counts.
-    if !api.watch.is_still(&caller.since) {
-        let identity = api.authenticator.again(&caller.identity).await?;
-        api.broker.judge(&identity, tenant, wanted).await?;
-    }
+    let token = current(api, caller, tenant, wanted).await?;
     let body = respond(&token, &wanted.subject, api.clock.as_ref());
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
@@ -251,6 +248,39 @@ async fn release(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// The token, judged by what holds when it leaves. A body may be slow to arrive and a mint takes its
+/// time: grants, policy and state that changed meanwhile count, and a token that is older than the
+/// tenant's credentials of that moment is asked for again.
+async fn current(
+    api: &Api,
+    caller: &Caller,
+    tenant: &TenantRef,
+    wanted: &Wanted,
+) -> Result<Arc<Token>, ApiError> {
+    let mut identity = caller.identity.clone();
+    let mut tried = false;
+    for _ in 0..ROUNDS {
+        let token = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+            // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
+            Err(TokenError::Pending) if !tried => {
+                tried = true;
+                api.registry.verify(tenant).await?;
+                continue;
+            }
+            token => token?,
+        };
+        if api.watch.is_still(&caller.since) {
+            return Ok(token);
+        }
+        identity = api.authenticator.again(&caller.identity).await?;
+        let view = api.broker.judge(&identity, tenant, wanted).await?;
+        if token.generation == view.generation() {
+            return Ok(token);
+        }
+    }
+    Err(TokenError::Superseded.into())
 }
 
 fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, clock: &dyn Clock) -> TokenResponse<'a> {

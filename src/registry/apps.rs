@@ -78,6 +78,7 @@ impl Registry {
         Self::may_register_apps(identity)?;
         let AppRegistration { name, material, enterprise_id } = registration;
         let reading = material.read()?;
+        reading.refuse_generated_key("Register the app with a key; `keypairs` makes the next one.")?;
         if let Some(id) = &enterprise_id {
             check_enterprise(id)?;
         }
@@ -89,7 +90,7 @@ impl Registry {
             if !self.holds_these(&known, &app, &secrets).await? {
                 return Err(RegistryError::Conflict("The name is taken."));
             }
-            let diagnosis = vec![diagnosis::of_key(known.key.as_ref())];
+            let diagnosis = vec![diagnosis::of_key(&known)];
             return Ok(RegisteredApp {
                 app: self.counted(known).await?,
                 diagnosis,
@@ -100,7 +101,7 @@ impl Registry {
         if self.store.app(&AppRef::ClientId(app.client_id.clone())).await?.is_some() {
             return Err(RegistryError::Conflict(CLIENT_ID_HELD));
         }
-        let mut diagnosis = vec![diagnosis::of_key(app.key.as_ref())];
+        let mut diagnosis = vec![diagnosis::of_key(&app)];
         match enterprise_id.as_ref().or(reading.config.enterprise_id.as_ref()) {
             None => {
                 let why = "Name an `enterprise_id` that authorised the app to have this checked.";
@@ -170,6 +171,9 @@ impl Registry {
             return Err(RegistryError::Precondition);
         }
         let state = patch.state.unwrap_or(current.state);
+        if state == AppState::Pending {
+            return Err(RegistryError::invalid("/state", "A shared app is `active` or `suspended`."));
+        }
         if state == current.state {
             return self.counted(current).await;
         }
@@ -206,12 +210,12 @@ impl Registry {
     }
 
     /// A tenant's own app is not on this list: it is seen through its tenant alone.
-    async fn shared_app(&self, app: &AppRef) -> Result<App, RegistryError> {
+    pub(super) async fn shared_app(&self, app: &AppRef) -> Result<App, RegistryError> {
         let found = self.store.app(app).await?;
         found.filter(App::is_shared).ok_or(RegistryError::Absent)
     }
 
-    async fn counted(&self, app: App) -> Result<AppView, RegistryError> {
+    pub(super) async fn counted(&self, app: App) -> Result<AppView, RegistryError> {
         let tenants = self.store.tenants_of_app(&app.id).await?;
         Ok(AppView { app, tenants })
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::box_api::{BoxClient, BoxError, Credentials};
 use crate::broker::{Broker, TokenError, View};
 use crate::crypto::CryptoError;
-use crate::domain::app::KeyInfo;
+use crate::domain::app::App;
 use crate::domain::event::Cause;
 use crate::domain::id::BoxId;
 use crate::domain::refusal::Refusal;
@@ -93,6 +93,7 @@ impl Finding {
 
     /// What stands in the way of the check.
     pub(super) fn failure(check: Check, error: &TokenError) -> Self {
+        let error = error.last();
         if let Some(refusal) = error.refusal() {
             return Self::refused(check, refusal);
         }
@@ -131,6 +132,13 @@ impl Finding {
                 "The stored credentials cannot be opened.",
                 "Put the key that sealed them back into the broker's key set.",
             ),
+            TokenError::Store(StoreError::Conflict(_)) => Self::failed(
+                check,
+                "conflict",
+                "Another tenant holds this client ID, or this enterprise of the app, by now.",
+                "Delete this tenant, or the one that holds it; an app of several tenants is registered as a \
+                 shared app.",
+            ),
             _ => Self::failed(
                 check,
                 "store_unavailable",
@@ -142,8 +150,11 @@ impl Finding {
 }
 
 /// The line about the private key.
-pub(super) fn of_key(key: Option<&KeyInfo>) -> Finding {
-    match key {
+pub(super) fn of_key(app: &App) -> Finding {
+    match &app.key {
+        None if app.awaits_its_key() => {
+            Finding::skipped(Check::Key, "The key was made here; it is used once it is activated.")
+        }
         Some(key) => Finding::pass(
             Check::Key,
             format!("RSA with {} bits, public key {} at Box.", key.bits, key.public_key_id),

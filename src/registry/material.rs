@@ -44,6 +44,9 @@ pub struct CredentialFields {
     pub private_key: Option<SecretString>,
     /// Its passphrase, where it has one.
     pub passphrase: Option<SecretString>,
+    /// With `jwt`, instead of a key: the broker makes one.
+    #[serde(default)]
+    pub generate_key: bool,
 }
 
 /// Credentials that were read, with the private key still as it came.
@@ -56,6 +59,8 @@ pub(super) struct Reading {
     pub key_pointer: &'static str,
     /// Where the enterprise stands in the request.
     pub enterprise_pointer: &'static str,
+    /// True where the key is still to be made.
+    pub generate_key: bool,
 }
 
 impl Material {
@@ -80,6 +85,7 @@ impl Material {
                     warnings,
                     key_pointer: "/config/boxAppSettings/appAuth/privateKey",
                     enterprise_pointer: "/config/enterpriseID",
+                    generate_key: false,
                 })
             }
             Self::Fields(fields) => fields.read(),
@@ -101,12 +107,27 @@ impl CredentialFields {
         }
         let mut warnings = Vec::new();
         let key = match (self.auth, self.public_key_id, self.private_key) {
+            (AuthMethod::Jwt, public_key_id, private_key) if self.generate_key => {
+                let superfluous = [
+                    ("public_key_id", public_key_id.is_some()),
+                    ("private_key", private_key.is_some()),
+                    ("passphrase", self.passphrase.is_some()),
+                ];
+                let detail = "With `generate_key` the broker makes the key: leave this field out.";
+                let given = superfluous.into_iter().filter(|(_, is_given)| *is_given);
+                faults.extend(given.map(|(name, _)| Fault::at(format!("/credentials/{name}"), detail)));
+                None
+            }
             (AuthMethod::Ccg, public_key_id, private_key) => {
                 let unused = [
                     ("public_key_id", public_key_id.is_some()),
                     ("private_key", private_key.is_some()),
                     ("passphrase", self.passphrase.is_some()),
                 ];
+                if self.generate_key {
+                    let detail = "An app with `auth: \"ccg\"` has no key.";
+                    faults.push(Fault::at("/credentials/generate_key", detail));
+                }
                 let given = unused.into_iter().filter(|(_, is_given)| *is_given);
                 warnings.extend(given.map(|(name, _)| Fault::at(format!("/credentials/{name}"), NO_USE)));
                 None
@@ -145,6 +166,7 @@ impl CredentialFields {
             warnings,
             key_pointer: "/credentials/private_key",
             enterprise_pointer: "/credentials/enterprise_id",
+            generate_key: self.generate_key,
         })
     }
 }
@@ -155,6 +177,14 @@ pub(super) fn check_enterprise(id: &BoxId) -> Result<(), RegistryError> {
 }
 
 impl Reading {
+    /// Refuses to make a key where none can be made.
+    pub(super) fn refuse_generated_key(&self, detail: &'static str) -> Result<(), RegistryError> {
+        match self.generate_key {
+            true => Err(RegistryError::invalid("/credentials/generate_key", detail)),
+            false => Ok(()),
+        }
+    }
+
     /// The secrets to be sealed.
     pub(super) fn secrets(&self, key: Option<&SigningKey>) -> AppSecrets {
         AppSecrets {

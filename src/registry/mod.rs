@@ -1,32 +1,42 @@
 //! What admins do: register customers and their Box apps, look after them, and say who may call.
 
+mod app_credentials;
 mod apps;
 pub mod callers;
+mod credentials;
 pub mod diagnosis;
 mod error;
+mod health;
+mod keypairs;
 mod material;
+mod pending;
 mod register;
 mod tenants;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-pub use self::apps::{AppPatch, AppRegistration, AppView, name_of};
+pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
 pub use self::error::{Fault, RegistryError, pointer_of};
+pub use self::health::{HealthState, HealthView};
+pub use self::keypairs::steps;
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
 pub use self::tenants::Listing;
 
+use self::pending::Waits;
 use crate::auth::Identity;
 use crate::box_api::BoxClient;
+use crate::broker::flight::Flights;
 use crate::broker::{Broker, View};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
 use crate::domain::caller::Permission;
+use crate::domain::id::TenantId;
 use crate::domain::policy::{self, Ask, Decision, Rule};
 use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
@@ -50,13 +60,15 @@ pub struct Registry {
     entropy: Arc<dyn Entropy>,
     purge_after: Duration,
     decoders: Arc<Semaphore>,
+    trials: Flights<TenantId, Result<(), RegistryError>>,
+    waits: Mutex<Waits>,
 }
 
 impl Registry {
     /// A registry beside `broker`, made of the same parts.
     #[must_use]
     pub fn new(parts: crate::broker::Parts, broker: Arc<Broker>, settings: &config::Settings) -> Self {
-        let crate::broker::Parts { store, vault, upstream, clock, entropy, .. } = parts;
+        let crate::broker::Parts { store, vault, upstream, clock, entropy, tasks, .. } = parts;
         Self {
             store,
             vault,
@@ -66,6 +78,8 @@ impl Registry {
             entropy,
             purge_after: settings.tenants.purge_after,
             decoders: Arc::new(Semaphore::new(DECODERS)),
+            trials: Flights::new(tasks),
+            waits: Mutex::default(),
         }
     }
 

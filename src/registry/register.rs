@@ -10,7 +10,7 @@ use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::{Credentials, Minted};
 use crate::broker::{View, credentials_of};
-use crate::domain::app::{App, AppSecrets, AppState, KeyInfo, Owner};
+use crate::domain::app::{App, AppSecrets, AppState, KeyInfo, Keypair, Owner};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{AppId, BoxId, Name, TenantId};
@@ -18,7 +18,8 @@ use crate::domain::policy::Policy;
 use crate::domain::signing_key::SigningKey;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
-use crate::store::{AppRef, NewApp, TenantRef, place_of_credentials};
+use crate::secret::SecretString;
+use crate::store::{AppRef, Changed, NewApp, TenantRef, place_of_credentials};
 
 /// A tenant to be registered.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Registration {
     pub policy: Policy,
     /// By what it is served.
     pub source: Source,
+    /// True where it is stored untested, to come into service by itself.
+    pub verify_later: bool,
 }
 
 /// By what a tenant is served.
@@ -60,6 +63,8 @@ pub struct Registered {
     pub warnings: Vec<Fault>,
     /// False where it was registered before, with the same credentials.
     pub created: bool,
+    /// The keypair that was made for it, whose public half Box has to learn.
+    pub keypair: Option<Keypair>,
 }
 
 impl Registry {
@@ -71,7 +76,8 @@ impl Registry {
         require_everywhere(identity, Permission::TenantsCreate)
     }
 
-    /// Registers a tenant, after Box has given a token for it. `dry_run` does all but store it.
+    /// Registers a tenant, after Box has given a token for it, or as pending. `dry_run` does all but
+    /// store it.
     ///
     /// # Errors
     /// As [`RegistryError`] tells; nothing is stored then.
@@ -84,7 +90,7 @@ impl Registry {
     ) -> Result<Registered, RegistryError> {
         Self::may_register(identity)?;
         let cause = identity.cause(request_id);
-        let Registration { name, display_name, labels, policy, source } = registration;
+        let Registration { name, display_name, labels, policy, source, verify_later } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
         let fields = Fields {
             display_name: display_name.unwrap_or_else(|| name.as_str().to_owned()),
@@ -92,11 +98,12 @@ impl Registry {
             labels,
             policy,
         };
+        let how = How { verify_later, dry_run };
         match source {
-            Source::Own(material) => self.register_own(fields, material, &cause, dry_run).await,
+            Source::Own(material) => self.register_own(fields, material, how, &cause).await,
             Source::Shared { app, enterprise_id } => {
                 require_everywhere(identity, Permission::AppsUse)?;
-                self.register_on_shared(fields, app, enterprise_id, &cause, dry_run).await
+                self.register_on_shared(fields, (app, enterprise_id), how, &cause).await
             }
         }
     }
@@ -105,8 +112,8 @@ impl Registry {
         &self,
         fields: Fields,
         material: Material,
+        how: How,
         cause: &Cause,
-        dry_run: bool,
     ) -> Result<Registered, RegistryError> {
         let reading = material.read()?;
         let Some(enterprise_id) = reading.config.enterprise_id.clone() else {
@@ -121,29 +128,37 @@ impl Registry {
         let owner = Owner::Tenant { id: tenant_id.clone() };
         let (mut app, secrets) = self.new_app(app_id, owner, &reading, key.as_ref());
         if let Some(known) = self.store.tenant(&TenantRef::Name(fields.name.clone())).await? {
-            return self.same_again(known, &app, &secrets, &enterprise_id, warnings).await;
+            return self.same_again(known, &app, &secrets, &enterprise_id, warnings, cause).await;
         }
         if self.store.app(&AppRef::ClientId(app.client_id.clone())).await?.is_some() {
             return Err(RegistryError::Conflict(CLIENT_ID_HELD));
         }
+        let now = self.now();
+        if how.verify_later || app.awaits_its_key() {
+            app.generation = self.store.next_generation().await?;
+            app.state = AppState::Pending;
+            let tenant =
+                fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, app.generation, now, None);
+            let view = Arc::new(View { tenant, app });
+            return self.put_off(view, Some(&secrets), warnings, how.dry_run, cause).await;
+        }
         let credentials = Arc::new(credentials_of(&app, secrets.clone())?);
         let tested = self.test_mint(&credentials, &enterprise_id).await?;
-        let now = self.now();
         let generation = self.store.next_generation().await?;
         app.generation = generation;
-        let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, &tested);
+        let account = Some(tested.account.clone());
+        let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
         let view = Arc::new(View { tenant, app });
         let arrival = Arrival { view, credentials, tested, warnings };
-        self.admit(arrival, Some(&secrets), cause, dry_run).await
+        self.admit(arrival, Some(&secrets), cause, how.dry_run).await
     }
 
     async fn register_on_shared(
         &self,
         fields: Fields,
-        app: Name,
-        enterprise_id: BoxId,
+        (app, enterprise_id): (Name, BoxId),
+        how: How,
         cause: &Cause,
-        dry_run: bool,
     ) -> Result<Registered, RegistryError> {
         let app = self.store.app(&AppRef::Name(app)).await?.ok_or_else(|| {
             RegistryError::invalid(
@@ -164,15 +179,21 @@ impl Registry {
                 false => Err(RegistryError::Conflict("The name is taken.")),
             };
         }
+        let (tenant_id, now) = (self.new_id(TenantId::generate), self.now());
+        if how.verify_later {
+            let generation = self.store.next_generation().await?;
+            let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, None);
+            let view = Arc::new(View { tenant, app });
+            return self.put_off(view, None, Vec::new(), how.dry_run, cause).await;
+        }
         let credentials = self.broker.credentials(&app).await?;
         let tested = self.test_mint(&credentials, &enterprise_id).await?;
         let generation = self.store.next_generation().await?;
-        let tenant_id = self.new_id(TenantId::generate);
-        let now = self.now();
-        let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, &tested);
+        let account = Some(tested.account.clone());
+        let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
         let view = Arc::new(View { tenant, app });
         let arrival = Arrival { view, credentials, tested, warnings: Vec::new() };
-        self.admit(arrival, None, cause, dry_run).await
+        self.admit(arrival, None, cause, how.dry_run).await
     }
 
     /// Stores a tenant that passed its test, and keeps the test's token as its first.
@@ -196,8 +217,23 @@ impl Registry {
             self.broker.adopt(&view, minted, cause).await?;
             Some(Ledger { broker: &self.broker, view: &view, cause })
         };
+        let diagnosis = self.findings(&view.app, &account, (&credentials, &token), ledger).await;
+        if dry_run {
+            self.broker.revoke_later(&credentials, token);
+        }
+        Ok(Registered { view, diagnosis, warnings, created: true, keypair: None })
+    }
+
+    /// What is told of credentials by which Box gave a token.
+    pub(super) async fn findings(
+        &self,
+        app: &App,
+        account: &ServiceAccount,
+        (credentials, token): (&Arc<Credentials>, &SecretString),
+        ledger: Option<Ledger<'_>>,
+    ) -> Vec<Finding> {
         let mut diagnosis = vec![
-            diagnosis::of_key(view.app.key.as_ref()),
+            diagnosis::of_key(app),
             Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
             Finding::pass(
                 Check::ServiceAccount,
@@ -205,14 +241,11 @@ impl Registry {
             ),
             Finding::skipped(Check::UserToken, "Run the tenant's test with a `user` to have this checked."),
         ];
-        diagnosis.extend(diagnosis::of_token(&self.upstream, &credentials, &token, None, ledger).await);
-        if dry_run {
-            self.broker.revoke_later(&credentials, token);
-        }
-        Ok(Registered { view, diagnosis, warnings, created: true })
+        diagnosis.extend(diagnosis::of_token(&self.upstream, credentials, token, None, ledger).await);
+        diagnosis
     }
 
-    async fn insert(
+    pub(super) async fn insert(
         &self,
         view: &View,
         own: Option<&AppSecrets>,
@@ -230,7 +263,10 @@ impl Registry {
             detail: Some(format!("{} for enterprise {}", view.tenant.name, view.tenant.enterprise_id)),
             ..cause.event(self.now(), Action::TenantCreate)
         };
-        Ok(self.store.insert_tenant(&view.tenant, new_app, &event).await?)
+        let inserted = self.store.insert_tenant(&view.tenant, new_app, &event).await;
+        // That there was no tenant of this name may be remembered.
+        self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
+        Ok(inserted?)
     }
 
     /// The answer to credentials that are registered under this name already; a conflict where they
@@ -242,6 +278,7 @@ impl Registry {
         secrets: &AppSecrets,
         enterprise_id: &BoxId,
         warnings: Vec<Fault>,
+        cause: &Cause,
     ) -> Result<Registered, RegistryError> {
         let taken = || RegistryError::Conflict("The name is taken.");
         let stored = self.store.app(&AppRef::Id(known.app.clone())).await?.ok_or_else(taken)?;
@@ -251,20 +288,11 @@ impl Registry {
         if !same_tenant || !self.holds_these(&stored, app, secrets).await? {
             return Err(taken());
         }
-        Ok(unchanged(known, stored, warnings))
-    }
-
-    /// True where these are an app's credentials already.
-    pub(super) async fn holds_these(
-        &self,
-        stored: &App,
-        app: &App,
-        secrets: &AppSecrets,
-    ) -> Result<bool, RegistryError> {
-        let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
-        let same_face =
-            stored.client_id == app.client_id && stored.auth == app.auth && key(stored) == key(app);
-        Ok(same_face && self.broker.secrets(stored).await? == *secrets)
+        let keypair = match stored.awaits_its_key() {
+            true => Some(self.keypair_of_new(&known, &stored, cause).await?),
+            false => None,
+        };
+        Ok(Registered { keypair, ..unchanged(known, stored, warnings) })
     }
 
     /// Decodes the private key, off the threads that serve requests.
@@ -345,6 +373,13 @@ pub(super) struct Tested {
     pub account: ServiceAccount,
 }
 
+/// How a tenant is registered.
+#[derive(Clone, Copy)]
+struct How {
+    verify_later: bool,
+    dry_run: bool,
+}
+
 struct Arrival {
     view: Arc<View>,
     credentials: Arc<Credentials>,
@@ -367,18 +402,18 @@ impl Fields {
         enterprise_id: BoxId,
         generation: crate::domain::id::Generation,
         now: jiff::Timestamp,
-        tested: &Tested,
+        service_account: Option<ServiceAccount>,
     ) -> Tenant {
         Tenant {
             id,
             name: self.name,
             display_name: self.display_name,
             labels: self.labels,
-            state: TenantState::Active,
+            state: if service_account.is_some() { TenantState::Active } else { TenantState::Pending },
             app,
             enterprise_id,
             generation,
-            service_account: Some(tested.account.clone()),
+            service_account,
             policy: self.policy,
             created_at: now,
             updated_at: now,
@@ -388,13 +423,14 @@ impl Fields {
     }
 }
 
-fn unchanged(tenant: Tenant, app: App, warnings: Vec<Fault>) -> Registered {
+pub(super) fn unchanged(tenant: Tenant, app: App, warnings: Vec<Fault>) -> Registered {
     let diagnosis = vec![
-        diagnosis::of_key(app.key.as_ref()),
+        diagnosis::of_key(&app),
         Finding::skipped(
             Check::Assertion,
             "These credentials are registered already; run the tenant's test.",
         ),
     ];
-    Registered { view: Arc::new(View { tenant, app }), diagnosis, warnings, created: false }
+    let view = Arc::new(View { tenant, app });
+    Registered { view, diagnosis, warnings, created: false, keypair: None }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::diagnosis::{self, Check, Finding, Ledger};
 use super::error::{Fault, RegistryError};
+use super::health::HealthState;
 use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
@@ -64,7 +65,7 @@ impl Registry {
     pub async fn tenants(
         &self,
         identity: &Identity,
-        filter: &TenantFilter,
+        (filter, health): (&TenantFilter, Option<HealthState>),
         mut page: Page,
     ) -> Result<Listing<Arc<View>>, RegistryError> {
         if !identity.caller.holds(Permission::TenantsRead) {
@@ -85,8 +86,10 @@ impl Registry {
                 if !matches!(decide(identity, &tenant, Permission::TenantsRead), Decision::Allowed(_)) {
                     continue;
                 }
-                if let Some(app) = self.sound_app(&tenant.app).await? {
-                    items.push(Arc::new(View { tenant, app }));
+                let Some(app) = self.sound_app(&tenant.app).await? else { continue };
+                let view = View { tenant, app };
+                if health.is_none_or(|health| self.health(&view).state == health) {
+                    items.push(Arc::new(view));
                 }
             }
             if was_last {
@@ -124,11 +127,11 @@ impl Registry {
         if next == current {
             return Ok(view);
         }
+        if next.state != current.state {
+            check_state(current.state, next.state)?;
+        }
         if next.labels != current.labels {
             require_everywhere(identity, Permission::TenantsWrite)?;
-        }
-        if next.state == TenantState::Deleted && current.state != TenantState::Deleted {
-            return Err(RegistryError::invalid("/state", "A tenant is deleted by DELETE."));
         }
         if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
             if current.purge_at.is_some_and(|at| at <= self.now()) {
@@ -164,6 +167,10 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
+        if current.state == TenantState::Pending {
+            // It never served: nothing is to be revoked, and it reserves nothing for a restoration.
+            return self.erase(&view, &identity.cause(request_id)).await;
+        }
         let grace = if now { SignedDuration::ZERO } else { signed(self.purge_after) };
         let purge_at = self.now().checked_add(grace).unwrap_or(jiff::Timestamp::MAX);
         let is_deleted = current.state == TenantState::Deleted;
@@ -191,7 +198,7 @@ impl Registry {
     /// # Errors
     /// Where the caller may not, the tenant is deleted, or the store does not answer.
     pub async fn test_tenant(
-        &self,
+        self: &Arc<Self>,
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
@@ -202,6 +209,9 @@ impl Registry {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
         let cause = identity.cause(request_id);
+        if view.app.awaits_its_key() {
+            return Ok(without_key(&view, &self.upstream));
+        }
         let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
             Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
@@ -209,7 +219,7 @@ impl Registry {
         };
         self.broker.forgive(&view);
         let mut findings = vec![
-            diagnosis::of_key(view.app.key.as_ref()),
+            diagnosis::of_key(&view.app),
             Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
         ];
         findings.push(match self.upstream.service_account(&probe.token).await {
@@ -226,6 +236,11 @@ impl Registry {
             diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, Some(ledger)).await,
         );
         self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
+        if view.tenant.state == TenantState::Pending
+            && let Err(error) = self.verify(&TenantRef::Id(view.tenant.id.clone())).await
+        {
+            tracing::info!(tenant = %view.tenant.id, %error, "a tenant stays pending");
+        }
         Ok(findings)
     }
 
@@ -283,9 +298,14 @@ impl Registry {
         if !waited_enough && left? > 0 {
             return Ok(());
         }
+        self.erase(view, cause).await
+    }
+
+    async fn erase(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
+        let tenant = &view.tenant;
         let event = self.event_of(tenant, cause, Action::TenantPurge, "erased".to_owned());
         self.store.purge_tenant(&tenant.id, &event).await?;
-        self.broker.forget(&Changed::Tenant(tenant.id.clone()));
+        self.broker.forget_erased(&tenant.id);
         if !view.app.is_shared() {
             self.broker.forget(&Changed::App(view.app.id.clone()));
         }
@@ -304,13 +324,13 @@ impl Registry {
     }
 
     /// The tenant as it stands in the store, not as it is remembered.
-    async fn fresh(&self, tenant: &TenantRef) -> Result<(Tenant, Arc<View>), RegistryError> {
+    pub(super) async fn fresh(&self, tenant: &TenantRef) -> Result<(Tenant, Arc<View>), RegistryError> {
         let current = self.store.tenant(tenant).await?.ok_or(RegistryError::Absent)?;
         let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
         Ok((current.clone(), Arc::new(View { tenant: current, app })))
     }
 
-    async fn replace(
+    pub(super) async fn replace(
         &self,
         tenant: Tenant,
         event: &Event,
@@ -344,7 +364,7 @@ impl Registry {
         }
     }
 
-    fn event_of(&self, tenant: &Tenant, cause: &Cause, action: Action, told: String) -> Event {
+    pub(super) fn event_of(&self, tenant: &Tenant, cause: &Cause, action: Action, told: String) -> Event {
         Event {
             tenant: Some(tenant.id.clone()),
             app: Some(tenant.app.clone()),
@@ -355,6 +375,17 @@ impl Registry {
     }
 }
 
+/// The diagnosis of an app whose key is still to be activated.
+fn without_key(view: &View, upstream: &crate::box_api::BoxClient) -> Vec<Finding> {
+    let needs = "Needs the keypair to be activated first.";
+    let checks =
+        [Check::Assertion, Check::ServiceAccount, Check::UserToken, Check::AsUserHeader, Check::Downscope];
+    let mut findings = vec![diagnosis::of_key(&view.app)];
+    findings.extend(checks.map(|check| Finding::skipped(check, needs)));
+    findings.push(diagnosis::of_clock(upstream));
+    findings
+}
+
 /// The diagnosis where Box gives no token at all.
 fn without_assertion(
     view: &View,
@@ -363,7 +394,7 @@ fn without_assertion(
 ) -> Vec<Finding> {
     let needs = "Needs a token, which Box does not give.";
     vec![
-        diagnosis::of_key(view.app.key.as_ref()),
+        diagnosis::of_key(&view.app),
         Finding::failure(Check::Assertion, error),
         Finding::skipped(Check::ServiceAccount, needs),
         Finding::skipped(Check::UserToken, needs),
@@ -389,6 +420,21 @@ fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
         let pointer = super::error::pointer_of(error.path());
         RegistryError::invalid(pointer, error.into_inner().to_string())
     })
+}
+
+/// Refuses changes of state that come about in another way.
+fn check_state(now: TenantState, next: TenantState) -> Result<(), RegistryError> {
+    match (now, next) {
+        (_, TenantState::Deleted) => Err(RegistryError::invalid("/state", "A tenant is deleted by DELETE.")),
+        (_, TenantState::Pending) => {
+            Err(RegistryError::invalid("/state", "A tenant is pending only until Box gave its first token."))
+        }
+        (TenantState::Pending, _) => Err(RegistryError::Conflict(
+            "A pending tenant comes into service by itself once Box gives a token for it: see its `health`, or \
+             run its test.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn differences(old: &Tenant, new: &Tenant) -> Vec<&'static str> {

@@ -6,12 +6,12 @@ use super::engine::Engine;
 use super::session::Session;
 use super::sql::{Row, holding};
 use super::stretch::Stretch;
-use super::tenants::count_of_app;
-use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError, StoredCredentials};
+use super::tenants::{self, count_of_app};
+use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError, StoredCredentials, Switch};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppState, Owner};
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, Generation, KeypairId, TenantId};
+use crate::domain::id::{AppId, Generation, TenantId};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -145,21 +145,24 @@ pub(super) async fn update(engine: &Engine, vault: &Vault, app: &App, event: &Ev
 }
 
 /// Switches an app to new credentials, which stand beside the old ones: tokens of those may still
-/// have to be revoked. The keypair that they were made of is erased.
-pub(super) async fn switch(
-    engine: &Engine,
-    vault: &Vault,
-    new: NewApp<'_>,
-    keypair: Option<&KeypairId>,
-    event: &Event,
-) -> Result<()> {
+/// have to be revoked. Of the keypair that they were made of the private half is erased, as it stands
+/// among the credentials now; the public one shows that it was switched to.
+pub(super) async fn switch(engine: &Engine, vault: &Vault, switch: Switch<'_>, event: &Event) -> Result<()> {
+    let Switch { app: new, tenant, keypair } = switch;
     let mut session = engine.write().await?;
+    let mut changed = vec![Changed::App(new.app.id.clone())];
     replace(&mut session, vault, new.app).await?;
     put_credentials(&mut session, new).await?;
-    if let Some(keypair) = keypair {
-        session.run("DELETE FROM keypairs WHERE id = $1", &[keypair.as_str().into()]).await?;
+    if let Some(tenant) = tenant {
+        tenants::replace(&mut session, vault, tenant).await?;
+        changed.push(Changed::Tenant(tenant.id.clone()));
     }
-    record(&mut session, vault, event, &[Changed::App(new.app.id.clone())]).await?;
+    if let Some(keypair) = keypair {
+        let nothing: &[u8] = &[];
+        let sql = "UPDATE keypairs SET sealed = $1 WHERE id = $2";
+        session.run(sql, &[nothing.into(), keypair.as_str().into()]).await?;
+    }
+    record(&mut session, vault, event, &changed).await?;
     session.commit().await
 }
 

@@ -1,14 +1,14 @@
 //! Keypairs that were made here and wait for Box to learn their public half.
 
 use super::changes::record;
-use super::document::{Document, Written, read, refused, write};
+use super::document::{Document, Written, read, read_each, refused, write};
 use super::engine::Engine;
 use super::sql::Row;
 use super::{Changed, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
 use crate::domain::event::Event;
-use crate::domain::id::KeypairId;
+use crate::domain::id::{AppId, KeypairId};
 
 impl Document for Keypair {
     const TABLE: &'static str = "keypairs";
@@ -62,4 +62,12 @@ pub(super) async fn find(
     let keypair: Keypair = read(vault, &row)?;
     let sealed = row.get("sealed").ok_or_else(|| refused(Keypair::TABLE, id.as_str()))?;
     Ok(Some((keypair, sealed)))
+}
+
+pub(super) async fn of_app(engine: &Engine, vault: &Vault, app: &AppId) -> Result<Vec<Keypair>> {
+    let sql = "SELECT id, app_id, version, doc, mac_key, mac FROM keypairs WHERE app_id = $1";
+    let rows = engine.read().await?.rows(sql, &[app.as_str().into()]).await?;
+    let mut keypairs: Vec<Keypair> = read_each(vault, &rows).collect();
+    keypairs.sort_by_key(|keypair| keypair.created_at);
+    Ok(keypairs)
 }

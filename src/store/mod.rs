@@ -81,22 +81,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>>;
     /// How many tenants an app serves, deleted ones counting.
     async fn tenants_of_app(&self, app: &AppId) -> Result<u64>;
+    /// One of the active tenants that an app serves, where there is any.
+    async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>>;
     /// Adds a shared app.
     async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()>;
     /// Replaces an app's row, as [`Store::update_tenant`] does.
     async fn update_app(&self, app: &App, event: &Event) -> Result<()>;
-    /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, puts the
-    /// credentials beside the old ones, and erases the keypair that they were made of.
-    async fn switch_credentials(
-        &self,
-        app: NewApp<'_>,
-        keypair: Option<&KeypairId>,
-        event: &Event,
-    ) -> Result<()>;
+    /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, and puts
+    /// the credentials beside the old ones.
+    async fn switch_credentials(&self, switch: Switch<'_>, event: &Event) -> Result<()>;
     /// Keeps a keypair with its private half, which is sealed at [`place_of_keypair`].
     async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()>;
-    /// A keypair and its sealed private half.
+    /// A keypair and its sealed private half, which is empty once it was switched to.
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>>;
+    /// The keypairs that were made for an app, the oldest first.
+    async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>>;
     /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it.
     async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()>;
 
@@ -203,6 +202,17 @@ pub struct NewApp<'a> {
     pub app: &'a App,
     /// Its secrets.
     pub sealed: &'a [u8],
+}
+
+/// What changes when an app is switched to new credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch<'a> {
+    /// The app as it is then, and its new secrets.
+    pub app: NewApp<'a>,
+    /// The tenant whose own it is, as it is then; where something of it changes too.
+    pub tenant: Option<&'a Tenant>,
+    /// The keypair that the credentials were made of: its private half is erased.
+    pub keypair: Option<&'a KeypairId>,
 }
 
 /// An app's secrets as they were kept.

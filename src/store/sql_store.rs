@@ -11,7 +11,7 @@ use super::budget::bounded;
 use super::engine::Engine;
 use super::{
     AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials, StoredToken,
-    TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
+    Switch, TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
 };
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
@@ -91,6 +91,10 @@ impl Store for SqlStore {
         bounded(async { tenants::count_of_app(&mut self.engine.read().await?, app).await }).await
     }
 
+    async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>> {
+        bounded(tenants::active_of_app(&self.engine, &self.vault, app)).await
+    }
+
     async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()> {
         bounded(apps::insert(&self.engine, &self.vault, app, event)).await
     }
@@ -99,13 +103,8 @@ impl Store for SqlStore {
         bounded(apps::update(&self.engine, &self.vault, app, event)).await
     }
 
-    async fn switch_credentials(
-        &self,
-        app: NewApp<'_>,
-        keypair: Option<&KeypairId>,
-        event: &Event,
-    ) -> Result<()> {
-        bounded(apps::switch(&self.engine, &self.vault, app, keypair, event)).await
+    async fn switch_credentials(&self, switch: Switch<'_>, event: &Event) -> Result<()> {
+        bounded(apps::switch(&self.engine, &self.vault, switch, event)).await
     }
 
     async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()> {
@@ -114,6 +113,10 @@ impl Store for SqlStore {
 
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>> {
         bounded(keypairs::find(&self.engine, &self.vault, id)).await
+    }
+
+    async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>> {
+        bounded(keypairs::of_app(&self.engine, &self.vault, app)).await
     }
 
     async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()> {

@@ -94,6 +94,12 @@ pub(super) async fn pending(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant
     Ok(read_each(vault, &rows).collect())
 }
 
+pub(super) async fn active_of_app(engine: &Engine, vault: &Vault, app: &AppId) -> Result<Option<Tenant>> {
+    let sql = select!("WHERE app_id = $1 AND state = 'active' ORDER BY name LIMIT 20");
+    let rows = engine.read().await?.rows(sql, &[app.as_str().into()]).await?;
+    Ok(read_each(vault, &rows).next())
+}
+
 /// Brings a pending tenant into service, with its own app.
 pub(super) async fn admit(
     engine: &Engine,
@@ -173,7 +179,7 @@ pub(super) async fn update(engine: &Engine, vault: &Vault, tenant: &Tenant, even
 }
 
 /// Replaces a row by `tenant`, whose version is one more than the stored one's.
-async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenant) -> Result<()> {
+pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenant) -> Result<()> {
     let Written { doc, mac } = write(vault, tenant)?;
     let sql = "UPDATE tenants SET name = $1, app_id = $2, enterprise_id = $3, state = $4, purge_at = $5,
          version = $6, doc = $7, mac_key = $8, mac = $9 WHERE id = $10 AND version = $11";

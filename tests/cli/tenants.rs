@@ -48,6 +48,28 @@ fn a_shared_apps_tenant_needs_no_file_and_a_dry_run_says_so() {
 }
 
 #[test]
+fn a_customer_who_is_not_ready_is_registered_for_later() {
+    let answer = ("201 Created", r#"{"id":"ten_1","tenant":"acme","enterprise_id":"5","state":"pending"}"#);
+    let broker = Canned::new(&[answer]);
+    let args = [
+        "tenants",
+        "register",
+        "--tenant",
+        "acme",
+        "--app",
+        "portal",
+        "--enterprise-id",
+        "5",
+        "--verify-later",
+    ];
+    let ran = broker.run(&args);
+    let says = "registered, to come into service once Box gives a token: acme (ten_1), enterprise 5\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, says));
+    let asked = broker.asked().remove(0);
+    assert!(asked.starts_with("POST /v1/tenants?verify=later HTTP"), "{asked}");
+}
+
+#[test]
 fn a_file_that_is_no_config_is_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content, word) in [

@@ -8,12 +8,13 @@ use crate::watching::{eventually, rows};
 use box_token_broker::sandbox::key_json::GeneratedApp;
 
 /// A tenant's fields.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "app",
     "created_at",
     "display_name",
     "enterprise_id",
     "generation",
+    "health",
     "id",
     "key",
     "labels",

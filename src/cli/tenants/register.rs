@@ -31,6 +31,9 @@ Examples:
   A file that is kept in a vault, and never on this disk:
     vault read -field=config secret/acme | box-token-broker tenants register - --tenant acme
 
+  One whose admin has not authorised the app yet:
+    box-token-broker tenants register 12345_abc_config.json --tenant acme --verify-later
+
   A customer who authorised your own app, which is registered as `portal`:
     box-token-broker tenants register --tenant acme --app portal --enterprise-id 12345")]
 pub(super) struct Args {
@@ -58,6 +61,10 @@ pub(super) struct Args {
     /// Store nothing, only say whether it would work.
     #[arg(long)]
     dry_run: bool,
+    /// Store it untested: it comes into service by itself once Box gives a token, as when the
+    /// customer's admin has not authorised the app yet.
+    #[arg(long)]
+    verify_later: bool,
     #[command(flatten)]
     broker: BrokerArgs,
 }
@@ -67,6 +74,7 @@ struct Answer {
     id: Option<String>,
     tenant: String,
     enterprise_id: String,
+    state: Option<String>,
     service_account: Option<ServiceAccount>,
     #[serde(default)]
     diagnosis: Vec<Check>,
@@ -92,14 +100,19 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.broker.is_in_the_clear() {
         terminal::remark("warning: BTB_URL is plain http: the config's secrets can be read on their way");
     }
-    let query: &[_] = if args.dry_run { &[("dry_run", "true".to_owned())] } else { &[] };
-    let answer = broker.post(&["v1", "tenants"], query, &body).await?;
+    let mut query = Vec::new();
+    query.extend(args.dry_run.then(|| ("dry_run", "true".to_owned())));
+    query.extend(args.verify_later.then(|| ("verify", "later".to_owned())));
+    let answer = broker.post(&["v1", "tenants"], &query, &body).await?;
     if args.broker.json {
         return terminal::print(answer.body.expose());
     }
     let told: Answer = answer.read()?;
     let what = match (args.dry_run, answer.status) {
         (true, _) => "dry run, nothing was stored:",
+        (false, StatusCode::CREATED) if told.state.as_deref() == Some("pending") => {
+            "registered, to come into service once Box gives a token:"
+        }
         (false, StatusCode::CREATED) => "registered",
         (false, _) => "already registered, nothing changed:",
     };

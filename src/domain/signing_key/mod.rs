@@ -10,7 +10,7 @@ mod pem;
 mod problem;
 mod traditional;
 
-use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey};
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use rsa::sha2::{Digest, Sha256};
 
 pub use self::problem::KeyProblem;
@@ -22,6 +22,7 @@ pub struct SigningKey {
     pkcs8: SecretBytes,
     bits: u32,
     public_sha256: String,
+    public_pem: String,
 }
 
 impl SigningKey {
@@ -52,13 +53,24 @@ impl SigningKey {
         Self::of(&key)
     }
 
+    /// Reads a key from unencrypted PKCS#8 or PKCS#1 in DER.
+    ///
+    /// # Errors
+    /// [`KeyProblem`] says what is wrong with it.
+    pub fn from_der(der: &SecretBytes) -> Result<Self, KeyProblem> {
+        Self::of(&components::read(der.expose())?)
+    }
+
     fn of(key: &components::Checked) -> Result<Self, KeyProblem> {
         let private = key.private.to_pkcs8_der().map_err(|_| KeyProblem::Inconsistent)?;
-        let public = key.private.to_public_key().to_public_key_der().map_err(|_| KeyProblem::Inconsistent)?;
+        let public = key.private.to_public_key();
+        let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| KeyProblem::Inconsistent)?;
+        let public = public.to_public_key_der().map_err(|_| KeyProblem::Inconsistent)?;
         Ok(Self {
             pkcs8: SecretBytes::new(private.as_bytes().to_vec()),
             bits: key.bits,
             public_sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(public.as_bytes())),
+            public_pem,
         })
     }
 
@@ -80,5 +92,11 @@ impl SigningKey {
     #[must_use]
     pub fn public_sha256(&self) -> &str {
         &self.public_sha256
+    }
+
+    /// The public key (SubjectPublicKeyInfo) in PEM, as Box's console takes it.
+    #[must_use]
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
     }
 }

@@ -1,0 +1,109 @@
+//! What is known of each tenant's line to Box: whether tokens can be had, and since when.
+//!
+//! It follows from what callers and tests ask anyway. One success says that a tenant is well; a
+//! failure counts where it concerns the tenant as a whole, and not one user or item.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::TokenError;
+use super::cache::View;
+use super::gate::{Extent, Gate, extent_of};
+use crate::box_api::BoxError;
+use crate::clock::Clock;
+use crate::domain::id::TenantId;
+use crate::domain::subject::Subject;
+use crate::domain::token_key::TokenKey;
+use crate::store::StoreError;
+
+/// Beyond so many tenants those that are well are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// How a tenant is.
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// Nothing was asked since then.
+    Unknown(Timestamp),
+    /// Box gives tokens, since then.
+    Well(Timestamp),
+    /// It does not, since then; and the last reason.
+    Failing(Timestamp, TokenError),
+}
+
+/// The health of all tenants.
+#[derive(Debug)]
+pub(super) struct Healths {
+    clock: Arc<dyn Clock>,
+    began: Timestamp,
+    known: Mutex<HashMap<TenantId, Health>>,
+}
+
+impl Healths {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { began: clock.wall(), clock, known: Mutex::default() }
+    }
+
+    pub(super) fn of(&self, view: &View) -> Health {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let nothing = || Health::Unknown(self.began.max(view.tenant.created_at));
+        known.get(&view.tenant.id).cloned().unwrap_or_else(nothing)
+    }
+
+    /// Takes note that Box gave a token.
+    pub(super) fn note_success(&self, tenant: &TenantId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(known.get(tenant), Some(Health::Well(_))) {
+            if known.len() >= REMEMBERED {
+                known.retain(|_, health| matches!(health, Health::Failing(..)));
+            }
+            known.insert(tenant.clone(), Health::Well(self.clock.wall()));
+        }
+    }
+
+    /// Takes note of what stands in the way of a tenant as a whole.
+    pub(super) fn note_failure(&self, tenant: &TenantId, error: &TokenError) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match known.get(tenant) {
+            Some(Health::Failing(since, _)) => *since,
+            _ => self.clock.wall(),
+        };
+        known.insert(tenant.clone(), Health::Failing(since, error.clone()));
+    }
+
+    /// Forgets a tenant.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+}
+
+/// True for a failure that concerns the tenant as a whole. What the enterprise's own full token
+/// meets does; what a user, an item or a narrower token meets may be theirs alone.
+pub(super) fn concerns_the_tenant(gate: &Gate, key: &TokenKey, error: &TokenError) -> bool {
+    let is_its_own = key.subject == Subject::ENTERPRISE && key.restriction.is_none();
+    if let Some(refusal) = error.refusal() {
+        return is_its_own || extent_of(refusal, key) != Extent::Subject;
+    }
+    match error {
+        TokenError::Box(error) => match error.as_ref() {
+            BoxError::Unavailable { .. } | BoxError::RateLimited { .. } => {
+                is_its_own || gate.is_down(&key.tenant)
+            }
+            BoxError::Protocol { .. } => is_its_own,
+            _ => false,
+        },
+        TokenError::Down { extent, .. } => is_its_own || *extent != Extent::Subject,
+        other => is_of_the_seals(other),
+    }
+}
+
+/// True where the stored credentials cannot be opened or used.
+fn is_of_the_seals(error: &TokenError) -> bool {
+    matches!(
+        error,
+        TokenError::Sealed { .. }
+            | TokenError::Corrupt(_)
+            | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+    )
+}

@@ -1,0 +1,127 @@
+//! The changing credentials of shared apps, and with them those of every tenant that they serve.
+
+use super::apps::RegisteredApp;
+use super::credentials::{Next, Proven, with_face};
+use super::diagnosis::{self, Check, Finding};
+use super::error::{Fault, RegistryError};
+use super::material::{Material, check_enterprise};
+use super::register::Tested;
+use super::{Registry, require_everywhere};
+use crate::auth::Identity;
+use crate::domain::app::{App, Keypair};
+use crate::domain::caller::Permission;
+use crate::domain::event::{Action, Cause};
+use crate::domain::id::{BoxId, KeypairId};
+use crate::store::AppRef;
+
+impl Registry {
+    /// Replaces a shared app's credentials, after Box has given a token by the new ones where there
+    /// is an enterprise to try them with. The same ones change nothing.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells; nothing is changed then.
+    pub async fn replace_app_credentials(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+        material: Material,
+        enterprise: Option<BoxId>,
+    ) -> Result<RegisteredApp, RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let app = self.shared_app(app).await?;
+        let reading = material.read()?;
+        reading.refuse_generated_key("POST …/keypairs makes a key for an app that is registered.")?;
+        if let Some(id) = &enterprise {
+            check_enterprise(id)?;
+        }
+        let key = self.decode(&reading).await?;
+        let warnings = reading.warnings.clone();
+        let (face, secrets) = self.new_app(app.id.clone(), app.owner.clone(), &reading, key.as_ref());
+        if self.holds_these(&app, &face, &secrets).await? {
+            return self.unchanged_app(app, warnings).await;
+        }
+        let next = Next { app: with_face(&app, face), secrets, keypair: None };
+        let enterprise = enterprise.or(reading.config.enterprise_id);
+        self.switch_shared(next, enterprise, &identity.cause(request_id), warnings).await
+    }
+
+    /// Makes a keypair for a shared app. It is used once it is activated.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn make_app_keypair(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+    ) -> Result<(App, Keypair), RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let app = self.shared_app(app).await?;
+        let keypair = self.keypair_for(&app, &identity.cause(request_id)).await?;
+        Ok((app, keypair))
+    }
+
+    /// Switches a shared app to a keypair, tested as new credentials are.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells; nothing is changed then, and it can be tried again.
+    pub async fn activate_app_keypair(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+        keypair: &KeypairId,
+        (public_key_id, enterprise): (&str, Option<BoxId>),
+    ) -> Result<RegisteredApp, RegistryError> {
+        require_everywhere(identity, Permission::AppsWrite)?;
+        let app = self.shared_app(app).await?;
+        if let Some(id) = &enterprise {
+            check_enterprise(id)?;
+        }
+        match self.next_by_keypair(&app, keypair, public_key_id).await? {
+            None => self.unchanged_app(app, Vec::new()).await,
+            Some((app, secrets)) => {
+                let next = Next { app, secrets, keypair: Some(keypair) };
+                self.switch_shared(next, enterprise, &identity.cause(request_id), Vec::new()).await
+            }
+        }
+    }
+
+    async fn switch_shared(
+        &self,
+        next: Next<'_>,
+        enterprise: Option<BoxId>,
+        cause: &Cause,
+        warnings: Vec<Fault>,
+    ) -> Result<RegisteredApp, RegistryError> {
+        let enterprise = match enterprise {
+            Some(enterprise) => Some(enterprise),
+            None => self.store.active_tenant_of(&next.app.id).await?.map(|tenant| tenant.enterprise_id),
+        };
+        let mut diagnosis = vec![diagnosis::of_key(&next.app)];
+        match enterprise {
+            None => {
+                self.require_free_client_id(&next.app).await?;
+                let why = "Name an `enterprise_id` that authorised the app to have this checked.";
+                diagnosis.push(Finding::skipped(Check::Assertion, why));
+            }
+            Some(enterprise) => {
+                let Proven { credentials, tested } = self.prove(&next, &enterprise).await?;
+                let Tested { minted, account } = tested;
+                // It is no tenant's: each mints its own first token of the new generation.
+                self.broker.revoke_later(&credentials, minted.token);
+                diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
+                diagnosis.push(Finding::pass(Check::ServiceAccount, account.login));
+                diagnosis.push(diagnosis::of_clock(&self.upstream));
+            }
+        }
+        let app = self.commit(next, None, cause, Action::AppCredentials).await?;
+        Ok(RegisteredApp { app: self.counted(app).await?, diagnosis, warnings, created: false })
+    }
+
+    async fn unchanged_app(&self, app: App, warnings: Vec<Fault>) -> Result<RegisteredApp, RegistryError> {
+        let diagnosis = vec![diagnosis::of_key(&app)];
+        Ok(RegisteredApp { app: self.counted(app).await?, diagnosis, warnings, created: false })
+    }
+}

@@ -1,0 +1,267 @@
+//! Credentials that change: tested at Box first, then switched to as a new generation.
+
+use std::sync::Arc;
+
+use super::Registry;
+use super::diagnosis::Ledger;
+use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
+use super::material::Material;
+use super::register::{Registered, Tested, unchanged};
+use crate::auth::Identity;
+use crate::box_api::Credentials;
+use crate::broker::{TokenError, View, credentials_of};
+use crate::domain::app::{App, AppSecrets, AppState, Owner};
+use crate::domain::caller::Permission;
+use crate::domain::event::{Action, Cause, Event};
+use crate::domain::id::{BoxId, KeypairId};
+use crate::domain::subject::Subject;
+use crate::domain::tenant::{Tenant, TenantState};
+use crate::store::{AppRef, Changed, NewApp, StoreError, Switch, TenantRef};
+
+/// What an app is switched to.
+pub(super) struct Next<'a> {
+    /// The app with its new public face; its generation and version are still the old ones.
+    pub app: App,
+    pub secrets: AppSecrets,
+    /// The keypair that they were made of.
+    pub keypair: Option<&'a KeypairId>,
+}
+
+/// Next credentials that passed their test.
+pub(super) struct Proven {
+    pub credentials: Arc<Credentials>,
+    pub tested: Tested,
+}
+
+impl Registry {
+    /// Replaces a tenant's own credentials, after Box has given a token by the new ones. The same ones
+    /// change nothing. `revoke_old` ends the tokens of earlier ones at Box.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells; nothing is changed then.
+    pub async fn replace_credentials(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        material: Material,
+        revoke_old: bool,
+    ) -> Result<Registered, RegistryError> {
+        let view = self.tenant_with_own_app(identity, tenant).await?;
+        let reading = material.read()?;
+        reading.refuse_generated_key("POST …/keypairs makes a key for a tenant that is registered.")?;
+        let enterprise = reading.config.enterprise_id.as_ref();
+        if enterprise.is_some_and(|enterprise| *enterprise != view.tenant.enterprise_id) {
+            return Err(RegistryError::Conflict(
+                "These credentials are for another enterprise; a tenant keeps its own. Register another tenant.",
+            ));
+        }
+        let key = self.decode(&reading).await?;
+        let warnings = reading.warnings.clone();
+        let (face, secrets) =
+            self.new_app(view.app.id.clone(), view.app.owner.clone(), &reading, key.as_ref());
+        if self.holds_these(&view.app, &face, &secrets).await? {
+            let mut same = unchanged(view.tenant.clone(), view.app.clone(), warnings);
+            // Whoever repeats a call that was cut off still wants the old tokens to end.
+            if revoke_old {
+                same.warnings.extend(self.revoke_older(&view).await);
+            }
+            return Ok(same);
+        }
+        let next = Next { app: with_face(&view.app, face), secrets, keypair: None };
+        self.switch_own(&view, next, &identity.cause(request_id), warnings, revoke_old).await
+    }
+
+    /// Has the next requests mint anew: access or scopes changed in Box. Old tokens live on.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn flush_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+    ) -> Result<Arc<View>, RegistryError> {
+        self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
+        let (current, view) = self.fresh(tenant).await?;
+        if current.state == TenantState::Deleted {
+            return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
+        }
+        let next = Tenant { generation: self.store.next_generation().await?, ..current };
+        let told = format!("was {}", view.generation().0);
+        let event = self.event_of(&next, &identity.cause(request_id), Action::TenantFlush, told);
+        let tenant = self.replace(next, &event, false).await?;
+        Ok(Arc::new(View { tenant, app: view.app.clone() }))
+    }
+
+    /// A tenant as it stands in the store, whose credentials this caller may change.
+    pub(super) async fn tenant_with_own_app(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+    ) -> Result<Arc<View>, RegistryError> {
+        self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
+        let (_, view) = self.fresh(tenant).await?;
+        if view.app.is_shared() {
+            return Err(RegistryError::Conflict(
+                "This tenant is served by a shared app, whose credentials are changed under /v1/apps.",
+            ));
+        }
+        if view.tenant.state == TenantState::Deleted {
+            return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
+        }
+        Ok(view)
+    }
+
+    /// Switches a tenant's own app; a pending tenant comes into service by it.
+    pub(super) async fn switch_own(
+        &self,
+        view: &View,
+        next: Next<'_>,
+        cause: &Cause,
+        mut warnings: Vec<Fault>,
+        revoke_old: bool,
+    ) -> Result<Registered, RegistryError> {
+        let proven = self.prove(&next, &view.tenant.enterprise_id).await?;
+        let tenant = proven_tenant(&view.tenant, &proven.tested);
+        let changed = (tenant != view.tenant).then(|| Tenant {
+            version: tenant.version + 1,
+            updated_at: self.now(),
+            ..tenant
+        });
+        let switched = self.commit(next, changed.as_ref(), cause, Action::TenantCredentials).await;
+        self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
+        let Proven { credentials, tested: Tested { minted, account } } = proven;
+        let app = match switched {
+            Ok(app) => app,
+            Err(error) => {
+                self.broker.revoke_later(&credentials, minted.token);
+                return Err(error);
+            }
+        };
+        let view = Arc::new(View { tenant: changed.unwrap_or_else(|| view.tenant.clone()), app });
+        let (token, in_service) = (minted.token.clone(), view.tenant.state == TenantState::Active);
+        let mut minted = Some(minted);
+        if in_service && let Some(minted) = minted.take() {
+            // The switch stands, and the broker has seen to a token that it does not keep.
+            if let Err(error) = self.broker.adopt(&view, minted, cause).await {
+                tracing::warn!(tenant = %view.tenant.id, %error, "a new generation begins without its first token");
+            }
+        }
+        let ledger = Ledger { broker: &self.broker, view: &view, cause };
+        let diagnosis = self.findings(&view.app, &account, (&credentials, &token), Some(ledger)).await;
+        if let Some(minted) = minted
+            && let Err(error) =
+                self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, minted, cause).await
+        {
+            tracing::warn!(tenant = %view.tenant.id, %error, "a test's token was not written down");
+        }
+        if revoke_old {
+            warnings.extend(self.revoke_older(&view).await);
+        }
+        Ok(Registered { view, diagnosis, warnings, created: false, keypair: None })
+    }
+
+    /// Ends the tokens of earlier credentials, and tells of those that could not be ended.
+    async fn revoke_older(&self, view: &View) -> Option<Fault> {
+        let detail = match self.broker.revoke_older(view).await {
+            Ok(0) => return None,
+            Ok(left) => format!("{left} older tokens could not be revoked; they live until they expire."),
+            Err(error) => {
+                tracing::warn!(tenant = %view.tenant.id, %error, "older tokens could not be revoked");
+                "Older tokens could not be revoked; they live until they expire.".to_owned()
+            }
+        };
+        Some(Fault::at("/revoke_old", detail))
+    }
+
+    /// Has Box give a token by the next credentials.
+    pub(super) async fn prove(&self, next: &Next<'_>, enterprise: &BoxId) -> Result<Proven, RegistryError> {
+        self.require_free_client_id(&next.app).await?;
+        let credentials = Arc::new(credentials_of(&next.app, next.secrets.clone())?);
+        let tested = self.test_mint(&credentials, enterprise).await?;
+        Ok(Proven { credentials, tested })
+    }
+
+    /// Refuses a client ID that another app holds.
+    pub(super) async fn require_free_client_id(&self, app: &App) -> Result<(), RegistryError> {
+        let holder = self.store.app(&AppRef::ClientId(app.client_id.clone())).await?;
+        match holder.is_none_or(|holder| holder.id == app.id) {
+            true => Ok(()),
+            false => Err(RegistryError::Conflict(CLIENT_ID_HELD)),
+        }
+    }
+
+    /// Writes the switch down, as a new generation.
+    pub(super) async fn commit(
+        &self,
+        next: Next<'_>,
+        tenant: Option<&Tenant>,
+        cause: &Cause,
+        action: Action,
+    ) -> Result<App, RegistryError> {
+        let Next { mut app, secrets, keypair } = next;
+        let was = app.generation;
+        app.generation = self.store.next_generation().await?;
+        app.version += 1;
+        app.updated_at = self.now();
+        app.state = if app.state == AppState::Pending { AppState::Active } else { app.state };
+        let sealed = self.seal(&app, &secrets).await?;
+        let owner = match &app.owner {
+            Owner::Tenant { id } => Some(id.clone()),
+            Owner::Shared { .. } => None,
+        };
+        let event = Event {
+            tenant: owner,
+            app: Some(app.id.clone()),
+            generation: Some(app.generation),
+            detail: Some(format!("client ID {}, was generation {}", app.client_id, was.0)),
+            ..cause.event(self.now(), action)
+        };
+        let new = NewApp { app: &app, sealed: &sealed };
+        let switched = self.store.switch_credentials(Switch { app: new, tenant, keypair }, &event).await;
+        // Whether it was written or not: what is remembered may be old.
+        self.broker.forget(&Changed::App(app.id.clone()));
+        switched?;
+        Ok(app)
+    }
+
+    /// True where these are an app's credentials already. Ones that cannot be opened are not.
+    pub(super) async fn holds_these(
+        &self,
+        stored: &App,
+        face: &App,
+        secrets: &AppSecrets,
+    ) -> Result<bool, RegistryError> {
+        if !same_face(stored, face) {
+            return Ok(false);
+        }
+        match self.broker.secrets(stored).await {
+            Ok(stored) => Ok(stored == *secrets),
+            Err(error @ TokenError::Store(StoreError::Unavailable(_) | StoreError::Unexpected(_))) => {
+                Err(error.into())
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// True where two apps show Box the same, as far as it is no secret.
+fn same_face(one: &App, other: &App) -> bool {
+    let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
+    one.client_id == other.client_id && one.auth == other.auth && key(one) == key(other)
+}
+
+/// The app with the public face that was read for it.
+pub(super) fn with_face(app: &App, face: App) -> App {
+    App { client_id: face.client_id, auth: face.auth, key: face.key, ..app.clone() }
+}
+
+/// The tenant as it is once its credentials passed their test.
+pub(super) fn proven_tenant(tenant: &Tenant, tested: &Tested) -> Tenant {
+    let state = match tenant.state {
+        TenantState::Pending => TenantState::Active,
+        state => state,
+    };
+    Tenant { state, service_account: Some(tested.account.clone()), ..tenant.clone() }
+}

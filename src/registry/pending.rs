@@ -1,0 +1,232 @@
+//! Customers who are not ready: stored untested, tried again and again, and in service by themselves
+//! once Box gives a token for them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::Registry;
+use super::diagnosis::{self, Check, Finding};
+use super::error::{Fault, RegistryError};
+use super::register::Registered;
+use crate::box_api::{Credentials, Minted};
+use crate::broker::{TokenError, View};
+use crate::clock::Monotonic;
+use crate::domain::app::{App, AppSecrets, AppState};
+use crate::domain::event::{Action, Actor, Cause};
+use crate::domain::id::TenantId;
+use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use crate::store::{AppRef, Changed, Conflict, StoreError, TenantRef};
+
+/// How long a pending tenant is left alone after its first trial, and at most; the time doubles.
+const FIRST_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_PAUSE: Duration = Duration::from_hours(6);
+/// How many are tried at once.
+const AT_ONCE: usize = 8;
+/// How often somebody else's change in the very moment is made room for.
+const ATTEMPTS: usize = 3;
+
+/// When a pending tenant is tried next, and how long it is left alone after that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    at: Monotonic,
+    pause: Duration,
+}
+
+pub(super) type Waits = HashMap<TenantId, Wait>;
+
+impl Registry {
+    /// Stores a tenant that is not tested yet, and makes the key that it is to have.
+    pub(super) async fn put_off(
+        &self,
+        view: Arc<View>,
+        own: Option<&AppSecrets>,
+        warnings: Vec<Fault>,
+        dry_run: bool,
+        cause: &Cause,
+    ) -> Result<Registered, RegistryError> {
+        let mut keypair = None;
+        if !dry_run {
+            self.insert(&view, own, cause).await?;
+            if view.app.awaits_its_key() {
+                keypair = Some(self.keypair_for(&view.app, cause).await?);
+            }
+        }
+        let when = match view.app.awaits_its_key() {
+            true => "It is tried when the keypair is activated.",
+            false => "It is tried from time to time, and comes into service once Box gives a token.",
+        };
+        let diagnosis = vec![diagnosis::of_key(&view.app), Finding::skipped(Check::Assertion, when)];
+        Ok(Registered { view, diagnosis, warnings, created: true, keypair })
+    }
+
+    /// Tries those pending tenants whose time has come: first at once, then after a minute, and each
+    /// time after twice as long, up to six hours.
+    ///
+    /// # Errors
+    /// Where the store does not answer. What fails for one tenant shows in its health.
+    pub async fn try_pending(self: &Arc<Self>) -> Result<(), StoreError> {
+        let tenants = self.store.pending_tenants().await?;
+        let due = self.due(tenants);
+        futures::stream::iter(due)
+            .for_each_concurrent(AT_ONCE, async |tenant| {
+                if let Err(error) = self.verify(&TenantRef::Id(tenant.id.clone())).await {
+                    tracing::info!(tenant = %tenant.id, %error, "a tenant stays pending");
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    fn due(&self, mut tenants: Vec<Tenant>) -> Vec<Tenant> {
+        let now = self.clock.monotonic();
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut still: Waits = tenants
+            .iter()
+            .map(|tenant| {
+                let new = Wait { at: now, pause: FIRST_PAUSE };
+                (tenant.id.clone(), waits.get(&tenant.id).copied().unwrap_or(new))
+            })
+            .collect();
+        tenants.retain(|tenant| {
+            let Some(wait) = still.get_mut(&tenant.id).filter(|wait| wait.at <= now) else { return false };
+            *wait = Wait { at: now.plus(wait.pause), pause: (2 * wait.pause).min(LONGEST_PAUSE) };
+            true
+        });
+        *waits = still;
+        tenants
+    }
+
+    /// Tries a pending tenant at Box and brings it into service. All who ask at the same time share
+    /// one trial. One that is not pending any more is well.
+    ///
+    /// # Errors
+    /// What stands in its way; it stays pending then.
+    pub async fn verify(self: &Arc<Self>, tenant: &TenantRef) -> Result<(), RegistryError> {
+        let view = self.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
+        let id = view.tenant.id.clone();
+        let registry = Arc::clone(self);
+        let trial = self.trials.join(id.clone(), || async move { registry.try_one(&id).await });
+        trial.await.map_err(|_| TokenError::Crashed)?
+    }
+
+    async fn try_one(&self, id: &TenantId) -> Result<(), RegistryError> {
+        let Some(view) = self.still_pending(id).await? else { return Ok(()) };
+        let verified = self.try_at_box(&view).await;
+        if let Err(error @ TokenError::Store(StoreError::Conflict(_))) = &verified {
+            self.broker.note_failure(&view, error);
+        }
+        verified.map_err(|error| match error {
+            TokenError::Store(error) => error.into(),
+            error => error.into(),
+        })
+    }
+
+    async fn try_at_box(&self, view: &View) -> Result<(), TokenError> {
+        if view.app.awaits_its_key() {
+            return Err(TokenError::Pending);
+        }
+        if view.app.state == AppState::Suspended {
+            return Err(TokenError::Suspended);
+        }
+        let holder = self.store.app(&AppRef::ClientId(view.app.client_id.clone())).await?;
+        if holder.is_some_and(|holder| holder.id != view.app.id) {
+            return Err(StoreError::Conflict(Conflict::ClientIdHeld).into());
+        }
+        let (minted, credentials) = self.broker.knock(view).await?;
+        let account = match self.upstream.service_account(&minted.token).await {
+            Ok(account) => account,
+            Err(error) => {
+                self.broker.revoke_later(&credentials, minted.token);
+                let error = error.into();
+                self.broker.note_failure(view, &error);
+                return Err(error);
+            }
+        };
+        self.bring_in(&view.tenant.id, account, (&credentials, minted)).await
+    }
+
+    /// Brings a tenant into service that Box gave a token for, and keeps the token as its first.
+    async fn bring_in(
+        &self,
+        id: &TenantId,
+        account: ServiceAccount,
+        (credentials, minted): (&Arc<Credentials>, Minted),
+    ) -> Result<(), TokenError> {
+        let cause = Cause { actor: Actor::Broker, request_id: None };
+        let mut attempts = 0;
+        let brought = loop {
+            attempts += 1;
+            let view = match self.still_pending(id).await {
+                Ok(Some(view)) => view,
+                Ok(None) => break Ok(None),
+                Err(error) => break Err(error),
+            };
+            let now = self.now();
+            let View { tenant, app } = &view;
+            let tenant = Tenant {
+                state: TenantState::Active,
+                service_account: Some(account.clone()),
+                version: tenant.version + 1,
+                updated_at: now,
+                ..tenant.clone()
+            };
+            let app = match app.is_shared() {
+                true => app.clone(),
+                false => {
+                    App { state: AppState::Active, version: app.version + 1, updated_at: now, ..app.clone() }
+                }
+            };
+            let told = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
+            let event = self.event_of(&tenant, &cause, Action::TenantActivate, told);
+            let own = (!app.is_shared()).then_some(&app);
+            let admitted = self.store.admit_tenant(&tenant, own, &event).await;
+            self.broker.forget(&Changed::Tenant(tenant.id.clone()));
+            self.broker.forget(&Changed::App(app.id.clone()));
+            match admitted {
+                Ok(()) => break Ok(Some(View { tenant, app })),
+                // Somebody changed it in this moment: look again.
+                Err(StoreError::Conflict(Conflict::Version)) if attempts < ATTEMPTS => {}
+                Err(error) => break Err(error),
+            }
+        };
+        match brought {
+            Ok(Some(view)) => {
+                if let Err(error) = self.broker.adopt(&view, minted, &cause).await {
+                    tracing::warn!(tenant = %id, %error, "a tenant begins without its first token");
+                }
+                Ok(())
+            }
+            Ok(None) => {
+                self.broker.revoke_later(credentials, minted.token);
+                Ok(())
+            }
+            Err(error) => {
+                self.broker.revoke_later(credentials, minted.token);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The tenant as it stands in the store, while it is pending.
+    async fn still_pending(&self, id: &TenantId) -> Result<Option<View>, StoreError> {
+        let tenant = self.store.tenant(&TenantRef::Id(id.clone())).await?;
+        let app = match &tenant {
+            Some(tenant) => self.store.app(&AppRef::Id(tenant.app.clone())).await?,
+            None => None,
+        };
+        match tenant.zip(app) {
+            Some((tenant, app)) if tenant.state == TenantState::Pending => Ok(Some(View { tenant, app })),
+            found => {
+                // Somebody else changed it, and what is remembered is old.
+                self.broker.forget(&Changed::Tenant(id.clone()));
+                if let Some((_, app)) = found {
+                    self.broker.forget(&Changed::App(app.id));
+                }
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Credentials that change while tokens are minted with the old ones.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::asking::{acme, any_token, eventually, meanwhile, user};
+use crate::ground::{ACME, ADA, Ground};
+use crate::registration::with;
+use crate::rotation::{next_key, put};
+
+/// How many mints are at Box when the credentials change, and of them how many come at once.
+const MINTS: usize = 200;
+const BATCH: usize = 50;
+
+/// A broker whose enterprise has many users, and room for all of their mints at once.
+async fn crowd() -> (Ground, String, Vec<String>) {
+    let ids: Vec<String> = (0..MINTS).map(|number| (19_000_000_000 + number).to_string()).collect();
+    let room = [("BTB_LIMITS__MINTS_IN_FLIGHT", "1000")];
+    let ground = Ground::with(&room, |world, _| {
+        let mut enterprise = world.enterprises().find(|one| one.id == ACME).unwrap().clone();
+        let ada = enterprise.user(ADA).unwrap().clone();
+        for id in &ids {
+            let mut user = ada.clone();
+            (user.id, user.login) = (id.clone(), format!("{id}@acme.example"));
+            enterprise.users.push(user);
+        }
+        world.put_enterprise(enterprise);
+    })
+    .await;
+    ground.register("acme", &ground.apps.acme).await;
+    let key = ground.service("portal", any_token("acme")).await;
+    (ground, key, ids)
+}
+
+#[tokio::test]
+async fn invariant_5_a_rotation_amid_200_mints_serves_no_token_of_the_old_generation() {
+    let (ground, key, ids) = crowd().await;
+    let body = next_key(&ground).await;
+    let at_box = "grant=jwt-bearer&client_id=".to_owned() + &ground.apps.acme.client_id;
+    let before = ground.count(&at_box).await;
+    // They come back a few at a time, all after the switch; the rotation's own call is not struck.
+    for batch in 0..MINTS / BATCH {
+        let effect = json!({ "latency_ms": 2000 + 400 * batch });
+        let select = json!({ "grant": "jwt-bearer" });
+        ground.fault(json!({ "select": select, "effect": effect, "times": BATCH })).await;
+    }
+    let asks = ids.iter().map(|id| ground.user_token(&key, "acme", id));
+    let rotation = async {
+        let all = before + u64::try_from(MINTS).unwrap();
+        eventually("all mints are at Box", async || ground.count(&at_box).await >= all).await;
+        put(&ground, "acme", "", &body).await.is(200)
+    };
+    let (replies, rotated) = tokio::join!(futures::future::join_all(asks), rotation);
+    assert_eq!(rotated["key"]["public_key_id"], "next");
+    let mut served = BTreeSet::new();
+    for reply in replies {
+        let token = reply.token();
+        assert_eq!(ground.known_at_box(&token).await["live"], true);
+        served.insert(box_token_broker::crypto::sha256_hex(token.as_bytes()));
+    }
+    assert_eq!(served.len(), MINTS);
+    // Each was minted anew, and what the old key brought is dead.
+    for id in &ids {
+        let issued = ground.issued(&format!("grant=jwt-bearer&subject=user:{id}")).await;
+        let [old, new] = &issued[..] else { panic!("{id}: {issued:?}") };
+        assert!(served.contains(new) && !served.contains(old), "{id}");
+        eventually("the old one dies", async || ground.known_by_sha256(old).await["live"] == false).await;
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_5_a_mint_with_the_old_key_is_thrown_away_and_revoked() {
+    let (ground, key) = acme().await;
+    let body = next_key(&ground).await;
+    let of_ada = format!("grant=jwt-bearer&subject=user:{ADA}");
+    let reply = meanwhile(&ground, "jwt-bearer", ground.user_token(&key, "acme", ADA), async {
+        put(&ground, "acme", "", &body).await.is(200);
+    })
+    .await;
+    let token = reply.token();
+    let issued = ground.issued(&of_ada).await;
+    assert_eq!(issued.len(), 2);
+    assert_eq!(box_token_broker::crypto::sha256_hex(token.as_bytes()), issued[1]);
+    eventually("it dies", async || ground.known_by_sha256(&issued[0]).await["live"] == false).await;
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn invariant_5_a_token_found_alive_while_the_credentials_change_is_replaced() {
+    let (ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
+    let body = next_key(&ground).await;
+    let looks = "path=/2.0/users/me";
+    let before = ground.count(looks).await;
+    let slow = json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 2000 }, "times": 1 });
+    ground.fault(slow).await;
+    let rejected = json!({ "rejected": old });
+    let ask = ground.post(&key, "/v1/tenants/acme/token", rejected);
+    let change = async {
+        eventually("it is looked at", async || ground.count(looks).await > before).await;
+        put(&ground, "acme", "", &body).await.is(200);
+    };
+    let (reply, ()) = tokio::join!(ask, change);
+    let token = reply.token();
+    assert_ne!(token, old);
+    assert_eq!(ground.token(&key, "acme").await.token(), token);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn old_tokens_are_revoked_where_that_is_asked() {
+    for (another_app, revoked) in [(false, true), (true, true), (false, false), (true, false)] {
+        let (ground, key) = acme().await;
+        let child = json!({ "subject": user(ADA), "scopes": ["item_preview"] });
+        let old = [
+            ground.token(&key, "acme").await.token(),
+            ground.user_token(&key, "acme", ADA).await.token(),
+            ground.downscoped(&key, "acme", child).await.token(),
+        ];
+        let body = if another_app {
+            let config = serde_json::from_str::<serde_json::Value>(&ground.apps.ccg.json).unwrap();
+            json!({ "config": config, "auth": "ccg" })
+        } else {
+            // The secret was reset in Box: the old one revokes nothing any more.
+            let body = next_key(&ground).await;
+            ground.change_app(&ground.apps.acme, json!({ "client_secret": "reset" })).await;
+            with(body, "/credentials/client_secret", json!("reset"))
+        };
+        let query = if revoked { "?revoke_old=true" } else { "" };
+        let after = put(&ground, "acme", query, &body).await.is(200);
+        assert_eq!(after["warnings"], json!([]));
+        for token in &old {
+            assert_eq!(ground.known_at_box(token).await["live"], !revoked, "{another_app} {revoked}");
+        }
+        let new = ground.token(&key, "acme").await.token();
+        assert_eq!(ground.known_at_box(&new).await["live"], true);
+        ground.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_revoked_is_told_and_the_switch_stands() {
+    let (ground, key) = acme().await;
+    let old = ground.user_token(&key, "acme", ADA).await.token();
+    let body = next_key(&ground).await;
+    ground.fault(json!({ "select": { "path": "/oauth2/revoke" }, "effect": { "status": 503 } })).await;
+    let after = put(&ground, "acme", "?revoke_old=true", &body).await.is(200);
+    assert_eq!(after["warnings"][0]["pointer"], "/revoke_old");
+    assert!(after["warnings"][0]["detail"].as_str().unwrap().starts_with("2 older tokens"), "{after}");
+    assert_eq!(after["key"]["public_key_id"], "next");
+    ground.heal().await;
+    assert_ne!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    ground.end().await;
+}
