@@ -259,10 +259,10 @@ struct Keeper {
 
 impl Keeper {
     async fn hear_changes(self: Arc<Self>) {
-        match self.watch.poll().await {
-            Ok(changes) => changes.iter().for_each(|what| self.broker.forget(what)),
-            Err(error) => tracing::warn!(%error, "what changed cannot be heard"),
+        if let Err(error) = self.watch.poll().await {
+            tracing::warn!(%error, "what changed cannot be heard");
         }
+        self.watch.take_changes().iter().for_each(|what| self.broker.forget(what));
     }
 
     async fn renew_due(self: Arc<Self>) {

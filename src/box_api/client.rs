@@ -41,6 +41,15 @@ pub(super) struct Shared {
     restricted_to: RestrictedTo,
 }
 
+/// What came of an exchange.
+#[derive(Debug)]
+pub enum Exchanged {
+    /// A token as restricted as was asked.
+    Restricted(Minted),
+    /// A token that reaches further, and how it is told. Nobody may have it: it is to be revoked.
+    Overreaching(Minted, BoxError),
+}
+
 impl BoxClient {
     /// A client for the configured origin; nothing is sent yet.
     ///
@@ -80,8 +89,8 @@ impl BoxClient {
         Ok(Minted { restricted_to: None, ..Minted::read(&answer, asked_at)? })
     }
 
-    /// A token that may do no more than `restriction` says, in exchange for `parent`. With
-    /// `box.restricted_to = "enforce"` a token that reaches further is revoked and kept back.
+    /// A token that may do no more than `restriction` says, in exchange for `parent`; with
+    /// `box.restricted_to = "enforce"` one that reaches further is told as such.
     ///
     /// # Errors
     /// [`BoxError::ParentDead`] where `parent` has to be minted anew, else as [`BoxError`] says.
@@ -90,20 +99,19 @@ impl BoxClient {
         credentials: &Credentials,
         parent: &SecretString,
         restriction: &Restriction,
-    ) -> Result<Minted, BoxError> {
+    ) -> Result<Exchanged, BoxError> {
         let Answered { answer, asked_at } =
             self.0.ask(Ask::Exchange { credentials, parent, restriction }).await?;
         let mut child = Minted::read(&answer, asked_at)?;
         let granted = child.restricted_to.get_or_insert_default();
         match (restriction::check(restriction, granted), self.0.restricted_to) {
-            (Ok(()), _) => Ok(child),
+            (Ok(()), _) => Ok(Exchanged::Restricted(child)),
             (Err(overreach), RestrictedTo::Warn) => {
                 tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
-                Ok(child)
+                Ok(Exchanged::Restricted(child))
             }
             (Err(overreach), RestrictedTo::Enforce) => {
-                self.discard(credentials.clone(), child.token);
-                Err(BoxError::protocol(overreach.to_string()))
+                Ok(Exchanged::Overreaching(child, BoxError::protocol(overreach.to_string())))
             }
         }
     }
@@ -187,19 +195,15 @@ impl BoxClient {
         }
     }
 
-    /// Box's clock minus ours, as far as it was learnt; zero at first.
+    /// Box's clock minus ours, as far as it was learnt; zero at first. Assertions follow it.
     #[must_use]
     pub fn clock_offset(&self) -> SignedDuration {
         self.0.offset.get()
     }
 
-    /// Ends a token that nobody may have. The caller has its answer meanwhile, and may be gone.
-    fn discard(&self, credentials: Credentials, token: SecretString) {
-        let client = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = client.revoke(&credentials, &token).await {
-                tracing::warn!(%error, "a token that reaches too far could not be revoked at Box");
-            }
-        });
+    /// Box's clock minus ours, by the `Date` of its last answer; `None` before the first.
+    #[must_use]
+    pub fn clock_difference(&self) -> Option<SignedDuration> {
+        self.0.offset.seen()
     }
 }

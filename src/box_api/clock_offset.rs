@@ -7,14 +7,39 @@ use jiff::{SignedDuration, Timestamp};
 /// A larger difference is no drift but a wrong `Date` header, and is not believed.
 const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Box's clock minus ours. It belongs to the upstream, not to a tenant: whoever meets the
-/// difference first spares all others the second try.
-#[derive(Debug, Default)]
-pub(super) struct ClockOffset(AtomicI64);
+/// Stands for no difference that was ever seen.
+const UNSEEN: i64 = i64::MIN;
+
+/// Box's clock minus ours, in milliseconds. It belongs to the upstream, not to a tenant: whoever meets
+/// the difference first spares all others the second try.
+#[derive(Debug)]
+pub(super) struct ClockOffset {
+    learnt: AtomicI64,
+    seen: AtomicI64,
+}
+
+impl Default for ClockOffset {
+    fn default() -> Self {
+        Self { learnt: AtomicI64::new(0), seen: AtomicI64::new(UNSEEN) }
+    }
+}
 
 impl ClockOffset {
+    /// The difference that a refusal taught, which assertions follow.
     pub(super) fn get(&self) -> SignedDuration {
-        SignedDuration::from_millis(self.0.load(Ordering::Relaxed))
+        SignedDuration::from_millis(self.learnt.load(Ordering::Relaxed))
+    }
+
+    /// The difference that the last answer showed, which is only told.
+    pub(super) fn seen(&self) -> Option<SignedDuration> {
+        let seen = self.seen.load(Ordering::Relaxed);
+        (seen != UNSEEN).then(|| SignedDuration::from_millis(seen))
+    }
+
+    /// Takes note that Box showed `theirs` when we had `ours`.
+    pub(super) fn see(&self, theirs: Timestamp, ours: Timestamp) {
+        let difference = i64::try_from(theirs.duration_since(ours).as_millis()).unwrap_or(i64::MAX);
+        self.seen.store(difference, Ordering::Relaxed);
     }
 
     /// Takes over that Box showed `theirs` when we had `ours`; false, and nothing changes, where
@@ -24,7 +49,7 @@ impl ClockOffset {
         let plausible = offset.abs() <= PLAUSIBLE;
         if plausible {
             // A day's milliseconds are far within an i64.
-            self.0.store(i64::try_from(offset.as_millis()).unwrap_or_default(), Ordering::Relaxed);
+            self.learnt.store(i64::try_from(offset.as_millis()).unwrap_or_default(), Ordering::Relaxed);
         }
         plausible
     }

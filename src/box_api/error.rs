@@ -56,6 +56,12 @@ pub enum BoxError {
 }
 
 impl BoxError {
+    /// True where Box is away or wants to be left alone, whoever asks for whatever.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::RateLimited { .. })
+    }
+
     pub(super) fn protocol(reason: impl Into<String>) -> Self {
         Self::Protocol { reason: reason.into() }
     }

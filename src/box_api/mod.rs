@@ -22,7 +22,7 @@ mod tries;
 mod upstream;
 
 pub use assertion::{AssertionSigner, LocalSigner, SigningFailed};
-pub use client::BoxClient;
+pub use client::{BoxClient, Exchanged};
 pub use credentials::{Credentials, Proof};
 pub use error::{BoxClientError, BoxError};
 pub use token_answer::{BoxObject, Minted, RestrictedObject};

@@ -114,7 +114,11 @@ impl Shared {
         let box_now = self.clock.wall().saturating_add(self.offset.get()).unwrap_or(Timestamp::MAX);
         let request = ask.put(box_now, &*self.entropy).await.map_err(BoxError::from)?;
         let asked_at = (self.clock.wall(), self.clock.monotonic());
-        match self.transport.send(&request).await {
+        let sent = self.transport.send(&request).await;
+        if let Some(theirs) = sent.as_ref().ok().and_then(Answer::date) {
+            self.offset.see(theirs, self.clock.wall());
+        }
+        match sent {
             Ok(answer) if answer.status == 200 => Ok(Answered { answer, asked_at }),
             Ok(answer) => Err(self.failure(ask.place(), &request, &answer)),
             // A try that took its whole time leaves none for another.

@@ -300,7 +300,7 @@ pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
 /// True where Box did not answer as it should, rather than with a no.
 fn is_outage(error: &TokenError) -> bool {
     let TokenError::Box(error) = error else { return false };
-    matches!(error.as_ref(), BoxError::Unavailable { .. } | BoxError::RateLimited { .. })
+    error.is_outage()
 }
 
 /// True where Box answered, and made no sense.

@@ -8,7 +8,7 @@ use super::life::Life;
 use super::sealed_token::{self, SealedToken};
 use super::turns::NoTurn;
 use super::{Broker, Need, TokenError};
-use crate::box_api::{BoxError, Credentials, LocalSigner, Minted, Proof};
+use crate::box_api::{BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::event::{Action, Cause, Event};
@@ -68,7 +68,7 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         restriction: &Restriction,
-        credentials: &Credentials,
+        credentials: &Arc<Credentials>,
         need: Need,
         cause: &Cause,
     ) -> Result<Minted, TokenError> {
@@ -76,8 +76,8 @@ impl Broker {
         let parent_key = key.parent();
         let began = self.clock.monotonic();
         loop {
-            let cause = || cause.clone();
-            let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &cause)).await?;
+            let by = || cause.clone();
+            let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &by)).await?;
             let exchange = self.upstream.downscope(credentials, &parent.secret, restriction);
             let exchanged = self.ask(view, key, exchange).await?;
             match exchanged {
@@ -89,7 +89,15 @@ impl Broker {
                     self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
                     self.memory.forget_token(&parent_key, &parent);
                 }
-                exchanged => return Ok(exchanged?),
+                Err(error) => return Err(error.into()),
+                Ok(Exchanged::Restricted(child)) => return Ok(child),
+                Ok(Exchanged::Overreaching(child, overreach)) => {
+                    let refusal = overreach.into();
+                    self.gate.settle(view, key, Some(&refusal));
+                    self.note(key, Some(&refusal));
+                    self.end(view, key, credentials, child, cause, Fate::Discarded(&refusal)).await?;
+                    return Err(refusal);
+                }
             }
         }
     }
@@ -117,8 +125,7 @@ impl Broker {
             Err(error) => error.into(),
         };
         self.gate.settle(view, key, Some(&refusal));
-        let row = self.save(view, key, minted, cause, Fate::Discarded(&refusal)).await?.0;
-        self.retire(credentials, row, minted.token.clone());
+        self.end(view, key, credentials, minted.clone(), cause, Fate::Discarded(&refusal)).await?;
         Err(refusal)
     }
 

@@ -346,11 +346,20 @@ impl Broker {
                 refuse_more_than_box_gives(&token, need)?;
             }
         }
+        tokio::time::timeout(PATIENCE, self.flown(view, key, need, cause)).await.map_err(|_| too_late())?
+    }
+
+    async fn flown(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        key: &TokenKey,
+        need: Need,
+        cause: &(dyn Fn() -> Cause + Sync),
+    ) -> Result<Arc<Token>, TokenError> {
         // A flight that was under way already may bring a token that was enough for others.
         for _ in 0..2 {
             let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
-            let landed = tokio::time::timeout(PATIENCE, flight).await.map_err(|_| too_late())?;
-            let landed = match landed.map_err(|_| TokenError::Crashed)? {
+            let landed = match flight.await.map_err(|_| TokenError::Crashed)? {
                 // Somebody else's promise cannot be kept; this one is judged by itself.
                 Err(TokenError::MinTtlUnavailable { given, .. }) if !need.exceeds(given) => continue,
                 landed => landed?,

@@ -3,16 +3,18 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cache::View;
 use super::mint::Fate;
 use super::sealed_token::SealedToken;
+use super::turns::NoTurn;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::box_api::{BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Action, Cause, Event};
-use crate::domain::id::{Generation, TokenId};
+use crate::domain::id::{BoxId, Generation, TokenId};
 use crate::domain::policy::{self, Ask, Decision};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
@@ -56,7 +58,7 @@ impl Broker {
     }
 
     /// Revokes a token that has no row, in a task of its own.
-    pub fn revoke_later(self: &Arc<Self>, credentials: &Arc<Credentials>, token: SecretString) {
+    pub(super) fn revoke_later(self: &Arc<Self>, credentials: &Arc<Credentials>, token: SecretString) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
         self.tasks.spawn(async move {
             if let Err(error) = broker.upstream.revoke(&credentials, &token).await {
@@ -169,15 +171,25 @@ impl Broker {
             }
         }
         for batch in rows.chunks(AT_ONCE) {
+            let is_away = AtomicBool::new(false);
             let revocations = batch.iter().map(|row| async {
                 let credentials = revokers.get(&row.generation)?;
                 let token = self.opened(row).await.ok()?.secret;
-                self.upstream.revoke(credentials, &token).await.ok()?;
-                Some(row.id.clone())
+                match self.upstream.revoke(credentials, &token).await {
+                    Ok(()) => Some(row.id.clone()),
+                    Err(error) => {
+                        is_away.fetch_or(error.is_outage(), Ordering::Relaxed);
+                        None
+                    }
+                }
             });
             let revoked: Vec<TokenId> =
                 futures::future::join_all(revocations).await.into_iter().flatten().collect();
             self.store.forget_tokens(&revoked).await?;
+            // Each batch would take as long to fail as the one before.
+            if revoked.is_empty() && is_away.into_inner() {
+                break;
+            }
             dead.extend(revoked);
         }
         self.memory.forget_rows(&dead);
@@ -230,6 +242,7 @@ impl Broker {
     ) -> Result<(Minted, Arc<Credentials>), TokenError> {
         let key = key_of(view, subject, None);
         let credentials = self.credentials_for(view, &key).await?;
+        let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
         let answer = self.upstream.mint(&credentials, &view.tenant.enterprise_id, subject).await;
         Ok((self.settle(view, &key, answer)?, credentials))
     }
@@ -248,7 +261,21 @@ impl Broker {
         cause: &Cause,
     ) -> Result<(), TokenError> {
         let key = key_of(view, subject, restriction);
-        match self.save(view, &key, &minted, cause, Fate::Probe).await {
+        self.end(view, &key, credentials, minted, cause, Fate::Probe).await
+    }
+
+    /// Writes a token down that nobody is to have, and has it revoked.
+    pub(super) async fn end(
+        self: &Arc<Self>,
+        view: &View,
+        key: &TokenKey,
+        credentials: &Arc<Credentials>,
+        minted: Minted,
+        cause: &Cause,
+        fate: Fate<'_>,
+    ) -> Result<(), TokenError> {
+        let saved = self.save(view, key, &minted, cause, fate).await;
+        match saved {
             Ok((row, _)) => {
                 self.retire(credentials, row, minted.token);
                 Ok(())
@@ -258,6 +285,38 @@ impl Broker {
                 Err(error)
             }
         }
+    }
+
+    /// Mints a service account's token to see whether credentials work that no tenant has yet.
+    /// [`Broker::write_off_unowned`] must be told of it, or [`Broker::adopt`].
+    ///
+    /// # Errors
+    /// As a mint's.
+    pub async fn try_out(&self, credentials: &Credentials, enterprise: &BoxId) -> Result<Minted, TokenError> {
+        let _turn = self.turns.take_any().await.map_err(|NoTurn| TokenError::Overloaded)?;
+        Ok(self.upstream.mint(credentials, enterprise, &Subject::ENTERPRISE).await?)
+    }
+
+    /// Records that a token was minted which no tenant has, and has it revoked.
+    pub async fn write_off_unowned(
+        self: &Arc<Self>,
+        credentials: &Arc<Credentials>,
+        (subject, restriction): (&Subject, Option<&Restriction>),
+        token: SecretString,
+        cause: &Cause,
+    ) {
+        let action = if restriction.is_some() { Action::TokenDownscope } else { Action::TokenMint };
+        let event = Event {
+            subject: Some(subject.clone()),
+            scopes: restriction.map(|restriction| restriction.scopes.clone()),
+            fingerprint: Some(sha256_hex(token.expose().as_bytes())),
+            detail: Some("to test credentials of no tenant; revoked at once".to_owned()),
+            ..cause.event(self.clock.wall(), action)
+        };
+        if let Err(error) = self.store.record(&event).await {
+            tracing::warn!(%error, "a test's token was not recorded");
+        }
+        self.revoke_later(credentials, token);
     }
 
     /// Keeps the token by which a registration was tested: the tenant's first.

@@ -33,7 +33,7 @@ pub(super) struct Turns {
 /// A turn, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
-    _permits: [OwnedSemaphorePermit; 3],
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// There was no turn in time, or there is no use in waiting for one.
@@ -62,8 +62,23 @@ impl Turns {
         let permits = async {
             let tenant = tenant.acquire_owned().await?;
             let app = app.acquire_owned().await?;
-            Ok([tenant, app, Arc::clone(&self.all).acquire_owned().await?])
+            Ok(vec![tenant, app, Arc::clone(&self.all).acquire_owned().await?])
         };
+        Self::in_time(permits).await
+    }
+
+    /// Waits for a turn of nobody's: for credentials that are no tenant's yet.
+    ///
+    /// # Errors
+    /// As [`Turns::take`].
+    pub(super) async fn take_any(&self) -> Result<Turn, NoTurn> {
+        let _place = Place::in_queue(self)?;
+        Self::in_time(async { Ok(vec![Arc::clone(&self.all).acquire_owned().await?]) }).await
+    }
+
+    async fn in_time(
+        permits: impl Future<Output = Result<Vec<OwnedSemaphorePermit>, tokio::sync::AcquireError>>,
+    ) -> Result<Turn, NoTurn> {
         match tokio::time::timeout(PATIENCE, permits).await {
             Ok(Ok(permits)) => Ok(Turn { _permits: permits }),
             Ok(Err(tokio::sync::AcquireError { .. })) | Err(_) => Err(NoTurn),

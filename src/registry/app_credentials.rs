@@ -107,10 +107,10 @@ impl Registry {
                 diagnosis.push(Finding::skipped(Check::Assertion, why));
             }
             Some(enterprise) => {
-                let Proven { credentials, tested } = self.prove(&next, &enterprise).await?;
+                let Proven { credentials, tested } = self.prove(&next, &enterprise, cause).await?;
                 let Tested { minted, account } = tested;
                 // It is no tenant's: each mints its own first token of the new generation.
-                self.broker.revoke_later(&credentials, minted.token);
+                self.write_off(&credentials, minted.token, cause).await;
                 diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
                 diagnosis.push(Finding::pass(Check::ServiceAccount, account.login));
                 diagnosis.push(diagnosis::of_clock(&self.upstream));

@@ -109,9 +109,10 @@ impl Registry {
             }
             Some(enterprise) => {
                 let credentials = std::sync::Arc::new(credentials_of(&app, secrets.clone())?);
-                let tested = self.test_mint(&credentials, enterprise).await?;
+                let cause = identity.cause(request_id);
+                let tested = self.test_mint(&credentials, enterprise, &cause).await?;
                 // No tenant is there yet whose token it could be.
-                self.broker.revoke_later(&credentials, tested.minted.token);
+                self.write_off(&credentials, tested.minted.token, &cause).await;
                 diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
                 diagnosis.push(Finding::pass(Check::ServiceAccount, tested.account.login));
                 diagnosis.push(diagnosis::of_clock(&self.upstream));

@@ -122,7 +122,7 @@ impl Registry {
         mut warnings: Vec<Fault>,
         revoke_old: bool,
     ) -> Result<Registered, RegistryError> {
-        let proven = self.prove(&next, &view.tenant.enterprise_id).await?;
+        let proven = self.prove(&next, &view.tenant.enterprise_id, cause).await?;
         let tenant = proven_tenant(&view.tenant, &proven.tested);
         let changed = (tenant != view.tenant).then(|| Tenant {
             version: tenant.version + 1,
@@ -135,7 +135,7 @@ impl Registry {
         let app = match switched {
             Ok(app) => app,
             Err(error) => {
-                self.broker.revoke_later(&credentials, minted.token);
+                self.write_off(&credentials, minted.token, cause).await;
                 return Err(error);
             }
         };
@@ -148,8 +148,8 @@ impl Registry {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a new generation begins without its first token");
             }
         }
-        let ledger = Ledger { broker: &self.broker, view: &view, cause };
-        let diagnosis = self.findings(&view.app, &account, (&credentials, &token), Some(ledger)).await;
+        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause };
+        let diagnosis = self.findings(&view.app, &account, (&credentials, &token), ledger).await;
         if let Some(minted) = minted
             && let Err(error) =
                 self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, minted, cause).await
@@ -176,10 +176,15 @@ impl Registry {
     }
 
     /// Has Box give a token by the next credentials.
-    pub(super) async fn prove(&self, next: &Next<'_>, enterprise: &BoxId) -> Result<Proven, RegistryError> {
+    pub(super) async fn prove(
+        &self,
+        next: &Next<'_>,
+        enterprise: &BoxId,
+        cause: &Cause,
+    ) -> Result<Proven, RegistryError> {
         self.require_free_client_id(&next.app).await?;
         let credentials = Arc::new(credentials_of(&next.app, next.secrets.clone())?);
-        let tested = self.test_mint(&credentials, enterprise).await?;
+        let tested = self.test_mint(&credentials, enterprise, cause).await?;
         Ok(Proven { credentials, tested })
     }
 

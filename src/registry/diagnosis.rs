@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::box_api::{BoxClient, BoxError, Credentials};
+use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged};
 use crate::broker::{Broker, TokenError, View};
 use crate::crypto::CryptoError;
 use crate::domain::app::App;
@@ -163,11 +163,12 @@ pub(super) fn of_key(app: &App) -> Finding {
     }
 }
 
-/// Where tokens that a diagnosis mints are written down. A dry run has none: it stores nothing.
+/// Where tokens that a diagnosis mints are written down.
 #[derive(Clone, Copy)]
 pub(super) struct Ledger<'a> {
     pub broker: &'a Arc<Broker>,
-    pub view: &'a View,
+    /// Whose they are; in a dry run nobody's, and they are only recorded.
+    pub view: Option<&'a View>,
     pub cause: &'a Cause,
 }
 
@@ -177,7 +178,7 @@ pub(super) async fn of_token(
     credentials: &Arc<Credentials>,
     token: &SecretString,
     user: Option<&BoxId>,
-    ledger: Option<Ledger<'_>>,
+    Ledger { broker, view, cause }: Ledger<'_>,
 ) -> Vec<Finding> {
     let as_user = async {
         let Some(user) = user else {
@@ -198,22 +199,27 @@ pub(super) async fn of_token(
         };
         let restriction =
             Restriction { scopes: [scope].into_iter().collect(), target: Target::Anything, annotator: None };
-        let child = match upstream.downscope(credentials, token, &restriction).await {
-            Ok(child) => child,
+        let (child, overreach) = match upstream.downscope(credentials, token, &restriction).await {
+            Ok(Exchanged::Restricted(child)) => (child, None),
+            Ok(Exchanged::Overreaching(child, overreach)) => (child, Some(overreach)),
             Err(error) => return Finding::failure(Check::Downscope, &error.into()),
         };
-        let ended = match ledger {
-            Some(Ledger { broker, view, cause }) => {
+        let ended = match view {
+            Some(view) => {
                 broker
                     .write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause)
                     .await
             }
-            // It dies by itself where Box does not hear of it.
-            None => upstream.revoke(credentials, &child.token).await.or(Ok(())),
+            None => {
+                let of = (&Subject::ENTERPRISE, Some(&restriction));
+                broker.write_off_unowned(credentials, of, child.token, cause).await;
+                Ok(())
+            }
         };
-        match ended {
-            Ok(()) => Finding::pass(Check::Downscope, "Box exchanges the token for a narrower one."),
-            Err(error) => Finding::failure(Check::Downscope, &error),
+        match (ended, overreach) {
+            (Ok(()), Some(overreach)) => Finding::failure(Check::Downscope, &overreach.into()),
+            (Ok(()), None) => Finding::pass(Check::Downscope, "Box exchanges the token for a narrower one."),
+            (Err(error), _) => Finding::failure(Check::Downscope, &error),
         }
     };
     let (as_user, downscope) = tokio::join!(as_user, downscope);
@@ -222,7 +228,10 @@ pub(super) async fn of_token(
 
 /// The line about the clocks.
 pub(super) fn of_clock(upstream: &BoxClient) -> Finding {
-    let offset = upstream.clock_offset().as_secs();
+    let Some(difference) = upstream.clock_difference() else {
+        return Finding::skipped(Check::Clock, "Box has not shown its clock yet.");
+    };
+    let offset = difference.as_secs();
     if offset.abs() <= TOLERABLE_SKEW {
         return Finding::pass(Check::Clock, format!("Box's clock and ours agree within {TOLERABLE_SKEW} s."));
     }

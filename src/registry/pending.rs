@@ -139,7 +139,7 @@ impl Registry {
         let account = match self.upstream.service_account(&minted.token).await {
             Ok(account) => account,
             Err(error) => {
-                self.broker.revoke_later(&credentials, minted.token);
+                self.write_off(&credentials, minted.token, &by_itself()).await;
                 let error = error.into();
                 self.broker.note_failure(view, &error);
                 return Err(error);
@@ -155,7 +155,7 @@ impl Registry {
         account: ServiceAccount,
         (credentials, minted): (&Arc<Credentials>, Minted),
     ) -> Result<(), TokenError> {
-        let cause = Cause { actor: Actor::Broker, request_id: None };
+        let cause = by_itself();
         let mut attempts = 0;
         let brought = loop {
             attempts += 1;
@@ -200,11 +200,11 @@ impl Registry {
                 Ok(())
             }
             Ok(None) => {
-                self.broker.revoke_later(credentials, minted.token);
+                self.write_off(credentials, minted.token, &cause).await;
                 Ok(())
             }
             Err(error) => {
-                self.broker.revoke_later(credentials, minted.token);
+                self.write_off(credentials, minted.token, &cause).await;
                 Err(error.into())
             }
         }
@@ -229,4 +229,9 @@ impl Registry {
             }
         }
     }
+}
+
+/// Nobody asked for what is done here.
+fn by_itself() -> Cause {
+    Cause { actor: Actor::Broker, request_id: None }
 }

@@ -13,7 +13,7 @@ use crate::broker::{View, credentials_of};
 use crate::domain::app::{App, AppSecrets, AppState, KeyInfo, Keypair, Owner};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause, Event};
-use crate::domain::id::{AppId, BoxId, Name, TenantId};
+use crate::domain::id::{AppId, BoxId, Generation, Name, TenantId};
 use crate::domain::policy::Policy;
 use crate::domain::signing_key::SigningKey;
 use crate::domain::subject::Subject;
@@ -135,7 +135,7 @@ impl Registry {
         }
         let now = self.now();
         if how.verify_later || app.awaits_its_key() {
-            app.generation = self.store.next_generation().await?;
+            app.generation = self.next_generation(how).await?;
             app.state = AppState::Pending;
             let tenant =
                 fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, app.generation, now, None);
@@ -143,8 +143,8 @@ impl Registry {
             return self.put_off(view, Some(&secrets), warnings, how.dry_run, cause).await;
         }
         let credentials = Arc::new(credentials_of(&app, secrets.clone())?);
-        let tested = self.test_mint(&credentials, &enterprise_id).await?;
-        let generation = self.store.next_generation().await?;
+        let tested = self.test_mint(&credentials, &enterprise_id, cause).await?;
+        let generation = self.next_generation(how).await?;
         app.generation = generation;
         let account = Some(tested.account.clone());
         let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
@@ -181,19 +181,27 @@ impl Registry {
         }
         let (tenant_id, now) = (self.new_id(TenantId::generate), self.now());
         if how.verify_later {
-            let generation = self.store.next_generation().await?;
+            let generation = self.next_generation(how).await?;
             let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, None);
             let view = Arc::new(View { tenant, app });
             return self.put_off(view, None, Vec::new(), how.dry_run, cause).await;
         }
         let credentials = self.broker.credentials(&app).await?;
-        let tested = self.test_mint(&credentials, &enterprise_id).await?;
-        let generation = self.store.next_generation().await?;
+        let tested = self.test_mint(&credentials, &enterprise_id, cause).await?;
+        let generation = self.next_generation(how).await?;
         let account = Some(tested.account.clone());
         let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
         let view = Arc::new(View { tenant, app });
         let arrival = Arrival { view, credentials, tested, warnings: Vec::new() };
         self.admit(arrival, None, cause, how.dry_run).await
+    }
+
+    /// A dry run uses no number up.
+    async fn next_generation(&self, how: How) -> Result<Generation, RegistryError> {
+        match how.dry_run {
+            true => Ok(Generation(0)),
+            false => Ok(self.store.next_generation().await?),
+        }
     }
 
     /// Stores a tenant that passed its test, and keeps the test's token as its first.
@@ -207,19 +215,21 @@ impl Registry {
         let Arrival { view, credentials, tested, warnings } = arrival;
         let Tested { minted, account } = tested;
         let token = minted.token.clone();
-        let ledger = if dry_run {
-            None
-        } else {
+        if !dry_run {
             if let Err(error) = self.insert(&view, own, cause).await {
-                self.broker.revoke_later(&credentials, token);
+                self.write_off(&credentials, token, cause).await;
                 return Err(error);
             }
-            self.broker.adopt(&view, minted, cause).await?;
-            Some(Ledger { broker: &self.broker, view: &view, cause })
-        };
+            // The tenant is there, and the broker has seen to a token that it does not keep.
+            if let Err(error) = self.broker.adopt(&view, minted, cause).await {
+                tracing::warn!(tenant = %view.tenant.id, %error, "a tenant begins without its first token");
+            }
+        }
+        let stored = (!dry_run).then_some(&*view);
+        let ledger = Ledger { broker: &self.broker, view: stored, cause };
         let diagnosis = self.findings(&view.app, &account, (&credentials, &token), ledger).await;
         if dry_run {
-            self.broker.revoke_later(&credentials, token);
+            self.write_off(&credentials, token, cause).await;
         }
         Ok(Registered { view, diagnosis, warnings, created: true, keypair: None })
     }
@@ -230,7 +240,7 @@ impl Registry {
         app: &App,
         account: &ServiceAccount,
         (credentials, token): (&Arc<Credentials>, &SecretString),
-        ledger: Option<Ledger<'_>>,
+        ledger: Ledger<'_>,
     ) -> Vec<Finding> {
         let mut diagnosis = vec![
             diagnosis::of_key(app),
@@ -332,7 +342,7 @@ impl Registry {
             client_id: reading.config.client_id.clone(),
             auth: reading.auth,
             key: key_info,
-            generation: crate::domain::id::Generation(0),
+            generation: Generation(0),
             state: AppState::Active,
             created_at: now,
             updated_at: now,
@@ -346,15 +356,21 @@ impl Registry {
         &self,
         credentials: &Arc<Credentials>,
         enterprise: &BoxId,
+        cause: &Cause,
     ) -> Result<Tested, RegistryError> {
-        let minted = self.upstream.mint(credentials, enterprise, &Subject::ENTERPRISE).await?;
+        let minted = self.broker.try_out(credentials, enterprise).await?;
         match self.upstream.service_account(&minted.token).await {
             Ok(account) => Ok(Tested { minted, account }),
             Err(error) => {
-                self.broker.revoke_later(credentials, minted.token);
+                self.write_off(credentials, minted.token, cause).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// Ends a service account's token that showed that credentials work, and is no tenant's.
+    pub(super) async fn write_off(&self, credentials: &Arc<Credentials>, token: SecretString, cause: &Cause) {
+        self.broker.write_off_unowned(credentials, (&Subject::ENTERPRISE, None), token, cause).await;
     }
 
     pub(super) async fn seal(&self, app: &App, secrets: &AppSecrets) -> Result<Vec<u8>, RegistryError> {
@@ -400,7 +416,7 @@ impl Fields {
         id: TenantId,
         app: AppId,
         enterprise_id: BoxId,
-        generation: crate::domain::id::Generation,
+        generation: Generation,
         now: jiff::Timestamp,
         service_account: Option<ServiceAccount>,
     ) -> Tenant {

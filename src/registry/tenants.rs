@@ -231,10 +231,8 @@ impl Registry {
             Err(error) => Finding::failure(Check::ServiceAccount, &error.into()),
         });
         findings.push(self.test_user(&view, user, &cause).await);
-        let ledger = Ledger { broker: &self.broker, view: &view, cause: &cause };
-        findings.extend(
-            diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, Some(ledger)).await,
-        );
+        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause: &cause };
+        findings.extend(diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, ledger).await);
         self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
         if view.tenant.state == TenantState::Pending
             && let Err(error) = self.verify(&TenantRef::Id(view.tenant.id.clone())).await
@@ -393,9 +391,18 @@ fn without_assertion(
     upstream: &crate::box_api::BoxClient,
 ) -> Vec<Finding> {
     let needs = "Needs a token, which Box does not give.";
+    // What cannot be opened here was never shown to Box.
+    let of_key_and_assertion = match error {
+        TokenError::Sealed { .. } | TokenError::Corrupt(_) | TokenError::Store(_) => [
+            Finding::failure(Check::Key, error),
+            Finding::skipped(Check::Assertion, "Needs the stored credentials, which cannot be used."),
+        ],
+        _ => [diagnosis::of_key(&view.app), Finding::failure(Check::Assertion, error)],
+    };
+    let [of_key, of_assertion] = of_key_and_assertion;
     vec![
-        diagnosis::of_key(&view.app),
-        Finding::failure(Check::Assertion, error),
+        of_key,
+        of_assertion,
         Finding::skipped(Check::ServiceAccount, needs),
         Finding::skipped(Check::UserToken, needs),
         Finding::skipped(Check::AsUserHeader, needs),

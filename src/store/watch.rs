@@ -27,6 +27,8 @@ pub struct Watch {
     failing: AtomicBool,
     /// The number of the last change that was heard of; held while asking, so that one asks at a time.
     number: tokio::sync::Mutex<i64>,
+    /// What was heard, whoever asked, and is not handed on yet.
+    heard_of: Mutex<Vec<Changed>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,7 @@ impl Watch {
             heard: Mutex::new(heard),
             failing: AtomicBool::new(false),
             number: tokio::sync::Mutex::new(number),
+            heard_of: Mutex::default(),
         })
     }
 
@@ -104,22 +107,24 @@ impl Watch {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Asks the store what changed, and answers it.
+    /// Asks the store what changed: [`Watch::take_changes`] tells it.
     ///
     /// # Errors
     /// Where the store does not answer; what is in memory goes on for as long as [`Watch::age`] lets it.
-    pub async fn poll(&self) -> Result<Vec<Changed>> {
+    pub async fn poll(&self) -> Result<()> {
         let mut number = self.number.lock().await;
         let asked = self.clock.monotonic();
         let changes = self.store.changes_since(*number).await;
         self.failing.store(changes.is_err(), Ordering::Release);
-        let heard = match changes? {
+        match changes? {
             Some(changes) => {
                 for change in &changes {
                     self.note(&change.what);
                     *number = change.number;
                 }
-                changes.into_iter().map(|change| change.what).collect()
+                let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+                heard_of.extend(changes.into_iter().map(|change| change.what));
+                heard_of.truncate(REMEMBERED);
             }
             None => {
                 *number = self.store.last_change().await?;
@@ -128,11 +133,17 @@ impl Watch {
                 changed.each.clear();
                 changed.all = epoch;
                 self.epoch.store(epoch, Ordering::Release);
-                Vec::new()
             }
-        };
+        }
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-        Ok(heard)
+        Ok(())
+    }
+
+    /// What was heard of since this was last asked, for those who keep things in memory that depend on
+    /// it. What counts no more is refused by its [`Stamp`] meanwhile.
+    #[must_use]
+    pub fn take_changes(&self) -> Vec<Changed> {
+        std::mem::take(&mut *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the store where nobody did for two intervals, as after the process was frozen. A store

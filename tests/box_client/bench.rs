@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use box_token_broker::box_api::{BoxClient, Credentials, LocalSigner, Proof};
+use box_token_broker::box_api::{BoxClient, Credentials, Exchanged, LocalSigner, Minted, Proof};
 use box_token_broker::clock::ManualClock;
 use box_token_broker::config::{BoxApi, RestrictedTo};
 use box_token_broker::domain::id::{BoxId, ClientId};
@@ -67,6 +67,14 @@ impl Bench {
     /// A full token of the service account.
     pub(crate) async fn token(&self) -> SecretString {
         self.client.mint(&self.jwt, &self.enterprise, &Subject::ENTERPRISE).await.unwrap().token
+    }
+
+    /// A token made narrower, as it was asked to be.
+    pub(crate) async fn child(&self, parent: &SecretString, restriction: &Restriction) -> Minted {
+        match self.client.downscope(&self.jwt, parent, restriction).await.unwrap() {
+            Exchanged::Restricted(child) => child,
+            Exchanged::Overreaching(_, overreach) => panic!("{overreach}"),
+        }
     }
 
     pub(crate) async fn control(&self, method: &str, path: &str, body: Value) -> Value {

@@ -162,7 +162,7 @@ async fn s8_secrets_stay_out_of_the_log_at_its_most_talkative() {
     let guard = tracing::subscriber::set_default(subscriber);
     let parent = bench.token().await;
     let restriction = restriction(&["base_preview"], folder(CONTRACTS));
-    let child = bench.client.downscope(&bench.jwt, &parent, &restriction).await.unwrap().token;
+    let child = bench.child(&parent, &restriction).await.token;
     bench.client.service_account(&parent).await.unwrap();
     bench.fault(json!({ "effect": { "drop": true } })).await;
     bench.client.revoke(&bench.jwt, &parent).await.unwrap_err();

@@ -65,7 +65,8 @@ async fn r15_rows_under_a_missing_key_cost_their_tenant_alone() {
     ground.user_token(&minter, "globex", "10000002001").await.token();
     assert_eq!(ground.count("path=/oauth2/token").await, asked + 1, "acme never came as far as Box");
     let test = ground.call(&ground.admin, "POST", "/v1/tenants/acme/test", None).await.is(200);
-    assert_eq!(test["diagnosis"][1]["code"], "key_unavailable");
+    assert_eq!(test["diagnosis"][0]["code"], "key_unavailable");
+    assert_eq!(test["diagnosis"][1]["outcome"], "skipped", "Box was not asked: {test}");
     assert_eq!(ground.get(&ground.admin, "/v1/tenants").await.is(200)["items"].as_array().unwrap().len(), 2);
     ground.stop().await;
 

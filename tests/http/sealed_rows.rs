@@ -40,7 +40,7 @@ async fn s2_damaged_or_swapped_credentials_sign_nothing() {
         scene.bystander_is_served().await;
         let test =
             scene.ground.call(&scene.ground.admin, "POST", "/v1/tenants/acme/test", None).await.is(200);
-        assert_eq!(test["diagnosis"][1]["code"], "sealed_data_refused");
+        assert_eq!(test["diagnosis"][0]["code"], "sealed_data_refused");
         // What is warm is no part of the damage.
         scene.ground.token(&scene.strong, "acme").await.token();
         scene.written("DELETE FROM credentials").await;

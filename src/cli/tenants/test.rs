@@ -10,7 +10,8 @@ use crate::cli::terminal;
 
 /// Try at Box what a tenant needs, and say what to click where something does not work.
 ///
-/// Ends with 5 where the tenant gets no token at all, or not for the user that was asked about.
+/// Ends with 5 where Box gives the tenant no token at all, or none for the user that was asked about;
+/// with 1 where the broker cannot open the stored credentials.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -49,7 +50,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match deciding.iter().copied().chain(asked).find(fails) {
         None => Ok(()),
         Some(check) => Err(Failure::new(
-            Exit::BoxRefuses,
+            // The key is the broker's own to open; Box was not asked.
+            if check == "key" { Exit::Failed } else { Exit::BoxRefuses },
             format!("{} does not work: see the fix for the check {check}", args.tenant),
         )),
     }
