@@ -193,3 +193,22 @@ async fn using_apps_is_not_managing_them() {
     ground.get(&neither, "/v1/apps/nobodys").await.refuses(403, "forbidden");
     ground.end().await;
 }
+
+#[tokio::test]
+async fn an_app_is_registered_again_by_all_of_its_credentials_alone() {
+    let ground = Ground::new().await;
+    let mut config: Value = serde_json::from_str(&ground.apps.portal.json).unwrap();
+    register(&ground, json!({ "app": "vendor", "config": config.clone() })).await.is(201);
+    register(&ground, json!({ "app": "vendor", "config": config.clone() })).await.is(200);
+    for (pointer, other) in [
+        ("/boxAppSettings/clientSecret", "anothersecretanothersecretanoth1"),
+        ("/boxAppSettings/appAuth/publicKeyID", "another1"),
+    ] {
+        let was = std::mem::replace(config.pointer_mut(pointer).unwrap(), json!(other));
+        register(&ground, json!({ "app": "vendor", "config": config.clone() }))
+            .await
+            .refuses(409, "conflict");
+        *config.pointer_mut(pointer).unwrap() = was;
+    }
+    ground.end().await;
+}

@@ -239,3 +239,38 @@ async fn a_change_of_a_caller_that_was_changed_meanwhile_is_refused() {
     ground.if_match(&ground.admin, Method::DELETE, path, "*", json!({})).await.is(204);
     ground.end().await;
 }
+
+#[tokio::test]
+async fn a_grant_on_an_erased_tenant_is_told_by_its_id_and_never_passes_to_the_names_next_holder() {
+    let (ground, key) = acme().await;
+    let first = ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["id"].clone();
+    let told = async |path: &str| ground.get(&ground.admin, path).await.ok()["grants"][0]["tenant"].clone();
+    assert_eq!(told("/v1/callers/portal").await, "acme");
+    ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
+    assert_eq!(told("/v1/callers/portal").await, first);
+    let second = ground.register("acme", &ground.apps.acme).await;
+    assert_ne!(second["id"], first);
+    assert_eq!(told("/v1/callers/portal").await, first, "the name is another tenant's now");
+    assert_eq!(ground.get(&key, "/v1/whoami").await.ok()["grants"][0]["tenant"], first);
+    // What was read can be written back with something added, and gives no more than that.
+    let mut grants = ground.get(&ground.admin, "/v1/callers/portal").await.ok()["grants"].clone();
+    grants.as_array_mut().unwrap().push(json!({ "labels": { "a": "b" }, "permissions": ["tokens:mint"] }));
+    ground.patch(&ground.admin, "/v1/callers/portal", json!({ "grants": grants })).await.is(200);
+    assert_eq!(told("/v1/callers/portal").await, first);
+    ground.token(&key, "acme").await.refuses(404, "not_found");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn callers_without_grants_are_the_whole_brokers_to_make() {
+    let (ground, _) = acme().await;
+    let narrow = narrow_admin(&ground).await;
+    for kind in ["service", "admin"] {
+        let bare = json!({ "name": "bare", "kind": kind, "grants": [] });
+        ground.post(&narrow, "/v1/callers", bare.clone()).await.refuses(403, "forbidden");
+        ground.post(&ground.admin, "/v1/callers", bare).await.is(201);
+        ground.delete(&narrow, "/v1/callers/bare").await.refuses(404, "not_found");
+        ground.delete(&ground.admin, "/v1/callers/bare").await.is(204);
+    }
+    ground.end().await;
+}

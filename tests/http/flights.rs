@@ -121,3 +121,24 @@ async fn a_caller_with_a_smaller_need_is_served_by_the_flight_of_one_with_a_grea
     assert_eq!(ground.mints().await, mints + 1);
     ground.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_cannot_be_kept_is_refused_to_those_alone_who_want_it() {
+    let (ground, key) = acme().await;
+    ground.token_lives(1000, 1000).await;
+    ground.fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "latency_ms": 300 } })).await;
+    // Whoever flies first: half of them want more than Box gives, and share the flight with the others.
+    let asks = (0..40).map(|number| {
+        let min_ttl = if number % 2 == 0 { 3000 } else { 60 };
+        let (ground, key) = (&ground, &key);
+        let ask = json!({ "subject": { "type": "user", "id": ADA }, "min_ttl": min_ttl });
+        async move { (min_ttl, ground.post(key, "/v1/tenants/acme/token", ask).await) }
+    });
+    for (min_ttl, reply) in join_all(asks).await {
+        match min_ttl {
+            60 => drop(reply.token()),
+            _ => drop(reply.refuses(422, "min_ttl_unavailable")),
+        }
+    }
+    ground.end().await;
+}

@@ -76,3 +76,23 @@ async fn a_refusal_does_not_tell_which_rule_it_was() {
     }
     ground.end().await;
 }
+
+#[tokio::test]
+async fn s6_a_damaged_tenant_is_not_told_to_those_who_have_nothing_there() {
+    let ground = acme().await.0;
+    ground.register("globex", &ground.apps.globex).await;
+    let id = ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["id"].as_str().unwrap().to_owned();
+    let foreign = ground.service("foreign", any_token("globex")).await;
+    let own = ground.service("own", any_token("acme")).await;
+    let mut ground = ground;
+    ground.stop().await;
+    ground.hand().does("UPDATE tenants SET version = version + 1 WHERE name = 'acme'").await;
+    ground.start().await;
+    for tenant in ["acme", id.as_str()] {
+        ground.token(&foreign, tenant).await.refuses(404, "not_found");
+        ground.get(&foreign, &format!("/v1/tenants/{tenant}")).await.refuses(404, "not_found");
+        ground.token(&own, tenant).await.refuses(500, "sealed_data_refused");
+    }
+    ground.token(&foreign, "globex").await.token();
+    ground.end().await;
+}

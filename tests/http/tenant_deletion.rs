@@ -194,3 +194,30 @@ async fn a_shared_app_outlives_its_tenants() {
     eventually("the revocations", async || ground.count("path=/oauth2/revoke&status=200").await >= 2).await;
     ground.end().await;
 }
+
+#[tokio::test]
+async fn while_box_is_away_a_deletion_asks_it_for_no_more_than_a_batch() {
+    let ground = Ground::new().await;
+    ground.register("acme", &ground.apps.acme).await;
+    let grants = json!([{ "tenant": "acme", "permissions": ["tokens:downscope"] }]);
+    let key = ground.service("narrower", grants).await;
+    let scopes = ["item_preview", "item_download", "item_upload", "item_rename", "item_share", "item_delete"];
+    for number in 1..40_usize {
+        let some: Vec<_> = scopes
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| number >> at & 1 == 1)
+            .map(|(_, scope)| scope)
+            .collect();
+        ground.downscoped(&key, "acme", json!({ "scopes": some })).await.token();
+    }
+    ground.fault(json!({ "select": { "path": "/oauth2/revoke" }, "effect": { "status": 503 } })).await;
+    ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
+    let asked = ground.count("path=/oauth2/revoke&status=503").await;
+    assert!(asked <= 2 * 16, "each once, and once more: {asked}");
+    ground.token(&key, "acme").await.refuses(404, "not_found");
+    ground.heal().await;
+    ground.broker().keep_house().await;
+    assert!(ground.hand().reads("SELECT id FROM tokens").await.is_empty(), "and all of them later");
+    ground.end().await;
+}
