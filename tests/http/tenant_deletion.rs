@@ -215,7 +215,8 @@ async fn while_box_is_away_a_deletion_asks_it_for_no_more_than_a_batch() {
     ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
     let asked = ground.count("path=/oauth2/revoke&status=503").await;
     assert!(asked <= 2 * 16, "each once, and once more: {asked}");
-    ground.token(&key, "acme").await.refuses(404, "not_found");
+    let again = json!({ "scopes": ["item_preview"] });
+    ground.downscoped(&key, "acme", again).await.refuses(404, "not_found");
     ground.heal().await;
     ground.broker().keep_house().await;
     assert!(ground.hand().reads("SELECT id FROM tokens").await.is_empty(), "and all of them later");
