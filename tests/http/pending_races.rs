@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::asking::{any_token, eventually};
 use crate::ground::{Ground, NORTH, by_config};
-use crate::pending::later;
+use crate::pending::{calm, later};
 use crate::registration::{post, shared_app};
 use crate::rotation::read;
 
@@ -15,7 +15,7 @@ fn on_portal(tenant: &str) -> Value {
 
 /// Two pending tenants that cannot both come into service.
 async fn rivals(shared: bool) -> (Ground, String) {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     shared_app(&ground).await;
     for tenant in ["first", "second"] {
         let body = if shared { on_portal(tenant) } else { by_config(tenant, &ground.apps.acme) };
