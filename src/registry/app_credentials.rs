@@ -5,7 +5,7 @@ use super::credentials::{Next, Proven, with_face};
 use super::diagnosis::{self, Check, Finding};
 use super::error::{Fault, RegistryError};
 use super::material::{Material, check_enterprise};
-use super::register::{Tested, same_face};
+use super::register::Tested;
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::domain::app::{App, Keypair};
@@ -38,7 +38,7 @@ impl Registry {
         let key = self.decode(&reading).await?;
         let warnings = reading.warnings.clone();
         let (face, secrets) = self.new_app(app.id.clone(), app.owner.clone(), &reading, key.as_ref());
-        if same_face(&app, &face) && self.holds(&app, &secrets).await? {
+        if self.are_in_use(&app, &face, &secrets).await? {
             return self.unchanged_app(app, warnings).await;
         }
         let next = Next { app: with_face(&app, face), secrets, keypair: None };

@@ -87,11 +87,7 @@ impl Registry {
         let owner = Owner::Shared { name: name.clone() };
         let (mut app, secrets) = self.new_app(self.new_id(AppId::generate), owner, &reading, key.as_ref());
         if let Some(known) = self.store.app(&AppRef::Name(name)).await? {
-            let same = known.client_id == app.client_id
-                && known.auth == app.auth
-                && known.key.as_ref().map(|key| &key.sha256) == app.key.as_ref().map(|key| &key.sha256)
-                && self.broker.secrets(&known).await? == secrets;
-            if !same {
+            if !self.holds_these(&known, &app, &secrets).await? {
                 return Err(RegistryError::Conflict("The name is taken."));
             }
             let diagnosis = vec![diagnosis::of_key(&known)];

@@ -6,7 +6,7 @@ use super::Registry;
 use super::diagnosis::Ledger;
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::Material;
-use super::register::{Registered, Tested, same_face, unchanged};
+use super::register::{Registered, Tested, unchanged};
 use crate::auth::Identity;
 use crate::box_api::Credentials;
 use crate::broker::{TokenError, View, credentials_of};
@@ -60,7 +60,7 @@ impl Registry {
         let warnings = reading.warnings.clone();
         let (face, secrets) =
             self.new_app(view.app.id.clone(), view.app.owner.clone(), &reading, key.as_ref());
-        if same_face(&view.app, &face) && self.holds(&view.app, &secrets).await? {
+        if self.are_in_use(&view.app, &face, &secrets).await? {
             let mut same = unchanged(view.tenant.clone(), view.app.clone(), warnings);
             // Whoever repeats a call that was cut off still wants the old tokens to end.
             if revoke_old {
@@ -226,14 +226,21 @@ impl Registry {
         Ok(app)
     }
 
-    /// True where an app's stored secrets are these. Ones that cannot be opened are not.
-    pub(super) async fn holds(&self, app: &App, secrets: &AppSecrets) -> Result<bool, RegistryError> {
-        match self.broker.secrets(app).await {
-            Ok(stored) => Ok(stored == *secrets),
-            Err(error @ TokenError::Store(StoreError::Unavailable(_) | StoreError::Unexpected(_))) => {
-                Err(error.into())
-            }
-            Err(_) => Ok(false),
+    /// True where these are an app's credentials already. Stored ones that cannot be opened are not:
+    /// new ones are what helps.
+    pub(super) async fn are_in_use(
+        &self,
+        app: &App,
+        face: &App,
+        secrets: &AppSecrets,
+    ) -> Result<bool, RegistryError> {
+        match self.holds_these(app, face, secrets).await {
+            Err(RegistryError::Token(
+                TokenError::Sealed { .. }
+                | TokenError::Corrupt(_)
+                | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. }),
+            )) => Ok(false),
+            answer => answer,
         }
     }
 }

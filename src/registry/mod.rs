@@ -38,6 +38,7 @@ use crate::crypto::Vault;
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
 use crate::domain::policy::{self, Ask, Decision, Rule};
+use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
 use crate::store::{Store, TenantRef};
 
@@ -93,7 +94,7 @@ impl Registry {
         permission: Permission,
     ) -> Result<Arc<View>, RegistryError> {
         let view = self.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
-        match decide(identity, &view, permission) {
+        match decide(identity, &view.tenant, permission) {
             Decision::Allowed(_) => Ok(view),
             Decision::Absent => Err(RegistryError::Absent),
             Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
@@ -107,8 +108,8 @@ impl Registry {
     }
 }
 
-fn decide(identity: &Identity, view: &View, permission: Permission) -> Decision {
-    let (tenant, ask) = (&view.tenant, Ask::Admin(permission));
+fn decide(identity: &Identity, tenant: &Tenant, permission: Permission) -> Decision {
+    let ask = Ask::Admin(permission);
     policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
 }
 

@@ -282,11 +282,10 @@ impl Registry {
     ) -> Result<Registered, RegistryError> {
         let taken = || RegistryError::Conflict("The name is taken.");
         let stored = self.store.app(&AppRef::Id(known.app.clone())).await?.ok_or_else(taken)?;
-        let may_be_same = known.state != TenantState::Deleted
+        let same_tenant = known.state != TenantState::Deleted
             && known.enterprise_id == *enterprise_id
-            && !stored.is_shared()
-            && same_face(&stored, app);
-        if !may_be_same || self.broker.secrets(&stored).await? != *secrets {
+            && !stored.is_shared();
+        if !same_tenant || !self.holds_these(&stored, app, secrets).await? {
             return Err(taken());
         }
         let keypair = match stored.awaits_its_key() {
@@ -294,6 +293,19 @@ impl Registry {
             false => None,
         };
         Ok(Registered { keypair, ..unchanged(known, stored, warnings) })
+    }
+
+    /// True where these are an app's credentials already.
+    pub(super) async fn holds_these(
+        &self,
+        stored: &App,
+        app: &App,
+        secrets: &AppSecrets,
+    ) -> Result<bool, RegistryError> {
+        let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
+        let same_face =
+            stored.client_id == app.client_id && stored.auth == app.auth && key(stored) == key(app);
+        Ok(same_face && self.broker.secrets(stored).await? == *secrets)
     }
 
     /// Decodes the private key, off the threads that serve requests.
@@ -422,12 +434,6 @@ impl Fields {
             version: 1,
         }
     }
-}
-
-/// True where two apps show Box the same, as far as it is no secret.
-pub(super) fn same_face(one: &App, other: &App) -> bool {
-    let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
-    one.client_id == other.client_id && one.auth == other.auth && key(one) == key(other)
 }
 
 pub(super) fn unchanged(tenant: Tenant, app: App, warnings: Vec<Fault>) -> Registered {

@@ -13,7 +13,7 @@ use super::health::HealthState;
 use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
-use crate::broker::View;
+use crate::broker::{TokenError, View};
 use crate::domain::app::App;
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Actor, Cause, Event};
@@ -83,13 +83,14 @@ impl Registry {
                     return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
                 }
                 page.after = Some(tenant.name.clone());
-                let Some(app) = self.sound_app(&tenant.app).await? else { continue };
-                let view = View { tenant, app };
-                if health.is_some_and(|health| self.health(&view).state != health) {
+                if !matches!(decide(identity, &tenant, Permission::TenantsRead), Decision::Allowed(_)) {
                     continue;
                 }
-                if matches!(decide(identity, &view, Permission::TenantsRead), Decision::Allowed(_)) {
-                    items.push(Arc::new(view));
+                if let Some(app) = self.sound_app(&tenant.app).await? {
+                    let view = View { tenant, app };
+                    if health.is_none_or(|health| self.health(&view).state == health) {
+                        items.push(Arc::new(view));
+                    }
                 }
             }
             if was_last {
@@ -196,7 +197,7 @@ impl Registry {
     /// Checks what works between a tenant and Box, with fresh tokens that are revoked afterwards.
     ///
     /// # Errors
-    /// Where the caller may not, or the tenant is out of service.
+    /// Where the caller may not, the tenant is deleted, or the store does not answer.
     pub async fn test_tenant(
         self: &Arc<Self>,
         identity: &Identity,
@@ -214,6 +215,7 @@ impl Registry {
         }
         let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
+            Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
         };
         self.broker.forgive(&view);

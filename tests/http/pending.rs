@@ -14,6 +14,8 @@ use crate::watching::rows;
 /// A broker that has kept house since it started, and so tries nothing by itself while a test goes on.
 pub(crate) async fn calm() -> Ground {
     let ground = Ground::new().await;
+    // What it began when it started comes between these two at the latest.
+    ground.broker().keep_house().await;
     ground.broker().keep_house().await;
     ground
 }
