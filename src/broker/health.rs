@@ -107,3 +107,31 @@ fn is_of_the_seals(error: &TokenError) -> bool {
             | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_failure_is_since_its_first_and_the_well_make_room() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let healths = Healths::new(clock.clone());
+        let tenant = |name: &str| TenantId::parse(&format!("ten_{name}")).unwrap();
+        let sick = tenant("sick");
+        healths.note_failure(&sick, &TokenError::Overloaded);
+        clock.advance(Duration::from_secs(60));
+        healths.note_failure(&sick, &TokenError::Pending);
+        for number in 0..=REMEMBERED {
+            healths.note_success(&tenant(&number.to_string()));
+        }
+        let known = healths.known.lock().unwrap();
+        assert!(known.len() <= REMEMBERED, "{}", known.len());
+        let Some(Health::Failing(since, TokenError::Pending)) = known.get(&sick) else {
+            panic!("{:?}", known.get(&sick));
+        };
+        assert_eq!(*since, Timestamp::UNIX_EPOCH);
+    }
+}

@@ -258,11 +258,17 @@ impl Broker {
         if generation >= app.generation {
             return self.credentials(app).await;
         }
-        let (_, secrets) = self.secrets_until(&app.id, generation).await?;
-        if secrets.client_id == app.client_id {
+        let secrets = match self.secrets_until(&app.id, generation).await {
             // A secret that was reset at Box revokes nothing any more; the new one does.
-            return self.credentials(app).await;
-        }
+            Ok((_, secrets)) if secrets.client_id == app.client_id => return self.credentials(app).await,
+            Ok((_, secrets)) => secrets,
+            Err(error @ TokenError::Store(StoreError::Unavailable(_))) => return Err(error),
+            // Most likely it is the same app at Box, and the credentials of now do.
+            Err(error) => {
+                tracing::warn!(app = %app.id, %error, "old credentials are gone, new ones revoke for them");
+                return self.credentials(app).await;
+            }
+        };
         let AppSecrets { client_id, client_secret, .. } = secrets;
         Ok(Arc::new(Credentials { client_id, client_secret, proof: Proof::Ccg }))
     }

@@ -17,3 +17,20 @@ pub fn new_rsa_key() -> Result<SecretBytes, CryptoError> {
     let der: Pkcs8V1Der<'_> = key.as_der().map_err(failed)?;
     Ok(SecretBytes::new(der.as_ref().to_vec()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::signing_key::SigningKey;
+
+    #[test]
+    fn a_fresh_key_is_one_that_customers_could_have_brought() {
+        let (one, other) = (new_rsa_key().unwrap(), new_rsa_key().unwrap());
+        let (one, other) = (SigningKey::from_der(&one).unwrap(), SigningKey::from_der(&other).unwrap());
+        assert_eq!((one.bits(), other.bits()), (2048, 2048));
+        assert_ne!(one.public_sha256(), other.public_sha256());
+        assert!(one.public_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        // Read again it is the same key, byte for byte.
+        assert_eq!(SigningKey::from_der(one.pkcs8_der()).unwrap(), one);
+    }
+}

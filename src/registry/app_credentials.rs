@@ -38,7 +38,7 @@ impl Registry {
         let key = self.decode(&reading).await?;
         let warnings = reading.warnings.clone();
         let (face, secrets) = self.new_app(app.id.clone(), app.owner.clone(), &reading, key.as_ref());
-        if self.holds_these(&app, &face, &secrets).await? {
+        if self.are_in_use(&app, &face, &secrets).await? {
             return self.unchanged_app(app, warnings).await;
         }
         let next = Next { app: with_face(&app, face), secrets, keypair: None };

@@ -60,7 +60,7 @@ impl Registry {
         let warnings = reading.warnings.clone();
         let (face, secrets) =
             self.new_app(view.app.id.clone(), view.app.owner.clone(), &reading, key.as_ref());
-        if self.holds_these(&view.app, &face, &secrets).await? {
+        if self.are_in_use(&view.app, &face, &secrets).await? {
             let mut same = unchanged(view.tenant.clone(), view.app.clone(), warnings);
             // Whoever repeats a call that was cut off still wants the old tokens to end.
             if revoke_old {
@@ -231,30 +231,23 @@ impl Registry {
         Ok(app)
     }
 
-    /// True where these are an app's credentials already. Ones that cannot be opened are not.
-    pub(super) async fn holds_these(
+    /// True where these are an app's credentials already. Stored ones that cannot be opened are not:
+    /// new ones are what helps.
+    pub(super) async fn are_in_use(
         &self,
-        stored: &App,
+        app: &App,
         face: &App,
         secrets: &AppSecrets,
     ) -> Result<bool, RegistryError> {
-        if !same_face(stored, face) {
-            return Ok(false);
-        }
-        match self.broker.secrets(stored).await {
-            Ok(stored) => Ok(stored == *secrets),
-            Err(error @ TokenError::Store(StoreError::Unavailable(_) | StoreError::Unexpected(_))) => {
-                Err(error.into())
-            }
-            Err(_) => Ok(false),
+        match self.holds_these(app, face, secrets).await {
+            Err(RegistryError::Token(
+                TokenError::Sealed { .. }
+                | TokenError::Corrupt(_)
+                | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. }),
+            )) => Ok(false),
+            answer => answer,
         }
     }
-}
-
-/// True where two apps show Box the same, as far as it is no secret.
-fn same_face(one: &App, other: &App) -> bool {
-    let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
-    one.client_id == other.client_id && one.auth == other.auth && key(one) == key(other)
 }
 
 /// The app with the public face that was read for it.

@@ -305,6 +305,19 @@ impl Registry {
         Ok(Registered { keypair, ..unchanged(known, stored, warnings) })
     }
 
+    /// True where these are an app's credentials already.
+    pub(super) async fn holds_these(
+        &self,
+        stored: &App,
+        app: &App,
+        secrets: &AppSecrets,
+    ) -> Result<bool, RegistryError> {
+        let key = |app: &App| app.key.as_ref().map(|key| (key.public_key_id.clone(), key.sha256.clone()));
+        let same_face =
+            stored.client_id == app.client_id && stored.auth == app.auth && key(stored) == key(app);
+        Ok(same_face && self.broker.secrets(stored).await? == *secrets)
+    }
+
     /// Decodes the private key, off the threads that serve requests.
     pub(super) async fn decode(&self, reading: &Reading) -> Result<Option<SigningKey>, RegistryError> {
         let Some(encoded) = reading.config.key.clone() else { return Ok(None) };

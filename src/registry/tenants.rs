@@ -169,7 +169,16 @@ impl Registry {
         }
         if current.state == TenantState::Pending {
             // It never served: nothing is to be revoked, and it reserves nothing for a restoration.
-            return self.erase(&view, &identity.cause(request_id)).await;
+            let event = self.event_of(
+                &current,
+                &identity.cause(request_id),
+                Action::TenantPurge,
+                "erased".to_owned(),
+            );
+            // It may come into service in this very moment: then it is not erased like this.
+            let erased = self.store.purge_pending(&current, &event).await;
+            self.forget_erased(&view);
+            return Ok(erased?);
         }
         let grace = if now { SignedDuration::ZERO } else { signed(self.purge_after) };
         let purge_at = self.now().checked_add(grace).unwrap_or(jiff::Timestamp::MAX);
@@ -296,18 +305,17 @@ impl Registry {
         if !waited_enough && left? > 0 {
             return Ok(());
         }
-        self.erase(view, cause).await
-    }
-
-    async fn erase(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
-        let tenant = &view.tenant;
         let event = self.event_of(tenant, cause, Action::TenantPurge, "erased".to_owned());
         self.store.purge_tenant(&tenant.id, &event).await?;
-        self.broker.forget_erased(&tenant.id);
+        self.forget_erased(view);
+        Ok(())
+    }
+
+    fn forget_erased(&self, view: &View) {
+        self.broker.forget_erased(&view.tenant.id);
         if !view.app.is_shared() {
             self.broker.forget(&Changed::App(view.app.id.clone()));
         }
-        Ok(())
     }
 
     /// An app for a list: one whose row is refused is left out, and costs its neighbours nothing.

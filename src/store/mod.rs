@@ -72,6 +72,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()>;
     /// Erases a tenant, its tokens, and its own app with its credentials; nothing can be restored.
     async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()>;
+    /// Erases a pending tenant as [`Store::purge_tenant`] does, unless its row is another by now; then
+    /// [`Conflict::Version`].
+    async fn purge_pending(&self, tenant: &Tenant, event: &Event) -> Result<()>;
 
     /// An app, shared or a tenant's own.
     async fn app(&self, by: &AppRef) -> Result<Option<App>>;

@@ -70,7 +70,14 @@ impl Store for SqlStore {
     }
 
     async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()> {
-        bounded(tenants::purge(&self.engine, &self.vault, tenant, event)).await?;
+        bounded(tenants::purge(&self.engine, &self.vault, tenant, None, event)).await?;
+        self.engine.scrub().await;
+        Ok(())
+    }
+
+    async fn purge_pending(&self, tenant: &Tenant, event: &Event) -> Result<()> {
+        let version = Some(tenant.version);
+        bounded(tenants::purge(&self.engine, &self.vault, &tenant.id, version, event)).await?;
         self.engine.scrub().await;
         Ok(())
     }

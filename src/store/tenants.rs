@@ -202,10 +202,18 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenan
     Ok(())
 }
 
-pub(super) async fn purge(engine: &Engine, vault: &Vault, id: &TenantId, event: &Event) -> Result<()> {
+/// Erases a tenant, at that version where one is named.
+pub(super) async fn purge(
+    engine: &Engine,
+    vault: &Vault,
+    id: &TenantId,
+    version: Option<i64>,
+    event: &Event,
+) -> Result<()> {
     let mut session = engine.write().await?;
-    let sql = holding!("SELECT app_id FROM tenants WHERE id = $1", "FOR UPDATE");
+    let sql = holding!("SELECT app_id, version FROM tenants WHERE id = $1", "FOR UPDATE");
     let row = session.row(sql, &[id.as_str().into()]).await?;
+    let row = row.filter(|row| version.is_none() || row.get::<i64>("version") == version);
     let row = row.ok_or(StoreError::Conflict(Conflict::Version))?;
     session.run("DELETE FROM tokens WHERE tenant_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM tenants WHERE id = $1", &[id.as_str().into()]).await?;

@@ -16,17 +16,17 @@ use crate::asking::acme;
 use crate::ground::{ADA, Ground};
 
 /// The same database, as another process has it.
-async fn another(ground: &Ground) -> Arc<dyn Store> {
+pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
     let keys = file::read(&ground.key_file()).unwrap();
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
     store::open(&ground.settings.database, vault, Opening::BesideServe).await.unwrap()
 }
 
-fn event(ground: &Ground, action: Action) -> Event {
+pub(crate) fn event(ground: &Ground, action: Action) -> Event {
     Cause { actor: Actor::CommandLine, request_id: None }.event(ground.clock.wall(), action)
 }
 
-fn by_name(name: &str) -> TenantRef {
+pub(crate) fn by_name(name: &str) -> TenantRef {
     TenantRef::Name(Name::parse(name).unwrap())
 }
 

@@ -106,6 +106,7 @@ async fn an_outage_is_the_tenants_where_it_is_not_one_users() {
 #[tokio::test]
 async fn credentials_that_cannot_be_opened_show_until_others_take_their_place() {
     let (mut ground, key) = acme().await;
+    let old = ground.token(&key, "acme").await.token();
     ground.stop().await;
     let spoilt = ground.hand().bytes("00");
     ground.hand().does(&format!("UPDATE credentials SET sealed = {spoilt}")).await;
@@ -114,7 +115,9 @@ async fn credentials_that_cannot_be_opened_show_until_others_take_their_place() 
     let sick = health(&ground).await;
     assert_eq!((&sick["state"], &sick["code"]), (&json!("failing"), &json!("sealed_data_refused")));
     let body = json!({ "config": crate::ground::by_config("", &ground.apps.acme)["config"] });
-    crate::rotation::put(&ground, "acme", "", &body).await.is(200);
+    let after = crate::rotation::put(&ground, "acme", "?revoke_old=true", &body).await.is(200);
+    assert_eq!(after["warnings"], json!([]));
+    assert_eq!(ground.known_at_box(&old).await["live"], false, "new credentials end it");
     assert_eq!(health(&ground).await["state"], "ok");
     ground.user_token(&key, "acme", ADA).await.token();
     ground.end().await;

@@ -16,6 +16,8 @@ mod apps;
 mod asking;
 mod beside;
 mod callers;
+mod crash_table;
+mod crashes;
 mod delegation;
 mod diagnosis;
 mod downscope;

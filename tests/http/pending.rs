@@ -11,6 +11,15 @@ use crate::reply::Reply;
 use crate::rotation::read;
 use crate::watching::rows;
 
+/// A broker that has kept house since it started, and so tries nothing by itself while a test goes on.
+pub(crate) async fn calm() -> Ground {
+    let ground = Ground::new().await;
+    // What it began when it started comes between these two at the latest.
+    ground.broker().keep_house().await;
+    ground.broker().keep_house().await;
+    ground
+}
+
 pub(crate) async fn later(ground: &Ground, body: Value) -> Reply {
     ground.post(&ground.admin, "/v1/tenants?verify=later", body).await
 }
@@ -18,7 +27,7 @@ pub(crate) async fn later(ground: &Ground, body: Value) -> Reply {
 /// A broker with acme registered for later, and a service that may have its tokens. Box knows the
 /// app, but its admin has not authorised it.
 async fn not_authorised() -> (Ground, String) {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     ground.change_app(&ground.apps.acme, json!({ "authorized": [] })).await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
@@ -42,7 +51,7 @@ async fn listed(ground: &Ground, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_customer_who_is_not_ready_is_stored_and_box_is_not_asked() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     shared_app(&ground).await;
     let asked = ground.count("path=/oauth2/token").await;
     let own = later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
@@ -79,7 +88,7 @@ async fn a_customer_who_is_not_ready_is_stored_and_box_is_not_asked() {
 
 #[tokio::test]
 async fn its_first_request_brings_it_into_service() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     shared_app(&ground).await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let north = json!({ "tenant": "north", "app": "portal", "enterprise_id": NORTH });
@@ -105,7 +114,7 @@ async fn its_first_request_brings_it_into_service() {
 
 #[tokio::test]
 async fn invariant_4_many_first_requests_share_one_trial() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
     ground.fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "latency_ms": 500 } })).await;
@@ -141,7 +150,7 @@ async fn while_box_refuses_requests_say_so_and_box_is_left_alone() {
 
 #[tokio::test]
 async fn s6_nobody_without_a_grant_sets_off_a_trial() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let foreign = ground.service("foreign", json!([])).await;
     let narrow = json!([{ "tenant": "acme", "permissions": ["tokens:mint"], "subjects": ["user:1"] }]);
@@ -249,7 +258,7 @@ async fn the_same_registration_again_changes_nothing() {
 
 #[tokio::test]
 async fn new_credentials_bring_it_into_service() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     let wrong = with(by_config("acme", &ground.apps.acme), "/config/boxAppSettings/clientSecret", json!("x"));
     let before = later(&ground, wrong).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
@@ -266,7 +275,7 @@ async fn new_credentials_bring_it_into_service() {
 
 #[tokio::test]
 async fn r4_a_box_that_hangs_is_not_asked_again_and_again() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
     ground.fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 503 } })).await;
@@ -285,7 +294,7 @@ async fn r4_a_box_that_hangs_is_not_asked_again_and_again() {
 
 #[tokio::test]
 async fn a_deleted_pending_tenant_is_gone_at_once_and_a_trial_revives_nothing() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     let empty = rows(&ground).await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
@@ -307,7 +316,7 @@ async fn a_deleted_pending_tenant_is_gone_at_once_and_a_trial_revives_nothing() 
 
 #[tokio::test]
 async fn a_change_during_the_trial_is_kept() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
     let reply = crate::asking::meanwhile(&ground, "jwt-bearer", ground.token(&key, "acme"), async {
@@ -323,7 +332,7 @@ async fn a_change_during_the_trial_is_kept() {
 
 #[tokio::test]
 async fn a_pending_tenant_of_a_suspended_app_waits_for_it() {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     shared_app(&ground).await;
     let north = json!({ "tenant": "north", "app": "portal", "enterprise_id": NORTH });
     later(&ground, north).await.is(201);

@@ -1,11 +1,14 @@
 //! A pending tenant reserves nothing but its name: who is verified first holds client ID and
 //! enterprise.
 
+use box_token_broker::domain::event::Action;
+use box_token_broker::store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
 use crate::asking::{any_token, eventually};
+use crate::beside::{another, by_name, event};
 use crate::ground::{Ground, NORTH, by_config};
-use crate::pending::later;
+use crate::pending::{calm, later};
 use crate::registration::{post, shared_app};
 use crate::rotation::read;
 
@@ -15,7 +18,7 @@ fn on_portal(tenant: &str) -> Value {
 
 /// Two pending tenants that cannot both come into service.
 async fn rivals(shared: bool) -> (Ground, String) {
-    let ground = Ground::new().await;
+    let ground = calm().await;
     shared_app(&ground).await;
     for tenant in ["first", "second"] {
         let body = if shared { on_portal(tenant) } else { by_config(tenant, &ground.apps.acme) };
@@ -100,6 +103,18 @@ async fn a_tested_registration_overtakes_a_pending_one() {
         ground.token(&key, "first").await.refuses(409, "conflict");
         ground.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_deletion_that_took_it_for_pending_erases_nothing_that_serves() {
+    let (ground, key) = rivals(false).await;
+    let store = another(&ground).await;
+    let stale = store.tenant(&by_name("first")).await.unwrap().unwrap();
+    let token = ground.token(&key, "first").await.token();
+    let purged = store.purge_pending(&stale, &event(&ground, Action::TenantPurge)).await;
+    assert_eq!(purged, Err(StoreError::Conflict(Conflict::Version)));
+    assert_eq!(ground.token(&key, "first").await.token(), token);
+    ground.end().await;
 }
 
 #[tokio::test]

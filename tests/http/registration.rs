@@ -190,3 +190,12 @@ async fn a_registration_whose_caller_hangs_up_leaves_no_token_behind_that_nobody
     assert_eq!(ground.mints().await, 1);
     ground.end().await;
 }
+
+#[tokio::test]
+async fn a_new_tenant_is_there_at_once_for_whoever_missed_it() {
+    let ground = Ground::new().await;
+    ground.get(&ground.admin, "/v1/tenants/acme").await.refuses(404, "not_found");
+    ground.register("acme", &ground.apps.acme).await;
+    ground.get(&ground.admin, "/v1/tenants/acme").await.is(200);
+    ground.end().await;
+}
