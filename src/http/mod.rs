@@ -9,6 +9,7 @@ mod error;
 mod extract;
 mod observe;
 mod operations;
+mod patience;
 mod problem;
 pub mod server;
 mod tenants;
