@@ -16,6 +16,7 @@ mod generations;
 mod open;
 mod postgres;
 mod schema;
+mod serve_lock;
 mod session;
 mod sql;
 mod sql_store;
