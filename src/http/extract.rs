@@ -7,7 +7,9 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest,
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
 use super::observe::RequestId;
@@ -15,6 +17,7 @@ use crate::auth::{AuthError, Authenticator, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, Name};
 use crate::registry::Fault;
 use crate::registry::callers::parse_tenant;
+use crate::registry::document::{self, Unreadable};
 use crate::store::watch::Stamp;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
 
@@ -25,17 +28,25 @@ const HEARD_OUT: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Who calls, and in which request.
+/// Who calls, in which request, and the query. A route that names no type for its query takes none,
+/// so that no route forgets to refuse what it does not know.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct Caller<Q = NoQuery> {
     pub identity: Identity,
     pub request_id: RequestId,
     /// From before the caller was looked up.
     pub since: Stamp,
+    pub query: Q,
 }
 
-impl<S> FromRequestParts<S> for Caller
+/// The query of a route that takes no parameters.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+impl<Q, S> FromRequestParts<S> for Caller<Q>
 where
+    Q: DeserializeOwned,
     S: Send + Sync,
     std::sync::Arc<Authenticator>: FromRef<S>,
 {
@@ -53,7 +64,8 @@ where
         if let Some(seen) = parts.extensions.get::<super::observe::Seen>() {
             seen.note(&identity);
         }
-        Ok(Self { identity, request_id, since })
+        let query = query(parts.uri.query().unwrap_or_default())?;
+        Ok(Self { identity, request_id, since, query })
     }
 }
 
@@ -66,6 +78,22 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     }
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Reads the query, whose unknown parameters are refused.
+fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
+    let mut document = serde_json::Map::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()).into_owned() {
+        if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {
+            return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
+        }
+    }
+    document::read(serde_json::Value::Object(document)).map_err(|error| match error {
+        Unreadable::Fault(Fault { pointer, detail }) => {
+            ApiError::invalid(pointer, format!("In the query: {detail}"))
+        }
+        Unreadable::NotJson(error) => ApiError::Malformed(format!("The query cannot be read: {error}.")),
+    })
 }
 
 /// A JSON body. As `Option<Json<T>>`, an empty body is `None`.
@@ -111,13 +139,15 @@ async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Re
     if body.is_end_stream() {
         return Ok(None);
     }
-    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
+    let mut bytes =
+        tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
     if bytes.is_empty() {
         return Ok(None);
     }
     if !is_json(&parts.headers, wanted) {
         return Err(ApiError::UnsupportedMediaType(wanted));
     }
+    blank_byte_order_marks(&mut bytes);
     parse(&bytes).map(Some)
 }
 
@@ -149,33 +179,31 @@ fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case(wanted)
 }
 
+/// A file that was pasted into a body brings the mark along that Windows editors put before it.
+/// Outside of texts it says nothing.
+fn blank_byte_order_marks(body: &mut [u8]) {
+    let (mut in_text, mut escaped) = (false, false);
+    for at in 0..body.len() {
+        match body[at] {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if !in_text && body[at..].starts_with(b"\xef\xbb\xbf") => body[at..at + 3].fill(b' '),
+            _ => {}
+        }
+    }
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = crate::registry::pointer_of(error.path());
-        let inner = error.into_inner();
-        if inner.is_data() {
-            ApiError::invalid(pointer, without_values(&inner.to_string()))
-        } else {
-            ApiError::Malformed(format!("The body is not JSON: {inner}."))
-        }
+    let value = document::read(&mut deserializer).map_err(|error| match error {
+        Unreadable::Fault(fault) => ApiError::Invalid(vec![fault]),
+        Unreadable::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
     })?;
     deserializer
         .end()
         .map_err(|_| ApiError::Malformed("The body goes on behind the end of its JSON value.".to_owned()))?;
     Ok(value)
-}
-
-/// A parser's message without the value that it quotes, which may be a secret in the wrong place.
-pub(super) fn without_values(message: &str) -> String {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    if !message.starts_with("invalid ") && !message.starts_with("unknown variant ") {
-        return message.to_owned();
-    }
-    match message.rfind(", expected ") {
-        Some(place) => format!("Expected {}.", &message[place + ", expected ".len()..]),
-        None => "This value has no use here.".to_owned(),
-    }
 }
 
 /// The things that a path names: `{tenant}`, `{app}`, `{caller}` and `{key}`.
@@ -229,31 +257,6 @@ impl<T: Nameable, S: Send + Sync> FromRequestParts<S> for Named<T> {
     }
 }
 
-/// The query, whose unknown parameters are refused.
-#[derive(Debug)]
-pub(super) struct Query<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> =
-            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let mut document = serde_json::Map::new();
-        for (name, value) in pairs {
-            if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {
-                return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
-            }
-        }
-        serde_path_to_error::deserialize(serde_json::Value::Object(document)).map(Self).map_err(|error| {
-            let pointer = crate::registry::pointer_of(error.path());
-            let detail = format!("In the query: {}", without_values(&error.into_inner().to_string()));
-            ApiError::Invalid(vec![Fault::at(pointer, detail)])
-        })
-    }
-}
-
 /// Which version `If-Match` names; `None` where it names any.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IfMatch(pub Option<i64>);
@@ -284,6 +287,13 @@ pub(super) struct Stretch {
     pub limit: Option<String>,
     /// The `next_cursor` of the stretch before.
     pub cursor: Option<String>,
+}
+
+/// A time, as RFC 3339 writes it; for a field that may be left out.
+pub(super) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(field)? else { return Ok(None) };
+    let told = "a time is written as RFC 3339 says, such as `2026-01-02T03:04:05Z`";
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom(told))
 }
 
 /// The stretch of a list that a query asks for.

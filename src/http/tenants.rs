@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, cursor, page};
+use super::extract::{Caller, IfMatch, Json, MergePatch, Named, cursor, page};
 use super::problem::Document;
 use super::to_the_end::to_the_end;
 use crate::broker::View;
@@ -23,7 +23,7 @@ use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::Finding;
-use crate::registry::{CredentialFields, Fault, Material, Registration, Registry, Source};
+use crate::registry::{CredentialFields, Fault, Material, NewState, Registration, Registry, Source};
 use crate::store::{TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -67,6 +67,7 @@ pub(super) struct RegisterRequest {
 
 /// What tokens may leave, whatever anyone's grants.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Policy)]
 pub(super) struct PolicySchema {
     /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
@@ -82,6 +83,7 @@ pub(super) struct PolicySchema {
 
 /// Credentials, field by field.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Credentials)]
 pub(super) struct CredentialsSchema {
     /// The app's client ID.
@@ -354,12 +356,11 @@ pub(super) struct TestResponse {
 /// Register a tenant.
 async fn register(
     State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<RegisterQuery>,
+    caller: Caller<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     Registry::may_register(&caller.identity)?;
-    let dry_run = matches!(query.dry_run, Some(Flag::True));
+    let dry_run = matches!(caller.query.dry_run, Some(Flag::True));
     let registration = body.into_registration()?;
     let registered = to_the_end(api.tasks.clone(), async move {
         api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
@@ -382,11 +383,8 @@ async fn register(
     extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
 )]
 /// List tenants.
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-) -> Result<Response, ApiError> {
+async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
+    let query = &caller.query;
     let labels = match &query.label {
         None => BTreeMap::new(),
         Some(label) => {
@@ -451,12 +449,11 @@ async fn patch(
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Caller<DeleteQuery>,
     Named(tenant): Named<TenantRef>,
-    Query(query): Query<DeleteQuery>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    let now = matches!(query.purge, Some(Purge::Now));
+    let now = matches!(caller.query.purge, Some(Purge::Now));
     let request_id = &caller.request_id.0;
     api.registry.delete_tenant(&caller.identity, request_id, &tenant, now, expected).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -488,6 +485,7 @@ async fn test(
 
 /// What a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = TenantPatch)]
 pub(super) struct TenantPatchSchema {
     /// The name people read; `null` makes it the tenant's name again.
@@ -496,9 +494,9 @@ pub(super) struct TenantPatchSchema {
     labels: Option<BTreeMap<String, Option<String>>>,
     /// What tokens may leave.
     policy: Option<PolicySchema>,
-    /// `active` or `suspended`.
+    /// In service or not.
     #[schema(required = false)]
-    state: TenantState,
+    state: NewState,
 }
 
 fn respond(view: &View) -> Response {

@@ -3,6 +3,7 @@
 mod apps;
 pub mod callers;
 pub mod diagnosis;
+pub mod document;
 mod error;
 mod material;
 mod register;
@@ -15,10 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, name_of};
-pub use self::error::{Fault, RegistryError, pointer_of};
+pub use self::error::{Fault, RegistryError};
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
-pub use self::tenants::Listing;
+pub use self::tenants::{Listing, NewState};
 
 use crate::auth::Identity;
 use crate::box_api::BoxClient;
