@@ -31,6 +31,7 @@ mod manners;
 mod missing_keys;
 mod overtaken;
 mod parents;
+mod recorded;
 mod registration;
 mod registration_fields;
 mod request_heads;
