@@ -12,6 +12,7 @@ mod operations;
 mod patience;
 mod problem;
 pub mod server;
+mod subject_schema;
 mod tenants;
 mod to_the_end;
 mod tokens;

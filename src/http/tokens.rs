@@ -15,6 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::{Caller, Json, Named};
 use super::problem::Document;
+use super::subject_schema::SubjectSchema;
 use crate::broker::{Token, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
@@ -32,20 +33,6 @@ const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped))
-}
-
-/// Whom a token acts for.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[schema(as = Subject)]
-pub(super) enum SubjectSchema {
-    /// The app's service account in the tenant's enterprise.
-    Enterprise {},
-    /// One user of the enterprise.
-    User {
-        /// Box's id of the user, in digits.
-        id: String,
-    },
 }
 
 /// What token is wanted.
