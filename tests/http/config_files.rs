@@ -41,7 +41,8 @@ async fn a_config_that_goes_too_deep_is_told_as_a_config() {
     body["config"]["deep"] = nested(31);
     post(&ground, body).await.is(201);
     let deeper = format!("{{\"tenant\":\"a\",\"config\":{}{}}}", "[".repeat(2000), "]".repeat(2000));
-    pasted(&ground, "/v1/tenants", deeper).await.refuses(400, "malformed");
+    let problem = pasted(&ground, "/v1/tenants", deeper).await.refuses(422, "invalid");
+    assert_eq!(pointers(&problem), ["/config"]);
     ground.end().await;
 }
 

@@ -28,8 +28,13 @@ where
     serde_path_to_error::deserialize(Strict(document)).map_err(|error| {
         let pointer = pointer_of(error.path());
         let error = error.into_inner();
+        let message = error.to_string();
         if error.is_data() {
-            Unreadable::Fault(Fault::at(pointer, in_plain_words(&error.to_string())))
+            Unreadable::Fault(Fault::at(pointer, in_plain_words(&message)))
+        } else if message.starts_with("recursion limit") {
+            // How it goes on down there helps nobody: the field of the whole is named.
+            let field = pointer.match_indices('/').nth(1).map_or(&*pointer, |(end, _)| &pointer[..end]);
+            Unreadable::Fault(Fault::at(field, "Objects and arrays stand too deep in one another here."))
         } else {
             Unreadable::NotJson(error)
         }
