@@ -8,8 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Stretch, cursor, page};
+use super::extract::{Caller, IfMatch, Named, Stretch, cursor, page};
 use super::problem::Document;
 use super::tenants::{CredentialsSchema, ListResponse, WarningResponse, etag, material, warnings};
 use super::to_the_end::to_the_end;

@@ -11,8 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller as Calling, IfMatch, Json, MergePatch, Named, Stretch, cursor, page, time};
+use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, time};
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
 use crate::domain::caller::{Caller, CallerKind};

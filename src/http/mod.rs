@@ -4,6 +4,7 @@
 //! `operations` on a listener of its own.
 
 mod apps;
+mod body;
 mod callers;
 mod error;
 mod extract;

@@ -12,8 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Json, MergePatch, Named, cursor, page};
+use super::extract::{Caller, IfMatch, Named, cursor, page};
 use super::problem::Document;
 use super::to_the_end::to_the_end;
 use crate::broker::View;

@@ -12,8 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Json, Named};
+use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
 use crate::broker::{Token, Wanted};

@@ -7,6 +7,7 @@ use super::text::check_depth;
 use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE};
 use crate::domain::app::AuthMethod;
 use crate::domain::id::{BoxId, ClientId};
+use crate::domain::text::is_printable;
 use crate::secret::SecretString;
 
 const ANOTHER_KEY: &str = "Make a new keypair in Box's developer console and upload the file that is downloaded \
@@ -239,7 +240,7 @@ fn without_settings(fields: &Map<String, Value>) -> String {
 /// A name as part of a JSON pointer (RFC 6901, section 3), cut where it is long.
 fn token(name: &str) -> String {
     const LONGEST: usize = 64;
-    let mut shown: String = name.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    let mut shown: String = name.chars().filter(|&character| is_printable(character)).take(LONGEST).collect();
     if name.chars().count() > LONGEST {
         shown.push('…');
     }
