@@ -58,6 +58,52 @@ fn every_operation_says_who_may_and_how_it_can_fail() {
 }
 
 #[test]
+fn every_request_schema_refuses_unknown_fields() {
+    /// Follows a schema into all that it is made of, and tells the objects that take any field.
+    fn open(
+        document: &Value,
+        schema: &Value,
+        place: &str,
+        seen: &mut BTreeSet<String>,
+        found: &mut Vec<String>,
+    ) {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            if seen.insert(reference.to_owned()) {
+                let target = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
+                open(document, target, reference, seen, found);
+            }
+            return;
+        }
+        let fields = schema.get("properties").and_then(Value::as_object);
+        if fields.is_some() && schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+            found.push(place.to_owned());
+        }
+        for (name, field) in fields.into_iter().flatten() {
+            open(document, field, &format!("{place}/{name}"), seen, found);
+        }
+        for part in
+            ["oneOf", "anyOf", "allOf"].iter().filter_map(|name| schema.get(*name)?.as_array()).flatten()
+        {
+            open(document, part, place, seen, found);
+        }
+        if let Some(items) = schema.get("items") {
+            open(document, items, place, seen, found);
+        }
+    }
+    let document = document();
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for (method, path, operation) in operations(&document) {
+        for content in
+            operation["requestBody"]["content"].as_object().into_iter().flat_map(|all| all.values())
+        {
+            open(&document, &content["schema"], &format!("{method} {path}"), &mut seen, &mut found);
+        }
+    }
+    assert!(seen.len() >= 10, "{seen:?}");
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     fn references<'a>(value: &'a Value, all: &mut BTreeSet<&'a str>) {
         match value {

@@ -28,7 +28,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
     let url = new_postgres_database().await;
     let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
     let old = open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap_err();
-    assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 1, .. }), "{old}");
+    assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 2, .. }), "{old}");
     assert!(old.to_string().contains("run `box-token-broker migrate`"));
     // Two at once do it once.
     let (one, other) = futures::join!(migrate(&url), migrate(&url));
@@ -40,9 +40,9 @@ async fn an_old_schema_is_refused_with_a_hint() {
     open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap().ping().await.unwrap();
 
     let hand = sqlx::PgPool::connect(postgres_url(&url)).await.unwrap();
-    hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (2, 'x')").await.unwrap();
+    hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (3, 'x')").await.unwrap();
     let newer = open(&url, Arc::clone(&vault), Opening::BesideServe).await.unwrap_err();
-    assert!(matches!(newer, OpenError::NewerSchema { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(newer, OpenError::NewerSchema { found: 3, known: 2, .. }), "{newer}");
     assert!(matches!(migrate(&url).await, Err(OpenError::NewerSchema { .. })));
     hand.execute("UPDATE schema_versions SET checksum = 'x'").await.unwrap();
     let foreign = open(&url, vault, Opening::BesideServe).await.unwrap_err();
@@ -66,6 +66,44 @@ async fn no_message_holds_the_password() {
     }
     let error = migrate(&url("postgres://broker:hunter2@127.0.0.1:1/tokens")).await.unwrap_err();
     assert!(error.to_string().starts_with("postgres://127.0.0.1:1/tokens: "), "{error}");
+    assert!(error.to_string().contains("nothing answers at 127.0.0.1:1: "), "{error}");
+}
+
+/// The sessions that hold a `serve`'s lock.
+const LOCKS: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                     WHERE locktype = 'advisory' AND granted AND datname = current_database()";
+
+#[tokio::test]
+async fn one_serve_at_a_time_and_commands_beside_it() {
+    let ground = Ground::postgres().await;
+    let another = || open(&ground.url, Arc::clone(&ground.vault), Opening::ServeAlone);
+    let second = another().await.unwrap_err();
+    assert!(matches!(second, OpenError::AnotherServe { .. }), "{second}");
+    assert!(second.to_string().contains("another `serve` works on this database"), "{second}");
+    ground.reopened(&ground.keys).await.ping().await.unwrap();
+    // Another database of the same server has its own lock.
+    Ground::postgres().await.end().await;
+
+    // A server that restarts drops every session; the store goes on, and the lock is taken again.
+    let before = ground.database.hand.reads(LOCKS).await;
+    assert_eq!(before.len(), 1);
+    let others = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    ground.database.hand.reads(others).await;
+    recovery(&*ground.store).await;
+    let retaken = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        while ground.database.hand.reads(LOCKS).await.first().is_none_or(|pid| *pid == before[0]) {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), retaken).await.expect("the lock is taken again");
+    assert!(matches!(another().await, Err(OpenError::AnotherServe { .. })));
+
+    let Ground { store, url, vault, database, .. } = ground;
+    drop(store);
+    open(&url, vault, Opening::ServeAlone).await.unwrap().ping().await.unwrap();
+    database.end().await;
 }
 
 /// A wire to the server that can freeze: connections stay open, and nothing passes.
@@ -128,7 +166,7 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
     let ground = Ground::postgres().await;
     let (tenant, _) = ground.own_tenant("acme").await;
     let wire = Wire::to(&ground.url).await;
-    let store = open(&wire.url, Arc::clone(&ground.vault), Opening::ServeAlone).await.unwrap();
+    let store = open(&wire.url, Arc::clone(&ground.vault), Opening::BesideServe).await.unwrap();
     // A full pool, so that some calls freeze in the middle and others wait for a connection.
     for pinged in futures::future::join_all((0..40).map(|_| store.ping())).await {
         pinged.unwrap();

@@ -39,7 +39,7 @@ async fn the_files_are_their_owners_alone() {
 async fn one_serve_at_a_time_and_commands_beside_it() {
     let ground = Ground::sqlite().await;
     let second = open(&ground.url, any_vault(), Opening::ServeAlone).await.unwrap_err();
-    assert_eq!(second, OpenError::AnotherServe { path: ground.path() });
+    assert_eq!(second, OpenError::AnotherServe { database: ground.path().display().to_string() });
     assert!(second.to_string().contains("another `serve`"));
     assert!(matches!(migrate(&ground.url).await, Err(OpenError::AnotherServe { .. })));
 
@@ -135,6 +135,10 @@ async fn a_file_that_cannot_be_made_is_told() {
     assert!(matches!(error, OpenError::File { .. }));
     assert!(error.to_string().starts_with("/nonexistent/folder/broker.db: "), "{error}");
     let folder = tempfile::tempdir().unwrap();
+    for how in [Opening::BesideServe, Opening::ServeAlone] {
+        let error = open(&DatabaseUrl::Sqlite(folder.path().into()), any_vault(), how).await.unwrap_err();
+        assert_eq!(error, OpenError::Folder { path: folder.path().into() });
+    }
     let path = folder.path().join("broker.db");
     std::fs::write(&path, "no database at all, but long enough to have a header, as it seems to it ....")
         .unwrap();

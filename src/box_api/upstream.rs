@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::domain::text::is_printable;
+
 /// What Box said when it refused: for people to read, never to decide on. The texts hold at most
 /// 500 printable characters, and none of the secrets that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Sent {
     /// `text` without control and invisible characters, without any secret that was sent, and cut
     /// to a bearable length, in this order: no trick of the earlier steps undoes a later one.
     pub(super) fn printable(&self, text: &str) -> String {
-        let mut text: String = text.chars().filter(|&letter| !is_unprintable(letter)).collect();
+        let mut text: String = text.chars().filter(|&letter| is_printable(letter)).collect();
         for secret in &self.0 {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "[redacted]");
@@ -70,13 +72,6 @@ impl Sent {
             None => text,
         }
     }
-}
-
-/// Control characters, and those of Unicode that turn or hide text in a terminal or a page.
-fn is_unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]

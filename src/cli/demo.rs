@@ -28,7 +28,7 @@ use crate::store::{self, Opening, Page, TenantFilter, Which};
 use super::broker::Broker;
 use super::failure::Failure;
 use super::guide::Guide;
-use super::{callers, logging, signal, terminal};
+use super::{callers, config_file, logging, signal, terminal};
 
 /// The tenant that the demo registers, and the one that it leaves to the reader.
 const TENANT: &str = "acme";
@@ -169,13 +169,8 @@ struct Stage {
 impl Stage {
     /// The real Box, with the reader's own app.
     fn real(path: &Path) -> Result<Self, Failure> {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Failure::failed(format!("{} cannot be read: {error}", path.display()))
-        };
-        let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-        let config =
-            serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| unreadable(&error))?;
-        let key_json = fs::canonicalize(path).map_err(|error| unreadable(&error))?;
+        let config = config_file::read(path)?;
+        let key_json = fs::canonicalize(path).map_err(failed)?;
         Ok(Self { sandbox: None, config, key_json })
     }
 

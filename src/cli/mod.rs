@@ -2,6 +2,7 @@
 
 mod broker;
 mod callers;
+mod config_file;
 mod demo;
 mod failure;
 mod guide;

@@ -20,7 +20,7 @@ use super::{logging, signal};
 Examples:
   With the defaults, SQLite in the current folder:
     box-token-broker keys generate
-    box-token-broker callers create --admin --name root > admin.key
+    (umask 077; box-token-broker callers create --admin --name root > admin.key)
     box-token-broker serve
 
   In production:

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::failure::Failure;
+use crate::domain::text::is_printable;
 
 /// Writes a result and a line break to standard output.
 ///
@@ -29,7 +30,7 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
-/// Text from elsewhere without the control characters by which it could draw on the terminal.
+/// Text from elsewhere without the characters by which it could draw on the terminal or hide there.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars().map(|character| if is_printable(character) { character } else { '\u{fffd}' }).collect()
 }

@@ -126,14 +126,15 @@ pub(super) static SETTINGS: [Entry; 21] = [
     ),
     setting!(
         "tokens.min_ttl",
-        "Seconds of life that every token has left when it leaves, 1 to 3000.",
+        "Seconds of life that every token has left when it leaves, 1 to 3000; no more than a tenth of the life \
+         that Box gave it.",
         tokens.min_ttl = |v| v.seconds(1, 3000),
         seconds
     ),
     setting!(
         "tokens.refresh_margin",
-        "Seconds before its end when a token is renewed, 1 to 3000. Not set: the smaller of 600 and a fifth \
-         of its life.",
+        "Seconds before its end when a token is renewed, 1 to 3000; no more than a fifth of its life. Not set: \
+         600.",
         tokens.refresh_margin = |v| v.seconds(1, 3000).map(Some),
         |margin| margin.as_ref().and_then(seconds)
     ),

@@ -10,4 +10,5 @@ pub mod refusal;
 pub mod signing_key;
 pub mod subject;
 pub mod tenant;
+pub mod text;
 pub mod token_key;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, NotAnId};
+use super::text::is_printable_line;
 
 /// Whom a token acts for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "SubjectFields")]
 pub enum Subject {
     /// The app's service account in the tenant's enterprise.
     Enterprise {},
@@ -34,6 +35,35 @@ impl Subject {
             Some(id) => BoxId::parse(id).map(|id| Self::User { id }),
             None if text == "enterprise" => Ok(Self::ENTERPRISE),
             None => Err(NotAnId("a subject is `enterprise`, or `user:` and a Box user id")),
+        }
+    }
+}
+
+/// A subject as it is written: an object like any other, whose faults have their place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectFields {
+    #[serde(rename = "type")]
+    kind: SubjectKind,
+    id: Option<BoxId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SubjectKind {
+    Enterprise,
+    User,
+}
+
+impl TryFrom<SubjectFields> for Subject {
+    type Error = NotAnId;
+
+    fn try_from(SubjectFields { kind, id }: SubjectFields) -> Result<Self, NotAnId> {
+        match (kind, id) {
+            (SubjectKind::Enterprise, None) => Ok(Self::ENTERPRISE),
+            (SubjectKind::User, Some(id)) => Ok(Self::User { id }),
+            (SubjectKind::Enterprise, Some(_)) => Err(NotAnId("the subject `enterprise` takes no `id`")),
+            (SubjectKind::User, None) => Err(NotAnId("the subject `user` needs the user's `id`")),
         }
     }
 }
@@ -287,10 +317,9 @@ impl Annotator {
     /// An annotator.
     ///
     /// # Errors
-    /// Where either text is empty, too long, or holds a control character.
+    /// Where either text is empty, too long, or not printable.
     pub fn new(id: &str, name: &str) -> Result<Self, NotAnId> {
-        let fits =
-            |text: &str| (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let fits = |text: &str| is_printable_line(text, 128);
         if fits(id) && fits(name) {
             Ok(Self { id: id.into(), name: name.into() })
         } else {

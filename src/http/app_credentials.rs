@@ -8,9 +8,10 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::apps::{RegisteredAppResponse, respond_registered};
+use super::body::Json;
 use super::credentials::KeypairResponse;
 use super::error::ApiError;
-use super::extract::{Caller, Json, Named};
+use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::tenants::{CredentialsSchema, material};
 use super::to_the_end::to_the_end;

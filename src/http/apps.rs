@@ -8,8 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
+use super::extract::{Caller, IfMatch, Named, Stretch, cursor, page};
 use super::problem::Document;
 use super::tenants::{CredentialsSchema, ListResponse, WarningResponse, etag, material, warnings};
 use super::to_the_end::to_the_end;
@@ -100,10 +101,12 @@ pub(super) struct RegisteredAppResponse<'a> {
 
 /// What a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = AppPatch)]
 pub(super) struct AppPatchSchema {
     /// `suspended` takes every tenant of the app out of service.
-    state: Option<AppState>,
+    #[schema(required = false)]
+    state: AppState,
 }
 
 #[utoipa::path(
@@ -143,12 +146,8 @@ async fn register(
     extensions(("x-access" = json!({"permission": "apps:use", "group": "admin"}))),
 )]
 /// List shared apps.
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<Stretch>,
-) -> Result<Response, ApiError> {
-    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+async fn list(State(api): State<Api>, caller: Caller<Stretch>) -> Result<Response, ApiError> {
+    let page = page(caller.query.limit.as_deref(), caller.query.cursor.as_deref())?;
     let listing = api.registry.apps(&caller.identity, page).await?;
     let items = listing.items.iter().map(AppResponse::from).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };

@@ -9,8 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller as Calling, IfMatch, Json, MergePatch, Named, Query, Stretch, cursor, page};
+use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, time};
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
 use crate::domain::caller::CallerKind;
@@ -103,6 +104,7 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateKeyRequest {
     /// When it ends by itself; never, where left out.
+    #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
@@ -176,12 +178,8 @@ async fn create(
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
 /// List the callers that one could have made.
-async fn list(
-    State(api): State<Api>,
-    calling: Calling,
-    Query(query): Query<Stretch>,
-) -> Result<Response, ApiError> {
-    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Response, ApiError> {
+    let page = page(calling.query.limit.as_deref(), calling.query.cursor.as_deref())?;
     let listing = api.registry.callers(&calling.identity, page).await?;
     let items = listing.items.iter().map(response).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };

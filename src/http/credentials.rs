@@ -8,8 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Json, Named, Query};
+use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::tenants::{
     CredentialsSchema, Flag, RegisteredResponse, TenantResponse, material, respond, respond_registered,
@@ -98,15 +99,14 @@ impl<'a> KeypairResponse<'a> {
 /// Replace a tenant's credentials, once Box gave a token by the new ones.
 async fn replace(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Caller<ReplaceQuery>,
     Named(tenant): Named<TenantRef>,
-    Query(query): Query<ReplaceQuery>,
     Json(body): Json<ReplaceRequest>,
 ) -> Result<Response, ApiError> {
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
-    let revoke_old = matches!(query.revoke_old, Some(Flag::True));
+    let revoke_old = matches!(caller.query.revoke_old, Some(Flag::True));
     let state = api.clone();
     let replaced = to_the_end(api.tasks.clone(), async move {
         let request_id = &caller.request_id.0;

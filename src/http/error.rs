@@ -115,6 +115,19 @@ impl ApiError {
     }
 }
 
+/// The problem of an error that came without one, from a library that answers by itself.
+pub(super) fn of_bare(status: StatusCode) -> Option<Problem> {
+    match status {
+        StatusCode::NOT_FOUND => Some(not_found()),
+        StatusCode::METHOD_NOT_ALLOWED => Some(ApiError::MethodNotAllowed.problem()),
+        _ if status.is_client_error() => {
+            Some(ApiError::Malformed("This request cannot be understood.".to_owned()).problem())
+        }
+        _ if status.is_server_error() => Some(internal().cause(status)),
+        _ => None,
+    }
+}
+
 fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
@@ -358,12 +371,16 @@ fn of_registry(error: RegistryError) -> Problem {
         RegistryError::Forbidden(reason) => forbidden().cause(reason),
         RegistryError::Invalid(faults) => invalid(faults),
         RegistryError::BoxConfig(problems) => {
+            // What is told first is mended first.
+            let fix = problems.first().map(|problem| problem.fix);
             let faults: Vec<Fault> =
                 problems.into_iter().map(|problem| Fault::at(problem.pointer, problem.detail)).collect();
             let detail = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
-            Problem::new(unprocessable, "invalid_box_config", "Box config cannot be used", detail)
-                .errors(faults)
-                .fix("Upload the config JSON exactly as Box's developer console gave it for download.")
+            Problem {
+                fix: fix.map(str::to_owned),
+                ..Problem::new(unprocessable, "invalid_box_config", "Box config cannot be used", detail)
+            }
+            .errors(faults)
         }
         RegistryError::Key { pointer, problem } => {
             Problem::new(unprocessable, problem.code(), "Private key cannot be used", problem.to_string())

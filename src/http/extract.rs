@@ -1,13 +1,11 @@
 //! What handlers take out of a request, each part checked as it is read.
 
-use std::time::Duration;
-
-use axum::body::{Body, HttpBody};
-use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use http_body_util::BodyExt;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
 use super::observe::RequestId;
@@ -15,27 +13,29 @@ use crate::auth::{AuthError, Authenticator, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
 use crate::registry::Fault;
 use crate::registry::callers::parse_tenant;
+use crate::registry::document::{self, Unreadable};
 use crate::store::watch::Stamp;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
 
-/// The longest body that is read: a Box config is a tenth of it.
-pub(super) const BODY_LIMIT: usize = 64 * 1024;
-/// How much of a longer body is read at most before it is refused.
-const HEARD_OUT: usize = 16 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// Who calls, and in which request.
+/// Who calls, in which request, and the query. A route that names no type for its query takes none,
+/// so that no route forgets to refuse what it does not know.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct Caller<Q = NoQuery> {
     pub identity: Identity,
     pub request_id: RequestId,
     /// From before the caller was looked up.
     pub since: Stamp,
+    pub query: Q,
 }
 
-impl<S> FromRequestParts<S> for Caller
+/// The query of a route that takes no parameters.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+impl<Q, S> FromRequestParts<S> for Caller<Q>
 where
+    Q: DeserializeOwned,
     S: Send + Sync,
     std::sync::Arc<Authenticator>: FromRef<S>,
 {
@@ -53,7 +53,8 @@ where
         if let Some(seen) = parts.extensions.get::<super::observe::Seen>() {
             seen.note(&identity);
         }
-        Ok(Self { identity, request_id, since })
+        let query = query(parts.uri.query().unwrap_or_default())?;
+        Ok(Self { identity, request_id, since, query })
     }
 }
 
@@ -68,114 +69,20 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A JSON body. As `Option<Json<T>>`, an empty body is `None`.
-#[derive(Debug)]
-pub(super) struct Json<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        match read(request, "application/json").await? {
-            Some(value) => Ok(Self(value)),
-            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+/// Reads the query, whose unknown parameters are refused.
+fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
+    let mut document = serde_json::Map::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()).into_owned() {
+        if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {
+            return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
         }
     }
-}
-
-impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Option<Self>, ApiError> {
-        Ok(read(request, "application/json").await?.map(Self))
-    }
-}
-
-/// A merge patch (RFC 7396).
-#[derive(Debug)]
-pub(super) struct MergePatch<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        match read(request, "application/merge-patch+json").await? {
-            Some(value) => Ok(Self(value)),
-            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+    document::read(serde_json::Value::Object(document)).map_err(|error| match error {
+        Unreadable::Fault(Fault { pointer, detail }) => {
+            ApiError::invalid(pointer, format!("In the query: {detail}"))
         }
-    }
-}
-
-async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
-    let (parts, body) = request.into_parts();
-    if body.is_end_stream() {
-        return Ok(None);
-    }
-    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    if !is_json(&parts.headers, wanted) {
-        return Err(ApiError::UnsupportedMediaType(wanted));
-    }
-    parse(&bytes).map(Some)
-}
-
-/// The whole body. What is too long is read on for a while and thrown away: whoever is cut off while
-/// sending never reads why.
-async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
-    let (mut bytes, mut seen) = (Vec::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
-        seen += data.len();
-        if seen <= BODY_LIMIT {
-            bytes.extend_from_slice(&data);
-        } else if seen > HEARD_OUT {
-            break;
-        }
-    }
-    if seen > BODY_LIMIT { Err(ApiError::TooLarge(BODY_LIMIT)) } else { Ok(bytes) }
-}
-
-fn broke_off() -> ApiError {
-    ApiError::Malformed("The request's body broke off.".to_owned())
-}
-
-fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case(wanted)
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = crate::registry::pointer_of(error.path());
-        let inner = error.into_inner();
-        if inner.is_data() {
-            ApiError::invalid(pointer, without_values(&inner.to_string()))
-        } else {
-            ApiError::Malformed(format!("The body is not JSON: {inner}."))
-        }
-    })?;
-    deserializer
-        .end()
-        .map_err(|_| ApiError::Malformed("The body goes on behind the end of its JSON value.".to_owned()))?;
-    Ok(value)
-}
-
-/// A parser's message without the value that it quotes, which may be a secret in the wrong place.
-pub(super) fn without_values(message: &str) -> String {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    if !message.starts_with("invalid ") && !message.starts_with("unknown variant ") {
-        return message.to_owned();
-    }
-    match message.rfind(", expected ") {
-        Some(place) => format!("Expected {}.", &message[place + ", expected ".len()..]),
-        None => "This value has no use here.".to_owned(),
-    }
+        Unreadable::NotJson(error) => ApiError::Malformed(format!("The query cannot be read: {error}.")),
+    })
 }
 
 /// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}` and `{keypair}`.
@@ -236,31 +143,6 @@ impl<T: Nameable, S: Send + Sync> FromRequestParts<S> for Named<T> {
     }
 }
 
-/// The query, whose unknown parameters are refused.
-#[derive(Debug)]
-pub(super) struct Query<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> =
-            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let mut document = serde_json::Map::new();
-        for (name, value) in pairs {
-            if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {
-                return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
-            }
-        }
-        serde_path_to_error::deserialize(serde_json::Value::Object(document)).map(Self).map_err(|error| {
-            let pointer = crate::registry::pointer_of(error.path());
-            let detail = format!("In the query: {}", without_values(&error.into_inner().to_string()));
-            ApiError::Invalid(vec![Fault::at(pointer, detail)])
-        })
-    }
-}
-
 /// Which version `If-Match` names; `None` where it names any.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IfMatch(pub Option<i64>);
@@ -291,6 +173,13 @@ pub(super) struct Stretch {
     pub limit: Option<String>,
     /// The `next_cursor` of the stretch before.
     pub cursor: Option<String>,
+}
+
+/// A time, as RFC 3339 writes it; for a field that may be left out.
+pub(super) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(field)? else { return Ok(None) };
+    let told = "a time is written as RFC 3339 says, such as `2026-01-02T03:04:05Z`";
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom(told))
 }
 
 /// The stretch of a list that a query asks for.

@@ -5,14 +5,17 @@
 
 mod app_credentials;
 mod apps;
+mod body;
 mod callers;
 mod credentials;
 mod error;
 mod extract;
 mod observe;
 mod operations;
+mod patience;
 mod problem;
 pub mod server;
+mod subject_schema;
 mod tenants;
 mod to_the_end;
 mod tokens;

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Api;
+use super::error;
 use super::problem::Problem;
 use crate::auth::Identity;
 use crate::domain::id::CallerId;
@@ -43,6 +44,7 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let mut response = next.run(request).await;
 
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
+    let problem = problem.or_else(|| error::of_bare(response.status()).map(Arc::new));
     if let Some(problem) = &problem {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.render(&id.0);

@@ -14,8 +14,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::patience::Patience;
+
 /// How long a request's head may take to arrive, the silence before it counting.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a peer may leave an answer unread, counted from the last byte that it took.
+const UNREAD_TIME: Duration = Duration::from_secs(10);
 /// How long requests may go on once the process is to stop.
 const FAREWELL: Duration = Duration::from_secs(15);
 /// How long to leave the listener alone after it failed to accept, as when files run out.
@@ -74,10 +78,11 @@ fn connection(
     builder: &http1::Builder,
     stream: TcpStream,
     router: Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+) -> http1::Connection<TokioIo<Patience<TcpStream>>, TowerToHyperService<Router>> {
     // Answers are short: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    let stream = TokioIo::new(Patience::new(stream, UNREAD_TIME));
+    builder.serve_connection(stream, TowerToHyperService::new(router))
 }
 
 fn is_the_peers(error: &io::Error) -> bool {

@@ -12,9 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::{Json, MergePatch};
 use super::credentials::KeypairResponse;
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Json, MergePatch, Named, Query, cursor, page};
+use super::extract::{Caller, IfMatch, Named, cursor, page};
 use super::problem::Document;
 use super::to_the_end::to_the_end;
 use crate::broker::View;
@@ -25,7 +26,8 @@ use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::Finding;
 use crate::registry::{
-    CredentialFields, Fault, HealthState, HealthView, Material, Registered, Registration, Registry, Source,
+    CredentialFields, Fault, HealthState, HealthView, Material, NewState, Registered, Registration, Registry,
+    Source,
 };
 use crate::store::{TenantFilter, TenantRef};
 
@@ -70,6 +72,7 @@ pub(super) struct RegisterRequest {
 
 /// What tokens may leave, whatever anyone's grants.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Policy)]
 pub(super) struct PolicySchema {
     /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
@@ -85,6 +88,7 @@ pub(super) struct PolicySchema {
 
 /// Credentials, field by field.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Credentials)]
 pub(super) struct CredentialsSchema {
     /// The app's client ID.
@@ -395,13 +399,12 @@ pub(super) struct TestResponse {
 /// Register a tenant.
 async fn register(
     State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<RegisterQuery>,
+    caller: Caller<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     Registry::may_register(&caller.identity)?;
-    let dry_run = matches!(query.dry_run, Some(Flag::True));
-    let registration = body.into_registration(query.verify.is_some())?;
+    let dry_run = matches!(caller.query.dry_run, Some(Flag::True));
+    let registration = body.into_registration(caller.query.verify.is_some())?;
     let (tasks, state) = (api.tasks.clone(), api.clone());
     let registered = to_the_end(tasks, async move {
         api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
@@ -419,11 +422,8 @@ async fn register(
     extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
 )]
 /// List tenants.
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-) -> Result<Response, ApiError> {
+async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
+    let query = &caller.query;
     let labels = match &query.label {
         None => BTreeMap::new(),
         Some(label) => {
@@ -488,12 +488,11 @@ async fn patch(
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Caller<DeleteQuery>,
     Named(tenant): Named<TenantRef>,
-    Query(query): Query<DeleteQuery>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    let now = matches!(query.purge, Some(Purge::Now));
+    let now = matches!(caller.query.purge, Some(Purge::Now));
     let request_id = &caller.request_id.0;
     api.registry.delete_tenant(&caller.identity, request_id, &tenant, now, expected).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -525,6 +524,7 @@ async fn test(
 
 /// What a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = TenantPatch)]
 pub(super) struct TenantPatchSchema {
     /// The name people read; `null` makes it the tenant's name again.
@@ -533,9 +533,9 @@ pub(super) struct TenantPatchSchema {
     labels: Option<BTreeMap<String, Option<String>>>,
     /// What tokens may leave.
     policy: Option<PolicySchema>,
-    /// `active` or `suspended`.
+    /// In service or not.
     #[schema(required = false)]
-    state: TenantState,
+    state: NewState,
 }
 
 pub(super) fn respond(api: &Api, view: &View) -> Response {

@@ -12,9 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Json, Named};
+use super::extract::{Caller, Named};
 use super::problem::Document;
+use super::subject_schema::SubjectSchema;
 use crate::broker::{Revoked, Token, TokenError, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
@@ -35,20 +37,6 @@ const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped)).routes(routes!(revoke))
-}
-
-/// Whom a token acts for.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[schema(as = Subject)]
-pub(super) enum SubjectSchema {
-    /// The app's service account in the tenant's enterprise.
-    Enterprise {},
-    /// One user of the enterprise.
-    User {
-        /// Box's id of the user, in digits.
-        id: String,
-    },
 }
 
 /// What token is wanted.

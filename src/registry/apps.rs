@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::diagnosis::{self, Check, Finding};
+use super::document::given;
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::{Material, check_enterprise};
 use super::tenants::Listing;
@@ -31,6 +32,7 @@ pub struct AppRegistration {
 #[serde(deny_unknown_fields)]
 pub struct AppPatch {
     /// In service or not.
+    #[serde(default, deserialize_with = "given")]
     pub state: Option<AppState>,
 }
 

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
+use super::document::given;
 use super::error::{Fault, RegistryError};
-use super::tenants::Listing;
+use super::tenants::{Listing, label_faults};
 use crate::auth::{Identity, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
@@ -55,9 +56,12 @@ pub struct GrantSpec {
 #[serde(deny_unknown_fields)]
 pub struct CallerPatch {
     /// Another name.
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false)]
     pub name: Option<Name>,
     /// Other grants, all of them.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
 }
 
@@ -368,7 +372,10 @@ impl Registry {
                 faults.push(Fault::at(at("/labels"), "Name at least one label, or `tenant: \"*\"` for all."));
                 return Ok(None);
             }
-            (None, Some(labels)) => return Ok(Some(TenantSelector::Labels(labels.clone()))),
+            (None, Some(labels)) => {
+                faults.extend(label_faults(labels, &at("/labels")));
+                return Ok(Some(TenantSelector::Labels(labels.clone())));
+            }
             _ => {
                 faults.push(Fault::at(at(""), "A grant has either `tenant` or `labels`."));
                 return Ok(None);

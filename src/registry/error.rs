@@ -103,8 +103,7 @@ pub(super) const CLIENT_ID_HELD: &str = "This client ID is registered already. A
     tenants is registered once as a shared app (POST /v1/apps), and its tenants with `app` and `enterprise_id`.";
 
 /// Where in a document a value stands, as RFC 6901 writes it.
-#[must_use]
-pub fn pointer_of(path: &serde_path_to_error::Path) -> String {
+pub(super) fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
     for segment in path {

@@ -6,7 +6,7 @@ use super::error::{Fault, RegistryError};
 use crate::domain::app::{AppSecrets, AuthMethod};
 use crate::domain::box_config::{BoxConfig, ConfigFile, EncodedKey, Field};
 use crate::domain::id::{BoxId, ClientId};
-use crate::domain::signing_key::SigningKey;
+use crate::domain::signing_key::{KeyProblem, SigningKey};
 use crate::secret::SecretString;
 
 /// What is said of a field that is ignored.
@@ -57,6 +57,8 @@ pub(super) struct Reading {
     pub warnings: Vec<Fault>,
     /// Where the private key stands in the request.
     pub key_pointer: &'static str,
+    /// Where its passphrase stands in the request.
+    pub passphrase_pointer: &'static str,
     /// Where the enterprise stands in the request.
     pub enterprise_pointer: &'static str,
     /// True where the key is still to be made.
@@ -84,6 +86,7 @@ impl Material {
                     auth,
                     warnings,
                     key_pointer: "/config/boxAppSettings/appAuth/privateKey",
+                    passphrase_pointer: "/config/boxAppSettings/appAuth/passphrase",
                     enterprise_pointer: "/config/enterpriseID",
                     generate_key: false,
                 })
@@ -165,6 +168,7 @@ impl CredentialFields {
             auth: self.auth,
             warnings,
             key_pointer: "/credentials/private_key",
+            passphrase_pointer: "/credentials/passphrase",
             enterprise_pointer: "/credentials/enterprise_id",
             generate_key: self.generate_key,
         })
@@ -182,6 +186,14 @@ impl Reading {
         match self.generate_key {
             true => Err(RegistryError::invalid("/credentials/generate_key", detail)),
             false => Ok(()),
+        }
+    }
+
+    /// Where in the request the thing stands that a key's problem is about.
+    pub(super) fn place_of(&self, problem: &KeyProblem) -> &'static str {
+        match problem {
+            KeyProblem::PassphraseMissing | KeyProblem::WrongPassphrase => self.passphrase_pointer,
+            _ => self.key_pointer,
         }
     }
 

@@ -5,6 +5,7 @@ mod apps;
 pub mod callers;
 mod credentials;
 pub mod diagnosis;
+pub mod document;
 mod error;
 mod health;
 mod keypairs;
@@ -20,12 +21,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
-pub use self::error::{Fault, RegistryError, pointer_of};
+pub use self::error::{Fault, RegistryError};
 pub use self::health::{HealthState, HealthView};
 pub use self::keypairs::steps;
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
-pub use self::tenants::Listing;
+pub use self::tenants::{Listing, NewState};
 
 use self::pending::Waits;
 use crate::auth::Identity;

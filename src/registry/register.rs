@@ -329,8 +329,9 @@ impl Registry {
             decoded
         });
         let decoded = decoded.await.map_err(|_| RegistryError::Overloaded)?;
-        let pointer = reading.key_pointer;
-        decoded.map(Some).map_err(|problem| RegistryError::Key { pointer, problem })
+        decoded
+            .map(Some)
+            .map_err(|problem| RegistryError::Key { pointer: reading.place_of(&problem), problem })
     }
 
     /// An app as it would be stored, and its secrets.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::diagnosis::{self, Check, Finding, Ledger};
+use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError};
 use super::health::HealthState;
 use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
@@ -21,6 +22,7 @@ use crate::domain::id::{AppId, BoxId, Name};
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
+use crate::domain::text;
 use crate::store::{AppRef, Changed, Conflict, Page, StoreError, TenantFilter, TenantRef};
 
 /// How many labels a tenant may bear, and how long their keys and values may be.
@@ -38,7 +40,7 @@ pub struct Listing<T> {
 }
 
 /// What a PATCH may change of a tenant.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changeable {
     display_name: Option<String>,
@@ -46,7 +48,27 @@ struct Changeable {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     policy: Policy,
-    state: TenantState,
+    #[serde(default, deserialize_with = "given")]
+    state: Option<NewState>,
+}
+
+/// The states that a PATCH can give a tenant: it is deleted in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewState {
+    /// In service, restored where it was deleted.
+    Active,
+    /// Out of service until an admin says otherwise.
+    Suspended,
+}
+
+impl From<NewState> for TenantState {
+    fn from(state: NewState) -> Self {
+        match state {
+            NewState::Active => Self::Active,
+            NewState::Suspended => Self::Suspended,
+        }
+    }
 }
 
 impl Registry {
@@ -120,7 +142,7 @@ impl Registry {
             display_name: changed.display_name.unwrap_or_else(|| current.name.as_str().to_owned()),
             labels: changed.labels,
             policy: changed.policy,
-            state: changed.state,
+            state: changed.state.map_or(current.state, TenantState::from),
             ..current.clone()
         };
         check_fields(Some(&next.display_name), &next.labels)?;
@@ -421,19 +443,22 @@ fn without_assertion(
 
 /// What `current` becomes under `patch`.
 fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
-    if !patch.is_object() {
+    let Value::Object(fields) = patch else {
         return Err(RegistryError::invalid("", "A patch is a JSON object (RFC 7396)."));
-    }
+    };
     let mut document = serde_json::json!({
         "display_name": current.display_name,
         "labels": current.labels,
         "policy": current.policy,
-        "state": current.state,
     });
     json_patch::merge(&mut document, patch);
-    serde_path_to_error::deserialize(&document).map_err(|error| {
-        let pointer = super::error::pointer_of(error.path());
-        RegistryError::invalid(pointer, error.into_inner().to_string())
+    // A merge takes `null` for removal, and a tenant always has a state.
+    if let Some(state) = fields.get("state") {
+        document["state"] = state.clone();
+    }
+    document::read(&document).map_err(|error| match error {
+        Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
+        Unreadable::NotJson(error) => RegistryError::invalid("", error.to_string()),
     })
 }
 
@@ -469,27 +494,32 @@ pub(super) fn check_fields(
     display_name: Option<&str>,
     labels: &BTreeMap<String, String>,
 ) -> Result<(), RegistryError> {
-    let printable = |text: &str, most: usize| {
-        (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-    };
     let mut faults = Vec::new();
-    if display_name.is_some_and(|name| !printable(name, DISPLAY_NAME_LENGTH)) {
+    if display_name.is_some_and(|name| !text::is_printable_line(name, DISPLAY_NAME_LENGTH)) {
         let detail = format!("A display name is 1 to {DISPLAY_NAME_LENGTH} printable characters.");
         faults.push(Fault::at("/display_name", detail));
     }
+    faults.extend(label_faults(labels, "/labels"));
+    if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
+}
+
+/// What is wrong with labels, those of a tenant or those that a grant selects by.
+pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> Vec<Fault> {
+    let mut faults = Vec::new();
     if labels.len() > LABELS {
-        faults.push(Fault::at("/labels", format!("A tenant bears at most {LABELS} labels.")));
+        faults.push(Fault::at(pointer, format!("There are at most {LABELS} labels.")));
     }
     for (key, value) in labels {
-        if !printable(key, LABEL_LENGTH) || key.contains(':') || !printable(value, LABEL_LENGTH) {
-            let pointer = format!("/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+        let fits = |text: &str| text::is_printable_line(text, LABEL_LENGTH);
+        if !fits(key) || key.contains(':') || !fits(value) {
+            let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
             let detail = format!(
                 "A label's key and value are 1 to {LABEL_LENGTH} printable characters each, the key without `:`."
             );
             faults.push(Fault::at(pointer, detail));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
+    faults
 }
 
 fn signed(duration: std::time::Duration) -> SignedDuration {

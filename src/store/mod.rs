@@ -17,6 +17,7 @@ mod keypairs;
 mod open;
 mod postgres;
 mod schema;
+mod serve_lock;
 mod session;
 mod sql;
 mod sql_store;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::budget::bounded;
 use super::engine::Engine;
 use super::schema::{CURRENT, Migrated, Standing};
+use super::serve_lock::{self, ServeLock};
 use super::sql_store::SqlStore;
 use super::{Store, StoreError, postgres, schema, sqlite};
 use crate::config::DatabaseUrl;
@@ -15,7 +16,7 @@ use crate::crypto::Vault;
 /// Who opens a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// The service. On SQLite there can be one at a time.
+    /// The service. There can be one at a time.
     ServeAlone,
     /// A command, which may work while the service does.
     BesideServe,
@@ -35,9 +36,15 @@ pub enum OpenError {
         reason: String,
     },
     /// The service runs already.
-    #[error("{path}: another `serve` works on this database; stop it first, or use Postgres for several")]
+    #[error("{database}: another `serve` works on this database; stop it first")]
     AnotherServe {
-        /// The file.
+        /// Which database.
+        database: String,
+    },
+    /// The path is a folder's.
+    #[error("{path}: this is a folder; name a file in it, as in `sqlite:{path}/broker.db`")]
+    Folder {
+        /// The folder.
         path: PathBuf,
     },
     /// The schema was not migrated yet.
@@ -97,15 +104,8 @@ pub enum OpenError {
 pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: Opening) -> Result<Arc<dyn Store>, OpenError> {
     let database = Named::new(url)?;
     let lock = match url {
-        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?,
-        DatabaseUrl::Postgres(_) => {
-            let standing = bounded(schema::standing(&database.engine)).await;
-            let found = database.check(standing)?;
-            if found < CURRENT {
-                return Err(OpenError::OldSchema { database: database.name, found, needed: CURRENT });
-            }
-            None
-        }
+        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?.map(Lock::File),
+        DatabaseUrl::Postgres(_) => database.open_server(how).await?.map(Lock::Session),
     };
     Ok(Arc::new(SqlStore::new(database.engine, vault, lock)))
 }
@@ -119,10 +119,24 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
     let database = Named::new(url)?;
     let _lock = match url {
         DatabaseUrl::Sqlite(path) => Some(lock(path)?),
-        DatabaseUrl::Postgres(_) => None,
+        DatabaseUrl::Postgres(_) => {
+            database.reach().await?;
+            None
+        }
     };
     let from = database.migrate().await?;
     Ok(Migrated { from, to: CURRENT })
+}
+
+/// What keeps a second `serve` away, for as long as it lives.
+#[derive(Debug)]
+pub(super) enum Lock {
+    /// On a file beside the database's.
+    #[expect(dead_code, reason = "held, not looked at")]
+    File(File),
+    /// Of a session at the server.
+    #[expect(dead_code, reason = "held, not looked at")]
+    Session(ServeLock),
 }
 
 /// A database under a name that can be shown: without user and password.
@@ -134,6 +148,7 @@ struct Named {
 impl Named {
     fn new(url: &DatabaseUrl) -> Result<Self, OpenError> {
         match url {
+            DatabaseUrl::Sqlite(path) if path.is_dir() => Err(OpenError::Folder { path: path.clone() }),
             DatabaseUrl::Sqlite(path) => {
                 sqlite::create(path).map_err(|error| file_error(path, &error))?;
                 Ok(Self { engine: sqlite::engine(path), name: path.display().to_string() })
@@ -143,6 +158,36 @@ impl Named {
                 Ok(Self { engine, name })
             }
         }
+    }
+
+    /// Finds out whether the server lets itself be used: a pool would only say that it waited.
+    async fn reach(&self) -> Result<(), OpenError> {
+        let Engine::Postgres(pool) = &self.engine else { return Ok(()) };
+        let session = serve_lock::connect(&pool.connect_options()).await;
+        session.map(drop).map_err(|reason| self.error(reason))
+    }
+
+    async fn open_server(&self, how: Opening) -> Result<Option<ServeLock>, OpenError> {
+        self.reach().await?;
+        let standing = bounded(schema::standing(&self.engine)).await;
+        let found = self.check(standing)?;
+        if found < CURRENT {
+            let database = self.name.clone();
+            return Err(OpenError::OldSchema { database, found, needed: CURRENT });
+        }
+        let Engine::Postgres(pool) = &self.engine else { return Ok(None) };
+        if how == Opening::BesideServe {
+            return Ok(None);
+        }
+        match serve_lock::take(&pool.connect_options()).await {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            Ok(None) => Err(OpenError::AnotherServe { database: self.name.clone() }),
+            Err(reason) => Err(self.error(reason)),
+        }
+    }
+
+    fn error(&self, reason: StoreError) -> OpenError {
+        OpenError::Database { database: self.name.clone(), reason }
     }
 
     async fn open_file(&self, path: &Path, how: Opening) -> Result<Option<File>, OpenError> {
@@ -177,7 +222,7 @@ impl Named {
             Ok(Standing::At(version)) => Ok(version),
             Ok(Standing::Newer(found)) => Err(OpenError::NewerSchema { database, found, known: CURRENT }),
             Ok(Standing::Altered(version)) => Err(OpenError::ForeignSchema { database, version }),
-            Err(reason) => Err(OpenError::Database { database, reason }),
+            Err(reason) => Err(self.error(reason)),
         }
     }
 }
@@ -185,7 +230,7 @@ impl Named {
 fn lock(path: &Path) -> Result<File, OpenError> {
     match sqlite::lock(path) {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(OpenError::AnotherServe { path: path.to_owned() }),
+        Ok(None) => Err(OpenError::AnotherServe { database: path.display().to_string() }),
         Err(error) => Err(file_error(path, &error)),
     }
 }

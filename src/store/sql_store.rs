@@ -1,7 +1,6 @@
 //! The store on a database that speaks SQL.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +8,7 @@ use jiff::Timestamp;
 
 use super::budget::bounded;
 use super::engine::Engine;
+use super::open::Lock;
 use super::{
     AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials, StoredToken,
     Switch, TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
@@ -26,11 +26,11 @@ pub(super) struct SqlStore {
     engine: Engine,
     vault: Arc<Vault>,
     /// What keeps a second `serve` away, for as long as the store lives.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl SqlStore {
-    pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<File>) -> Self {
+    pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<Lock>) -> Self {
         Self { engine, vault, _lock: lock }
     }
 }

@@ -20,6 +20,15 @@ fn a_database_that_is_away_is_worth_another_try_and_its_password_is_not_told() {
     let ran = run(&["migrate"], &[("BTB_DATABASE__URL", &url)]);
     assert_eq!(ran.code, 4, "{}", ran.err);
     assert!(!ran.err.contains("hunter2") && ran.err.lines().count() == 1, "{}", ran.err);
+    assert!(ran.err.contains(&format!("nothing answers at {nobody}")), "{}", ran.err);
+}
+
+#[test]
+fn a_folder_is_no_database_however_often_one_tries() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().display());
+    let ran = run(&["migrate"], &[("BTB_DATABASE__URL", &url)]);
+    assert!(ran.code == 1 && ran.err.contains("this is a folder; name a file in it"), "{}", ran.err);
 }
 
 #[test]

@@ -72,16 +72,26 @@ fn a_customer_who_is_not_ready_is_registered_for_later() {
 #[test]
 fn a_file_that_is_no_config_is_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
+    let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (name, content, word) in [
-        ("text", "not json".to_owned(), "not JSON (line 1)"),
-        ("long", "[".repeat(70_000), "longer than 64 KiB"),
-        ("deep", "[".repeat(60_000), "not JSON"),
-        ("nameless", "{}".to_owned(), "--tenant"),
+        ("text", b"not json".to_vec(), "not JSON: line 1"),
+        ("long", b"[".repeat(70_000), "more than the 65536 bytes"),
+        ("deep", b"[".repeat(60_000), "more than 32 deep"),
+        ("cut", b"{\"enterpriseID\": ".to_vec(), "cut off"),
+        ("key", b"-----BEGIN PRIVATE KEY-----\n".to_vec(), "a PEM text alone"),
+        ("utf16", utf16, "save it as UTF-8"),
+        ("empty", Vec::new(), "the file is empty"),
+        ("nameless", b"{}".to_vec(), "--tenant"),
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let ran = run(&["tenants", "register", path.to_str().unwrap()], &[("BTB_KEY", "btb_a_b")]);
         assert!(matches!(ran.code, 1 | 2) && ran.err.contains(word), "{name}: {}", ran.err);
+        if ran.code == 1 {
+            // The demo reads its file in the same way.
+            let demo = run(&["demo", "--key-json", path.to_str().unwrap(), "--listen", "127.0.0.1:0"], &[]);
+            assert!(demo.code == 1 && demo.err.contains(word), "{name}: {}", demo.err);
+        }
     }
 }
 

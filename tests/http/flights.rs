@@ -87,7 +87,7 @@ async fn a_failing_flight_is_shared_with_its_real_reason() {
 }
 
 #[tokio::test]
-async fn invariant_4_a_flight_that_hangs_at_box_delays_no_other_key() {
+async fn invariant_11_a_flight_that_hangs_at_box_delays_no_other_key() {
     let (ground, key) = acme().await;
     let warm = ground.token(&key, "acme").await.token();
     let select = json!({ "subject": format!("user:{ADA}") });

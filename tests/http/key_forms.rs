@@ -227,7 +227,7 @@ async fn hostile_files_have_their_problem_at_a_bounded_price() {
             "/config/boxAppSettings",
         ),
         ("a text", config(|config| *config = json!("x")), 422, "invalid_box_config", "/config"),
-        ("deep", deep, 400, "malformed", ""),
+        ("deep", deep, 422, "invalid", "/config"),
         ("deep, but not too deep", deep_enough, 422, "invalid_box_config", "/config"),
         ("wide", wide, 422, "invalid_box_config", "/config/boxAppSettings"),
         ("many", many, 422, "invalid_box_config", "/config"),

@@ -149,6 +149,19 @@ async fn head_answers_as_get_without_a_body() {
 }
 
 #[tokio::test]
+async fn what_a_library_answers_by_itself_is_a_problem_too() {
+    let ground = Ground::new().await;
+    for path in ["/docs/nothing.js", "/docs/a/b"] {
+        ground.get(&ground.admin, path).await.refuses(404, "not_found");
+    }
+    for path in ["/docs/", "/openapi.json"] {
+        assert_eq!(asked(&ground, "GET", path, "").await.0, 200, "{path}");
+        ground.call(&ground.admin, "DELETE", path, None).await.refuses(405, "method_not_allowed");
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn bodies_are_json_of_at_most_64_kib() {
     let ground = Ground::new().await;
     let (json, patch) = ("application/json", "application/merge-patch+json");
@@ -177,7 +190,6 @@ async fn bodies_are_json_of_at_most_64_kib() {
         (format!("{whole} {{}}").as_bytes(), "two values"),
         (b"{'tenant': 1}", "single quotes"),
         (b"{\"tenant\": \"\xff\"}", "no UTF-8"),
-        (b"\xef\xbb\xbf{}", "a byte order mark"),
         (b"{\"tenant\": \"a\\ud800\"}", "half a surrogate pair"),
         (b"{\"tenant\": 1e999}", "no number"),
     ] {

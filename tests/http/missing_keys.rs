@@ -35,7 +35,7 @@ async fn minter(ground: &Ground) -> String {
 }
 
 #[tokio::test]
-async fn r15_rows_under_a_missing_key_cost_their_tenant_alone() {
+async fn r15_invariant_11_rows_under_a_missing_key_cost_their_tenant_alone() {
     let mut ground = Ground::new().await;
     let minter = minter(&ground).await;
     ground.register("acme", &ground.apps.acme).await;

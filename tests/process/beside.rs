@@ -5,25 +5,23 @@ use std::time::Duration;
 use crate::ground::{Ground, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_serve_is_refused_on_sqlite_and_shares_the_tokens_on_postgres() {
+async fn a_second_serve_is_refused_until_the_first_is_gone() {
     let ground = Ground::new().await;
     let (serving, key) = ground.serve_acme().await;
     let tokens = ground.tokens(&serving, &key).await;
-    if ground.place.postgres().is_some() {
-        let asked = ground.asked_for_tokens().await;
-        let second = ground.place.serve().await;
-        assert_eq!(ground.tokens(&second, &key).await, tokens);
-        assert_eq!(ground.asked_for_tokens().await, asked);
-        second.stop().await;
-    } else {
-        let second = ground.place.run(&["serve"]).await;
-        let told = String::from_utf8(second.stderr).unwrap();
-        assert_eq!(second.status.code(), Some(1), "{told}");
-        assert!(told.starts_with("error: ") && told.lines().count() == 1, "{told}");
-        assert!(told.contains("another `serve` works on this database"), "{told}");
-    }
+    let second = ground.place.run(&["serve"]).await;
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("error: ") && told.lines().count() == 1, "{told}");
+    assert!(told.contains("another `serve` works on this database"), "{told}");
     assert_eq!(ground.tokens(&serving, &key).await, tokens, "the first one goes on");
-    serving.stop().await;
+
+    let asked = ground.asked_for_tokens().await;
+    serving.kill().await;
+    let second = ground.place.serve().await;
+    assert_eq!(ground.tokens(&second, &key).await, tokens);
+    assert_eq!(ground.asked_for_tokens().await, asked);
+    second.stop().await;
     ground.end().await;
 }
 

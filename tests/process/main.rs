@@ -9,6 +9,7 @@
 #[path = "../support/database.rs"]
 mod database;
 mod ground;
+#[expect(dead_code, reason = "the search for secrets uses the rest")]
 #[path = "../support/process.rs"]
 mod process;
 

@@ -1,6 +1,5 @@
 //! `tenants register`: a customer's config file in, a tenant that works out.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use reqwest::StatusCode;
@@ -10,11 +9,9 @@ use serde_json::{Map, Value};
 use super::diagnosis::{self, Check};
 use super::label;
 use crate::cli::broker::{BrokerArgs, box_id, tenant};
+use crate::cli::config_file;
 use crate::cli::failure::Failure;
 use crate::cli::terminal::{self, plain};
-
-/// No config file of Box's is longer than this.
-const FILE_LIMIT: u64 = 64 * 1024;
 
 /// Register a customer: the config JSON that their admin downloaded from Box, or a shared app.
 ///
@@ -139,7 +136,7 @@ impl Args {
                 body.insert(name.to_owned(), value);
             }
         };
-        let config = self.file.as_ref().map(read).transpose()?;
+        let config = self.file.as_deref().map(config_file::read).transpose()?;
         let enterprise = self.enterprise_id.clone().or_else(|| enterprise_in(config.as_ref()?));
         let name = match (&self.tenant, &enterprise) {
             (Some(name), _) => name.clone(),
@@ -160,26 +157,6 @@ impl Args {
         put("config", config);
         Ok(Value::Object(body))
     }
-}
-
-/// The config's document, unjudged: that is the broker's part.
-fn read(path: &PathBuf) -> Result<Value, Failure> {
-    let refuse = |what: String| Failure::failed(format!("{}: {what}", path.display()));
-    let mut text = Vec::new();
-    let length = if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(FILE_LIMIT + 1).read_to_end(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut text))
-    }
-    .map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    if length as u64 > FILE_LIMIT {
-        return Err(refuse(format!("is longer than {} KiB, so it is no config of Box's", FILE_LIMIT / 1024)));
-    }
-    // Windows editors put a byte order mark before it.
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    serde_json::from_slice(text).map_err(|error| {
-        refuse(format!("is not JSON (line {}): download it again from Box's developer console", error.line()))
-    })
 }
 
 /// The enterprise that a config names, as text or number.

@@ -36,6 +36,30 @@ impl Field {
         }
     }
 
+    /// What to do about one that is missing or wrong.
+    #[must_use]
+    pub fn fix(self) -> &'static str {
+        match self {
+            Self::ClientId => {
+                "Copy the Client ID from the app's Configuration tab in Box's developer console."
+            }
+            Self::ClientSecret => {
+                "Copy the Client Secret from the app's Configuration tab in Box's developer console."
+            }
+            Self::PublicKeyId | Self::PrivateKey | Self::Passphrase => {
+                "Make a new keypair on the app's Configuration tab in Box's developer console, and upload the \
+                 file that is downloaded then."
+            }
+            Self::EnterpriseId => {
+                "Give the Enterprise ID that the Box Admin Console shows under Account & Billing; a free account \
+                 has none, so that the app has to belong to an enterprise."
+            }
+            Self::WebhookKey => {
+                "Copy the key from the app's Webhooks tab in Box's developer console, or leave it out."
+            }
+        }
+    }
+
     /// What is wrong with a text that is not empty, in a sentence that does not quote it.
     ///
     /// # Errors

@@ -61,9 +61,14 @@ pub struct EncodedKey {
 pub struct ConfigProblem {
     /// Where: a JSON pointer (RFC 6901) from the file's root, so empty for the file itself.
     pub pointer: String,
-    /// What is wrong and what to do, in a sentence or two.
+    /// What is wrong, in a sentence or two.
     pub detail: String,
+    /// What to do about it, in a sentence.
+    pub fix: &'static str,
 }
+
+/// What to do about a file that is not the one that Box gave.
+const WHOLE_FILE: &str = "Upload the config JSON exactly as Box's developer console gave it for download.";
 
 impl ConfigFile {
     /// The longest file that is read, in bytes.
@@ -75,8 +80,14 @@ impl ConfigFile {
     ///
     /// # Errors
     /// One problem, where it is too long, nested too deeply, or no JSON.
-    pub fn from_text(bytes: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
-        text::parse(bytes).map(Self).map_err(|detail| vec![ConfigProblem::new("", detail)])
+    pub fn from_text(bytes: &[u8]) -> Result<Self, ConfigProblem> {
+        text::parse(bytes).map(Self).map_err(|detail| ConfigProblem::new("", detail, WHOLE_FILE))
+    }
+
+    /// The file's document, as it is sent to a broker; nobody wipes it any more.
+    #[must_use]
+    pub fn into_document(mut self) -> Value {
+        std::mem::take(&mut self.0)
     }
 
     /// Makes sense of the file for an app of that kind. Cheap: the private key is not looked into.
@@ -104,8 +115,8 @@ impl EncodedKey {
 }
 
 impl ConfigProblem {
-    fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+    fn new(pointer: impl Into<String>, detail: impl Into<String>, fix: &'static str) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into(), fix }
     }
 }
 

@@ -3,18 +3,25 @@
 use serde_json::{Map, Value};
 
 use super::field::Field;
-use super::{BoxConfig, ConfigProblem, EncodedKey};
+use super::text::check_depth;
+use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE};
 use crate::domain::app::AuthMethod;
 use crate::domain::id::{BoxId, ClientId};
+use crate::domain::text::is_printable;
 use crate::secret::SecretString;
 
+const ANOTHER_KEY: &str = "Make a new keypair in Box's developer console and upload the file that is downloaded \
+                           then, or register the app with auth `ccg` where it was made for client credentials.";
+
 const NO_KEY: &str = "there is no complete key in this file. A config that was downloaded again from Box never \
-                      holds one: Box shows a private key only when it is made. Make a new keypair in Box's \
-                      developer console and give the file that is downloaded then, or register the app with \
-                      auth `ccg` where it was made for client credentials";
+                      holds one: Box shows a private key only when it is made. An app for client credentials \
+                      has none and is registered with auth `ccg`";
 
 /// Reads the whole of a config.
 pub(super) fn read(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
+    if let Err(detail) = check_depth(file) {
+        return Err(vec![ConfigProblem::new("", detail, WHOLE_FILE)]);
+    }
     let mut reading = Reading::default();
     let found = reading.file(file, auth);
     match found {
@@ -44,12 +51,12 @@ struct Place<'a> {
 impl Reading {
     fn file(&mut self, file: &Value, auth: AuthMethod) -> Option<BoxConfig> {
         let Value::Object(fields) = file else {
-            self.wrong("", format!("a Box config is a JSON object; this is {}", kind(file)));
+            self.wrong("", format!("a Box config is a JSON object; this is {}", kind(file)), WHOLE_FILE);
             return None;
         };
         let root = Place { pointer: "", fields };
         let Some(settings) = present(fields, "boxAppSettings") else {
-            self.wrong("/boxAppSettings", without_settings(fields));
+            self.wrong("/boxAppSettings", without_settings(fields), WHOLE_FILE);
             return None;
         };
         self.ignore_all_but(root, &["boxAppSettings", "enterpriseID", "webhooks"]);
@@ -87,7 +94,7 @@ impl Reading {
             return None;
         }
         let Some(value) = value else {
-            self.wrong(pointer, NO_KEY);
+            self.wrong(pointer, NO_KEY, ANOTHER_KEY);
             return None;
         };
         let place = Place { pointer: &pointer, fields: self.object(&pointer, value)? };
@@ -105,12 +112,12 @@ impl Reading {
             // Where a part is there but wrong, that has been said.
             _ if self.problems.len() > before => None,
             (None, None) => {
-                self.wrong(pointer, NO_KEY);
+                self.wrong(pointer, NO_KEY, ANOTHER_KEY);
                 None
             }
             (id, _) => {
                 let missing = if id.is_none() { "publicKeyID" } else { "privateKey" };
-                self.wrong(pointer, format!("`{missing}` is missing or empty: {NO_KEY}"));
+                self.wrong(pointer, format!("`{missing}` is missing or empty: {NO_KEY}"), ANOTHER_KEY);
                 None
             }
         }
@@ -149,7 +156,7 @@ impl Reading {
                     (None, Some(other)) => format!("`{name}` is missing; `{other}` is spelled differently"),
                     (None, None) => format!("`{name}` is missing; Box's own files have it"),
                 };
-                self.wrong(format!("{}/{name}", place.pointer), detail);
+                self.wrong(format!("{}/{name}", place.pointer), detail, field.fix());
                 None
             }
         }
@@ -167,19 +174,23 @@ impl Reading {
                     Field::EnterpriseId => "digits, as a string or a whole number",
                     _ => "a string",
                 };
-                self.wrong(pointer, format!("`{name}` must be {wanted}; this is {}", kind(value)));
+                self.wrong(
+                    pointer,
+                    format!("`{name}` must be {wanted}; this is {}", kind(value)),
+                    field.fix(),
+                );
                 None
             }
         }
     }
 
     fn checked<'a>(&mut self, pointer: &str, field: Field, text: &'a str) -> Option<&'a str> {
-        field.check(text).map_err(|detail| self.wrong(pointer, detail)).ok().map(|()| text)
+        field.check(text).map_err(|detail| self.wrong(pointer, detail, field.fix())).ok().map(|()| text)
     }
 
     fn object<'a>(&mut self, pointer: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
         if !value.is_object() {
-            self.wrong(pointer, format!("this must be a JSON object; it is {}", kind(value)));
+            self.wrong(pointer, format!("this must be a JSON object; it is {}", kind(value)), WHOLE_FILE);
         }
         value.as_object()
     }
@@ -191,8 +202,8 @@ impl Reading {
         self.ignored.extend(unknown.take(room).map(|(name, _)| format!("{}/{}", place.pointer, token(name))));
     }
 
-    fn wrong(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.problems.push(ConfigProblem::new(pointer, detail));
+    fn wrong(&mut self, pointer: impl Into<String>, detail: impl Into<String>, fix: &'static str) {
+        self.problems.push(ConfigProblem::new(pointer, detail, fix));
     }
 }
 
@@ -229,7 +240,7 @@ fn without_settings(fields: &Map<String, Value>) -> String {
 /// A name as part of a JSON pointer (RFC 6901, section 3), cut where it is long.
 fn token(name: &str) -> String {
     const LONGEST: usize = 64;
-    let mut shown: String = name.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    let mut shown: String = name.chars().filter(|&character| is_printable(character)).take(LONGEST).collect();
     if name.chars().count() > LONGEST {
         shown.push('…');
     }

@@ -27,7 +27,7 @@ fn changed(pointer: &str, value: Value) -> Value {
 }
 
 fn read_as(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
-    ConfigFile::from_text(file.to_string().as_bytes())?.read(auth)
+    ConfigFile::from_text(file.to_string().as_bytes()).map_err(|problem| vec![problem])?.read(auth)
 }
 
 fn read(file: &Value) -> Result<BoxConfig, Vec<ConfigProblem>> {
@@ -41,9 +41,9 @@ fn pointers(file: &Value) -> Vec<String> {
 
 #[track_caller]
 fn whole_problem(bytes: &[u8]) -> String {
-    let [problem] = &ConfigFile::from_text(bytes).unwrap_err()[..] else { panic!("one problem") };
+    let problem = ConfigFile::from_text(bytes).unwrap_err();
     assert_eq!(problem.pointer, "");
-    problem.detail.clone()
+    problem.detail
 }
 
 #[test]
@@ -214,6 +214,19 @@ fn fields_without_a_use_are_named_and_bounded() {
 }
 
 #[test]
+fn each_problem_has_a_fix_of_its_own() {
+    for (pointer, value, says) in [
+        ("/enterpriseID", json!(0), "Account & Billing"),
+        ("/boxAppSettings/appAuth", json!(null), "Make a new keypair"),
+        ("/boxAppSettings/clientSecret", json!(""), "Client Secret"),
+        ("/boxAppSettings", json!(null), "exactly as Box's developer console gave it"),
+    ] {
+        let problems = read(&changed(pointer, value)).unwrap_err();
+        assert!(problems[0].fix.contains(says), "{problems:?}");
+    }
+}
+
+#[test]
 fn what_is_no_json_is_told_as_what_it_is() {
     for (bytes, says) in [
         (&b""[..], "empty"),
@@ -228,8 +241,16 @@ fn what_is_no_json_is_told_as_what_it_is() {
     }
     let deep = [vec![b'['; 33], vec![b']'; 33]].concat();
     assert!(whole_problem(&deep).contains("more than 32 deep"));
+    assert!(whole_problem(&[b'['; 1000]).contains("more than 32 deep"));
+    let mut nested = json!(1);
+    for _ in 0..33 {
+        nested = json!({ "a": nested });
+    }
+    let file: ConfigFile = serde_json::from_value(nested).unwrap();
+    let problems = file.read(AuthMethod::Jwt).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].detail.contains("more than 32 deep"), "{problems:?}");
     let long = vec![b' '; ConfigFile::MAX_BYTES + 1];
-    assert!(whole_problem(&long).contains("65537 bytes"));
+    assert!(whole_problem(&long).contains("more than the 65536 bytes"));
 }
 
 #[test]

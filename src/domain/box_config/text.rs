@@ -9,9 +9,8 @@ use super::ConfigFile;
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     if bytes.len() > ConfigFile::MAX_BYTES {
         return Err(format!(
-            "the file has {} bytes, more than the {} that are read; Box's config file has some 4,000: is this \
-             another file?",
-            bytes.len(),
+            "the file has more than the {} bytes that are read; Box's config file has some 4,000: is this another \
+             file?",
             ConfigFile::MAX_BYTES
         ));
     }
@@ -27,38 +26,40 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("the file is UTF-16; save it as UTF-8".to_owned());
     }
-    if depth(bytes) > ConfigFile::MAX_DEPTH {
-        return Err(format!(
-            "objects and arrays stand in one another more than {} deep; Box's config file goes three deep",
-            ConfigFile::MAX_DEPTH
-        ));
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let value = serde_json::from_slice(bytes).map_err(|error| {
         // serde's own message is left out, as it may quote the file.
+        if error.to_string().starts_with("recursion limit") {
+            return too_deep();
+        }
         let (line, column) = (error.line(), error.column());
         match error.classify() {
             Category::Eof => format!("the JSON ends too early, at line {line}: the file is cut off"),
             _ => format!("this is not JSON: line {line}, column {column} cannot be read"),
         }
-    })
+    })?;
+    check_depth(&value)?;
+    Ok(value)
 }
 
-/// How deep brackets stand in one another outside of strings; right for JSON, harmless for the rest.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
+/// Refuses what is nested so deeply that it cannot be a config.
+pub(super) fn check_depth(value: &Value) -> Result<(), String> {
+    if is_within(value, ConfigFile::MAX_DEPTH) { Ok(()) } else { Err(too_deep()) }
+}
+
+fn too_deep() -> String {
+    format!(
+        "objects and arrays stand in one another more than {} deep; Box's config file goes three deep",
+        ConfigFile::MAX_DEPTH
+    )
+}
+
+fn is_within(value: &Value, levels: usize) -> bool {
+    let inner = levels.checked_sub(1);
+    match value {
+        Value::Array(items) => inner.is_some_and(|levels| items.iter().all(|item| is_within(item, levels))),
+        Value::Object(fields) => {
+            inner.is_some_and(|levels| fields.values().all(|field| is_within(field, levels)))
         }
+        _ => true,
     }
-    deepest
 }

@@ -1,0 +1,129 @@
+//! Bodies: JSON of a bounded length, that arrives in time.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use crate::registry::document::{self, Unreadable};
+
+/// The longest body that is read: a Box config is a tenth of it.
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// How much of a longer body is read at most before it is refused.
+const HEARD_OUT: usize = 16 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A JSON body. As `Option<Json<T>>`, an empty body is `None`.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        match read(request, "application/json").await? {
+            Some(value) => Ok(Self(value)),
+            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Option<Self>, ApiError> {
+        Ok(read(request, "application/json").await?.map(Self))
+    }
+}
+
+/// A merge patch (RFC 7396).
+#[derive(Debug)]
+pub(super) struct MergePatch<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        match read(request, "application/merge-patch+json").await? {
+            Some(value) => Ok(Self(value)),
+            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    let mut bytes =
+        tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if !is_json(&parts.headers, wanted) {
+        return Err(ApiError::UnsupportedMediaType(wanted));
+    }
+    blank_byte_order_marks(&mut bytes);
+    parse(&bytes).map(Some)
+}
+
+/// The whole body. What is too long is read on for a while and thrown away: whoever is cut off while
+/// sending never reads why.
+async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let (mut bytes, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
+        seen += data.len();
+        if seen <= BODY_LIMIT {
+            bytes.extend_from_slice(&data);
+        } else if seen > HEARD_OUT {
+            break;
+        }
+    }
+    if seen > BODY_LIMIT { Err(ApiError::TooLarge(BODY_LIMIT)) } else { Ok(bytes) }
+}
+
+fn broke_off() -> ApiError {
+    ApiError::Malformed("The request's body broke off.".to_owned())
+}
+
+fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case(wanted)
+}
+
+/// A file that was pasted into a body brings the mark along that Windows editors put before it.
+/// Outside of texts it says nothing.
+fn blank_byte_order_marks(body: &mut [u8]) {
+    let (mut in_text, mut escaped) = (false, false);
+    for at in 0..body.len() {
+        match body[at] {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if !in_text && body[at..].starts_with(b"\xef\xbb\xbf") => body[at..at + 3].fill(b' '),
+            _ => {}
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = document::read(&mut deserializer).map_err(|error| match error {
+        Unreadable::Fault(fault) => ApiError::Invalid(vec![fault]),
+        Unreadable::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
+    })?;
+    deserializer
+        .end()
+        .map_err(|_| ApiError::Malformed("The body goes on behind the end of its JSON value.".to_owned()))?;
+    Ok(value)
+}
