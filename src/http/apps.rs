@@ -19,7 +19,7 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::registry::diagnosis::Finding;
 use crate::registry::{
-    AppPatch, AppRegistration, AppView, CredentialFields, RegisteredApp, Registry, name_of,
+    AppPatch, AppRegistration, AppView, CredentialFields, NewState, RegisteredApp, Registry, name_of,
 };
 use crate::store::AppRef;
 
@@ -106,7 +106,7 @@ pub(super) struct RegisteredAppResponse<'a> {
 pub(super) struct AppPatchSchema {
     /// `suspended` takes every tenant of the app out of service.
     #[schema(required = false)]
-    state: AppState,
+    state: NewState,
 }
 
 #[utoipa::path(

@@ -6,7 +6,7 @@ use super::diagnosis::{self, Check, Finding};
 use super::document::given;
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::{Material, check_enterprise};
-use super::tenants::Listing;
+use super::tenants::{Listing, NewState};
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::credentials_of;
@@ -33,7 +33,7 @@ pub struct AppRegistration {
 pub struct AppPatch {
     /// In service or not.
     #[serde(default, deserialize_with = "given")]
-    pub state: Option<AppState>,
+    pub state: Option<NewState>,
 }
 
 /// A shared app and how many tenants it serves.
@@ -173,10 +173,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
-        let state = patch.state.unwrap_or(current.state);
-        if state == AppState::Pending {
-            return Err(RegistryError::invalid("/state", "A shared app is `active` or `suspended`."));
-        }
+        let state = patch.state.map_or(current.state, AppState::from);
         if state == current.state {
             return self.counted(current).await;
         }

@@ -15,7 +15,7 @@ use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
 use crate::broker::{TokenError, View};
-use crate::domain::app::App;
+use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Actor, Cause, Event};
 use crate::domain::id::{AppId, BoxId, Name};
@@ -52,7 +52,7 @@ struct Changeable {
     state: Option<NewState>,
 }
 
-/// The states that a PATCH can give a tenant: it is deleted in another way.
+/// The states that a PATCH can give a tenant or an app: the others come about in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NewState {
@@ -63,6 +63,15 @@ pub enum NewState {
 }
 
 impl From<NewState> for TenantState {
+    fn from(state: NewState) -> Self {
+        match state {
+            NewState::Active => Self::Active,
+            NewState::Suspended => Self::Suspended,
+        }
+    }
+}
+
+impl From<NewState> for AppState {
     fn from(state: NewState) -> Self {
         match state {
             NewState::Active => Self::Active,
@@ -150,7 +159,7 @@ impl Registry {
             return Ok(view);
         }
         if next.state != current.state {
-            check_state(current.state, next.state)?;
+            check_state(current.state)?;
         }
         if next.labels != current.labels {
             require_everywhere(identity, Permission::TenantsWrite)?;
@@ -462,18 +471,14 @@ fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
     })
 }
 
-/// Refuses changes of state that come about in another way.
-fn check_state(now: TenantState, next: TenantState) -> Result<(), RegistryError> {
-    match (now, next) {
-        (_, TenantState::Deleted) => Err(RegistryError::invalid("/state", "A tenant is deleted by DELETE.")),
-        (_, TenantState::Pending) => {
-            Err(RegistryError::invalid("/state", "A tenant is pending only until Box gave its first token."))
-        }
-        (TenantState::Pending, _) => Err(RegistryError::Conflict(
+/// Refuses a change of state that comes about in another way.
+fn check_state(now: TenantState) -> Result<(), RegistryError> {
+    match now {
+        TenantState::Pending => Err(RegistryError::Conflict(
             "A pending tenant comes into service by itself once Box gives a token for it: see its `health`, or \
              run its test.",
         )),
-        _ => Ok(()),
+        TenantState::Active | TenantState::Suspended | TenantState::Deleted => Ok(()),
     }
 }
 

@@ -121,7 +121,12 @@ async fn a_fault_is_told_in_plain_words() {
         ("POST", token, json!({ "subject": { "type": 7 } }), "Expected `enterprise` or `user`."),
         ("POST", token, json!({ "subject": { "type": "app" } }), "Expected `enterprise` or `user`."),
         ("POST", token, json!({ "subject": { "type": "user" } }), "the subject `user` needs the user's `id`"),
-        ("POST", token, json!({ "x": 1 }), "unknown field `x`, expected `subject` or `min_ttl`"),
+        (
+            "POST",
+            token,
+            json!({ "x": 1 }),
+            "unknown field `x`, expected one of `subject`, `min_ttl`, `rejected`",
+        ),
         (
             "POST",
             "/v1/callers",
