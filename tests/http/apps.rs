@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::asking::eventually;
 use crate::ground::{ACME, Ground, NORTH, SOUTH, by_config};
 use crate::reply::Reply;
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 
 const FIELDS: [&str; 9] =
     ["auth", "client_id", "generation", "id", "key", "shared", "app", "state", "tenants"];

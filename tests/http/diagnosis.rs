@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::asking::eventually;
 use crate::ground::{ACME, ADA, FILE, FOLDER, GRACE, Ground, by_config};
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 
 const TESS: &str = "10000001003";
 pub(crate) const APOLLO: &str = "10000001004";

@@ -8,9 +8,10 @@ use std::time::Duration;
 use box_token_broker::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use crate::asking::eventually;
 use crate::ground::{ADA, Ground, by_config};
 use crate::reply::Reply;
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 
 #[path = "../support/keys.rs"]
 mod keys;

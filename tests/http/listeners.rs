@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::asking::eventually;
 use crate::ground::Ground;
 use crate::manners::{raw, read};
 use crate::reply::Reply;
-use crate::watching::eventually;
 
 #[tokio::test]
 async fn a_listener_of_their_own_takes_the_admins_away_from_the_services() {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::asking::eventually;
 use crate::ground::{ACME, ADA, Ground, NORTH, SOUTH, by_config};
 use crate::reply::Reply;
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 use box_token_broker::sandbox::key_json::GeneratedApp;
 
 /// A tenant's fields.

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use crate::asking::eventually;
 use crate::ground::{GLOBEX, Ground, NORTH, SOUTH, by_config};
 use crate::registration::{by_credentials, pointers, post, shared_app, with};
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 
 #[tokio::test]
 async fn the_same_credentials_again_change_nothing() {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::asking::eventually;
 use crate::ground::{ADA, Ground, NORTH, by_config};
-use crate::watching::{eventually, rows};
+use crate::watching::rows;
 
 const GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::asking::eventually;
 use crate::diagnosis::{APOLLO, all_pass_but, lines, test};
 use crate::ground::{ADA, Ground, NORTH, by_config};
-use crate::watching::eventually;
 
 #[tokio::test]
 async fn a_test_tells_user_tokens_from_the_as_user_header() {

@@ -1,6 +1,4 @@
-//! What stands in the database, and what happens a moment later by itself.
-
-use std::time::Duration;
+//! What stands in the database.
 
 use crate::ground::Ground;
 
@@ -16,10 +14,4 @@ pub(crate) async fn rows(ground: &Ground) -> [usize; 4] {
         *count = ground.hand().reads(&format!("SELECT 'row' FROM {table}")).await.len();
     }
     rows
-}
-
-/// Waits until `holds`, which asks something over a socket, so that others come to run.
-pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async { while !holds().await {} }).await;
-    assert!(waited.is_ok(), "{what} did not come about");
 }
