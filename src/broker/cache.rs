@@ -294,3 +294,45 @@ fn weight_of(key: &TokenKey) -> usize {
     // much again in nodes and counters.
     key.encoding().len() + 256
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::subject::Subject;
+    use crate::entropy::SystemEntropy;
+
+    fn key(tenant: &str, user: u64) -> TokenKey {
+        TokenKey {
+            tenant: TenantId::parse(tenant).unwrap(),
+            generation: Generation(1),
+            subject: Subject::User { id: BoxId::parse(&user.to_string()).unwrap() },
+            restriction: None,
+        }
+    }
+
+    #[test]
+    fn a_tenants_hundred_thousand_users_leave_memory_bounded_and_a_neighbours_token_in_it() {
+        let capacity = 1024 * 1024;
+        let (memory, clock) = (Memory::new(capacity), ManualClock::new(Timestamp::UNIX_EPOCH));
+        let token = |secret: u64| {
+            let life = Life::new(Duration::from_hours(1), (clock.wall(), clock.monotonic()));
+            let secret = SecretString::new(format!("{secret:032}"));
+            let of = (Generation(1), TokenId::generate(&SystemEntropy));
+            Arc::new(Token::new(secret, life, (Duration::from_mins(10), clock.monotonic()), None, of))
+        };
+        let neighbour = key("ten_b", 1);
+        memory.keep_token(&neighbour, &token(0), &clock);
+        for user in 1..=100_000 {
+            memory.keep_token(&key("ten_a", user), &token(user), &clock);
+            if user % 100 == 0 {
+                assert!(memory.token(&neighbour).is_some(), "in use, and gone after {user} others");
+            }
+        }
+        memory.tokens.run_pending_tasks();
+        assert!(memory.tokens.weighted_size() <= capacity, "{}", memory.tokens.weighted_size());
+        assert!(memory.tokens.entry_count() > 500, "and it is used: {}", memory.tokens.entry_count());
+    }
+}
