@@ -192,7 +192,7 @@ async fn patch(
 
 #[utoipa::path(
     delete, path = "/v1/apps/{app}", tag = "apps", operation_id = "delete_app",
-    params(("app" = String, Path, description = "The app's name or id")),
+    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
@@ -202,8 +202,9 @@ async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Named(app): Named<AppRef>,
+    IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_app(&caller.identity, &caller.request_id.0, &app).await?;
+    api.registry.delete_app(&caller.identity, &caller.request_id.0, &app, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -219,7 +219,7 @@ async fn patch(
     MergePatch(patch): MergePatch<CallerPatch>,
 ) -> Result<Response, ApiError> {
     let request_id = &calling.request_id.0;
-    Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, patch, expected).await?))
+    Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, &patch, expected).await?))
 }
 
 #[utoipa::path(

@@ -388,6 +388,9 @@ fn of_registry(error: RegistryError) -> Problem {
                 .fix(problem.fix())
         }
         RegistryError::Conflict(detail) => conflict(detail),
+        RegistryError::Overtaken => {
+            conflict("It was changed by somebody else at the same moment; read it and try again.")
+        }
         RegistryError::Precondition => Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "precondition_failed",

@@ -4,17 +4,17 @@ use serde::Deserialize;
 
 use super::diagnosis::{self, Check, Finding};
 use super::document::given;
-use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
+use super::error::{CLIENT_ID_HELD, Fault, RegistryError, unless_expected};
 use super::material::{Material, check_enterprise};
 use super::tenants::{Listing, NewState};
-use super::{Registry, require_everywhere};
+use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::credentials_of;
 use crate::domain::app::{App, AppState, Owner};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Event};
 use crate::domain::id::{AppId, BoxId, Name};
-use crate::store::{AppRef, Changed, Conflict, NewApp, Page, StoreError};
+use crate::store::{AppRef, Changed, NewApp, Page};
 
 /// A shared app to be registered.
 #[derive(Debug)]
@@ -168,6 +168,17 @@ impl Registry {
         patch: &AppPatch,
         expected: Option<i64>,
     ) -> Result<AppView, RegistryError> {
+        on_what_stands(|| self.patch_app_once(identity, request_id, app, patch, expected)).await
+    }
+
+    async fn patch_app_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+        patch: &AppPatch,
+        expected: Option<i64>,
+    ) -> Result<AppView, RegistryError> {
         require_everywhere(identity, Permission::AppsWrite)?;
         let current = self.shared_app(app).await?;
         if expected.is_some_and(|version| version != current.version) {
@@ -184,10 +195,7 @@ impl Registry {
         self.broker.forget(&Changed::App(next.id.clone()));
         match updated {
             Ok(()) => self.counted(next).await,
-            Err(StoreError::Conflict(Conflict::Version)) if expected.is_some() => {
-                Err(RegistryError::Precondition)
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(unless_expected(expected, error)),
         }
     }
 
@@ -200,13 +208,27 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         app: &AppRef,
+        expected: Option<i64>,
+    ) -> Result<(), RegistryError> {
+        on_what_stands(|| self.delete_app_once(identity, request_id, app, expected)).await
+    }
+
+    async fn delete_app_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+        expected: Option<i64>,
     ) -> Result<(), RegistryError> {
         require_everywhere(identity, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
+        if expected.is_some_and(|version| version != app.version) {
+            return Err(RegistryError::Precondition);
+        }
         let event = self.app_event(identity, request_id, &app, Action::AppDelete, None);
-        self.store.delete_app(&app.id, &event).await?;
+        let deleted = self.store.delete_app(&app.id, app.version, &event).await;
         self.broker.forget(&Changed::App(app.id));
-        Ok(())
+        deleted.map_err(|error| unless_expected(expected, error))
     }
 
     /// A tenant's own app is not on this list: it is seen through its tenant alone.

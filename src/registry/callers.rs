@@ -7,10 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Registry;
 use super::document::given;
-use super::error::{Fault, RegistryError};
+use super::error::{Fault, RegistryError, unless_expected};
 use super::tenants::{Listing, label_faults};
+use super::{Registry, on_what_stands};
 use crate::auth::{Identity, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
@@ -20,7 +20,7 @@ use crate::domain::id::{CallerId, KeyId, Name, TenantId};
 use crate::domain::subject::{Resource, ScopeSet};
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
-use crate::store::{CallerRef, Changed, Conflict, Page, Store, StoreError, TenantRef};
+use crate::store::{CallerRef, Changed, Page, Store, StoreError, TenantRef};
 
 /// How many grants a caller may have, and how long each of a grant's lists may be.
 const GRANTS: usize = 200;
@@ -169,7 +169,18 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         caller: &CallerRef,
-        patch: CallerPatch,
+        patch: &CallerPatch,
+        expected: Option<i64>,
+    ) -> Result<CallerView, RegistryError> {
+        on_what_stands(|| self.patch_caller_once(identity, request_id, caller, patch, expected)).await
+    }
+
+    async fn patch_caller_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        patch: &CallerPatch,
         expected: Option<i64>,
     ) -> Result<CallerView, RegistryError> {
         let current = self.manageable(identity, caller).await?;
@@ -177,16 +188,16 @@ impl Registry {
             return Err(RegistryError::Precondition);
         }
         let mut next = current.clone();
-        if let Some(name) = patch.name {
-            next.name = name;
+        if let Some(name) = &patch.name {
+            next.name = name.clone();
         }
-        if let Some(grants) = patch.grants {
-            next.grants = self.grants_of(identity, current.kind, &grants, &current.grants).await?;
+        if let Some(grants) = &patch.grants {
+            next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
         }
         if next != current {
             let cause = identity.cause(request_id);
             let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
-            next = self.replace_caller(next, &event, expected.is_some()).await?;
+            next = self.replace_caller(next, &event, expected).await?;
         }
         let uses = self.store.key_uses(&next.id).await?;
         Ok(self.viewed(next, uses).await)
@@ -203,6 +214,16 @@ impl Registry {
         caller: &CallerRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
+        on_what_stands(|| self.delete_caller_once(identity, request_id, caller, expected)).await
+    }
+
+    async fn delete_caller_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        expected: Option<i64>,
+    ) -> Result<(), RegistryError> {
         let current = self.manageable(identity, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -211,7 +232,7 @@ impl Registry {
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
         self.broker.forget(&Changed::Caller(current.id));
-        Ok(deleted?)
+        deleted.map_err(|error| unless_expected(expected, error))
     }
 
     /// Makes a key for a caller. Keys that have ended make room; two may live at once.
@@ -219,6 +240,16 @@ impl Registry {
     /// # Errors
     /// As [`RegistryError`] tells.
     pub async fn create_key(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        expires_at: Option<Timestamp>,
+    ) -> Result<NewKey, RegistryError> {
+        on_what_stands(|| self.create_key_once(identity, request_id, caller, expires_at)).await
+    }
+
+    async fn create_key_once(
         &self,
         identity: &Identity,
         request_id: &str,
@@ -238,7 +269,7 @@ impl Registry {
         next.keys.push(stored);
         let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, now, Action::KeyCreate, new.id.to_string());
-        self.replace_caller(next, &event, false).await?;
+        self.replace_caller(next, &event, None).await?;
         Ok(new)
     }
 
@@ -253,6 +284,16 @@ impl Registry {
         caller: &CallerRef,
         key: &KeyId,
     ) -> Result<(), RegistryError> {
+        on_what_stands(|| self.revoke_key_once(identity, request_id, caller, key)).await
+    }
+
+    async fn revoke_key_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        key: &KeyId,
+    ) -> Result<(), RegistryError> {
         let mut next = self.manageable(identity, caller).await?;
         let before = next.keys.len();
         next.keys.retain(|kept| kept.id != *key);
@@ -261,7 +302,7 @@ impl Registry {
         }
         let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, self.now(), Action::KeyRevoke, key.to_string());
-        self.replace_caller(next, &event, false).await?;
+        self.replace_caller(next, &event, None).await?;
         Ok(())
     }
 
@@ -307,15 +348,14 @@ impl Registry {
         &self,
         caller: Caller,
         event: &Event,
-        was_expected: bool,
+        expected: Option<i64>,
     ) -> Result<Caller, RegistryError> {
         let next = Caller { version: caller.version + 1, ..caller };
         let updated = self.store.update_caller(&next, event).await;
         self.broker.forget(&Changed::Caller(next.id.clone()));
         match updated {
             Ok(()) => Ok(next),
-            Err(StoreError::Conflict(Conflict::Version)) if was_expected => Err(RegistryError::Precondition),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(unless_expected(expected, error)),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::diagnosis::Ledger;
 use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::Material;
 use super::register::{Registered, Tested, unchanged};
+use super::{Registry, on_what_stands};
 use crate::auth::Identity;
 use crate::box_api::Credentials;
 use crate::broker::{TokenError, View, credentials_of};
@@ -82,6 +82,15 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<Arc<View>, RegistryError> {
+        on_what_stands(|| self.flush_tenant_once(identity, request_id, tenant)).await
+    }
+
+    async fn flush_tenant_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+    ) -> Result<Arc<View>, RegistryError> {
         self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
         let (current, view) = self.fresh(tenant).await?;
         if current.state == TenantState::Deleted {
@@ -90,7 +99,7 @@ impl Registry {
         let next = Tenant { generation: self.store.next_generation().await?, ..current };
         let told = format!("was {}", view.generation().0);
         let event = self.event_of(&next, &identity.cause(request_id), Action::TenantFlush, told);
-        let tenant = self.replace(next, &event, false).await?;
+        let tenant = self.replace(next, &event, None).await?;
         Ok(Arc::new(View { tenant, app: view.app.clone() }))
     }
 

@@ -50,6 +50,9 @@ pub enum RegistryError {
     /// It collides with what is registered.
     #[error("conflict: {0}")]
     Conflict(&'static str),
+    /// Somebody else changed the thing at the same moment.
+    #[error("overtaken by another change")]
+    Overtaken,
     /// The thing is not at the version that `If-Match` names.
     #[error("the thing changed since it was read")]
     Precondition,
@@ -89,12 +92,18 @@ impl From<StoreError> for RegistryError {
                 Self::Conflict("This client ID and enterprise are taken.")
             }
             StoreError::Conflict(Conflict::ClientIdHeld) => Self::Conflict(CLIENT_ID_HELD),
-            StoreError::Conflict(Conflict::Version) => {
-                Self::Conflict("It was changed by somebody else at the same moment; read it and try again.")
-            }
+            StoreError::Conflict(Conflict::Version) => Self::Overtaken,
             StoreError::Conflict(Conflict::InUse) => Self::Conflict("Tenants still use this app."),
             other => Self::Token(TokenError::Store(other)),
         }
+    }
+}
+
+/// What a failed change is to whoever named the version that it was to be made upon, or named none.
+pub(super) fn unless_expected(expected: Option<i64>, error: StoreError) -> RegistryError {
+    match error {
+        StoreError::Conflict(Conflict::Version) if expected.is_some() => RegistryError::Precondition,
+        error => error.into(),
     }
 }
 

@@ -114,6 +114,24 @@ fn decide(identity: &Identity, tenant: &Tenant, permission: Permission) -> Decis
     policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
 }
 
+/// How often a change is made anew where others come in between.
+const ATTEMPTS: usize = 8;
+
+/// Makes a change, and where somebody else's came in between makes it anew upon that, judged anew too:
+/// whoever named no version meant the thing as it stands.
+async fn on_what_stands<T, F>(change: impl Fn() -> F) -> Result<T, RegistryError>
+where
+    F: Future<Output = Result<T, RegistryError>>,
+{
+    for _ in 1..ATTEMPTS {
+        match change().await {
+            Err(RegistryError::Overtaken) => {}
+            done => return done,
+        }
+    }
+    change().await
+}
+
 /// Refuses where no grant on every tenant gives `permission`.
 fn require_everywhere(identity: &Identity, permission: Permission) -> Result<(), RegistryError> {
     if identity.caller.holds_everywhere(permission) {

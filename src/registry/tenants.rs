@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::diagnosis::{self, Check, Finding, Ledger};
 use super::document::{self, Unreadable, given};
-use super::error::{Fault, RegistryError};
+use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{LONGEST_REVOCATION, Registry, decide, require_everywhere};
+use super::{LONGEST_REVOCATION, Registry, decide, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::BoxError;
 use crate::broker::{TokenError, View};
@@ -23,7 +23,7 @@ use crate::domain::policy::{Decision, Policy};
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
-use crate::store::{AppRef, Changed, Conflict, Page, StoreError, TenantFilter, TenantRef};
+use crate::store::{AppRef, Changed, Page, StoreError, TenantFilter, TenantRef};
 
 /// How many labels a tenant may bear, and how long their keys and values may be.
 const LABELS: usize = 64;
@@ -141,6 +141,17 @@ impl Registry {
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<View>, RegistryError> {
+        on_what_stands(|| self.patch_tenant_once(identity, request_id, tenant, patch, expected)).await
+    }
+
+    async fn patch_tenant_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        patch: &Value,
+        expected: Option<i64>,
+    ) -> Result<Arc<View>, RegistryError> {
         self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
         let (current, view) = self.fresh(tenant).await?;
         if expected.is_some_and(|version| version != current.version) {
@@ -172,7 +183,7 @@ impl Registry {
         }
         let told = format!("{}, {}", differences(&current, &next).join(", "), next.state.as_str());
         let event = self.event_of(&next, &identity.cause(request_id), Action::TenantUpdate, told);
-        let next = self.replace(next, &event, expected.is_some()).await?;
+        let next = self.replace(next, &event, expected).await?;
         Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
     }
 
@@ -182,6 +193,17 @@ impl Registry {
     /// # Errors
     /// As [`RegistryError`] tells.
     pub async fn delete_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        now: bool,
+        expected: Option<i64>,
+    ) -> Result<(), RegistryError> {
+        on_what_stands(|| self.delete_tenant_once(identity, request_id, tenant, now, expected)).await
+    }
+
+    async fn delete_tenant_once(
         &self,
         identity: &Identity,
         request_id: &str,
@@ -225,7 +247,7 @@ impl Registry {
         let cause = identity.cause(request_id);
         let told = format!("to be erased at {purge_at}");
         let event = self.event_of(&next, &cause, Action::TenantDelete, told);
-        let next = self.replace(next, &event, expected.is_some()).await?;
+        let next = self.replace(next, &event, expected).await?;
         let view = View { tenant: next, app: view.app.clone() };
         if let Err(error) = self.wind_up(&view, &cause).await {
             tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant is wound up later");
@@ -371,7 +393,7 @@ impl Registry {
         &self,
         tenant: Tenant,
         event: &Event,
-        was_expected: bool,
+        expected: Option<i64>,
     ) -> Result<Tenant, RegistryError> {
         let next = Tenant { version: tenant.version + 1, updated_at: self.now(), ..tenant };
         let updated = self.store.update_tenant(&next, event).await;
@@ -379,8 +401,7 @@ impl Registry {
         self.broker.forget(&Changed::Tenant(next.id.clone()));
         match updated {
             Ok(()) => Ok(next),
-            Err(StoreError::Conflict(Conflict::Version)) if was_expected => Err(RegistryError::Precondition),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(unless_expected(expected, error)),
         }
     }
 
@@ -396,7 +417,7 @@ impl Registry {
         }
         let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
         let event = self.event_of(&next, cause, Action::TenantUpdate, "service_account".to_owned());
-        if let Err(error) = self.replace(next, &event, false).await {
+        if let Err(error) = self.replace(next, &event, None).await {
             tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
         }
     }

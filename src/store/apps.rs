@@ -188,10 +188,15 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, app: &App) -> 
     Ok(())
 }
 
-pub(super) async fn delete(engine: &Engine, vault: &Vault, id: &AppId, event: &Event) -> Result<()> {
+pub(super) async fn delete(
+    engine: &Engine,
+    vault: &Vault,
+    (id, version): (&AppId, i64),
+    event: &Event,
+) -> Result<()> {
     let mut session = engine.write().await?;
-    let sql = holding!("SELECT id FROM apps WHERE id = $1", "FOR UPDATE");
-    if session.row(sql, &[id.as_str().into()]).await?.is_none() {
+    let sql = holding!("SELECT id FROM apps WHERE id = $1 AND version = $2", "FOR UPDATE");
+    if session.row(sql, &[id.as_str().into(), version.into()]).await?.is_none() {
         return Err(StoreError::Conflict(Conflict::Version));
     }
     if count_of_app(&mut session, id).await? > 0 {

@@ -100,8 +100,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>>;
     /// The keypairs that were made for an app, the oldest first.
     async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>>;
-    /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it.
-    async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()>;
+    /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it,
+    /// [`Conflict::Version`] where it is not at `version` any more.
+    async fn delete_app(&self, app: &AppId, version: i64, event: &Event) -> Result<()>;
 
     /// A caller.
     async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>>;

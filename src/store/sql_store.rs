@@ -126,8 +126,8 @@ impl Store for SqlStore {
         bounded(keypairs::of_app(&self.engine, &self.vault, app)).await
     }
 
-    async fn delete_app(&self, app: &AppId, event: &Event) -> Result<()> {
-        bounded(apps::delete(&self.engine, &self.vault, app, event)).await?;
+    async fn delete_app(&self, app: &AppId, version: i64, event: &Event) -> Result<()> {
+        bounded(apps::delete(&self.engine, &self.vault, (app, version), event)).await?;
         self.engine.scrub().await;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Shared apps: one Box app of a vendor's that serves many customers.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::asking::eventually;
@@ -211,5 +212,21 @@ async fn an_app_is_registered_again_by_all_of_its_credentials_alone() {
             .refuses(409, "conflict");
         *config.pointer_mut(pointer).unwrap() = was;
     }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn an_app_is_erased_only_as_it_was_read() {
+    let ground = Ground::new().await;
+    let config: Value = serde_json::from_str(&ground.apps.portal.json).unwrap();
+    register(&ground, json!({ "app": "vendor", "config": config })).await.is(201);
+    let (path, read) = ("/v1/apps/vendor", "\"1\"");
+    ground.patch(&ground.admin, path, json!({ "state": "suspended" })).await.is(200);
+    ground
+        .if_match(&ground.admin, Method::DELETE, path, read, json!({}))
+        .await
+        .refuses(412, "precondition_failed");
+    ground.get(&ground.admin, path).await.is(200);
+    ground.if_match(&ground.admin, Method::DELETE, path, "\"2\"", json!({})).await.is(204);
     ground.end().await;
 }

@@ -257,3 +257,23 @@ async fn labels_are_changed_by_those_alone_who_write_every_tenant() {
     ground.delete(&reader, path).await.refuses(403, "forbidden");
     ground.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_names_no_version_changes_what_stands_however_many_do() {
+    let ground = Ground::new().await;
+    ground.register("acme", &ground.apps.acme).await;
+    let path = "/v1/tenants/acme";
+    let labelled = futures::future::join_all((0..5).map(|number| {
+        let patch = json!({ "labels": { format!("q{number}"): "1" } });
+        let ground = &ground;
+        async move { ground.patch(&ground.admin, path, patch).await }
+    }));
+    let suspended = ground.patch(&ground.admin, path, json!({ "state": "suspended" }));
+    let (labelled, suspended) = futures::join!(labelled, suspended);
+    suspended.is(200);
+    labelled.into_iter().for_each(|reply| drop(reply.is(200)));
+    let tenant = ground.get(&ground.admin, path).await.ok();
+    assert_eq!(tenant["state"], "suspended");
+    assert_eq!(tenant["labels"].as_object().unwrap().len(), 5, "and nobody's change is lost: {tenant}");
+    ground.end().await;
+}

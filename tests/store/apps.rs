@@ -43,12 +43,18 @@ pub(crate) async fn an_app_in_use_stays(ground: &Ground) {
     let app = ground.shared_app("vendor").await;
     let tenant = ground.tenant_of(&app, "acme").await;
     let delete = event(Action::AppDelete);
-    assert_eq!(ground.store.delete_app(&app.id, &delete).await, Err(StoreError::Conflict(Conflict::InUse)));
+    assert_eq!(
+        ground.store.delete_app(&app.id, app.version, &delete).await,
+        Err(StoreError::Conflict(Conflict::InUse))
+    );
     ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
-    ground.store.delete_app(&app.id, &delete).await.unwrap();
+    ground.store.delete_app(&app.id, app.version, &delete).await.unwrap();
     assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
-    assert_eq!(ground.store.delete_app(&app.id, &delete).await, Err(StoreError::Conflict(Conflict::Version)));
+    assert_eq!(
+        ground.store.delete_app(&app.id, app.version, &delete).await,
+        Err(StoreError::Conflict(Conflict::Version))
+    );
 }
 
 pub(crate) async fn no_generation_is_given_twice(ground: &Ground) {
