@@ -280,8 +280,11 @@ impl Broker {
         key: &TokenKey,
         question: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<Result<T, BoxError>, TokenError> {
-        self.gate.admit(view, key).inspect_err(|error| self.note(key, Some(error)))?;
+        let noted = |error: &TokenError| self.note(key, Some(error));
+        self.gate.check(view, key).inspect_err(noted)?;
         let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        // While one waits for a turn, those who had theirs may have found that a line is down.
+        self.gate.admit(view, key).inspect_err(noted)?;
         Ok(self.settle(view, key, question.await))
     }
 

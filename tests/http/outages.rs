@@ -255,6 +255,21 @@ async fn invariant_11_a_hanging_tenant_takes_no_turns_of_the_others() {
 }
 
 #[tokio::test]
+async fn r4_whoever_waited_for_a_turn_does_not_ask_where_a_line_went_down_meanwhile() {
+    let ground = Ground::with(&[("BTB_LIMITS__MINTS_IN_FLIGHT", "4")], |_, _| {}).await;
+    ground.register("acme", &ground.apps.acme).await;
+    let key = ground.service("portal", any_token("acme")).await;
+    ground.fault(json!({ "effect": { "latency_ms": 50, "status": 503 } })).await;
+    let before = ground.mints().await;
+    let ids = ["10000001001", "10000001002", "10000001003", "10000001004"];
+    let replies = join_all(ids.map(|id| ground.user_token(&key, "acme", id))).await;
+    assert!(replies.iter().all(|reply| reply.status == 503), "{replies:?}");
+    // The second subject takes the tenant down. Each of the two is tried twice.
+    assert!(ground.mints().await <= before + 4, "the others asked too");
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_remembered_as_far_as_it_reaches() {
     let (ground, key) = four().await;
     // One user's, for ten seconds: it says nothing of the tenant.

@@ -76,11 +76,13 @@ async fn a_token_that_dies_again_at_once_is_not_replaced_for_a_while() {
     ground.kill(&second).await;
     let mints = ground.mints().await;
     let refused = ground.report(&key, ADA, &second).await.refuses(503, "upstream_unavailable");
-    assert_eq!(refused["retry_after"], 20);
-    ground.user_token(&key, "acme", ADA).await.refuses(503, "upstream_unavailable");
+    assert_eq!((&refused["retry_after"], &refused["scope"]), (&json!(20), &json!("subject")));
+    ground.clock.advance(Duration::from_secs(15));
+    let refused = ground.user_token(&key, "acme", ADA).await.refuses(503, "upstream_unavailable");
+    assert_eq!((&refused["retry_after"], &refused["scope"]), (&json!(5), &json!("subject")));
     assert_eq!(ground.mints().await, mints);
     ground.user_token(&key, "acme", GRACE).await.token();
-    ground.clock.advance(Duration::from_secs(20));
+    ground.clock.advance(Duration::from_secs(5));
     ground.user_token(&key, "acme", ADA).await.token();
     ground.end().await;
 }
