@@ -324,6 +324,27 @@ async fn a_refusal_ends_with_a_passing_test_or_a_change() {
         }
         ground.token(&key, "acme").await.token();
     }
+    // What is refused to a tenant's own app ends with them too, as it does when the same credentials
+    // are sent again.
+    let secret = ground.apps.acme.client_secret.clone();
+    for mend in ["patch", "put"] {
+        ground
+            .change_app(&ground.apps.acme, json!({ "client_secret": "another-secret-of-32-characters00" }))
+            .await;
+        ground.clock.advance(seconds(3600));
+        ground.token(&key, "acme").await.refuses(424, "credentials_invalid");
+        ground.change_app(&ground.apps.acme, json!({ "client_secret": secret })).await;
+        ground.token(&key, "acme").await.refuses(424, "credentials_invalid");
+        match mend {
+            "patch" => drop(ground.change_tenant("acme", json!({ "display_name": "Acme anew" })).await),
+            _ => {
+                let config: Value = serde_json::from_str(&ground.apps.acme.json).unwrap();
+                let path = "/v1/tenants/acme/credentials";
+                ground.call(&ground.admin, "PUT", path, Some(&json!({ "config": config }))).await.is(200);
+            }
+        }
+        ground.token(&key, "acme").await.token();
+    }
     let body = json!({ "subject": user(ADA), "scopes": ["item_preview"], "resource": { "type": "folder", "id": "404" } });
     ground.downscoped(&key, "acme", body.clone()).await.refuses(424, "resource_not_visible");
     ground.user_token(&key, "acme", ADA).await.token();
