@@ -2,18 +2,20 @@
 //! in the entry and is judged when it is served.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::error::TokenError;
 use super::life::Life;
 use crate::box_api::{Credentials, RestrictedObject};
 use crate::clock::{Clock, Monotonic};
 use crate::domain::app::App;
 use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
+use crate::domain::subject::Subject;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
@@ -52,6 +54,8 @@ pub struct Token {
     renewed: Mutex<Option<Monotonic>>,
     /// When Box was last seen to take it.
     alive: Mutex<Option<Monotonic>>,
+    /// When Box did not even say whether it takes it, and why.
+    unseen: Mutex<Option<(Monotonic, TokenError)>>,
 }
 
 impl Token {
@@ -75,7 +79,27 @@ impl Token {
             used: AtomicBool::new(false),
             renewed: Mutex::new(None),
             alive: Mutex::new(None),
+            unseen: Mutex::new(None),
         }
+    }
+
+    /// Takes note that Box could not be asked about it.
+    pub(super) fn note_unseen(&self, error: &TokenError, clock: &dyn Clock) {
+        *self.unseen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((clock.monotonic(), error.clone()));
+    }
+
+    /// Why Box could not be asked about it, where that is less than this time ago, and how much of the
+    /// time is left.
+    pub(super) fn was_unseen_within(
+        &self,
+        time: Duration,
+        clock: &dyn Clock,
+    ) -> Option<(TokenError, Duration)> {
+        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, error) = unseen.as_ref()?;
+        let left = time.saturating_sub(clock.monotonic().since(*at));
+        (!left.is_zero()).then(|| (error.clone(), left))
     }
 
     /// Takes note that Box took it.
@@ -174,6 +198,8 @@ pub struct Memory {
     credentials: Cache<AppId, Arc<CredentialSlot>>,
     members: Cache<(TenantId, Generation, BoxId), ()>,
     deaths: Cache<TokenKey, Monotonic>,
+    revoked: Cache<(TenantId, Subject), u64>,
+    revocations: AtomicU64,
 }
 
 impl Memory {
@@ -201,6 +227,8 @@ impl Memory {
             credentials: bounded(CREDENTIALS),
             members: bounded(MEMBERS),
             deaths: bounded(DEATHS),
+            revoked: bounded(DEATHS),
+            revocations: AtomicU64::new(0),
         }
     }
 
@@ -241,6 +269,23 @@ impl Memory {
         let before = self.deaths.get(key);
         self.deaths.insert(key.clone(), now);
         before
+    }
+
+    /// How many revocations there were.
+    pub(super) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::Acquire)
+    }
+
+    /// Takes note that a subject's tokens are being revoked: those under way are theirs too.
+    pub(super) fn note_revocation(&self, tenant: &TenantId, subject: &Subject) {
+        let number = self.revocations.fetch_add(1, Ordering::AcqRel) + 1;
+        self.revoked.insert((tenant.clone(), subject.clone()), number);
+    }
+
+    /// True where the subject's tokens were revoked after the first so many revocations.
+    pub(super) fn was_revoked_after(&self, key: &TokenKey, count: u64) -> bool {
+        let of = (key.tenant.clone(), key.subject.clone());
+        self.revoked.get(&of).is_some_and(|number| number > count)
     }
 
     /// What is known of a tenant.

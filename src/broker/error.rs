@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::PATIENCE;
 use super::gate::Extent;
 use crate::box_api::BoxError;
 use crate::crypto::CryptoError;
@@ -81,6 +82,13 @@ impl From<BoxError> for TokenError {
 }
 
 impl TokenError {
+    /// Nothing came in the time that a caller waits.
+    #[must_use]
+    pub fn too_late() -> Self {
+        let reason = format!("nothing came within {} s", PATIENCE.as_secs());
+        BoxError::Unavailable { reason, retry_after: None }.into()
+    }
+
     /// How long Box, or the broker, wants to be left alone, where it is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -102,6 +102,14 @@ impl Gate {
         Self { clock, inner: Mutex::default() }
     }
 
+    /// Whether Box might be asked for this now; takes nobody's place as a probe.
+    ///
+    /// # Errors
+    /// As [`Gate::admit`].
+    pub(super) fn check(&self, view: &View, key: &TokenKey) -> Result<(), TokenError> {
+        self.lock().check(view, key, self.clock.monotonic())
+    }
+
     /// Whether Box may be asked for this now. Where a line is down, whoever is let through is its
     /// probe.
     ///
@@ -110,29 +118,8 @@ impl Gate {
     pub(super) fn admit(&self, view: &View, key: &TokenKey) -> Result<(), TokenError> {
         let now = self.clock.monotonic();
         let mut inner = self.lock();
-        let places = [
-            Refused::App(view.app.id.clone(), view.app.generation),
-            Refused::Tenant(key.tenant.clone(), key.generation),
-            Refused::Key(key.clone()),
-        ];
-        for place in places {
-            match inner.refusals.get(&place) {
-                Some((error, until)) if now < *until => return Err(error.clone()),
-                Some(_) => drop(inner.refusals.remove(&place)),
-                None => {}
-            }
-        }
-        let lines = lines(view, key);
-        for (line, extent) in &lines {
-            let Some(down) = inner.lines.get(line).and_then(|state| state.down.as_ref()) else { continue };
-            let others_first = down.turn.as_ref().filter(|(tenant, _)| *tenant == key.tenant);
-            let from = others_first.map_or(down.probe_at, |(_, until)| down.probe_at.max(*until));
-            if now < from {
-                let error = Box::new(down.error.clone());
-                return Err(TokenError::Down { extent: *extent, error, retry_after: from.since(now) });
-            }
-        }
-        for (line, extent) in &lines {
+        inner.check(view, key, now)?;
+        for (line, extent) in &lines(view, key) {
             let Some(state) = inner.lines.get_mut(line) else { continue };
             state.touched = now;
             let Some(down) = &mut state.down else { continue };
@@ -253,6 +240,31 @@ impl Gate {
 }
 
 impl Inner {
+    fn check(&mut self, view: &View, key: &TokenKey, now: Monotonic) -> Result<(), TokenError> {
+        let places = [
+            Refused::App(view.app.id.clone(), view.app.generation),
+            Refused::Tenant(key.tenant.clone(), key.generation),
+            Refused::Key(key.clone()),
+        ];
+        for place in places {
+            match self.refusals.get(&place) {
+                Some((error, until)) if now < *until => return Err(again(error, until.since(now))),
+                Some(_) => drop(self.refusals.remove(&place)),
+                None => {}
+            }
+        }
+        for (line, extent) in &lines(view, key) {
+            let Some(down) = self.lines.get(line).and_then(|state| state.down.as_ref()) else { continue };
+            let others_first = down.turn.as_ref().filter(|(tenant, _)| *tenant == key.tenant);
+            let from = others_first.map_or(down.probe_at, |(_, until)| down.probe_at.max(*until));
+            if now < from {
+                let error = Box::new(down.error.clone());
+                return Err(TokenError::Down { extent: *extent, error, retry_after: from.since(now) });
+            }
+        }
+        Ok(())
+    }
+
     fn line(&mut self, line: Line, now: Monotonic) -> &mut State {
         let state =
             self.lines.entry(line).or_insert(State { below: 0, counted: false, down: None, touched: now });
@@ -294,6 +306,16 @@ pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
             Extent::Tenant
         }
         _ => Extent::Subject,
+    }
+}
+
+/// What is said of a refusal that is remembered for this time yet.
+fn again(error: &TokenError, left: Duration) -> TokenError {
+    match is_outage(error) {
+        true => {
+            TokenError::Down { extent: Extent::Subject, error: Box::new(error.clone()), retry_after: left }
+        }
+        false => error.clone(),
     }
 }
 

@@ -50,15 +50,16 @@ impl Broker {
         need: Need,
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
+        let revocations = self.memory.revocations();
         let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
             let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &key.subject);
             let minted = self.ask(view, key, mint).await??;
             self.prove_enterprise(view, key, &credentials, &minted, cause).await?;
-            return self.file(view, key, &credentials, minted, cause).await;
+            return self.file(view, key, &credentials, (minted, revocations), cause).await;
         };
         let minted = self.exchange(view, key, restriction, &credentials, need, cause).await?;
-        self.file(view, key, &credentials, minted, cause).await
+        self.file(view, key, &credentials, (minted, revocations), cause).await
     }
 
     /// Exchanges the subject's full token for a restricted one. The full one is renewed first where
@@ -129,13 +130,14 @@ impl Broker {
         Err(refusal)
     }
 
-    /// Keeps a minted token, in the store before anywhere else.
+    /// Keeps a minted token, in the store before anywhere else; `revocations` is how many there were
+    /// when its mint began.
     pub(super) async fn file(
         self: &Arc<Self>,
         view: &View,
         key: &TokenKey,
         credentials: &Arc<Credentials>,
-        minted: Minted,
+        (minted, revocations): (Minted, u64),
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
         let saved = self.save(view, key, &minted, cause, Fate::Kept).await;
@@ -147,7 +149,9 @@ impl Broker {
                 return Err(error);
             }
         };
-        if filed == Filed::Fenced {
+        // Whoever revoked the subject's tokens meanwhile may have looked for them before this one was
+        // there to be found.
+        if filed == Filed::Fenced || self.memory.was_revoked_after(key, revocations) {
             self.retire(credentials, row, minted.token);
             return Err(TokenError::Superseded);
         }
@@ -280,8 +284,11 @@ impl Broker {
         key: &TokenKey,
         question: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<Result<T, BoxError>, TokenError> {
-        self.gate.admit(view, key).inspect_err(|error| self.note(key, Some(error)))?;
+        let noted = |error: &TokenError| self.note(key, Some(error));
+        self.gate.check(view, key).inspect_err(noted)?;
         let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        // While one waits for a turn, those who had theirs may have found that a line is down.
+        self.gate.admit(view, key).inspect_err(noted)?;
         Ok(self.settle(view, key, question.await))
     }
 

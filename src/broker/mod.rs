@@ -92,7 +92,7 @@ pub struct Broker {
 const RENEWAL_SHARE: usize = 2;
 
 /// How long a caller waits for Box in all; what was begun goes on without it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All that a broker is made of.
 #[derive(Clone, Debug)]
@@ -346,7 +346,9 @@ impl Broker {
                 refuse_more_than_box_gives(&token, need)?;
             }
         }
-        tokio::time::timeout(PATIENCE, self.flown(view, key, need, cause)).await.map_err(|_| too_late())?
+        tokio::time::timeout(PATIENCE, self.flown(view, key, need, cause))
+            .await
+            .map_err(|_| TokenError::too_late())?
     }
 
     async fn flown(
@@ -432,11 +434,6 @@ fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), Token
         (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
         (TenantState::Active, AppState::Active) => Ok(()),
     }
-}
-
-fn too_late() -> TokenError {
-    let reason = format!("nothing came within {} s", PATIENCE.as_secs());
-    BoxError::Unavailable { reason, retry_after: None }.into()
 }
 
 /// Refuses a promise that cannot be kept.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{Token, View};
+use super::gate::Extent;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
 use crate::domain::event::Cause;
@@ -12,6 +13,8 @@ use crate::secret::SecretString;
 
 /// How long a token that was found alive is believed to be.
 const BELIEVED: Duration = Duration::from_secs(5);
+/// How long Box is not asked again about a token when it did not answer.
+const UNSEEN: Duration = Duration::from_secs(1);
 /// A token that replaced a dead one and dies itself within this time is not replaced again until it
 /// is over: whatever kills them would kill the next one too.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -39,6 +42,10 @@ impl Broker {
         if current.secret != *rejected || current.was_alive_within(BELIEVED, self.clock.as_ref()) {
             return Ok(current);
         }
+        // Where Box does not answer, those who go on reporting do not go on asking.
+        if let Some((error, retry_after)) = current.was_unseen_within(UNSEEN, self.clock.as_ref()) {
+            return Err(TokenError::Down { extent: Extent::Subject, error: Box::new(error), retry_after });
+        }
         let look = self.looks.join(current.row.clone(), || {
             let (broker, key, token) = (Arc::clone(self), key.clone(), Arc::clone(&current));
             async move { broker.look(&key, &token).await }
@@ -51,7 +58,8 @@ impl Broker {
 
     /// Asks Box whether a token is alive, and forgets one that is not.
     async fn look(&self, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
-        if self.upstream.is_alive(&token.secret).await? {
+        let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
+        if alive.inspect_err(|error| token.note_unseen(error, self.clock.as_ref()))? {
             token.note_alive(self.clock.as_ref());
             return Ok(Verdict::Alive);
         }

@@ -111,6 +111,7 @@ impl Broker {
             Revoked::Subject(subject) => {
                 judge(Some(subject))?;
                 event.subject = Some(subject.clone());
+                self.memory.note_revocation(&tenant.id, subject);
                 let which = Which::OfSubject(subject.clone());
                 self.store.live_tokens_of(&tenant.id, &which, self.clock.wall()).await?
             }
@@ -120,8 +121,16 @@ impl Broker {
                 let rows = self.rows_with(&view, &fingerprint).await?;
                 let subject = rows.first().and_then(|row| Subject::parse(&row.subject).ok());
                 judge(subject.as_ref())?;
+                event.fingerprint = Some(fingerprint.clone());
+                // What is made of it at this moment ends with it.
+                let rows = match &subject {
+                    Some(subject) => {
+                        self.memory.note_revocation(&tenant.id, subject);
+                        self.rows_with(&view, &fingerprint).await?
+                    }
+                    None => rows,
+                };
                 event.subject = subject;
-                event.fingerprint = Some(fingerprint);
                 rows
             }
         };
@@ -332,7 +341,8 @@ impl Broker {
         let credentials = self.credentials(&view.app).await?;
         let key = key_of(view, &Subject::ENTERPRISE, None);
         self.healths.note_success(&view.tenant.id);
-        self.file(view, &key, &credentials, minted, cause).await.map(drop)
+        let revocations = self.memory.revocations();
+        self.file(view, &key, &credentials, (minted, revocations), cause).await.map(drop)
     }
 }
 

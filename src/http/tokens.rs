@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::broker::{Revoked, Token, TokenError, Wanted};
+use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
 use crate::clock::Clock;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
@@ -224,7 +224,10 @@ async fn release(
     tenant: &TenantRef,
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
-    let token = current(api, caller, tenant, wanted).await?;
+    // A trial, a look and a mint one after the other wait no longer than one of them.
+    let token = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+        .await
+        .map_err(|_| TokenError::too_late())??;
     let body = respond(&token, &wanted.subject, api.clock.as_ref());
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);

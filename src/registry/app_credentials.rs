@@ -12,7 +12,7 @@ use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause};
 use crate::domain::id::{BoxId, KeypairId};
-use crate::store::AppRef;
+use crate::store::{AppRef, Changed};
 
 impl Registry {
     /// Replaces a shared app's credentials, after Box has given a token by the new ones where there
@@ -39,6 +39,8 @@ impl Registry {
         let warnings = reading.warnings.clone();
         let (face, secrets) = self.new_app(app.id.clone(), app.owner.clone(), &reading, key.as_ref());
         if self.are_in_use(&app, &face, &secrets).await? {
+            // Whoever sends them again has changed something at Box.
+            self.broker.forget(&Changed::App(app.id.clone()));
             return self.unchanged_app(app, warnings).await;
         }
         let next = Next { app: with_face(&app, face), secrets, keypair: None };

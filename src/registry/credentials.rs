@@ -61,6 +61,8 @@ impl Registry {
         let (face, secrets) =
             self.new_app(view.app.id.clone(), view.app.owner.clone(), &reading, key.as_ref());
         if self.are_in_use(&view.app, &face, &secrets).await? {
+            // Whoever sends them again has changed something at Box.
+            self.broker.forgive(&view);
             let mut same = unchanged(view.tenant.clone(), view.app.clone(), warnings);
             // Whoever repeats a call that was cut off still wants the old tokens to end.
             if revoke_old {

@@ -255,6 +255,21 @@ async fn invariant_11_a_hanging_tenant_takes_no_turns_of_the_others() {
 }
 
 #[tokio::test]
+async fn r4_whoever_waited_for_a_turn_does_not_ask_where_a_line_went_down_meanwhile() {
+    let ground = Ground::with(&[("BTB_LIMITS__MINTS_IN_FLIGHT", "4")], |_, _| {}).await;
+    ground.register("acme", &ground.apps.acme).await;
+    let key = ground.service("portal", any_token("acme")).await;
+    ground.fault(json!({ "effect": { "latency_ms": 50, "status": 503 } })).await;
+    let before = ground.mints().await;
+    let ids = ["10000001001", "10000001002", "10000001003", "10000001004"];
+    let replies = join_all(ids.map(|id| ground.user_token(&key, "acme", id))).await;
+    assert!(replies.iter().all(|reply| reply.status == 503), "{replies:?}");
+    // The second subject takes the tenant down. Each of the two is tried twice.
+    assert!(ground.mints().await <= before + 4, "the others asked too");
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_remembered_as_far_as_it_reaches() {
     let (ground, key) = four().await;
     // One user's, for ten seconds: it says nothing of the tenant.
@@ -306,6 +321,27 @@ async fn a_refusal_ends_with_a_passing_test_or_a_change() {
         match mend {
             "test" => drop(ground.call(&ground.admin, "POST", "/v1/tenants/acme/test", None).await.is(200)),
             _ => drop(ground.change_tenant("acme", json!({ "display_name": "Acme again" })).await),
+        }
+        ground.token(&key, "acme").await.token();
+    }
+    // What is refused to a tenant's own app ends with them too, as it does when the same credentials
+    // are sent again.
+    let secret = ground.apps.acme.client_secret.clone();
+    for mend in ["patch", "put"] {
+        ground
+            .change_app(&ground.apps.acme, json!({ "client_secret": "another-secret-of-32-characters00" }))
+            .await;
+        ground.clock.advance(seconds(3600));
+        ground.token(&key, "acme").await.refuses(424, "credentials_invalid");
+        ground.change_app(&ground.apps.acme, json!({ "client_secret": secret })).await;
+        ground.token(&key, "acme").await.refuses(424, "credentials_invalid");
+        match mend {
+            "patch" => drop(ground.change_tenant("acme", json!({ "display_name": "Acme anew" })).await),
+            _ => {
+                let config: Value = serde_json::from_str(&ground.apps.acme.json).unwrap();
+                let path = "/v1/tenants/acme/credentials";
+                ground.call(&ground.admin, "PUT", path, Some(&json!({ "config": config }))).await.is(200);
+            }
         }
         ground.token(&key, "acme").await.token();
     }

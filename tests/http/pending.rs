@@ -347,3 +347,17 @@ async fn a_pending_tenant_of_a_suspended_app_waits_for_it() {
     eventually("it is in service", async || state(&ground, "north").await == "active").await;
     ground.end().await;
 }
+
+#[tokio::test]
+async fn a_trial_and_a_mint_one_after_the_other_take_no_longer_than_a_caller_waits() {
+    let ground = calm().await;
+    later(&ground, by_config("acme", &ground.apps.acme)).await.is(201);
+    let key = ground.service("portal", any_token("acme")).await;
+    ground.fault(json!({ "effect": { "latency_ms": 3800 } })).await;
+    let asked = ground.user_token(&key, "acme", ADA);
+    let reply = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("5 s, and as much slack");
+    assert!(reply.refuses(503, "upstream_unavailable")["retry_after"].as_u64() >= Some(1));
+    // What was begun for it goes on.
+    eventually("it is in service", async || state(&ground, "acme").await == "active").await;
+    ground.end().await;
+}

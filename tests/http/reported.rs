@@ -76,11 +76,13 @@ async fn a_token_that_dies_again_at_once_is_not_replaced_for_a_while() {
     ground.kill(&second).await;
     let mints = ground.mints().await;
     let refused = ground.report(&key, ADA, &second).await.refuses(503, "upstream_unavailable");
-    assert_eq!(refused["retry_after"], 20);
-    ground.user_token(&key, "acme", ADA).await.refuses(503, "upstream_unavailable");
+    assert_eq!((&refused["retry_after"], &refused["scope"]), (&json!(20), &json!("subject")));
+    ground.clock.advance(Duration::from_secs(15));
+    let refused = ground.user_token(&key, "acme", ADA).await.refuses(503, "upstream_unavailable");
+    assert_eq!((&refused["retry_after"], &refused["scope"]), (&json!(5), &json!("subject")));
     assert_eq!(ground.mints().await, mints);
     ground.user_token(&key, "acme", GRACE).await.token();
-    ground.clock.advance(Duration::from_secs(20));
+    ground.clock.advance(Duration::from_secs(5));
     ground.user_token(&key, "acme", ADA).await.token();
     ground.end().await;
 }
@@ -115,5 +117,26 @@ async fn a_dead_downscoped_token_is_replaced_and_its_parent_only_where_that_is_d
     let again = ground.downscoped(&key, "acme", report).await.token();
     assert_ne!(again, child);
     assert_eq!((ground.mints().await, ground.exchanges().await), (mints, exchanges + 1));
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r4_reports_while_box_does_not_answer_cost_one_look_a_second() {
+    let (ground, key) = acme().await;
+    let token = ground.user_token(&key, "acme", ADA).await.token();
+    ground.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": { "status": 503 } })).await;
+    for _ in 0..3 {
+        let before = ground.count(LOOKS).await;
+        for _ in 0..10 {
+            let refused = ground.report(&key, ADA, &token).await.refuses(503, "upstream_unavailable");
+            assert_eq!(refused["retry_after"], 1);
+        }
+        // One look, which is tried twice.
+        assert_eq!(ground.count(LOOKS).await, before + 2);
+        assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), token);
+        ground.clock.advance(Duration::from_secs(1));
+    }
+    ground.heal().await;
+    assert_eq!(ground.report(&key, ADA, &token).await.token(), token);
     ground.end().await;
 }

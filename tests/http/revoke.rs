@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, user};
+use crate::asking::{acme, any_token, eventually, meanwhile, user};
 use crate::ground::{ADA, GRACE, Ground};
 use crate::reply::Reply;
 
@@ -98,5 +98,20 @@ async fn where_box_does_not_answer_the_token_is_known_until_it_is_revoked() {
     ground.revoke(&key, "acme", json!({ "access_token": token })).await.is(204);
     assert!(!ground.lives(&token).await);
     assert_ne!(ground.user_token(&other, "acme", ADA).await.token(), token);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn what_was_under_way_when_a_subject_was_revoked_ends_too() {
+    let (ground, _) = acme().await;
+    let key = ground.service("revoker", may_revoke("acme")).await;
+    let (mints, revoked) = (ground.mints().await, ground.count("path=/oauth2/revoke").await);
+    let ask = ground.user_token(&key, "acme", ADA);
+    let revoke = async { drop(ground.revoke(&key, "acme", json!({ "subject": user(ADA) })).await.is(204)) };
+    let token = meanwhile(&ground, "jwt-bearer", ask, revoke).await.token();
+    assert_eq!(ground.mints().await, mints + 2);
+    assert!(ground.lives(&token).await);
+    eventually("the first is dead", async || ground.count("path=/oauth2/revoke").await == revoked + 1).await;
+    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), token);
     ground.end().await;
 }
