@@ -14,6 +14,17 @@ const LIFE: u64 = 5;
 /// Longer than that, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+impl Serving {
+    /// Lets it stand still, as a paused machine does, until [`Serving::thaw`].
+    fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    fn thaw(&self) {
+        self.signal("CONT");
+    }
+}
+
 type Answer = JoinHandle<reqwest::Result<Response>>;
 
 impl Ground {

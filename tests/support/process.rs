@@ -157,17 +157,8 @@ impl Serving {
         self.signal("TERM");
     }
 
-    /// Freezes it, as a paused machine does, until [`Serving::thaw`].
-    pub(crate) fn freeze(&self) {
-        self.signal("STOP");
-    }
-
-    /// Lets it go on.
-    pub(crate) fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
+    /// Sends it a signal, as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("a process that runs");
         let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
         assert!(sent.unwrap().success());
