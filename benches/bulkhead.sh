@@ -4,7 +4,7 @@
 #   bash benches/bulkhead.sh [TURNS [SECONDS]]
 #
 # Builds the release binary, starts `demo` (a broker on SQLite and a stand-in for Box) on free ports,
-# and registers `globex` beside `acme`. Then it drives acme in turns (3, of 4 times 5 s) with wrk, one
+# and registers `globex` beside `acme`. Then it drives acme in turns (7, of 4 times 2 s) with wrk, one
 # thread and 16 connections:
 #
 #   warm   `POST /v1/tenants/acme/token`: the one token that is in memory
@@ -14,15 +14,16 @@
 # first alone, and then while 64 connections ask for cold tokens of globex, whose every call at Box
 # hangs. Each of those waits 50 ms before it asks again, so that they take room and not the processor.
 #
-# Prints requests per second and the 99th percentile of each turn, and the ratios of the medians, beside
-# to alone; 1 is perfect. It compares; a number by itself tells about the machine. Needs a Rust
-# toolchain and curl; installs Debian's wrk where it is missing.
+# Prints requests per second and the 99th percentile of each turn, and the ratios, beside to alone: the
+# median of all turns', with the lowest and the highest; 1 is perfect. A ratio is taken within one turn,
+# as the machine may be another in the next. Needs a Rust toolchain and curl; installs Debian's wrk
+# where it is missing.
 
 set -eu -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-turns=${1:-3}
-seconds=${2:-5}
+turns=${1:-7}
+seconds=${2:-2}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/btb-bench.XXXXXX")
 broker=
 beside=
@@ -125,10 +126,13 @@ turn() {
     done
 }
 
-# median KIND HOW COLUMN
-median() {
-    cut -d' ' -f"$3" "$folder/$1.$2" | sort -n |
-        awk '{ all[NR] = $1 } END { print NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2 }'
+# ratio KIND COLUMN: beside to alone, the median of the turns and how far they lie apart.
+ratio() {
+    paste -d' ' "$folder/$1.alone" "$folder/$1.beside" |
+        awk -v column="$2" '{ print $(column + 2) / $column }' | sort -n |
+        awk '{ all[NR] = $1 }
+             END { middle = NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2
+                   printf "%.3f (%.3f to %.3f)\n", middle, all[1], all[NR] }'
 }
 
 drive warm - >/dev/null
@@ -145,8 +149,5 @@ done
 hung=$(curl -sS --fail "$box_url/sandbox/journal/count?client_id=$client" | tr -dc 0-9)
 echo "calls of globex that Box saw: $hung"
 for kind in warm cold; do
-    awk -v kind="$kind" -v ra="$(median "$kind" alone 1)" -v rb="$(median "$kind" beside 1)" \
-        -v pa="$(median "$kind" alone 2)" -v pb="$(median "$kind" beside 2)" 'BEGIN {
-            printf "%s, beside to alone: requests/s %.3f (%d to %d), p99 %.3f (%.2f to %.2f ms)\n",
-                kind, rb / ra, rb, ra, pb / pa, pb, pa }'
+    echo "$kind, beside to alone: requests/s $(ratio "$kind" 1), p99 $(ratio "$kind" 2)"
 done
