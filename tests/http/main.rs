@@ -16,6 +16,7 @@ mod apps;
 mod asking;
 mod beside;
 mod callers;
+mod clocks;
 mod config_files;
 mod crash_table;
 mod crashes;

@@ -1,4 +1,4 @@
-//! The real binary as a process: killed, told to stop, started twice, with commands beside it.
+//! The real binary as a process: killed, told to stop, frozen, started twice, with commands beside it.
 //!
 //! `BTB_TEST_ENGINE` is `sqlite` (when it is absent) or `postgres`, for which
 //! `BTB_TEST_POSTGRES_URL` names a server on which the tests make databases of their own.
@@ -14,5 +14,6 @@ mod ground;
 mod process;
 
 mod beside;
+mod frozen;
 mod killed;
 mod stopped;

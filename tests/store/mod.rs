@@ -3,9 +3,12 @@
 pub(crate) mod apps;
 pub(crate) mod callers;
 pub(crate) mod changes;
+pub(crate) mod credentials;
 #[path = "../support/database.rs"]
 pub(crate) mod database;
 pub(crate) mod ground;
+pub(crate) mod older;
+pub(crate) mod pending;
 pub(crate) mod sample;
 pub(crate) mod tampering;
 pub(crate) mod tenants;
@@ -35,6 +38,23 @@ macro_rules! conformance {
                 a_key_leads_to_its_caller_until_it_is_revoked
                 of_two_changes_of_one_version_one_wins_for_callers
                 the_last_use_of_a_key_is_kept
+            }
+            credentials: {
+                keypairs_are_listed_by_age_and_go_with_their_app
+                invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone
+                a_switch_puts_new_credentials_beside_the_old_ones
+                a_switch_that_comes_too_late_changes_nothing
+                of_an_apps_tenants_one_that_is_active_is_found
+                what_is_only_recorded_changes_nothing
+            }
+            pending: {
+                the_first_who_is_admitted_holds_the_client_id
+                the_first_who_is_admitted_holds_the_enterprise
+                nobody_is_admitted_by_what_is_not_so_any_more
+                a_pending_tenant_is_erased_only_as_it_was_seen
+            }
+            older: {
+                a_database_of_version_1_is_migrated_and_serves_on
             }
             changes: {
                 changes_come_in_order_and_once

@@ -154,8 +154,13 @@ impl Serving {
 
     /// Asks it to stop, as an orchestrator does.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("a process that runs");
-        let sent = std::process::Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status();
+        let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
         assert!(sent.unwrap().success());
     }
 

@@ -1,0 +1,64 @@
+//! Box's clock is not ours: it is followed wherever it goes, and no caller hears of it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::asking::{acme, any_token};
+use crate::ground::{ADA, Ground};
+
+/// How far a clock may be off, in seconds.
+const OFF: i64 = 600;
+
+impl Ground {
+    /// Steps Box's clock, which is this far ahead of ours then.
+    async fn skew(&self, seconds: i64) {
+        self.control("PUT", "/clock", Some(&json!({ "skew_seconds": seconds }))).await;
+    }
+
+    /// The assertions that Box saw after so many.
+    async fn assertions_since(&self, before: u64) -> Vec<Value> {
+        let journal = self.control("GET", "/journal?grant=jwt-bearer", None).await;
+        journal["items"].as_array().unwrap().iter().skip(usize::try_from(before).unwrap()).cloned().collect()
+    }
+
+    /// Mints a token of the user, and tells how many tries at Box that took; each one with a `jti` of
+    /// its own.
+    async fn tries_of_a_mint(&self, key: &str) -> usize {
+        let before = self.mints().await;
+        let token = self.user_token(key, "acme", ADA).await.token();
+        assert_eq!(self.at_box(&token, "/2.0/users/me").await, 200);
+        let tries = self.assertions_since(before).await;
+        let jtis: BTreeSet<_> = tries.iter().map(|tried| tried["jti"].as_str().unwrap()).collect();
+        assert_eq!(jtis.len(), tries.len());
+        self.call(&self.admin, "POST", "/v1/tenants/acme/flush", None).await.is(200);
+        tries.len()
+    }
+}
+
+#[tokio::test]
+async fn r8_a_tenant_is_registered_and_served_where_the_clocks_are_ten_minutes_apart() {
+    for skew in [OFF, -OFF] {
+        let ground = Ground::new().await;
+        ground.skew(skew).await;
+        ground.register("acme", &ground.apps.acme).await;
+        let key = ground.service("portal", any_token("acme")).await;
+        assert_eq!(ground.mints().await, 2, "{skew}: the first call learns, and its second try succeeds");
+        let body = ground.user_token(&key, "acme", ADA).await.ok();
+        assert_eq!(ground.mints().await, 3, "{skew}: what was learnt stays");
+        assert_eq!(body["expires_in"], 3600, "{skew}: a life is counted by our own clock");
+        ground.end().await;
+    }
+}
+
+#[tokio::test]
+async fn r8_a_clock_that_steps_while_the_broker_runs_costs_one_try_each_time() {
+    let (ground, key) = acme().await;
+    assert_eq!(ground.tries_of_a_mint(&key).await, 1);
+    for skew in [OFF, -OFF, 0, -OFF, OFF, 0] {
+        ground.skew(skew).await;
+        assert_eq!(ground.tries_of_a_mint(&key).await, 2, "stepped to {skew}");
+        assert_eq!(ground.tries_of_a_mint(&key).await, 1, "{skew} is known");
+    }
+    ground.end().await;
+}

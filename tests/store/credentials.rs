@@ -1,0 +1,180 @@
+//! Credentials that change, the keypairs that they are made of, and what is only recorded.
+
+use box_token_broker::domain::app::{App, Keypair};
+use box_token_broker::domain::event::Action;
+use box_token_broker::domain::id::KeypairId;
+use box_token_broker::domain::tenant::{Tenant, TenantState};
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::secret::SecretBytes;
+use box_token_broker::store::{
+    AppRef, Changed, Conflict, Filed, NewApp, StoreError, Switch, TenantRef, place_of_keypair,
+};
+
+use super::ground::Ground;
+use super::sample::{at, event, next, token_key};
+
+/// What the private half of every keypair is.
+const PRIVATE: &[u8] = b"the private half";
+
+impl Ground {
+    /// A keypair of an app, made so many seconds after the test's beginning.
+    async fn keypair(&self, app: &App, seconds: i64) -> Keypair {
+        let keypair = Keypair {
+            id: KeypairId::generate(&SystemEntropy),
+            app: app.id.clone(),
+            public_key: "-----BEGIN PUBLIC KEY-----\n".to_owned(),
+            sha256: "11".repeat(32),
+            bits: 2048,
+            created_at: at(seconds),
+        };
+        let private = SecretBytes::new(PRIVATE.to_vec());
+        let sealed = self.vault.seal(&place_of_keypair(&keypair.id), &private).await.unwrap();
+        self.store.insert_keypair(&keypair, &sealed, &event(Action::KeypairCreate)).await.unwrap();
+        keypair
+    }
+
+    /// An app and its tenant as they are under new credentials.
+    async fn renewed(&self, app: &App, tenant: &Tenant) -> (App, Tenant) {
+        let generation = self.store.next_generation().await.unwrap();
+        (next(app, |app| app.generation = generation), next(tenant, |tenant| tenant.generation = generation))
+    }
+
+    async fn switched(&self, app: &App, tenant: &Tenant, keypair: &KeypairId) -> Result<(), StoreError> {
+        let sealed = self.sealed(app).await;
+        let new = NewApp { app, sealed: &sealed };
+        let switch = Switch { app: new, tenant: Some(tenant), keypair: Some(keypair) };
+        self.store.switch_credentials(switch, &event(Action::TenantCredentials)).await
+    }
+
+    /// The private half of a keypair, or nothing where it was switched to.
+    async fn private_half(&self, id: &KeypairId) -> Option<Vec<u8>> {
+        let (_, sealed) = self.store.keypair(id).await.unwrap().unwrap();
+        if sealed.is_empty() {
+            return None;
+        }
+        Some(self.vault.open(&place_of_keypair(id), &sealed).await.unwrap().expose().to_vec())
+    }
+}
+
+pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let (_, other) = ground.own_tenant("other").await;
+    let late = ground.keypair(&app, 20).await;
+    let early = ground.keypair(&app, 10).await;
+    let foreign = ground.keypair(&other, 0).await;
+    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![early.clone(), late.clone()]));
+    assert_eq!(ground.store.keypairs_of(&other.id).await, Ok(vec![foreign.clone()]));
+    assert_eq!(ground.private_half(&early.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(ground.store.keypair(&KeypairId::generate(&SystemEntropy)).await, Ok(None));
+
+    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![]));
+    assert_eq!(ground.store.keypair(&late.id).await, Ok(None));
+    assert_eq!(ground.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
+}
+
+pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone(ground: &Ground) {
+    let (_, victim) = ground.own_tenant("victim").await;
+    let (_, thief) = ground.own_tenant("thief").await;
+    let (moved, whole) = (ground.keypair(&victim, 0).await, ground.keypair(&victim, 1).await);
+    let own = ground.keypair(&thief, 2).await;
+    let hand = &ground.database.hand;
+    hand.does(&format!("UPDATE keypairs SET app_id = '{}' WHERE id = '{}'", thief.id, moved.id)).await;
+    assert_eq!(ground.store.keypairs_of(&thief.id).await, Ok(vec![own.clone()]));
+    assert!(matches!(ground.store.keypair(&moved.id).await, Err(StoreError::Refused { .. })));
+    // Nor does the private half open behind another row's id.
+    let private = format!("(SELECT sealed FROM keypairs WHERE id = '{}')", whole.id);
+    hand.does(&format!("UPDATE keypairs SET sealed = {private} WHERE id = '{}'", own.id)).await;
+    let (_, sealed) = ground.store.keypair(&own.id).await.unwrap().unwrap();
+    assert!(ground.vault.open(&place_of_keypair(&own.id), &sealed).await.is_err());
+    hand.does(&format!("UPDATE keypairs SET doc = replace(doc, '2048', '1024') WHERE id = '{}'", own.id))
+        .await;
+    assert_eq!(ground.store.keypairs_of(&thief.id).await, Ok(vec![]));
+    assert_eq!(ground.store.keypairs_of(&victim.id).await, Ok(vec![whole.clone()]));
+    assert_eq!(ground.private_half(&whole.id).await.as_deref(), Some(PRIVATE));
+}
+
+pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let (used, unused) = (ground.keypair(&app, 0).await, ground.keypair(&app, 1).await);
+    let old_key = token_key(&tenant, tenant.generation);
+    ground.save(&old_key, &app, 60, false).await;
+    let before = ground.store.last_change().await.unwrap();
+    let (new_app, new_tenant) = ground.renewed(&app, &tenant).await;
+    ground.switched(&new_app, &new_tenant, &used.id).await.unwrap();
+
+    assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(new_app.clone())));
+    let by = TenantRef::Id(tenant.id.clone());
+    assert_eq!(ground.store.tenant(&by).await, Ok(Some(new_tenant.clone())));
+    for generation in [app.generation, new_app.generation] {
+        let kept = ground.store.credentials(&app.id, generation).await.unwrap().unwrap();
+        assert_eq!(kept.generation, generation);
+    }
+    // The private half stands among the credentials now; the public one shows what they are made of.
+    assert_eq!(ground.private_half(&used.id).await, None);
+    assert_eq!(ground.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![used, unused]));
+    let changes = ground.store.changes_since(before).await.unwrap().unwrap();
+    let changed: Vec<Changed> = changes.into_iter().map(|change| change.what).collect();
+    assert!(changed.contains(&Changed::App(app.id.clone())), "{changed:?}");
+    assert!(changed.contains(&Changed::Tenant(tenant.id.clone())), "{changed:?}");
+    assert_eq!(ground.actions().await.last().unwrap(), "tenant.credentials");
+    assert_eq!(ground.save(&old_key, &new_app, 60, false).await.1, Filed::Fenced);
+
+    // The old ones stay while a token is left to be revoked with them, and no longer.
+    ground.store.sweep(at(59)).await.unwrap();
+    assert!(ground.store.credentials(&app.id, app.generation).await.unwrap().is_some());
+    ground.store.sweep(at(60)).await.unwrap();
+    assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
+    assert!(ground.store.credentials(&app.id, new_app.generation).await.unwrap().is_some());
+}
+
+pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let keypair = ground.keypair(&app, 0).await;
+    let (new_app, new_tenant) = ground.renewed(&app, &tenant).await;
+    let before = ground.actions().await;
+    // Of the two rows that it replaces, either one was changed by somebody else meanwhile.
+    let stale_app = next(&new_app, |_| ());
+    let stale_tenant = next(&new_tenant, |_| ());
+    for (app, tenant) in [(&stale_app, &new_tenant), (&new_app, &stale_tenant)] {
+        let late = ground.switched(app, tenant, &keypair.id).await;
+        assert_eq!(late, Err(StoreError::Conflict(Conflict::Version)));
+    }
+    assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(app.clone())));
+    assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
+    let kept = ground.store.credentials(&app.id, new_app.generation).await.unwrap().unwrap();
+    assert_eq!(kept.generation, app.generation);
+    assert_eq!(ground.private_half(&keypair.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(ground.actions().await, before);
+}
+
+pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Ground) {
+    let app = ground.shared_app("vendor").await;
+    let (own, own_app) = ground.own_tenant("own").await;
+    assert_eq!(ground.store.active_tenant_of(&app.id).await, Ok(None));
+    assert_eq!(ground.store.active_tenant_of(&own_app.id).await, Ok(Some(own)));
+    for (text, state) in
+        [("a", TenantState::Suspended), ("b", TenantState::Deleted), ("c", TenantState::Active)]
+    {
+        let tenant = next(&ground.tenant_of(&app, text).await, |tenant| tenant.state = state);
+        ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+    }
+    let last = ground.tenant_of(&app, "d").await;
+    let found = ground.store.active_tenant_of(&app.id).await.unwrap().unwrap();
+    assert_eq!(found.name.as_str(), "c");
+    // A row that is refused hides no other, and a state that a hand wrote is none.
+    ground.database.hand.does("UPDATE tenants SET state = 'active' WHERE name IN ('a', 'b')").await;
+    ground.database.hand.does("UPDATE tenants SET doc = replace(doc, 'blue', 'red') WHERE name = 'c'").await;
+    assert_eq!(ground.store.active_tenant_of(&app.id).await, Ok(Some(last)));
+}
+
+pub(crate) async fn what_is_only_recorded_changes_nothing(ground: &Ground) {
+    let (tenant, _) = ground.own_tenant("acme").await;
+    let before = ground.store.last_change().await.unwrap();
+    ground.store.record(&event(Action::TokenRevoke)).await.unwrap();
+    ground.store.record(&event(Action::TokenRevoke)).await.unwrap();
+    assert_eq!(ground.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
+    assert_eq!(ground.store.last_change().await, Ok(before));
+    assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
+}
