@@ -283,5 +283,6 @@ impl Keeper {
         if let Err(error) = self.registry.try_pending().await {
             tracing::warn!(%error, "pending tenants could not be tried");
         }
+        self.registry.try_failing().await;
     }
 }

@@ -27,7 +27,11 @@ use crate::secret::SecretString;
 /// Box, as the settings say where it is. Its clones share connections and what was learnt of Box's
 /// clock. Each call ends within 5 s.
 #[derive(Clone, Debug)]
-pub struct BoxClient(Arc<Shared>);
+pub struct BoxClient {
+    shared: Arc<Shared>,
+    /// True where what fails may be tried again in the hope that it passes.
+    hopes: bool,
+}
 
 /// What all clones of a client share.
 #[derive(Debug)]
@@ -62,14 +66,25 @@ impl BoxClient {
     ) -> Result<Self, BoxClientError> {
         let transport = Transport::new(settings)?;
         let restricted_to = settings.restricted_to;
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             transport,
             clock,
             entropy,
             offset: ClockOffset::default(),
             budget: TpsBudget::new(Duration::from_secs(10), 10, 0.2),
             restricted_to,
-        })))
+        });
+        Ok(Self { shared, hopes: true })
+    }
+
+    /// The same for those who only look whether Box is back: what fails is not tried again.
+    #[must_use]
+    pub fn for_probes(&self) -> Self {
+        Self { hopes: false, ..self.clone() }
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+        self.shared.ask(ask, self.hopes).await
     }
 
     /// A full token for `subject`, by the app's own method. For a user the enterprise is not told to
@@ -83,8 +98,7 @@ impl BoxClient {
         enterprise: &BoxId,
         subject: &Subject,
     ) -> Result<Minted, BoxError> {
-        let Answered { answer, asked_at } =
-            self.0.ask(Ask::Mint { credentials, enterprise, subject }).await?;
+        let Answered { answer, asked_at } = self.ask(Ask::Mint { credentials, enterprise, subject }).await?;
         // Box says `[]` of a full token, which is restricted to nothing.
         Ok(Minted { restricted_to: None, ..Minted::read(&answer, asked_at)? })
     }
@@ -101,10 +115,10 @@ impl BoxClient {
         restriction: &Restriction,
     ) -> Result<Exchanged, BoxError> {
         let Answered { answer, asked_at } =
-            self.0.ask(Ask::Exchange { credentials, parent, restriction }).await?;
+            self.ask(Ask::Exchange { credentials, parent, restriction }).await?;
         let mut child = Minted::read(&answer, asked_at)?;
         let granted = child.restricted_to.get_or_insert_default();
-        match (restriction::check(restriction, granted), self.0.restricted_to) {
+        match (restriction::check(restriction, granted), self.shared.restricted_to) {
             (Ok(()), _) => Ok(Exchanged::Restricted(child)),
             (Err(overreach), RestrictedTo::Warn) => {
                 tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
@@ -121,7 +135,7 @@ impl BoxClient {
     /// # Errors
     /// As [`BoxError`] says; the token may be alive then.
     pub async fn revoke(&self, credentials: &Credentials, token: &SecretString) -> Result<(), BoxError> {
-        match self.0.ask(Ask::Revoke { credentials, token }).await {
+        match self.ask(Ask::Revoke { credentials, token }).await {
             Ok(_) | Err(BoxError::TokenDead { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -140,7 +154,7 @@ impl BoxClient {
         }
 
         let ask = Ask::Me { token, only_enterprise: false, as_user: None };
-        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user")?;
+        let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
         let printable = |text: &str| Sent::default().printable(text);
         Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
     }
@@ -150,7 +164,7 @@ impl BoxClient {
     /// # Errors
     /// As [`BoxError`] says, where Box does not answer.
     pub async fn is_alive(&self, token: &SecretString) -> Result<bool, BoxError> {
-        match self.0.ask(Ask::Me { token, only_enterprise: false, as_user: None }).await {
+        match self.ask(Ask::Me { token, only_enterprise: false, as_user: None }).await {
             Ok(_) | Err(BoxError::Refused { .. }) => Ok(true),
             Err(BoxError::TokenDead { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -172,7 +186,7 @@ impl BoxClient {
         }
 
         let ask = Ask::Me { token, only_enterprise: true, as_user: None };
-        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user's enterprise")?;
+        let me: Me = read_json(&self.ask(ask).await?.answer, "a user's enterprise")?;
         Ok(me.enterprise.map(|enterprise| enterprise.id))
     }
 
@@ -187,7 +201,7 @@ impl BoxClient {
         }
 
         let ask = Ask::Me { token, only_enterprise: false, as_user: Some(user) };
-        let me: Me = read_json(&self.0.ask(ask).await?.answer, "a user")?;
+        let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
         if me.id == *user {
             Ok(())
         } else {
@@ -198,12 +212,12 @@ impl BoxClient {
     /// Box's clock minus ours, as far as it was learnt; zero at first. Assertions follow it.
     #[must_use]
     pub fn clock_offset(&self) -> SignedDuration {
-        self.0.offset.get()
+        self.shared.offset.get()
     }
 
     /// Box's clock minus ours, by the `Date` of its last answer; `None` before the first.
     #[must_use]
     pub fn clock_difference(&self) -> Option<SignedDuration> {
-        self.0.offset.seen()
+        self.shared.offset.seen()
     }
 }

@@ -71,15 +71,16 @@ impl From<BoxError> for Failed {
 }
 
 impl Shared {
-    /// Asks until Box answers 200, nothing is left to try, or 5 s went by.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
-        match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask)).await {
+    /// Asks until Box answers 200, nothing is left to try, or 5 s went by; without hope, only what Box
+    /// itself hints at is tried again.
+    pub(super) async fn ask(&self, ask: Ask<'_>, hopes: bool) -> Result<Answered, BoxError> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask, hopes)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(BoxError::unavailable(format!("no answer within {CALL_TIMEOUT:?}"))),
         }
     }
 
-    async fn tries(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+    async fn tries(&self, ask: Ask<'_>, hopes: bool) -> Result<Answered, BoxError> {
         self.budget.deposit();
         let mut taken: Vec<Remedy> = Vec::new();
         loop {
@@ -90,7 +91,7 @@ impl Shared {
             let is_new = |remedy: &Remedy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
             let Some(remedy) = remedy.filter(is_new) else { return Err(error) };
             // Where much fails, trying again would make it worse.
-            if remedy.is_hope() && !self.budget.withdraw() {
+            if remedy.is_hope() && !(hopes && self.budget.withdraw()) {
                 return Err(error);
             }
             tracing::debug!(?remedy, %error, "asking Box again");

@@ -26,6 +26,10 @@ const SUBJECT_REFUSED: Duration = Duration::from_secs(10);
 const WIDELY_REFUSED: Duration = Duration::from_secs(60);
 /// How often a line that is down is tried.
 const PROBE: Duration = Duration::from_secs(1);
+/// How long Box's own wish to be left alone is followed at most, by one subject and by all others: it
+/// was said to one, and whether it still holds shows only to those who ask.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_WIDE_PAUSE: Duration = Duration::from_secs(3);
 /// How many failing subjects take their tenant down, tenants their app, and tenants Box.
 const SUBJECTS: u32 = 2;
 const TENANTS_OF_APP: u32 = 2;
@@ -110,25 +114,26 @@ impl Gate {
         self.lock().check(view, key, self.clock.monotonic())
     }
 
-    /// Whether Box may be asked for this now. Where a line is down, whoever is let through is its
-    /// probe.
+    /// Whether Box may be asked for this now; true where a line is down and this is its probe.
     ///
     /// # Errors
     /// What Box refused or failed with, and when to come again.
-    pub(super) fn admit(&self, view: &View, key: &TokenKey) -> Result<(), TokenError> {
+    pub(super) fn admit(&self, view: &View, key: &TokenKey) -> Result<bool, TokenError> {
         let now = self.clock.monotonic();
         let mut inner = self.lock();
         inner.check(view, key, now)?;
+        let mut is_probe = false;
         for (line, extent) in &lines(view, key) {
             let Some(state) = inner.lines.get_mut(line) else { continue };
             state.touched = now;
             let Some(down) = &mut state.down else { continue };
+            is_probe = true;
             down.probe_at = now.plus(PROBE);
             if matches!(extent, Extent::App | Extent::Box) {
                 down.turn = Some((key.tenant.clone(), now.plus(2 * PROBE)));
             }
         }
-        Ok(())
+        Ok(is_probe)
     }
 
     /// Takes note of how asking Box ended.
@@ -164,20 +169,21 @@ impl Gate {
         let pause = error.retry_after().unwrap_or(PROBE).max(PROBE);
         let mut inner = self.lock();
         inner.tidy(now);
-        let down = |turn| Down { error: error.clone(), probe_at: now.plus(pause), turn };
+        let down =
+            |longest, turn| Down { error: error.clone(), probe_at: now.plus(pause.min(longest)), turn };
         let [(box_line, _), (app, _), (tenant, _), (subject, _)] = lines(view, key);
 
         let went_down = {
             let state = inner.line(subject, now);
             let was_up = state.down.is_none();
-            state.down = Some(down(None));
+            state.down = Some(down(LONGEST_PAUSE, None));
             was_up
         };
         let tenant_is_new = {
             let state = inner.line(tenant, now);
             state.below += u32::from(went_down);
             if state.down.is_some() || state.below >= SUBJECTS {
-                state.down = Some(down(None));
+                state.down = Some(down(LONGEST_WIDE_PAUSE, None));
             }
             !std::mem::replace(&mut state.counted, true)
         };
@@ -186,7 +192,7 @@ impl Gate {
             state.below += u32::from(tenant_is_new);
             if state.down.is_some() || state.below >= most {
                 let turn = state.down.take().and_then(|before| before.turn);
-                state.down = Some(down(turn));
+                state.down = Some(down(LONGEST_WIDE_PAUSE, turn));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What is known of each tenant's line to Box: whether tokens can be had, and since when.
 //!
-//! It follows from what callers and tests ask anyway. One success says that a tenant is well; a
+//! It follows from what callers and tests ask anyway, and where a tenant fails the keeper asks too,
+//! so that nobody is told of what is long over. One success says that a tenant is well; a
 //! failure counts where it concerns the tenant as a whole, and not one user or item.
 
 use std::collections::HashMap;
@@ -70,6 +71,13 @@ impl Healths {
             _ => self.clock.wall(),
         };
         known.insert(tenant.clone(), Health::Failing(since, error.clone()));
+    }
+
+    /// The tenants that fail.
+    pub(super) fn failing(&self) -> Vec<TenantId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = |health: &Health| matches!(health, Health::Failing(..));
+        known.iter().filter(|(_, health)| fails(health)).map(|(tenant, _)| tenant.clone()).collect()
     }
 
     /// Forgets a tenant.

@@ -8,7 +8,7 @@ use super::life::Life;
 use super::sealed_token::{self, SealedToken};
 use super::turns::NoTurn;
 use super::{Broker, Need, TokenError};
-use crate::box_api::{BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
+use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::event::{Action, Cause, Event};
@@ -53,8 +53,10 @@ impl Broker {
         let revocations = self.memory.revocations();
         let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
-            let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &key.subject);
-            let minted = self.ask(view, key, mint).await??;
+            let (enterprise, subject) = (&view.tenant.enterprise_id, &key.subject);
+            let minted = self
+                .ask(view, key, async |upstream| upstream.mint(&credentials, enterprise, subject).await)
+                .await??;
             self.prove_enterprise(view, key, &credentials, &minted, cause).await?;
             return self.file(view, key, &credentials, (minted, revocations), cause).await;
         };
@@ -79,8 +81,11 @@ impl Broker {
         loop {
             let by = || cause.clone();
             let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &by)).await?;
-            let exchange = self.upstream.downscope(credentials, &parent.secret, restriction);
-            let exchanged = self.ask(view, key, exchange).await?;
+            let exchanged = self
+                .ask(view, key, async |upstream| {
+                    upstream.downscope(credentials, &parent.secret, restriction).await
+                })
+                .await?;
             match exchanged {
                 // One that was minted since then is dead for a reason that another mint does not mend.
                 Err(BoxError::ParentDead { .. })
@@ -140,6 +145,11 @@ impl Broker {
         (minted, revocations): (Minted, u64),
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
+        if self.memory.was_revoked_after(key, revocations) {
+            let fate = Fate::Discarded(&TokenError::Superseded);
+            self.end(view, key, credentials, minted, cause, fate).await?;
+            return Err(TokenError::Superseded);
+        }
         let saved = self.save(view, key, &minted, cause, Fate::Kept).await;
         let (row, filed) = match saved {
             Ok(saved) => saved,
@@ -149,10 +159,16 @@ impl Broker {
                 return Err(error);
             }
         };
-        // Whoever revoked the subject's tokens meanwhile may have looked for them before this one was
-        // there to be found.
-        if filed == Filed::Fenced || self.memory.was_revoked_after(key, revocations) {
+        if filed == Filed::Fenced {
             self.retire(credentials, row, minted.token);
+            return Err(TokenError::Superseded);
+        }
+        // Whoever revoked the subject's tokens in this moment may have looked for them before this one
+        // was there to be found. The row first: nobody may find it now.
+        if self.memory.was_revoked_after(key, revocations) {
+            let forgotten = self.store.forget_tokens(std::slice::from_ref(&row)).await;
+            self.revoke_later(credentials, minted.token);
+            forgotten?;
             return Err(TokenError::Superseded);
         }
         let life = Life::new(minted.life, minted.asked_at);
@@ -282,14 +298,18 @@ impl Broker {
         &self,
         view: &View,
         key: &TokenKey,
-        question: impl Future<Output = Result<T, BoxError>>,
+        question: impl AsyncFnOnce(&BoxClient) -> Result<T, BoxError>,
     ) -> Result<Result<T, BoxError>, TokenError> {
         let noted = |error: &TokenError| self.note(key, Some(error));
         self.gate.check(view, key).inspect_err(noted)?;
         let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
         // While one waits for a turn, those who had theirs may have found that a line is down.
-        self.gate.admit(view, key).inspect_err(noted)?;
-        Ok(self.settle(view, key, question.await))
+        let is_probe = self.gate.admit(view, key).inspect_err(noted)?;
+        let answer = match is_probe {
+            true => question(&self.upstream.for_probes()).await,
+            false => question(&self.upstream).await,
+        };
+        Ok(self.settle(view, key, answer))
     }
 
     /// Takes note of Box's answer, for the next who ask and for the tenant's health.

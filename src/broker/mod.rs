@@ -306,6 +306,12 @@ impl Broker {
         self.forget(&Changed::Tenant(tenant.clone()));
     }
 
+    /// The tenants whose tokens cannot be had, as far as this process knows.
+    #[must_use]
+    pub fn failing(&self) -> Vec<TenantId> {
+        self.healths.failing()
+    }
+
     /// Forgets what Box refused to a tenant: a test showed that it refuses no more.
     pub fn forgive(&self, view: &View) {
         self.gate.forgive_tenant(&view.tenant.id);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cache::{Token, View};
 use super::gate::Extent;
+use super::turns::NoTurn;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
 use crate::domain::event::Cause;
@@ -47,8 +48,9 @@ impl Broker {
             return Err(TokenError::Down { extent: Extent::Subject, error: Box::new(error), retry_after });
         }
         let look = self.looks.join(current.row.clone(), || {
-            let (broker, key, token) = (Arc::clone(self), key.clone(), Arc::clone(&current));
-            async move { broker.look(&key, &token).await }
+            let (broker, view) = (Arc::clone(self), Arc::clone(view));
+            let (key, token) = (key.clone(), Arc::clone(&current));
+            async move { broker.look(&view, &key, &token).await }
         });
         match look.await.map_err(|_| TokenError::Crashed)?? {
             Verdict::Alive => Ok(current),
@@ -57,8 +59,10 @@ impl Broker {
     }
 
     /// Asks Box whether a token is alive, and forgets one that is not.
-    async fn look(&self, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
+    async fn look(&self, view: &View, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
+        let turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
         let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
+        drop(turn);
         if alive.inspect_err(|error| token.note_unseen(error, self.clock.as_ref()))? {
             token.note_alive(self.clock.as_ref());
             return Ok(Verdict::Alive);

@@ -11,7 +11,7 @@ use super::sealed_token::SealedToken;
 use super::turns::NoTurn;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
-use crate::box_api::{BoxError, Credentials, Minted};
+use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{BoxId, Generation, TokenId};
@@ -194,6 +194,8 @@ impl Broker {
             });
             let revoked: Vec<TokenId> =
                 futures::future::join_all(revocations).await.into_iter().flatten().collect();
+            // Whatever the store does now: nobody may have what Box takes no more.
+            self.memory.forget_rows(&revoked.iter().cloned().collect());
             self.store.forget_tokens(&revoked).await?;
             // Each batch would take as long to fail as the one before.
             if revoked.is_empty() && is_away.into_inner() {
@@ -201,7 +203,6 @@ impl Broker {
             }
             dead.extend(revoked);
         }
-        self.memory.forget_rows(&dead);
         Ok(dead)
     }
 
@@ -234,7 +235,8 @@ impl Broker {
     pub async fn knock(&self, view: &View) -> Result<(Minted, Arc<Credentials>), TokenError> {
         let key = key_of(view, &Subject::ENTERPRISE, None);
         let credentials = self.credentials_for(view, &key).await?;
-        let mint = self.upstream.mint(&credentials, &view.tenant.enterprise_id, &Subject::ENTERPRISE);
+        let enterprise = &view.tenant.enterprise_id;
+        let mint = async |upstream: &BoxClient| upstream.mint(&credentials, enterprise, &key.subject).await;
         let minted = self.ask(view, &key, mint).await??;
         Ok((minted, credentials))
     }

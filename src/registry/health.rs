@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Registry;
 use super::diagnosis::{Check, Finding};
+use super::pending::by_itself;
 use crate::broker::{Health, View};
+use crate::domain::app::AppState;
+use crate::domain::id::TenantId;
+use crate::domain::tenant::TenantState;
+use crate::store::TenantRef;
 
 /// Whether tokens of a tenant can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -36,7 +41,39 @@ pub struct HealthView {
     pub since: Timestamp,
 }
 
+/// How many failing tenants are asked about in a round.
+const IN_A_ROUND: usize = 8;
+
 impl Registry {
+    /// Asks Box for a token of some of the tenants that fail, in turn by chance: while callers are served
+    /// what they have, nobody else would notice that all is well again. A token that comes is kept.
+    pub async fn try_failing(&self) {
+        let mut failing = self.broker.failing();
+        if failing.is_empty() {
+            return;
+        }
+        let mut random = [0; 4];
+        self.entropy.fill(&mut random);
+        let first = usize::try_from(u32::from_le_bytes(random)).unwrap_or_default() % failing.len();
+        failing.rotate_left(first);
+        failing.truncate(IN_A_ROUND);
+        futures::future::join_all(failing.into_iter().map(|tenant| self.ask_after(tenant))).await;
+    }
+
+    async fn ask_after(&self, tenant: TenantId) {
+        let asked = async {
+            let Some(view) = self.broker.view(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
+            if view.tenant.state != TenantState::Active || view.app.state != AppState::Active {
+                return Ok(());
+            }
+            let (minted, _) = self.broker.knock(&view).await?;
+            self.broker.adopt(&view, minted, &by_itself()).await
+        };
+        if let Err(error) = asked.await {
+            tracing::debug!(%tenant, %error, "a tenant fails still");
+        }
+    }
+
     /// A tenant's health, as this process knows it.
     #[must_use]
     pub fn health(&self, view: &View) -> HealthView {

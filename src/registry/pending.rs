@@ -232,6 +232,6 @@ impl Registry {
 }
 
 /// Nobody asked for what is done here.
-fn by_itself() -> Cause {
+pub(super) fn by_itself() -> Cause {
     Cause { actor: Actor::Broker, request_id: None }
 }

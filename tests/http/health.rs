@@ -137,3 +137,23 @@ async fn a_test_tells_of_health_too() {
     assert_eq!(health(&ground).await["state"], "ok");
     ground.end().await;
 }
+
+#[tokio::test]
+async fn a_tenant_that_is_well_again_is_found_so_though_nobody_needs_a_new_token() {
+    let (ground, key) = acme().await;
+    let warm = ground.token(&key, "acme").await.token();
+    ground.fault(json!({ "effect": { "status": 503 } })).await;
+    for user in [ADA, GRACE] {
+        ground.user_token(&key, "acme", user).await.refuses(503, "upstream_unavailable");
+    }
+    let state = async || ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["health"]["state"].clone();
+    assert_eq!(state().await, "failing");
+    ground.broker().keep_house().await;
+    assert_eq!(state().await, "failing", "Box is away still");
+    ground.heal().await;
+    assert_eq!(ground.token(&key, "acme").await.token(), warm, "callers have what they need");
+    ground.clock.advance(Duration::from_secs(1));
+    ground.broker().keep_house().await;
+    assert_eq!(state().await, "ok");
+    ground.end().await;
+}
