@@ -18,7 +18,6 @@ use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
 use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
-use crate::clock::Clock;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
@@ -228,7 +227,7 @@ async fn release(
     let token = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
         .map_err(|_| TokenError::too_late())??;
-    let body = respond(&token, &wanted.subject, api.clock.as_ref());
+    let body = respond(&token, &wanted.subject, api);
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
     let mut bytes = Vec::with_capacity(512 + token.secret.expose().len() + restricted * 128);
@@ -274,11 +273,16 @@ async fn current(
     Err(TokenError::Superseded.into())
 }
 
-fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, clock: &dyn Clock) -> TokenResponse<'a> {
+fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
+    let clock = api.clock.as_ref();
     let now = clock.wall();
     let left = token.life.left(clock);
     let expires_at = token.life.ends_at().min(after(now, left));
-    let due = expires_at.checked_sub(signed(token.margin)).unwrap_or(now);
+    // By then it is renewed; those who have it come back at different times.
+    let mut random = [0];
+    api.entropy.fill(&mut random);
+    let spread = token.margin / 10 * u32::from(random[0]) / 255;
+    let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
     let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
     let restricted_to = token.restricted_to.as_ref().map(|objects| {
         objects

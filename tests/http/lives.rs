@@ -32,6 +32,11 @@ async fn the_times_of_an_answer_agree() {
         let margin = left - seconds(&ground, &body, "refresh_at");
         assert!((540..=600).contains(&margin), "{margin}");
     }
+    let mut again = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        again.insert(time(&ground.token(&key, "acme").await.ok(), "refresh_at"));
+    }
+    assert!(again.len() > 20, "those who have one token come back at different times: {again:?}");
     // Inside the margin: ask again soon, for a renewal is under way.
     ground.fault(json!({ "effect": { "status": 503 } })).await;
     ground.clock.advance(Duration::from_secs(670));
