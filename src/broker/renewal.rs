@@ -72,6 +72,8 @@ impl Broker {
         if !in_service || view.generation() != key.generation {
             return Ok(());
         }
+        // Where Box cannot be asked anyway, the store is not asked either.
+        self.gate.check(&view, key)?;
         let cause = Cause { actor: Actor::Broker, request_id: None };
         let flight = self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, cause));
         match flight.await {

@@ -1,7 +1,9 @@
 //! Box's clock is not ours: it is followed wherever it goes, and no caller hears of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use box_token_broker::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::asking::{acme, any_token};
@@ -60,5 +62,17 @@ async fn r8_a_clock_that_steps_while_the_broker_runs_costs_one_try_each_time() {
         assert_eq!(ground.tries_of_a_mint(&key).await, 2, "stepped to {skew}");
         assert_eq!(ground.tries_of_a_mint(&key).await, 1, "{skew} is known");
     }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn r8_a_429_that_names_a_second_is_waited_out_and_asked_again_with_a_new_jti() {
+    let (ground, key) = acme().await;
+    let order = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 429, "retry_after": 1 }, "times": 1 });
+    ground.fault(order).await;
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    assert_eq!(ground.tries_of_a_mint(&key).await, 2, "no caller hears of it");
+    assert!(clock.monotonic().since(began) >= Duration::from_secs(1), "Box was left alone as it wished");
     ground.end().await;
 }
