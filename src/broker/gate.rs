@@ -302,12 +302,7 @@ fn lines(view: &View, key: &TokenKey) -> [(Line, Extent); 4] {
 /// who can even be another enterprise's: it never speaks for the tenant.
 pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
     match refusal {
-        Refusal::WrongAuthMethod
-        | Refusal::IssuerMismatch
-        | Refusal::KeyMismatch
-        | Refusal::KeyUnknown
-        | Refusal::CredentialsInvalid
-        | Refusal::ClockSkew => Extent::App,
+        _ if refusal.concerns_the_app() => Extent::App,
         Refusal::AppNotAuthorized | Refusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {
             Extent::Tenant
         }

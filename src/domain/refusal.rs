@@ -167,6 +167,20 @@ impl Refusal {
         }
     }
 
+    /// True where the refusal concerns the app, and with it every tenant that it serves.
+    #[must_use]
+    pub fn concerns_the_app(self) -> bool {
+        matches!(
+            self,
+            Self::WrongAuthMethod
+                | Self::IssuerMismatch
+                | Self::KeyMismatch
+                | Self::KeyUnknown
+                | Self::CredentialsInvalid
+                | Self::ClockSkew
+        )
+    }
+
     /// True where the refusal concerns the one subject or resource asked for, and not the whole
     /// tenant.
     #[must_use]

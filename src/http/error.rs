@@ -304,7 +304,11 @@ fn of_token(error: TokenError) -> Problem {
 }
 
 fn of_refusal(refusal: Refusal, error: &TokenError) -> Problem {
-    let reach = if refusal.concerns_the_subject() { Reach::Subject } else { Reach::Tenant };
+    let reach = match refusal {
+        _ if refusal.concerns_the_subject() => Reach::Subject,
+        _ if refusal.concerns_the_app() => Reach::App,
+        _ => Reach::Tenant,
+    };
     let mut problem = Problem::new(
         StatusCode::FAILED_DEPENDENCY,
         refusal.code(),

@@ -286,6 +286,7 @@ async fn a_refusal_is_remembered_as_far_as_it_reaches() {
         .change_app(&ground.apps.portal, json!({ "client_secret": "another-secret-of-32-characters00" }))
         .await;
     let refused = ground.user_token(&key, "north", NORTHS_ADA).await.refuses(424, "credentials_invalid");
+    assert_eq!(refused["scope"], "app");
     assert_eq!(refused["retry"], "admin");
     let before = ground.mints().await;
     ground.user_token(&key, "south", SOUTHS_ADA).await.refuses(424, "credentials_invalid");
