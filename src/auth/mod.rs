@@ -2,6 +2,7 @@
 
 pub mod api_key;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use moka::sync::Cache;
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, Vault};
 use crate::domain::caller::{ApiKey, Caller};
-use crate::domain::event::{Actor, Cause};
+use crate::domain::event::{Actor, Cause, Credential};
 use crate::domain::id::KeyId;
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
@@ -26,10 +27,12 @@ const REMEMBERED: u64 = 100_000;
 pub struct Identity {
     /// The caller, with the grants of the moment.
     pub caller: Arc<Caller>,
-    /// The key it came with.
-    pub key: KeyId,
-    /// When that key ends.
+    /// What it came with.
+    pub credential: Credential,
+    /// When that ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// The address that the request came from.
+    pub peer: Option<IpAddr>,
 }
 
 impl Identity {
@@ -37,8 +40,8 @@ impl Identity {
     #[must_use]
     pub fn cause(&self, request_id: &str) -> Cause {
         let Caller { id, name, .. } = &*self.caller;
-        let actor = Actor::Caller { id: id.clone(), name: name.clone(), key: self.key.clone() };
-        Cause { actor, request_id: Some(request_id.to_owned()) }
+        let actor = Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() };
+        Cause { actor, request_id: Some(request_id.to_owned()), peer: self.peer, on_behalf_of: None }
     }
 }
 
@@ -104,7 +107,12 @@ impl Authenticator {
     /// # Errors
     /// Where its key opens nothing any more, or where that cannot be said at the moment.
     pub async fn again(&self, identity: &Identity) -> Result<Identity, AuthError> {
-        self.identify(&identity.key, |_| Ok(true)).await
+        match &identity.credential {
+            Credential::Key(id) => {
+                Ok(Identity { peer: identity.peer, ..self.identify(id, |_| Ok(true)).await? })
+            }
+            Credential::Jwt { .. } => Err(AuthError::Unauthenticated),
+        }
     }
 
     /// From before whatever is read from now on.
@@ -126,7 +134,8 @@ impl Authenticator {
             return Err(AuthError::Unauthenticated);
         }
         known.used.store(now.as_second(), Ordering::Relaxed);
-        Ok(Identity { caller: Arc::clone(caller), key: id.clone(), expires_at: key.expires_at })
+        let credential = Credential::Key(id.clone());
+        Ok(Identity { caller: Arc::clone(caller), credential, expires_at: key.expires_at, peer: None })
     }
 
     async fn look_up(&self, id: &KeyId) -> Result<Arc<Known>, StoreError> {

@@ -9,7 +9,7 @@ use super::cache::Token;
 use super::schedule::INTERVAL;
 use super::{Broker, Need, TokenError};
 use crate::domain::app::AppState;
-use crate::domain::event::{Actor, Cause};
+use crate::domain::event::Cause;
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::store::TenantRef;
@@ -74,8 +74,7 @@ impl Broker {
         }
         // Where Box cannot be asked anyway, the store is not asked either.
         self.gate.check(&view, key)?;
-        let cause = Cause { actor: Actor::Broker, request_id: None };
-        let flight = self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, cause));
+        let flight = self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, Cause::BROKER));
         match flight.await {
             Ok(landed) => landed.map(drop),
             Err(_) => Err(TokenError::Crashed),

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::crypto::{Vault, file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
-use crate::registry::callers::{NewKey, create_admin};
+use crate::registry::api_keys::{NewKey, create_admin};
 use crate::store::{self, Conflict, Opening, StoreError};
 
 use super::failure::Failure;

@@ -1,24 +1,48 @@
 //! What the audit records: who did what to which tenant, and how it ended.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId};
+use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TrustId};
+use super::on_behalf_of::OnBehalfOf;
 use super::subject::{Resource, ScopeSet, Subject};
 
+/// What a caller proved itself with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// An API key.
+    Key(KeyId),
+    /// A token of an OIDC issuer, which a trust of the caller matches.
+    Jwt {
+        /// Its `iss`.
+        issuer: String,
+        /// Its `sub`.
+        subject: String,
+        /// Its `jti`, where it has one.
+        token_id: Option<String>,
+        /// The trust that matches it.
+        trust: TrustId,
+    },
+}
+
 /// Who acted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
-    /// An authenticated caller, and the key it came with.
+    /// An authenticated caller, and what it came with.
     Caller {
         /// The caller.
         id: CallerId,
         /// Its name at the time.
         name: Name,
-        /// The API key.
-        key: KeyId,
+        /// What it proved itself with.
+        credential: Credential,
     },
+    /// Somebody whose credential opened nothing, or who sent none.
+    Unknown,
     /// Somebody at the command line, with the database in their hands.
     CommandLine,
     /// The broker by itself, such as the purge at the end of a tenant's grace.
@@ -32,9 +56,19 @@ pub struct Cause {
     pub actor: Actor,
     /// The request in which they do.
     pub request_id: Option<String>,
+    /// The address that the request came from.
+    pub peer: Option<IpAddr>,
+    /// For whom the caller says it acts; claimed, never checked.
+    pub on_behalf_of: Option<OnBehalfOf>,
 }
 
 impl Cause {
+    /// What the broker does by itself.
+    pub const BROKER: Self = Self { actor: Actor::Broker, request_id: None, peer: None, on_behalf_of: None };
+    /// What somebody does at the command line.
+    pub const COMMAND_LINE: Self =
+        Self { actor: Actor::CommandLine, request_id: None, peer: None, on_behalf_of: None };
+
     /// A record of `action` with nothing else told yet.
     #[must_use]
     pub fn event(&self, at: Timestamp, action: Action) -> Event {
@@ -42,7 +76,12 @@ impl Cause {
             at,
             actor: self.actor.clone(),
             request_id: self.request_id.clone(),
+            peer: self.peer,
+            on_behalf_of: self.on_behalf_of.clone(),
             action,
+            outcome: Outcome::Done,
+            reason: None,
+            count: 1,
             tenant: None,
             app: None,
             caller: None,
@@ -154,6 +193,30 @@ impl Action {
     }
 }
 
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was not allowed.
+    Refused,
+    /// It was allowed, and failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The outcome's name in the audit.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One record. It names tokens by their SHA-256 alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -163,8 +226,18 @@ pub struct Event {
     pub actor: Actor,
     /// The request in which it happened.
     pub request_id: Option<String>,
+    /// From which address.
+    pub peer: Option<IpAddr>,
+    /// For whom, as the caller claims.
+    pub on_behalf_of: Option<OnBehalfOf>,
     /// What.
     pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Which rule refused it, or would have, or why it failed.
+    pub reason: Option<String>,
+    /// How often: repeats are one record.
+    pub count: u64,
     /// To which tenant.
     pub tenant: Option<TenantId>,
     /// To which app.

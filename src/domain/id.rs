@@ -101,6 +101,10 @@ own_id!(
     KeyId, "key_"
 );
 own_id!(
+    /// The id of a trust: which tokens of an OIDC issuer open a caller.
+    TrustId, "tru_"
+);
+own_id!(
     /// The id of a keypair that was made here.
     KeypairId, "kpr_"
 );

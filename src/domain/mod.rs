@@ -5,6 +5,7 @@ pub mod box_config;
 pub mod caller;
 pub mod event;
 pub mod id;
+pub mod on_behalf_of;
 pub mod policy;
 pub mod refusal;
 pub mod signing_key;

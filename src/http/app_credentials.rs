@@ -13,7 +13,7 @@ use super::credentials::KeypairResponse;
 use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
-use super::tenants::{CredentialsSchema, material};
+use super::registration::{CredentialsSchema, material};
 use super::to_the_end::to_the_end;
 use crate::domain::app::AuthMethod;
 use crate::domain::box_config::ConfigFile;

@@ -15,8 +15,10 @@ use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, t
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
 use crate::domain::caller::CallerKind;
+use crate::domain::event::Credential;
 use crate::domain::id::{KeyId, Name};
-use crate::registry::callers::{CallerPatch, CallerView, GrantSpec};
+use crate::registry::callers::{CallerPatch, CallerView};
+use crate::registry::grants::GrantSpec;
 use crate::store::CallerRef;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -299,7 +301,10 @@ async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
         grants: api.registry.specs_of(&caller.grants).await,
         credential: CredentialResponse {
             kind: "api_key",
-            id: calling.identity.key.as_str(),
+            id: match &calling.identity.credential {
+                Credential::Key(id) => id.as_str(),
+                Credential::Jwt { trust, .. } => trust.as_str(),
+            },
             expires_at: calling.identity.expires_at,
         },
     };

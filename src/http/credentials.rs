@@ -12,9 +12,8 @@ use super::body::Json;
 use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
-use super::tenants::{
-    CredentialsSchema, Flag, RegisteredResponse, TenantResponse, material, respond, respond_registered,
-};
+use super::registration::{CredentialsSchema, Flag, RegisteredResponse, material, respond_registered};
+use super::tenants::{TenantResponse, respond};
 use super::to_the_end::to_the_end;
 use crate::domain::app::{App, AuthMethod, Keypair};
 use crate::domain::box_config::ConfigFile;

@@ -12,8 +12,8 @@ use super::observe::RequestId;
 use crate::auth::{AuthError, Authenticator, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
 use crate::registry::Fault;
-use crate::registry::callers::parse_tenant;
 use crate::registry::document::{self, Unreadable};
+use crate::registry::grants::parse_tenant;
 use crate::store::watch::Stamp;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
 

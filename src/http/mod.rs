@@ -14,6 +14,7 @@ mod observe;
 mod operations;
 mod patience;
 mod problem;
+mod registration;
 pub mod server;
 mod subject_schema;
 mod tenants;

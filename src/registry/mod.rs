@@ -1,17 +1,21 @@
 //! What admins do: register customers and their Box apps, look after them, and say who may call.
 
+pub mod api_keys;
 mod app_credentials;
 mod apps;
 pub mod callers;
 mod credentials;
+mod deletion;
 pub mod diagnosis;
 pub mod document;
 mod error;
+pub mod grants;
 mod health;
 mod keypairs;
 mod material;
 mod pending;
 mod register;
+mod tenant_test;
 mod tenants;
 
 use std::sync::{Arc, Mutex};

@@ -15,7 +15,7 @@ use crate::box_api::{Credentials, Minted};
 use crate::broker::{TokenError, View};
 use crate::clock::Monotonic;
 use crate::domain::app::{App, AppSecrets, AppState};
-use crate::domain::event::{Action, Actor, Cause};
+use crate::domain::event::{Action, Cause};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use crate::store::{AppRef, Changed, Conflict, StoreError, TenantRef};
@@ -139,7 +139,7 @@ impl Registry {
         let account = match self.upstream.service_account(&minted.token).await {
             Ok(account) => account,
             Err(error) => {
-                self.write_off(&credentials, minted.token, &by_itself()).await;
+                self.write_off(&credentials, minted.token, &Cause::BROKER).await;
                 let error = error.into();
                 self.broker.note_failure(view, &error);
                 return Err(error);
@@ -155,7 +155,7 @@ impl Registry {
         account: ServiceAccount,
         (credentials, minted): (&Arc<Credentials>, Minted),
     ) -> Result<(), TokenError> {
-        let cause = by_itself();
+        let cause = Cause::BROKER;
         let mut attempts = 0;
         let brought = loop {
             attempts += 1;
@@ -229,9 +229,4 @@ impl Registry {
             }
         }
     }
-}
-
-/// Nobody asked for what is done here.
-pub(super) fn by_itself() -> Cause {
-    Cause { actor: Actor::Broker, request_id: None }
 }

@@ -3,24 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::diagnosis::{self, Check, Finding, Ledger};
 use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{LONGEST_REVOCATION, Registry, decide, on_what_stands, require_everywhere};
+use super::{Registry, decide, on_what_stands, require_everywhere};
 use crate::auth::Identity;
-use crate::box_api::BoxError;
-use crate::broker::{TokenError, View};
+use crate::broker::View;
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
-use crate::domain::event::{Action, Actor, Cause, Event};
-use crate::domain::id::{AppId, BoxId, Name};
+use crate::domain::event::{Action, Cause, Event};
+use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{Decision, Policy};
-use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
 use crate::store::{AppRef, Changed, Page, StoreError, TenantFilter, TenantRef};
@@ -189,192 +185,8 @@ impl Registry {
         Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
     }
 
-    /// Takes a tenant out of service at once and has its tokens revoked. It is erased when its
-    /// grace is over, or `now`.
-    ///
-    /// # Errors
-    /// As [`RegistryError`] tells.
-    pub async fn delete_tenant(
-        &self,
-        identity: &Identity,
-        request_id: &str,
-        tenant: &TenantRef,
-        now: bool,
-        expected: Option<i64>,
-    ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_tenant_once(identity, request_id, tenant, now, expected)).await
-    }
-
-    async fn delete_tenant_once(
-        &self,
-        identity: &Identity,
-        request_id: &str,
-        tenant: &TenantRef,
-        now: bool,
-        expected: Option<i64>,
-    ) -> Result<(), RegistryError> {
-        let permission = if now { Permission::TenantsPurge } else { Permission::TenantsDelete };
-        self.tenant_for(identity, tenant, permission).await?;
-        if now {
-            require_everywhere(identity, Permission::TenantsPurge)?;
-        }
-        let (current, view) = self.fresh(tenant).await?;
-        if expected.is_some_and(|version| version != current.version) {
-            return Err(RegistryError::Precondition);
-        }
-        if current.state == TenantState::Pending {
-            // It never served: nothing is to be revoked, and it reserves nothing for a restoration.
-            let event = self.event_of(
-                &current,
-                &identity.cause(request_id),
-                Action::TenantPurge,
-                "erased".to_owned(),
-            );
-            // It may come into service in this very moment: then it is not erased like this.
-            let erased = self.store.purge_pending(&current, &event).await;
-            self.forget_erased(&view);
-            return Ok(erased?);
-        }
-        let grace = if now { SignedDuration::ZERO } else { signed(self.purge_after) };
-        let purge_at = self.now().checked_add(grace).unwrap_or(jiff::Timestamp::MAX);
-        let is_deleted = current.state == TenantState::Deleted;
-        if is_deleted && !now {
-            return Ok(());
-        }
-        let mut next = Tenant { state: TenantState::Deleted, purge_at: Some(purge_at), ..current };
-        if !is_deleted {
-            // Should it be restored, none of the tokens that are revoked now may be served again.
-            next.generation = self.store.next_generation().await?;
-        }
-        let cause = identity.cause(request_id);
-        let told = format!("to be erased at {purge_at}");
-        let event = self.event_of(&next, &cause, Action::TenantDelete, told);
-        let next = self.replace(next, &event, expected).await?;
-        let view = View { tenant: next, app: view.app.clone() };
-        if let Err(error) = self.wind_up(&view, &cause).await {
-            tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant is wound up later");
-        }
-        Ok(())
-    }
-
-    /// Checks what works between a tenant and Box, with fresh tokens that are revoked afterwards.
-    ///
-    /// # Errors
-    /// Where the caller may not, the tenant is deleted, or the store does not answer.
-    pub async fn test_tenant(
-        self: &Arc<Self>,
-        identity: &Identity,
-        request_id: &str,
-        tenant: &TenantRef,
-        user: Option<&BoxId>,
-    ) -> Result<Vec<Finding>, RegistryError> {
-        let view = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
-        if view.tenant.state == TenantState::Deleted {
-            return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
-        }
-        let cause = identity.cause(request_id);
-        if view.app.awaits_its_key() {
-            return Ok(without_key(&view, &self.upstream));
-        }
-        let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
-            Ok(probe) => probe,
-            Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
-            Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
-        };
-        self.broker.forgive(&view);
-        let mut findings = vec![
-            diagnosis::of_key(&view.app),
-            Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
-        ];
-        findings.push(match self.upstream.service_account(&probe.token).await {
-            Ok(account) => {
-                let detail = format!("{}: invite it as a collaborator to what it should see.", account.login);
-                self.note_service_account(&view, account, &cause).await;
-                Finding::pass(Check::ServiceAccount, detail)
-            }
-            Err(error) => Finding::failure(Check::ServiceAccount, &error.into()),
-        });
-        findings.push(self.test_user(&view, user, &cause).await);
-        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause: &cause };
-        findings.extend(diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, ledger).await);
-        self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
-        if view.tenant.state == TenantState::Pending
-            && let Err(error) = self.verify(&TenantRef::Id(view.tenant.id.clone())).await
-        {
-            tracing::info!(tenant = %view.tenant.id, %error, "a tenant stays pending");
-        }
-        Ok(findings)
-    }
-
-    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &Cause) -> Finding {
-        let Some(user) = user else {
-            return Finding::skipped(Check::UserToken, "Name a `user` to have this checked.");
-        };
-        let subject = Subject::User { id: user.clone() };
-        let (probe, credentials) = match self.broker.probe(view, &subject).await {
-            Ok(probe) => probe,
-            Err(error) => return Finding::failure(Check::UserToken, &error),
-        };
-        let enterprise = match view.app.is_shared() {
-            false => Ok(Some(view.tenant.enterprise_id.clone())),
-            true => self.upstream.enterprise_of(&probe.token).await,
-        };
-        let finding = match enterprise {
-            Ok(Some(enterprise)) if enterprise == view.tenant.enterprise_id => {
-                Finding::pass(Check::UserToken, format!("Box gave a token for user {user}."))
-            }
-            Ok(_) => Finding::failure(Check::UserToken, &crate::broker::TokenError::ForeignUser),
-            Err(error) => Finding::failure(Check::UserToken, &BoxError::into(error)),
-        };
-        match self.broker.write_off(view, &subject, None, &credentials, probe, cause).await {
-            Ok(()) => finding,
-            Err(error) => Finding::failure(Check::UserToken, &error),
-        }
-    }
-
-    /// Revokes what deleted tenants left behind, and erases those whose grace is over.
-    ///
-    /// # Errors
-    /// Where the store does not answer. What fails for one tenant is told to the operator and tried
-    /// again the next time.
-    pub async fn wind_up_deleted(&self) -> Result<(), StoreError> {
-        let cause = Cause { actor: Actor::Broker, request_id: None };
-        for tenant in self.store.deleted_tenants().await? {
-            let Some(app) = self.sound_app(&tenant.app).await? else { continue };
-            let view = View { tenant, app };
-            if let Err(error) = self.wind_up(&view, &cause).await {
-                tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant could not be wound up");
-            }
-        }
-        Ok(())
-    }
-
-    async fn wind_up(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
-        let tenant = &view.tenant;
-        let left = self.broker.revoke_all(view).await;
-        let Some(purge_at) = tenant.purge_at.filter(|at| *at <= self.now()) else {
-            left?;
-            return Ok(());
-        };
-        let waited_enough = self.now().duration_since(purge_at) >= LONGEST_REVOCATION;
-        if !waited_enough && left? > 0 {
-            return Ok(());
-        }
-        let event = self.event_of(tenant, cause, Action::TenantPurge, "erased".to_owned());
-        self.store.purge_tenant(&tenant.id, &event).await?;
-        self.forget_erased(view);
-        Ok(())
-    }
-
-    fn forget_erased(&self, view: &View) {
-        self.broker.forget_erased(&view.tenant.id);
-        if !view.app.is_shared() {
-            self.broker.forget(&Changed::App(view.app.id.clone()));
-        }
-    }
-
     /// An app for a list: one whose row is refused is left out, and costs its neighbours nothing.
-    async fn sound_app(&self, app: &AppId) -> Result<Option<App>, StoreError> {
+    pub(super) async fn sound_app(&self, app: &AppId) -> Result<Option<App>, StoreError> {
         match self.store.app(&AppRef::Id(app.clone())).await {
             Err(error @ (StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })) => {
                 tracing::error!(%error, "a tenant is left out of a list because of its app");
@@ -407,23 +219,6 @@ impl Registry {
         }
     }
 
-    /// Keeps the service account as Box shows it now; a test reports, so nothing hangs on it.
-    async fn note_service_account(
-        &self,
-        view: &View,
-        account: crate::domain::tenant::ServiceAccount,
-        cause: &Cause,
-    ) {
-        if view.tenant.service_account.as_ref() == Some(&account) {
-            return;
-        }
-        let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
-        let event = self.event_of(&next, cause, Action::TenantUpdate, "service_account".to_owned());
-        if let Err(error) = self.replace(next, &event, None).await {
-            tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
-        }
-    }
-
     pub(super) fn event_of(&self, tenant: &Tenant, cause: &Cause, action: Action, told: String) -> Event {
         Event {
             tenant: Some(tenant.id.clone()),
@@ -433,44 +228,6 @@ impl Registry {
             ..cause.event(self.now(), action)
         }
     }
-}
-
-/// The diagnosis of an app whose key is still to be activated.
-fn without_key(view: &View, upstream: &crate::box_api::BoxClient) -> Vec<Finding> {
-    let needs = "Needs the keypair to be activated first.";
-    let checks =
-        [Check::Assertion, Check::ServiceAccount, Check::UserToken, Check::AsUserHeader, Check::Downscope];
-    let mut findings = vec![diagnosis::of_key(&view.app)];
-    findings.extend(checks.map(|check| Finding::skipped(check, needs)));
-    findings.push(diagnosis::of_clock(upstream));
-    findings
-}
-
-/// The diagnosis where Box gives no token at all.
-fn without_assertion(
-    view: &View,
-    error: &crate::broker::TokenError,
-    upstream: &crate::box_api::BoxClient,
-) -> Vec<Finding> {
-    let needs = "Needs a token, which Box does not give.";
-    // What cannot be opened here was never shown to Box.
-    let of_key_and_assertion = match error {
-        TokenError::Sealed { .. } | TokenError::Corrupt(_) | TokenError::Store(_) => [
-            Finding::failure(Check::Key, error),
-            Finding::skipped(Check::Assertion, "Needs the stored credentials, which cannot be used."),
-        ],
-        _ => [diagnosis::of_key(&view.app), Finding::failure(Check::Assertion, error)],
-    };
-    let [of_key, of_assertion] = of_key_and_assertion;
-    vec![
-        of_key,
-        of_assertion,
-        Finding::skipped(Check::ServiceAccount, needs),
-        Finding::skipped(Check::UserToken, needs),
-        Finding::skipped(Check::AsUserHeader, needs),
-        Finding::skipped(Check::Downscope, needs),
-        diagnosis::of_clock(upstream),
-    ]
 }
 
 /// What `current` becomes under `patch`.
@@ -548,8 +305,4 @@ pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> 
         }
     }
     faults
-}
-
-fn signed(duration: std::time::Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

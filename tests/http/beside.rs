@@ -6,7 +6,7 @@ use box_token_broker::auth::api_key;
 use box_token_broker::clock::Clock as _;
 use box_token_broker::crypto::{Vault, file};
 use box_token_broker::domain::app::AppState;
-use box_token_broker::domain::event::{Action, Actor, Cause, Event};
+use box_token_broker::domain::event::{Action, Cause, Event};
 use box_token_broker::domain::id::Name;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::entropy::SystemEntropy;
@@ -23,7 +23,7 @@ pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
 }
 
 pub(crate) fn event(ground: &Ground, action: Action) -> Event {
-    Cause { actor: Actor::CommandLine, request_id: None }.event(ground.clock.wall(), action)
+    Cause::COMMAND_LINE.event(ground.clock.wall(), action)
 }
 
 pub(crate) fn by_name(name: &str) -> TenantRef {

@@ -9,7 +9,7 @@ use box_token_broker::config::{DatabaseUrl, Settings};
 use box_token_broker::crypto::{KeySet, Vault, file};
 use box_token_broker::domain::id::Name;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::registry::callers::create_admin;
+use box_token_broker::registry::api_keys::create_admin;
 use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
 use box_token_broker::sandbox::{self, Sandbox, World};
 use box_token_broker::store::{self, Opening};

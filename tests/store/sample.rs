@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyInfo, Owner};
 use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, Grant};
-use box_token_broker::domain::event::{Action, Actor, Cause, Event};
+use box_token_broker::domain::event::{Action, Cause, Event};
 use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId,
 };
@@ -30,7 +30,7 @@ pub(crate) fn name(text: &str) -> Name {
 
 pub(crate) fn event(action: Action) -> Event {
     let request_id = Some("req-1".to_owned());
-    Cause { actor: Actor::CommandLine, request_id }.event(at(0), action)
+    Cause { request_id, ..Cause::COMMAND_LINE }.event(at(0), action)
 }
 
 /// A number that no other enterprise in this process has.

@@ -1,0 +1,55 @@
+//! For whom a caller says that it acts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text;
+
+/// The person or job for whom a caller asks: claimed and recorded, never checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OnBehalfOf(Arc<str>);
+
+/// Why a text names nobody on whose behalf something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`on_behalf_of` is 1 to {} printable characters", OnBehalfOf::LENGTH)]
+pub struct NotOnBehalfOf;
+
+impl OnBehalfOf {
+    /// How many characters it has at most.
+    pub const LENGTH: usize = 128;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it is empty, longer than [`OnBehalfOf::LENGTH`], or not printable.
+    pub fn parse(text: &str) -> Result<Self, NotOnBehalfOf> {
+        if text::is_printable_line(text, Self::LENGTH) { Ok(Self(text.into())) } else { Err(NotOnBehalfOf) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OnBehalfOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for OnBehalfOf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for OnBehalfOf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}

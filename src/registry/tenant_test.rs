@@ -1,0 +1,138 @@
+//! What works between a tenant and Box, tried with fresh tokens.
+
+use std::sync::Arc;
+
+use super::diagnosis::{self, Check, Finding, Ledger};
+use super::{Registry, RegistryError};
+use crate::auth::Identity;
+use crate::box_api::{BoxClient, BoxError};
+use crate::broker::{TokenError, View};
+use crate::domain::caller::Permission;
+use crate::domain::event::{Action, Cause};
+use crate::domain::id::BoxId;
+use crate::domain::subject::Subject;
+use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use crate::store::{StoreError, TenantRef};
+
+impl Registry {
+    /// Checks what works between a tenant and Box, with fresh tokens that are revoked afterwards.
+    ///
+    /// # Errors
+    /// Where the caller may not, the tenant is deleted, or the store does not answer.
+    pub async fn test_tenant(
+        self: &Arc<Self>,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        user: Option<&BoxId>,
+    ) -> Result<Vec<Finding>, RegistryError> {
+        let view = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
+        if view.tenant.state == TenantState::Deleted {
+            return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
+        }
+        let cause = identity.cause(request_id);
+        if view.app.awaits_its_key() {
+            return Ok(without_key(&view, &self.upstream));
+        }
+        let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {
+            Ok(probe) => probe,
+            Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+            Err(error) => return Ok(without_assertion(&view, &error, &self.upstream)),
+        };
+        self.broker.forgive(&view);
+        let mut findings = vec![
+            diagnosis::of_key(&view.app),
+            Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
+        ];
+        findings.push(match self.upstream.service_account(&probe.token).await {
+            Ok(account) => {
+                let detail = format!("{}: invite it as a collaborator to what it should see.", account.login);
+                self.note_service_account(&view, account, &cause).await;
+                Finding::pass(Check::ServiceAccount, detail)
+            }
+            Err(error) => Finding::failure(Check::ServiceAccount, &error.into()),
+        });
+        findings.push(self.test_user(&view, user, &cause).await);
+        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause: &cause };
+        findings.extend(diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, ledger).await);
+        self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
+        if view.tenant.state == TenantState::Pending
+            && let Err(error) = self.verify(&TenantRef::Id(view.tenant.id.clone())).await
+        {
+            tracing::info!(tenant = %view.tenant.id, %error, "a tenant stays pending");
+        }
+        Ok(findings)
+    }
+
+    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &Cause) -> Finding {
+        let Some(user) = user else {
+            return Finding::skipped(Check::UserToken, "Name a `user` to have this checked.");
+        };
+        let subject = Subject::User { id: user.clone() };
+        let (probe, credentials) = match self.broker.probe(view, &subject).await {
+            Ok(probe) => probe,
+            Err(error) => return Finding::failure(Check::UserToken, &error),
+        };
+        let enterprise = match view.app.is_shared() {
+            false => Ok(Some(view.tenant.enterprise_id.clone())),
+            true => self.upstream.enterprise_of(&probe.token).await,
+        };
+        let finding = match enterprise {
+            Ok(Some(enterprise)) if enterprise == view.tenant.enterprise_id => {
+                Finding::pass(Check::UserToken, format!("Box gave a token for user {user}."))
+            }
+            Ok(_) => Finding::failure(Check::UserToken, &TokenError::ForeignUser),
+            Err(error) => Finding::failure(Check::UserToken, &BoxError::into(error)),
+        };
+        match self.broker.write_off(view, &subject, None, &credentials, probe, cause).await {
+            Ok(()) => finding,
+            Err(error) => Finding::failure(Check::UserToken, &error),
+        }
+    }
+
+    /// Keeps the service account as Box shows it now; a test reports, so nothing hangs on it.
+    async fn note_service_account(&self, view: &View, account: ServiceAccount, cause: &Cause) {
+        if view.tenant.service_account.as_ref() == Some(&account) {
+            return;
+        }
+        let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
+        let event = self.event_of(&next, cause, Action::TenantUpdate, "service_account".to_owned());
+        if let Err(error) = self.replace(next, &event, None).await {
+            tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
+        }
+    }
+}
+
+/// The diagnosis of an app whose key is still to be activated.
+fn without_key(view: &View, upstream: &BoxClient) -> Vec<Finding> {
+    let needs = "Needs the keypair to be activated first.";
+    let checks =
+        [Check::Assertion, Check::ServiceAccount, Check::UserToken, Check::AsUserHeader, Check::Downscope];
+    let mut findings = vec![diagnosis::of_key(&view.app)];
+    findings.extend(checks.map(|check| Finding::skipped(check, needs)));
+    findings.push(diagnosis::of_clock(upstream));
+    findings
+}
+
+/// The diagnosis where Box gives no token at all.
+fn without_assertion(view: &View, error: &TokenError, upstream: &BoxClient) -> Vec<Finding> {
+    let needs = "Needs a token, which Box does not give.";
+    // What cannot be opened here was never shown to Box.
+    let of_key_and_assertion = match error {
+        TokenError::Sealed { .. } | TokenError::Corrupt(_) | TokenError::Store(_) => [
+            Finding::failure(Check::Key, error),
+            Finding::skipped(Check::Assertion, "Needs the stored credentials, which cannot be used."),
+        ],
+        _ => [diagnosis::of_key(&view.app), Finding::failure(Check::Assertion, error)],
+    };
+    let [of_key, of_assertion] = of_key_and_assertion;
+    vec![
+        of_key,
+        of_assertion,
+        Finding::skipped(Check::ServiceAccount, needs),
+        Finding::skipped(Check::UserToken, needs),
+        Finding::skipped(Check::AsUserHeader, needs),
+        Finding::skipped(Check::Downscope, needs),
+        diagnosis::of_clock(upstream),
+    ]
+}
