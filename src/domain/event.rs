@@ -131,6 +131,9 @@ pub enum Action {
     /// A pending tenant came into service.
     #[serde(rename = "tenant.activate")]
     TenantActivate,
+    /// A tenant was locked because of an incident.
+    #[serde(rename = "tenant.lockdown")]
+    TenantLockdown,
     /// A shared app was registered.
     #[serde(rename = "app.create")]
     AppCreate,
@@ -143,6 +146,9 @@ pub enum Action {
     /// A shared app was erased.
     #[serde(rename = "app.delete")]
     AppDelete,
+    /// A shared app was locked because of an incident.
+    #[serde(rename = "app.lockdown")]
+    AppLockdown,
     /// A keypair was made for an app.
     #[serde(rename = "keypair.create")]
     KeypairCreate,
@@ -155,6 +161,9 @@ pub enum Action {
     /// A caller was erased.
     #[serde(rename = "caller.delete")]
     CallerDelete,
+    /// A caller was locked because of an incident.
+    #[serde(rename = "caller.lockdown")]
+    CallerLockdown,
     /// An API key was made.
     #[serde(rename = "key.create")]
     KeyCreate,
@@ -179,14 +188,17 @@ impl Action {
             Self::TenantDelete => "tenant.delete",
             Self::TenantPurge => "tenant.purge",
             Self::TenantActivate => "tenant.activate",
+            Self::TenantLockdown => "tenant.lockdown",
             Self::AppCreate => "app.create",
             Self::AppUpdate => "app.update",
             Self::AppCredentials => "app.credentials",
             Self::AppDelete => "app.delete",
+            Self::AppLockdown => "app.lockdown",
             Self::KeypairCreate => "keypair.create",
             Self::CallerCreate => "caller.create",
             Self::CallerUpdate => "caller.update",
             Self::CallerDelete => "caller.delete",
+            Self::CallerLockdown => "caller.lockdown",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
         }
