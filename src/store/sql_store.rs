@@ -10,8 +10,9 @@ use super::budget::bounded;
 use super::engine::Engine;
 use super::open::Lock;
 use super::{
-    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials, StoredToken,
-    Switch, TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
+    After, Among, AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials,
+    StoredToken, Switch, TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs,
+    tenants, tokens,
 };
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
@@ -175,6 +176,19 @@ impl Store for SqlStore {
         now: Timestamp,
     ) -> Result<Vec<StoredToken>> {
         bounded(tokens::of_tenant(&self.engine, tenant, which, now)).await
+    }
+
+    async fn live_tokens(
+        &self,
+        among: &Among,
+        after: &After,
+        limit: usize,
+    ) -> Result<(Vec<StoredToken>, Option<After>)> {
+        bounded(tokens::stretch(&self.engine, among, after, limit)).await
+    }
+
+    async fn discard_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        bounded(tokens::discard(&self.engine, &self.vault, tokens)).await
     }
 
     async fn record(&self, event: &Event) -> Result<()> {
