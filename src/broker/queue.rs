@@ -1,0 +1,162 @@
+//! Tokens that wait to be revoked at Box: they are out of circulation, and whoever has one can use it
+//! until Box hears of it. Their rows are the queue, so that it outlives the process.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::lockdown::Reach;
+use super::retire::Done;
+use super::{Broker, TokenError};
+use crate::clock::Monotonic;
+use crate::domain::id::AppId;
+use crate::store::{Among, AppRef, StoreError, StoredToken};
+
+/// How often [`Broker::revoke_waiting`] is to be called.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long an app is left alone after none of its tokens could be revoked, and at most; the time
+/// doubles, and is no shorter than Box asks for.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// After how many tokens it shows how far the work is.
+const COUNTED: usize = 64;
+
+/// When an app is asked again, and how long it is left alone after that.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Monotonic,
+    next: Duration,
+}
+
+/// What is known of the queue beside its rows.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// True where there may be rows.
+    is_due: AtomicBool,
+    pauses: Mutex<HashMap<AppId, Pause>>,
+    /// Held while it is worked off, so that one does it at a time.
+    working: tokio::sync::Mutex<()>,
+}
+
+impl Default for Queue {
+    /// What an earlier process left behind is not known yet.
+    fn default() -> Self {
+        let is_due = AtomicBool::new(true);
+        Self { is_due, pauses: Mutex::default(), working: tokio::sync::Mutex::default() }
+    }
+}
+
+impl Queue {
+    /// Takes note that a row waits.
+    pub(super) fn note(&self) {
+        self.is_due.store(true, Ordering::Release);
+    }
+
+    /// Has every app asked at once, whatever it failed before.
+    pub(super) fn hurry(&self) {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.note();
+    }
+
+    fn rests(&self, app: &AppId, now: Monotonic) -> bool {
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.get(app).is_some_and(|pause| now < pause.until)
+    }
+
+    /// Takes note that an app's tokens could be revoked, or that none could.
+    fn settle(&self, app: &AppId, works: bool, asked: Option<Duration>, now: Monotonic) {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        if works {
+            pauses.remove(app);
+            return;
+        }
+        let pause = pauses.entry(app.clone()).or_insert(Pause { until: now, next: FIRST_PAUSE });
+        let time = pause.next.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
+        *pause = Pause { until: now.plus(time), next: (2 * pause.next).min(LONGEST_PAUSE) };
+    }
+}
+
+impl Broker {
+    /// Revokes what waits for it, where something may; with `look` also where nobody knows of anything.
+    ///
+    /// # Errors
+    /// Where the store does not answer; what Box does not take is tried again later.
+    pub async fn revoke_waiting(&self, look: bool) -> Result<(), TokenError> {
+        let _one = self.queue.working.lock().await;
+        if !self.queue.is_due.swap(false, Ordering::AcqRel) && !look {
+            return Ok(());
+        }
+        let left = self.revoke_discarded(None, &AtomicUsize::new(0)).await;
+        if !matches!(left, Ok(0)) {
+            self.queue.note();
+        }
+        left.map(drop)
+    }
+
+    /// Revokes what waits for it, of `reach` or of everything, and counts what is dead in `dead`.
+    /// Answers how many are left.
+    pub(super) async fn revoke_discarded(
+        &self,
+        reach: Option<&Reach>,
+        dead: &AtomicUsize,
+    ) -> Result<usize, TokenError> {
+        let mut left = 0;
+        let places = reach.map_or_else(|| vec![Among::Discarded], Reach::places);
+        for mut walk in self.walks(places) {
+            while let Some(rows) = self.stretch(&mut walk).await? {
+                let rows = match reach {
+                    Some(reach) => self.reached(reach, rows).await?,
+                    None => rows,
+                };
+                let mut of_apps: HashMap<AppId, Vec<StoredToken>> = HashMap::new();
+                for row in rows.into_iter().filter(|row| row.discarded) {
+                    of_apps.entry(row.app.clone()).or_default().push(row);
+                }
+                left += of_apps.values().map(Vec::len).sum::<usize>();
+                let revoked = of_apps.iter().map(|(app, rows)| self.revoke_of_app(app, rows, dead));
+                left -= futures::future::join_all(revoked).await.into_iter().sum::<usize>();
+            }
+        }
+        Ok(left)
+    }
+
+    /// Revokes some tokens of an app, unless it is left alone at the moment; answers how many.
+    async fn revoke_of_app(&self, app: &AppId, rows: &[StoredToken], dead: &AtomicUsize) -> usize {
+        if self.queue.rests(app, self.clock.monotonic()) {
+            return 0;
+        }
+        let (mut revoked, mut away) = (0, None);
+        for some in rows.chunks(COUNTED) {
+            let done = match self.try_to_revoke(app, some).await {
+                Ok(done) => done,
+                Err(error) => {
+                    tracing::warn!(%app, %error, "an app's tokens cannot be revoked now");
+                    break;
+                }
+            };
+            revoked += done.dead.len();
+            dead.fetch_add(done.dead.len(), Ordering::AcqRel);
+            if done.away.is_some() {
+                away = done.away;
+                break;
+            }
+        }
+        if revoked < rows.len() {
+            tracing::warn!(%app, waiting = rows.len() - revoked, ?away, "tokens wait to be revoked");
+        }
+        let works = revoked > 0 && away.is_none();
+        let asked = away.and_then(|error| TokenError::from(error).retry_after());
+        self.queue.settle(app, works, asked, self.clock.monotonic());
+        revoked
+    }
+
+    async fn try_to_revoke(&self, app: &AppId, rows: &[StoredToken]) -> Result<Done, TokenError> {
+        let found = self.store.app(&AppRef::Id(app.clone())).await?;
+        // Without its credentials nothing revokes its tokens: they live until they expire.
+        let gone = || StoreError::Refused { table: "apps", id: app.as_str().to_owned() };
+        self.revoke_rows(&found.ok_or_else(gone)?, rows).await
+    }
+}
