@@ -10,6 +10,7 @@ mod callers;
 mod credentials;
 mod error;
 mod extract;
+mod lockdown;
 mod observe;
 mod operations;
 mod patience;
@@ -140,6 +141,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(apps::routes())
         .merge(app_credentials::routes())
         .merge(callers::routes())
+        .merge(lockdown::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.
