@@ -57,8 +57,13 @@ impl Queue {
 
     /// Has every app asked at once, whatever it failed before.
     pub(super) fn hurry(&self) {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.calm();
         self.note();
+    }
+
+    /// Forgets what failed: nothing waits any more.
+    fn calm(&self) {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn rests(&self, app: &AppId, now: Monotonic) -> bool {
@@ -66,13 +71,19 @@ impl Queue {
         pauses.get(app).is_some_and(|pause| now < pause.until)
     }
 
-    /// Takes note that an app's tokens could be revoked, or that none could.
-    fn settle(&self, app: &AppId, works: bool, asked: Option<Duration>, now: Monotonic) {
+    /// True where some app is to be asked again.
+    fn has_paused(&self) -> bool {
+        !self.pauses.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Takes note that an app's tokens can be revoked.
+    fn resume(&self, app: &AppId) {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+
+    /// Leaves an app alone for a while.
+    fn pause(&self, app: &AppId, asked: Option<Duration>, now: Monotonic) {
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
-        if works {
-            pauses.remove(app);
-            return;
-        }
         let pause = pauses.entry(app.clone()).or_insert(Pause { until: now, next: FIRST_PAUSE });
         let time = pause.next.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
         *pause = Pause { until: now.plus(time), next: (2 * pause.next).min(LONGEST_PAUSE) };
@@ -89,11 +100,19 @@ impl Broker {
         if !self.queue.is_due.swap(false, Ordering::AcqRel) && !look {
             return Ok(());
         }
-        let left = self.revoke_discarded(None, &AtomicUsize::new(0)).await;
-        if !matches!(left, Ok(0)) {
-            self.queue.note();
+        let left =
+            self.revoke_discarded(None, &AtomicUsize::new(0)).await.inspect_err(|_| self.queue.note())?;
+        // Where no app rests, the rest cannot be opened, or Box refuses it alone: it is looked at each time
+        // that the house is kept.
+        match (left, self.queue.has_paused()) {
+            (0, _) => self.queue.calm(),
+            (_, true) => self.queue.note(),
+            (left, false) => tracing::warn!(
+                left,
+                "tokens cannot be opened, or are not taken back; they may live until they expire"
+            ),
         }
-        left.map(drop)
+        Ok(())
     }
 
     /// Revokes what waits for it, of `reach` or of everything, and counts what is dead in `dead`.
@@ -128,28 +147,30 @@ impl Broker {
         if self.queue.rests(app, self.clock.monotonic()) {
             return 0;
         }
-        let (mut revoked, mut away) = (0, None);
+        let mut revoked = 0;
         for some in rows.chunks(COUNTED) {
-            let done = match self.try_to_revoke(app, some).await {
-                Ok(done) => done,
-                Err(error) => {
-                    tracing::warn!(%app, %error, "an app's tokens cannot be revoked now");
-                    break;
-                }
-            };
-            revoked += done.dead.len();
-            dead.fetch_add(done.dead.len(), Ordering::AcqRel);
-            if done.away.is_some() {
-                away = done.away;
-                break;
+            let done = self.try_to_revoke(app, some).await;
+            if let Ok(done) = &done {
+                revoked += done.dead.len();
+                dead.fetch_add(done.dead.len(), Ordering::AcqRel);
             }
+            // What Box refuses once it refuses the next time too.
+            let error = match done {
+                Ok(Done { dead, failed: Some(error) }) if dead.is_empty() || error.is_outage() => {
+                    error.into()
+                }
+                Ok(done) => {
+                    if !done.dead.is_empty() {
+                        self.queue.resume(app);
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(%app, %error, "an app's tokens wait to be revoked");
+            self.queue.pause(app, error.retry_after(), self.clock.monotonic());
+            break;
         }
-        if revoked < rows.len() {
-            tracing::warn!(%app, waiting = rows.len() - revoked, ?away, "tokens wait to be revoked");
-        }
-        let works = revoked > 0 && away.is_none();
-        let asked = away.and_then(|error| TokenError::from(error).retry_after());
-        self.queue.settle(app, works, asked, self.clock.monotonic());
         revoked
     }
 

@@ -36,8 +36,8 @@ pub enum Revoked {
 pub(super) struct Done {
     /// Those that are dead now.
     pub dead: HashSet<TokenId>,
-    /// With what Box failed the last of them, where it was away.
-    pub away: Option<BoxError>,
+    /// With what Box failed or refused one of the last; those that cannot be opened are not asked about.
+    pub failed: Option<BoxError>,
 }
 
 /// How many tokens are revoked at once.
@@ -189,16 +189,14 @@ impl Broker {
             }
         }
         for batch in rows.chunks(AT_ONCE) {
-            let away = Mutex::new(None);
+            let failed = Mutex::new(None);
             let revocations = batch.iter().map(|row| async {
                 let credentials = revokers.get(&row.generation)?;
                 let token = self.opened(row).await.ok()?.secret;
                 match self.upstream.revoke(credentials, &token).await {
                     Ok(()) => Some(row.id.clone()),
                     Err(error) => {
-                        if error.is_outage() {
-                            *away.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        }
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         None
                     }
                 }
@@ -211,8 +209,8 @@ impl Broker {
             }
             self.store.forget_tokens(&revoked).await?;
             // Each batch would take as long to fail as the one before.
-            done.away = away.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if revoked.is_empty() && done.away.is_some() {
+            done.failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if revoked.is_empty() && done.failed.as_ref().is_some_and(BoxError::is_outage) {
                 break;
             }
             done.dead.extend(revoked);
