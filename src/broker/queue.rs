@@ -1,7 +1,7 @@
 //! Tokens that wait to be revoked at Box: they are out of circulation, and whoever has one can use it
 //! until Box hears of it. Their rows are the queue, so that it outlives the process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -66,9 +66,10 @@ impl Queue {
         self.pauses.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn rests(&self, app: &AppId, now: Monotonic) -> bool {
+    /// The apps that are left alone at the moment.
+    fn resting(&self, now: Monotonic) -> HashSet<AppId> {
         let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.get(app).is_some_and(|pause| now < pause.until)
+        pauses.iter().filter(|(_, pause)| now < pause.until).map(|(app, _)| app.clone()).collect()
     }
 
     /// True where some app is to be asked again.
@@ -122,6 +123,11 @@ impl Broker {
         reach: Option<&Reach>,
         dead: &AtomicUsize,
     ) -> Result<usize, TokenError> {
+        // Whoever asks for a lockdown waits for nothing that failed before.
+        let mut resting = match reach {
+            Some(_) => HashSet::new(),
+            None => self.queue.resting(self.clock.monotonic()),
+        };
         let mut left = 0;
         let places = reach.map_or_else(|| vec![Among::Discarded], Reach::places);
         for mut walk in self.walks(places) {
@@ -135,18 +141,22 @@ impl Broker {
                     of_apps.entry(row.app.clone()).or_default().push(row);
                 }
                 left += of_apps.values().map(Vec::len).sum::<usize>();
+                of_apps.retain(|app, _| !resting.contains(app));
                 let revoked = of_apps.iter().map(|(app, rows)| self.revoke_of_app(app, rows, dead));
-                left -= futures::future::join_all(revoked).await.into_iter().sum::<usize>();
+                for (app, (revoked, goes_on)) in of_apps.keys().zip(futures::future::join_all(revoked).await)
+                {
+                    left -= revoked;
+                    if !goes_on {
+                        resting.insert(app.clone());
+                    }
+                }
             }
         }
         Ok(left)
     }
 
-    /// Revokes some tokens of an app, unless it is left alone at the moment; answers how many.
-    async fn revoke_of_app(&self, app: &AppId, rows: &[StoredToken], dead: &AtomicUsize) -> usize {
-        if self.queue.rests(app, self.clock.monotonic()) {
-            return 0;
-        }
+    /// Revokes some tokens of an app; answers how many, and whether to go on with others.
+    async fn revoke_of_app(&self, app: &AppId, rows: &[StoredToken], dead: &AtomicUsize) -> (usize, bool) {
         let mut revoked = 0;
         for some in rows.chunks(COUNTED) {
             let done = self.try_to_revoke(app, some).await;
@@ -169,9 +179,9 @@ impl Broker {
             };
             tracing::warn!(%app, %error, "an app's tokens wait to be revoked");
             self.queue.pause(app, error.retry_after(), self.clock.monotonic());
-            break;
+            return (revoked, false);
         }
-        revoked
+        (revoked, true)
     }
 
     async fn try_to_revoke(&self, app: &AppId, rows: &[StoredToken]) -> Result<Done, TokenError> {

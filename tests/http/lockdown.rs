@@ -216,10 +216,13 @@ async fn invariant_5_a_mint_overtaken_by_a_lock_and_its_lifting_is_minted_anew()
 #[tokio::test]
 async fn a_pending_tenant_that_is_locked_reserves_nothing_and_is_pending_again_behind_the_lock() {
     let ground = Ground::new().await;
+    ground.change_app(&ground.apps.acme, json!({ "authorized": [] })).await;
     let later = by_config("acme", &ground.apps.acme);
     ground.post(&ground.admin, "/v1/tenants?verify=later", later).await.is(201);
     let key = ground.service("portal", any_token("acme")).await;
     assert_eq!(ground.lock_down(&ground.admin, "tenants/acme").await.is(200), all_dead(0));
+    ground.change_app(&ground.apps.acme, json!({ "authorized": ["1001"] })).await;
+    ground.clock.advance(std::time::Duration::from_secs(3600));
     // Neither its first request nor the keeper nor a test brings it into service.
     ground.token(&key, "acme").await.refuses(403, "tenant_suspended");
     ground.broker().keep_house().await;
