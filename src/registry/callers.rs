@@ -12,7 +12,7 @@ use super::grants::GrantSpec;
 use super::tenants::Listing;
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
-use crate::domain::caller::{Caller, CallerKind, Permission};
+use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::store::{CallerRef, Changed, Page};
@@ -29,6 +29,18 @@ pub struct CallerPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
+    /// `active` lifts a lock, for those who may lock the caller.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = NewCallerState, required = false)]
+    pub state: Option<NewCallerState>,
+}
+
+/// The state that a PATCH can give a caller: it is locked in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewCallerState {
+    /// Its keys open it.
+    Active,
 }
 
 /// A caller, and when its keys were last used.
@@ -61,6 +73,8 @@ impl Registry {
             id: self.new_id(CallerId::generate),
             name,
             kind,
+            state: CallerState::Active,
+            locked_at: None,
             grants,
             keys: Vec::new(),
             created_at: self.now(),
@@ -115,7 +129,7 @@ impl Registry {
         }
     }
 
-    /// Changes a caller's name or grants.
+    /// Changes a caller's name or grants, or lifts its lock.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -149,7 +163,17 @@ impl Registry {
         if let Some(grants) = &patch.grants {
             next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
         }
+        if patch.state.is_some() && current.state == CallerState::Locked {
+            if !identity.caller.may_lock(&current.grants) {
+                return Err(RegistryError::Forbidden(
+                    "no grant gives lockdown over all that the caller holds",
+                ));
+            }
+            (next.state, next.locked_at) = (CallerState::Active, None);
+        }
         if next != current {
+            // What the lock reaches is out of circulation before grants or lock are others.
+            self.finish_caller(&current).await?;
             let cause = identity.cause(request_id);
             let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
             next = self.replace_caller(next, &event, expected).await?;
@@ -183,6 +207,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
+        self.finish_caller(&current).await?;
         let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
@@ -231,7 +256,8 @@ fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
 }
 
 pub(super) fn told(caller: &Caller) -> String {
-    format!("{} with {} grants and {} keys", caller.name, caller.grants.len(), caller.keys.len())
+    let locked = if caller.state == CallerState::Locked { ", locked" } else { "" };
+    format!("{} with {} grants and {} keys{locked}", caller.name, caller.grants.len(), caller.keys.len())
 }
 
 pub(super) fn event_of(
