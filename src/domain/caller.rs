@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, CallerId, KeyId, Name, NotAnId, TenantId};
 use super::subject::{Resource, ScopeSet, Subject};
+use super::trust::Trust;
 
 /// What a grant allows.
 #[derive(
@@ -314,7 +315,8 @@ impl ApiKey {
     }
 }
 
-/// Somebody who may call the broker. A key that is not in `keys` opens nothing.
+/// Somebody who may call the broker. A key that is not in `keys` opens nothing, and neither does a token
+/// that no trust matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The immutable id.
@@ -327,6 +329,9 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
     pub keys: Vec<ApiKey>,
+    /// The tokens of OIDC issuers that open it, at most [`Caller::MAX_TRUSTS`] sorts of them.
+    #[serde(default)]
+    pub trusts: Vec<Trust>,
     /// When the caller was made.
     pub created_at: Timestamp,
     /// Counts the row's changes.
@@ -336,6 +341,8 @@ pub struct Caller {
 impl Caller {
     /// How many keys may live at once: the old and the new one of a rotation.
     pub const MAX_KEYS: usize = 2;
+    /// How many trusts a caller may have.
+    pub const MAX_TRUSTS: usize = 32;
 
     /// True where each of `grants` fits inside one that this caller holds, and that one lets it
     /// manage callers: the right to do so for one tenant hands on nothing of another. No grants at all

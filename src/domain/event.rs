@@ -161,6 +161,12 @@ pub enum Action {
     /// An API key was revoked.
     #[serde(rename = "key.revoke")]
     KeyRevoke,
+    /// A trust was given to a caller.
+    #[serde(rename = "trust.create")]
+    TrustCreate,
+    /// A trust was taken away.
+    #[serde(rename = "trust.delete")]
+    TrustDelete,
 }
 
 impl Action {
@@ -189,6 +195,8 @@ impl Action {
             Self::CallerDelete => "caller.delete",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
+            Self::TrustCreate => "trust.create",
+            Self::TrustDelete => "trust.delete",
         }
     }
 }

@@ -63,6 +63,7 @@ impl Registry {
             kind,
             grants,
             keys: Vec::new(),
+            trusts: Vec::new(),
             created_at: self.now(),
             version: 1,
         };
