@@ -34,7 +34,7 @@ use self::health::Healths;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
-use crate::auth::Identity;
+use crate::auth::{Identity, Judged, Opened};
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
@@ -42,7 +42,7 @@ use crate::crypto::Vault;
 use crate::domain::app::AppState;
 use crate::domain::event::Cause;
 use crate::domain::id::{TenantId, TokenId};
-use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::policy::Ask;
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
@@ -190,14 +190,14 @@ impl Broker {
     ) -> Result<Arc<Token>, TokenError> {
         let mut superseded = false;
         loop {
-            let view = self.judge(identity, tenant, wanted).await?;
+            let (view, by) = self.judge(identity, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || identity.cause(request_id);
+            let cause = || identity.cause_of(by, request_id);
             let need = Need::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
                 None => self.obtain(&view, &key, need, &cause).await,
@@ -214,19 +214,20 @@ impl Broker {
         }
     }
 
-    /// The tenant, where this caller may have such a token of it at this moment.
+    /// The tenant, where this identity may have such a token of it at this moment, and by which of its
+    /// callers.
     ///
     /// # Errors
     /// As [`TokenError`] tells, where not.
-    pub async fn judge(
+    pub async fn judge<'a>(
         &self,
-        identity: &Identity,
+        identity: &'a Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<View>, TokenError> {
+    ) -> Result<(Arc<View>, &'a Opened), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        decide(identity, &view, wanted)?;
-        Ok(view)
+        let by = decide(identity, &view, wanted)?;
+        Ok((view, by))
     }
 
     /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
@@ -245,7 +246,7 @@ impl Broker {
         };
         match self.view(tenant).await {
             Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.caller.names(id, name) =>
+                if !identity.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
             }
@@ -425,20 +426,20 @@ impl Broker {
     }
 }
 
-/// Judges by the caller's grants and the tenant's policy, then by the tenant's state.
-fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), TokenError> {
+/// Judges by the callers' grants and the tenant's policy, then by the tenant's state.
+fn decide<'a>(identity: &'a Identity, view: &View, wanted: &Wanted) -> Result<&'a Opened, TokenError> {
     let ask = Ask::Token { subject: &wanted.subject, restriction: wanted.restriction.as_ref() };
     let tenant = &view.tenant;
-    match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => return Err(TokenError::Absent),
-        Decision::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
-        Decision::Allowed(_) => {}
-    }
+    let by = match identity.decide(tenant, ask) {
+        Judged::Absent => return Err(TokenError::Absent),
+        Judged::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
+        Judged::Allowed(by) => by,
+    };
     match (tenant.state, view.app.state) {
         (TenantState::Deleted, _) => Err(TokenError::Absent),
         (TenantState::Suspended, _) | (_, AppState::Suspended) => Err(TokenError::Suspended),
         (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
-        (TenantState::Active, AppState::Active) => Ok(()),
+        (TenantState::Active, AppState::Active) => Ok(by),
     }
 }
 

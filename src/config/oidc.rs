@@ -1,16 +1,15 @@
 //! Whose tokens callers may come with, and which of them open whom.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::Auth;
 use super::value::Value;
-use crate::domain::address::Zone;
+use crate::domain::address::{Zone, fetchable, is_on_loopback};
 use crate::domain::id::Name;
-use crate::domain::trust::Terms;
+use crate::domain::trust::{Audience, ClaimPatterns, Pattern, Terms};
 
 /// How long an issuer is at most, in bytes.
 const LONGEST: usize = 512;
@@ -52,10 +51,10 @@ struct IssuerFields {
 struct TrustFields {
     caller: Name,
     issuer: String,
-    audience: crate::domain::trust::Audience,
-    subject: crate::domain::trust::Pattern,
+    audience: Audience,
+    subject: Pattern,
     #[serde(default)]
-    claims: crate::domain::trust::ClaimPatterns,
+    claims: ClaimPatterns,
 }
 
 impl From<TrustFields> for SettingsTrust {
@@ -95,45 +94,13 @@ fn issuer(fields: IssuerFields) -> Result<Issuer, String> {
         (true, false) => Zone::Private,
         (true, true) => Zone::Loopback,
     };
-    check(&url, reach).map_err(|problem| wrong("issuer", problem))?;
+    fetchable(&url, reach).map_err(|problem| wrong("issuer", &problem.to_string()))?;
     let jwks_url = jwks_url.map(|text| {
         let url = Url::parse(&text).map_err(|_| wrong("jwks_url", "is no URL"))?;
-        check(&url, reach).map_err(|problem| wrong("jwks_url", problem))?;
+        fetchable(&url, reach).map_err(|problem| wrong("jwks_url", &problem.to_string()))?;
         Ok::<_, String>(url)
     });
     Ok(Issuer { issuer, jwks_url: jwks_url.transpose()?, reach })
-}
-
-/// True for plain http on this machine itself, as only tests and sidecars have it.
-fn is_on_loopback(url: &Url) -> bool {
-    url.scheme() == "http" && address_of(url).is_some_and(|address| Zone::of(address) == Zone::Loopback)
-}
-
-/// Refuses what keys are not fetched from: other schemes, somebody's name, and addresses beyond `reach`.
-/// What a host's name leads to is judged when it is known.
-pub(crate) fn check(url: &Url, reach: Zone) -> Result<(), &'static str> {
-    let is_local = reach == Zone::Loopback && is_on_loopback(url);
-    if url.scheme() != "https" && !is_local {
-        return Err("must be https; http is for loopback addresses with `allow_private` alone");
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err("must not hold a user name, a password or a fragment");
-    }
-    match address_of(url) {
-        Some(address) if Zone::of(address) > reach => {
-            Err("names an address that is not public: `allow_private` allows private networks, never a \
-                 cloud's metadata, link-local or reserved addresses")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn address_of(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-        Host::Domain(_) => None,
-    }
 }
 
 impl Auth {

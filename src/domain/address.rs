@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Zone {
@@ -85,9 +87,104 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// Why nothing is fetched from a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFetchable {
+    /// What it answers could be anybody's.
+    #[error("must be https; http is for loopback addresses with `allow_private` alone")]
+    Scheme,
+    /// It holds what has no place in it.
+    #[error("must not hold a user name, a password or a fragment")]
+    Extra,
+    /// Its address is in a zone that is out of reach.
+    #[error(
+        "names an address that is not public: `allow_private` allows private networks, and nothing allows a \
+         cloud's metadata, link-local and reserved addresses"
+    )]
+    Address,
+}
+
+/// Refuses URLs that nothing is fetched from where `reach` is the furthest zone allowed. What a host's
+/// name leads to is judged when it is known, with [`Zone::of`].
+///
+/// # Errors
+/// As [`NotFetchable`] tells.
+pub fn fetchable(url: &Url, reach: Zone) -> Result<(), NotFetchable> {
+    let is_local = reach == Zone::Loopback && is_on_loopback(url);
+    if url.scheme() != "https" && !is_local {
+        return Err(NotFetchable::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(NotFetchable::Extra);
+    }
+    match address_of(url) {
+        Some(address) if Zone::of(address) > reach => Err(NotFetchable::Address),
+        _ => Ok(()),
+    }
+}
+
+/// True for plain http on an address of this machine itself.
+#[must_use]
+pub fn is_on_loopback(url: &Url) -> bool {
+    url.scheme() == "http" && address_of(url).is_some_and(|address| Zone::of(address) == Zone::Loopback)
+}
+
+fn address_of(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s10_nothing_is_fetched_from_a_hostile_url() {
+        let judge = |text: &str, reach| fetchable(&Url::parse(text).unwrap(), reach);
+        for (reach, urls) in [
+            (Zone::Public, "https://issuer.example https://8.8.8.8/x https://[2606:4700::1111]:8443"),
+            (Zone::Private, "https://10.0.0.1 https://[fd00::1] https://issuer.internal"),
+            (Zone::Loopback, "http://127.0.0.1:1/a http://[::1]:1 https://127.0.0.1 https://10.0.0.1"),
+        ] {
+            for url in urls.split_whitespace() {
+                assert_eq!(judge(url, reach), Ok(()), "{url}");
+            }
+        }
+        for (reach, problem, urls) in [
+            (Zone::Private, NotFetchable::Scheme, "http://issuer.example http://127.0.0.1 ftp://a file:///a"),
+            (
+                Zone::Loopback,
+                NotFetchable::Scheme,
+                "http://10.0.0.1 http://localhost http://127.0.0.1.example",
+            ),
+            (
+                Zone::Public,
+                NotFetchable::Extra,
+                "https://u@a.example https://u:p@a.example https://a.example#x",
+            ),
+            (
+                Zone::Public,
+                NotFetchable::Address,
+                "https://10.0.0.1 https://127.0.0.1 https://127.1 https://0x7f.1 https://2130706433 \
+                 https://[::ffff:10.0.0.1] https://[::1] https://169.254.169.254 https://[fd00:ec2::254] \
+                 https://0 https://017700000001 https://[::ffff:a9fe:a9fe] https://[64:ff9b::a9fe:a9fe]",
+            ),
+            (
+                Zone::Private,
+                NotFetchable::Address,
+                "https://127.0.0.1 https://169.254.169.254 https://[::ffff:169.254.169.254] \
+                 https://[fd00:ec2::254] https://[fe80::1] https://100.100.100.200",
+            ),
+            (Zone::Loopback, NotFetchable::Address, "https://169.254.169.254 https://0.0.0.0"),
+        ] {
+            for url in urls.split_whitespace() {
+                assert_eq!(judge(url, reach), Err(problem), "{url}");
+            }
+        }
+    }
 
     #[test]
     fn s10_each_address_leads_where_it_leads_however_it_is_written() {

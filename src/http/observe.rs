@@ -21,13 +21,13 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestId(pub Arc<str>);
 
-/// What the log line tells of who called.
+/// What the log line tells of who called: of several callers whom a token opens, the first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen(Arc<Mutex<Option<CallerId>>>);
 
 impl Seen {
     pub(super) fn note(&self, identity: &Identity) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.caller.id.clone());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.first().caller.id.clone());
     }
 }
 

@@ -212,8 +212,7 @@ async fn revoke(
         (None, Some(subject)) => Revoked::Subject(subject),
         _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
     };
-    let cause = caller.identity.cause(&caller.request_id.0);
-    api.broker.revoke(&caller.identity, &cause, &tenant, &what).await?;
+    api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -265,7 +264,7 @@ async fn current(
             return Ok(token);
         }
         identity = api.authenticator.again(&caller.identity).await?;
-        let view = api.broker.judge(&identity, tenant, wanted).await?;
+        let (view, _) = api.broker.judge(&identity, tenant, wanted).await?;
         if token.generation == view.generation() {
             return Ok(token);
         }
