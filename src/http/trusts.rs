@@ -38,7 +38,7 @@ pub(super) struct CreateTrustRequest {
     /// Patterns for other claims, by name; a name that begins with `/` is a JSON pointer.
     #[serde(default)]
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, example = json!({"environment": "prod"}))]
-    claims: ClaimPatterns,
+    claims: Option<ClaimPatterns>,
 }
 
 /// A trust: tokens that match it open the caller.
@@ -90,7 +90,7 @@ async fn create(
     Json(body): Json<CreateTrustRequest>,
 ) -> Result<Response, ApiError> {
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
-    let terms = Terms { issuer, audience, subject, claims };
+    let terms = Terms { issuer, audience, subject, claims: claims.unwrap_or_default() };
     let request_id = &calling.request_id.0;
     let trust = api.registry.create_trust(&calling.identity, request_id, &caller, terms).await?;
     Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())

@@ -9,11 +9,14 @@
 #[path = "../support/database.rs"]
 mod database;
 mod ground;
+#[path = "../support/issuer.rs"]
+mod issuer;
 mod reply;
 
 mod app_rotation;
 mod apps;
 mod asking;
+mod bad_tokens;
 mod beside;
 mod callers;
 mod clocks;
@@ -29,6 +32,9 @@ mod flush;
 mod grants;
 mod health;
 mod hidden;
+mod hostile_issuers;
+mod identity_scene;
+mod issuers_keys;
 mod key_forms;
 mod keypairs;
 mod listeners;
@@ -61,5 +67,7 @@ mod tampering;
 mod tenant_deletion;
 mod tenant_test;
 mod tenants;
+mod trusts;
 mod unread;
 mod watching;
+mod workload_identity;
