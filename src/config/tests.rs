@@ -247,8 +247,8 @@ fn box_is_reached_over_https_or_not_beyond_the_machine() {
 #[test]
 fn issuers_and_trusts_that_cannot_be_meant_are_told_with_their_place() {
     let issuers = |text: &str| problems("", &[("BTB_AUTH__OIDC", text)]);
-    let list = "BTB_AUTH__OIDC: auth.oidc must be a list of tables: `[[section.key]]` in the file, a JSON array of \
-                objects in the environment";
+    let list = "BTB_AUTH__OIDC: auth.oidc must be a list of tables: in the file each behind a `[[…]]` line of its own, \
+                in the environment a JSON array of objects";
     for text in ["x", "{}", "[", "7", "[1979-05-27]"] {
         assert_eq!(issuers(text), [list], "{text}");
     }

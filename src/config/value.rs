@@ -41,8 +41,8 @@ impl Value {
 
     /// A list of tables: `[[section.key]]` in the file; in the environment JSON, or TOML on one line.
     pub(super) fn tables<T: DeserializeOwned>(&self) -> Result<Vec<T>, String> {
-        let rule = "must be a list of tables: `[[section.key]]` in the file, a JSON array of objects in the \
-                    environment";
+        let rule = "must be a list of tables: in the file each behind a `[[…]]` line of its own, in the environment a \
+                    JSON array of objects";
         let list = match self {
             Self::List(list) => list.clone(),
             Self::Untyped(text) => serde_json::from_str(text).ok().or_else(|| in_line(text)),

@@ -440,6 +440,23 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_that_was_written_before_there_were_trusts_is_read() {
+        let caller = Caller {
+            id: CallerId::parse("cal_a").unwrap(),
+            name: Name::parse("job").unwrap(),
+            kind: CallerKind::Service,
+            grants: vec![Grant::everything()],
+            keys: Vec::new(),
+            trusts: Vec::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        let mut document = serde_json::to_value(&caller).unwrap();
+        assert!(document.as_object_mut().unwrap().remove("trusts").is_some());
+        assert_eq!(serde_json::from_value::<Caller>(document).unwrap(), caller);
+    }
+
+    #[test]
     fn a_grant_on_labels_is_handed_on_only_with_those_labels() {
         let held = on(labels(&[("team", "a")]));
         assert!(on(labels(&[("team", "a"), ("env", "prod")])).fits_inside(&held));
