@@ -27,6 +27,12 @@ impl Opened {
         let Caller { id, name, .. } = &*self.caller;
         Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() }
     }
+
+    /// Who acts in which request and from where, for the record.
+    #[must_use]
+    pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> Cause {
+        Cause { actor: self.actor(), request_id: Some(request_id.to_owned()), peer, on_behalf_of: None }
+    }
 }
 
 /// Who calls. An API key opens one caller; a token opens each whose trust matches it, in the order of
@@ -137,8 +143,7 @@ impl Identity {
     /// Who acts, for the record, where that is one of the callers.
     #[must_use]
     pub fn cause_of(&self, opened: &Opened, request_id: &str) -> Cause {
-        let request_id = Some(request_id.to_owned());
-        Cause { actor: opened.actor(), request_id, peer: self.peer, on_behalf_of: None }
+        opened.cause(request_id, self.peer)
     }
 }
 

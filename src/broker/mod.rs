@@ -1,5 +1,6 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
+mod account;
 pub mod cache;
 mod error;
 pub mod flight;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+pub use self::account::Release;
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
@@ -34,6 +36,7 @@ use self::health::Healths;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
+use crate::audit::Tally;
 use crate::auth::{Identity, Judged, Opened};
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
@@ -86,6 +89,8 @@ pub struct Broker {
     renewals: Arc<Semaphore>,
     renewal_places: usize,
     tasks: TaskTracker,
+    tally: Tally,
+    writing_counts: tokio::sync::Mutex<()>,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -173,21 +178,23 @@ impl Broker {
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
             tasks,
+            tally: Tally::new(settings.audit.window, account::COUNTED),
+            writing_counts: tokio::sync::Mutex::default(),
         }
     }
 
-    /// A token of `tenant` for `identity`. Every request is decided anew, whether the token is in
+    /// A token of `tenant` for `identity`, and by which of its callers. Every request is decided anew, whether the token is in
     /// memory or not; what is in memory touches neither the store nor Box.
     ///
     /// # Errors
     /// As [`TokenError`] tells.
-    pub async fn token(
+    pub async fn token<'a>(
         self: &Arc<Self>,
-        identity: &Identity,
+        identity: &'a Identity,
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<(Arc<Token>, &'a Opened), TokenError> {
         let mut superseded = false;
         loop {
             let (view, by) = self.judge(identity, tenant, wanted).await?;
@@ -209,7 +216,7 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained,
+                obtained => return Ok((obtained?, by)),
             }
         }
     }

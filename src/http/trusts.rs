@@ -80,7 +80,7 @@ impl<'a> From<&'a Trust> for TrustResponse<'a> {
     request_body(content = CreateTrustRequest),
     responses((status = 201, description = "The trust", body = TrustResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.create"}))),
 )]
 /// Let tokens of an OIDC issuer open a caller.
 async fn create(
@@ -101,7 +101,7 @@ async fn create(
     params(("caller" = String, Path, description = "The caller's name or id"), ("trust" = String, Path, description = "The trust's id")),
     responses((status = 204, description = "Tokens that matched it open nothing by it any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.delete"}))),
 )]
 /// Take a trust away.
 async fn delete(

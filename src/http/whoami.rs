@@ -94,7 +94,7 @@ pub(super) enum CredentialResponse<'a> {
     get, path = "/v1/whoami", tag = "callers",
     responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": null, "group": "service"}))),
+    extensions(("x-access" = json!({"permission": null, "group": "service", "audit": "caller.read"}))),
 )]
 /// The caller as the broker sees it.
 async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
