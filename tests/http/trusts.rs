@@ -7,7 +7,10 @@ use crate::ground::Ground;
 use crate::identity_scene::{AUDIENCE, SUBJECT, Scene};
 
 async fn actions(ground: &Ground) -> Vec<String> {
-    ground.hand().reads("SELECT action FROM events WHERE action LIKE 'trust.%' ORDER BY seq").await
+    ground
+        .hand()
+        .reads("SELECT action FROM audit WHERE action LIKE 'trust.%' AND outcome = 'done' ORDER BY number")
+        .await
 }
 
 #[tokio::test]

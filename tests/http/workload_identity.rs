@@ -10,7 +10,7 @@ use crate::identity_scene::{AUDIENCE, SUBJECT, Scene};
 
 /// Who acted, by the last event of an action.
 async fn actor(ground: &Ground, action: &str) -> Value {
-    let sql = format!("SELECT doc FROM events WHERE action = '{action}' ORDER BY seq DESC LIMIT 1");
+    let sql = format!("SELECT doc FROM audit WHERE action = '{action}' ORDER BY number DESC LIMIT 1");
     let docs = ground.hand().reads(&sql).await;
     serde_json::from_str::<Value>(&docs[0]).unwrap()["actor"]["caller"].clone()
 }
@@ -143,6 +143,21 @@ async fn every_caller_whose_trust_matches_counts_each_grant_alone() {
     ground.downscoped(&text, "acme", preview).await.token();
     assert_eq!(actor(ground, "token.downscope").await["name"], "for-ada");
     ground.token(&text, "globex").await.refuses(404, "not_found");
+    // What leaves from memory is counted as the same callers'.
+    ground.broker().write_counts().await;
+    let released = "SELECT doc FROM audit WHERE action = 'token.release' AND outcome = 'done'";
+    let released = ground.hand().reads(released).await;
+    let mut to: Vec<Value> = released
+        .iter()
+        .map(|doc| {
+            let doc: Value = serde_json::from_str(doc).unwrap();
+            json!([doc["actor"]["caller"]["name"], doc["subject"]["type"], doc["scopes"]])
+        })
+        .collect();
+    to.sort_by_key(Value::to_string);
+    let enterprise = json!(["for-acme", "enterprise", null]);
+    let (user, preview) = (json!(["for-ada", "user", null]), json!(["for-ada", "user", ["item_preview"]]));
+    assert_eq!(to, [enterprise, preview, user]);
 
     let told = ground.get(&text, "/v1/whoami").await.ok();
     let mut names = vec![told["name"].clone()];
