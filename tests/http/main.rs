@@ -16,6 +16,8 @@ mod reply;
 mod app_rotation;
 mod apps;
 mod asking;
+mod audit_records;
+mod audit_whole;
 mod bad_tokens;
 mod beside;
 mod callers;
