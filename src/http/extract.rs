@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::observe::RequestId;
 use super::story::Story;
 use crate::auth::{AuthError, Authenticator, Identity};
-use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
+use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, TrustId};
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
 use crate::registry::grants::parse_tenant;
@@ -87,7 +87,7 @@ fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     })
 }
 
-/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}` and `{keypair}`.
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}` and `{keypair}`.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub T);
 
@@ -122,6 +122,13 @@ impl Nameable for CallerRef {
 
 impl Nameable for KeyId {
     const PARAMETER: &'static str = "key";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Nameable for TrustId {
+    const PARAMETER: &'static str = "trust";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
