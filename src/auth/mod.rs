@@ -41,7 +41,7 @@ impl Identity {
     pub fn cause(&self, request_id: &str) -> Cause {
         let Caller { id, name, .. } = &*self.caller;
         let actor = Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() };
-        Cause { actor, request_id: Some(request_id.to_owned()), peer: self.peer, on_behalf_of: None }
+        Cause { request_id: Some(request_id.to_owned()), peer: self.peer, ..Cause::of(actor) }
     }
 }
 

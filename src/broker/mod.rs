@@ -1,6 +1,7 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
 pub mod cache;
+pub mod decision;
 mod error;
 pub mod flight;
 mod gate;
@@ -39,12 +40,11 @@ use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
-use crate::domain::app::AppState;
 use crate::domain::event::Cause;
 use crate::domain::id::{TenantId, TokenId};
-use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::{Ask, Grounds};
 use crate::domain::subject::{Restriction, Subject};
-use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
@@ -62,6 +62,29 @@ pub struct Wanted {
     pub min_ttl: Option<Duration>,
     /// A token that Box answered 401 to.
     pub rejected: Option<SecretString>,
+    /// For whom, as the caller claims; which token it gets does not hang on it.
+    pub on_behalf_of: Option<OnBehalfOf>,
+}
+
+impl Wanted {
+    /// What is asked of grants and policy.
+    #[must_use]
+    pub fn ask(&self) -> Ask<'_> {
+        Ask::Token {
+            subject: &self.subject,
+            restriction: self.restriction.as_ref(),
+            on_behalf_of: self.on_behalf_of.as_ref(),
+        }
+    }
+}
+
+/// A token that may leave, and by what.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The token.
+    pub token: Arc<Token>,
+    /// The caller's grant that gives it, and the policy's rule that was waived for it.
+    pub grounds: Grounds,
 }
 
 /// Hands out tokens: those it has, else those it mints.
@@ -187,17 +210,21 @@ impl Broker {
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Release, TokenError> {
         let mut superseded = false;
         loop {
-            let view = self.judge(identity, tenant, wanted).await?;
+            let (view, grounds) = self.judge(identity, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || identity.cause(request_id);
+            let cause = || Cause {
+                on_behalf_of: wanted.on_behalf_of.clone(),
+                waived: grounds.waived,
+                ..identity.cause(request_id)
+            };
             let need = Need::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
                 None => self.obtain(&view, &key, need, &cause).await,
@@ -209,12 +236,12 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained,
+                obtained => return obtained.map(|token| Release { token, grounds }),
             }
         }
     }
 
-    /// The tenant, where this caller may have such a token of it at this moment.
+    /// The tenant, where this caller may have such a token of it at this moment, and by what.
     ///
     /// # Errors
     /// As [`TokenError`] tells, where not.
@@ -223,10 +250,10 @@ impl Broker {
         identity: &Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<View>, TokenError> {
+    ) -> Result<(Arc<View>, Grounds), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        decide(identity, &view, wanted)?;
-        Ok(view)
+        let grounds = decision::decide(&identity.caller.grants, &view, wanted.ask())?;
+        Ok((view, grounds))
     }
 
     /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
@@ -422,23 +449,6 @@ impl Broker {
             Need::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
             Need::Renew => !self.is_due(token) && token.outlives(floor, self.clock.as_ref()),
         }
-    }
-}
-
-/// Judges by the caller's grants and the tenant's policy, then by the tenant's state.
-fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), TokenError> {
-    let ask = Ask::Token { subject: &wanted.subject, restriction: wanted.restriction.as_ref() };
-    let tenant = &view.tenant;
-    match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => return Err(TokenError::Absent),
-        Decision::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
-        Decision::Allowed(_) => {}
-    }
-    match (tenant.state, view.app.state) {
-        (TenantState::Deleted, _) => Err(TokenError::Absent),
-        (TenantState::Suspended, _) | (_, AppState::Suspended) => Err(TokenError::Suspended),
-        (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
-        (TenantState::Active, AppState::Active) => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
+use super::policy::Rule;
 use super::subject::{Resource, ScopeSet, Subject};
 
 /// What a caller proved itself with.
@@ -60,14 +61,21 @@ pub struct Cause {
     pub peer: Option<IpAddr>,
     /// For whom the caller says it acts; claimed, never checked.
     pub on_behalf_of: Option<OnBehalfOf>,
+    /// The policy's rule that was waived for it, by a policy that only observes.
+    pub waived: Option<Rule>,
 }
 
 impl Cause {
     /// What the broker does by itself.
-    pub const BROKER: Self = Self { actor: Actor::Broker, request_id: None, peer: None, on_behalf_of: None };
+    pub const BROKER: Self = Self::of(Actor::Broker);
     /// What somebody does at the command line.
-    pub const COMMAND_LINE: Self =
-        Self { actor: Actor::CommandLine, request_id: None, peer: None, on_behalf_of: None };
+    pub const COMMAND_LINE: Self = Self::of(Actor::CommandLine);
+
+    /// What `actor` does, in no request and on nobody's behalf.
+    #[must_use]
+    pub const fn of(actor: Actor) -> Self {
+        Self { actor, request_id: None, peer: None, on_behalf_of: None, waived: None }
+    }
 
     /// A record of `action` with nothing else told yet.
     #[must_use]
@@ -80,7 +88,7 @@ impl Cause {
             on_behalf_of: self.on_behalf_of.clone(),
             action,
             outcome: Outcome::Done,
-            reason: None,
+            reason: self.waived.map(Rule::observed),
             count: 1,
             tenant: None,
             app: None,

@@ -17,7 +17,8 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
+use crate::broker::{PATIENCE, Release, Revoked, Token, TokenError, Wanted};
+use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
@@ -51,6 +52,9 @@ pub(super) struct TokenRequest {
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
 }
 
 /// What downscoped token is wanted.
@@ -66,6 +70,9 @@ pub(super) struct DownscopedRequest {
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
     /// What it may do; or `preset`.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
@@ -149,12 +156,14 @@ async fn token(
     Named(tenant): Named<TenantRef>,
     body: Option<Json<TokenRequest>>,
 ) -> Result<Response, ApiError> {
-    let TokenRequest { subject, min_ttl, rejected } = body.map(|Json(body)| body).unwrap_or_default();
+    let TokenRequest { subject, min_ttl, rejected, on_behalf_of } =
+        body.map(|Json(body)| body).unwrap_or_default();
     let wanted = Wanted {
         subject: subject.unwrap_or(Subject::ENTERPRISE),
         restriction: None,
         min_ttl: promise(min_ttl)?,
         rejected,
+        on_behalf_of,
     };
     release(&api, &caller, &tenant, &wanted).await
 }
@@ -175,8 +184,9 @@ async fn downscoped(
     Json(body): Json<DownscopedRequest>,
 ) -> Result<Response, ApiError> {
     let (min_ttl, rejected) = (promise(body.min_ttl)?, body.rejected.clone());
+    let on_behalf_of = body.on_behalf_of.clone();
     let (subject, restriction) = restriction(body)?;
-    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected };
+    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected, on_behalf_of };
     release(&api, &caller, &tenant, &wanted).await
 }
 
@@ -224,7 +234,7 @@ async fn release(
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let token = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let Release { token, .. } = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
         .map_err(|_| TokenError::too_late())??;
     let body = respond(&token, &wanted.subject, api);
@@ -248,26 +258,26 @@ async fn current(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<Arc<Token>, ApiError> {
+) -> Result<Release, ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
-        let token = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+        let release = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
                 api.registry.verify(tenant).await?;
                 continue;
             }
-            token => token?,
+            release => release?,
         };
         if api.watch.is_still(&caller.since) {
-            return Ok(token);
+            return Ok(release);
         }
         identity = api.authenticator.again(&caller.identity).await?;
-        let view = api.broker.judge(&identity, tenant, wanted).await?;
-        if token.generation == view.generation() {
-            return Ok(token);
+        let (view, grounds) = api.broker.judge(&identity, tenant, wanted).await?;
+        if release.token.generation == view.generation() {
+            return Ok(Release { grounds, ..release });
         }
     }
     Err(TokenError::Superseded.into())
