@@ -8,7 +8,7 @@ use crate::domain::policy::{self, Ask, Decision, Grounds, Rule};
 use crate::domain::tenant::TenantState;
 
 /// What keeps every token of a tenant back, whoever asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// The tenant is deleted.
     TenantDeleted,
@@ -49,8 +49,8 @@ impl Hold {
     }
 }
 
-/// Why an ask is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an ask is refused; what comes later came nearer to allowing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refused {
     /// No grant is on the tenant.
     NoGrant,

@@ -128,8 +128,9 @@ pub enum Ask<'a> {
     Admin(Permission),
 }
 
-/// Why an ask was refused; for the audit, never for the caller who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an ask was refused; for the audit, never for the caller who asked. In the order in which they
+/// are looked at: the one that comes later came nearer to allowing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// No grant on the tenant gives the permission.
     Permission,
@@ -215,7 +216,7 @@ pub fn decide(
                 };
             }
             // The rule that came furthest tells the reader of the audit most.
-            Some(rule) => nearest = Some(nearest.map_or(rule, |other| further(other, rule))),
+            Some(rule) => nearest = nearest.max(Some(rule)),
         }
     }
     nearest.map_or(Decision::Absent, Decision::Forbidden)
@@ -241,16 +242,6 @@ pub fn reaches_every_user(
             && grant.resources.is_none()
     };
     is_free && grants.iter().any(reaches)
-}
-
-fn further(a: Rule, b: Rule) -> Rule {
-    let rank = |rule| match rule {
-        Rule::Permission => 0,
-        Rule::GrantSubject => 1,
-        Rule::GrantScopes => 2,
-        _ => 3,
-    };
-    if rank(b) > rank(a) { b } else { a }
 }
 
 fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {

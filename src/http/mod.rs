@@ -13,6 +13,7 @@ mod extract;
 mod observe;
 mod operations;
 mod patience;
+mod policy;
 mod problem;
 mod registration;
 pub mod server;
@@ -140,6 +141,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(apps::routes())
         .merge(app_credentials::routes())
         .merge(callers::routes())
+        .merge(policy::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.

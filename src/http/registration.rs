@@ -259,6 +259,7 @@ pub(super) async fn register(
     caller: Caller<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     Registry::may_register(&caller.identity)?;
     let dry_run = matches!(caller.query.dry_run, Some(Flag::True));
     let registration = body.into_registration(caller.query.verify.is_some())?;

@@ -29,7 +29,7 @@ use crate::store::TenantRef;
 /// The longest life that can be promised, in seconds.
 const LONGEST_MIN_TTL: u64 = 3000;
 /// The most scopes that one token may have.
-const SCOPES: usize = 50;
+pub(super) const SCOPES: usize = 50;
 /// How often a token is asked for that a change overtakes each time.
 const ROUNDS: usize = 4;
 /// How soon to ask again for a token whose renewal is under way.
@@ -217,6 +217,7 @@ async fn revoke(
     Named(tenant): Named<TenantRef>,
     Json(body): Json<RevokeRequest>,
 ) -> Result<StatusCode, ApiError> {
+    let caller = caller.now(&api).await?;
     let what = match (body.access_token, body.subject) {
         (Some(token), None) => Revoked::Token(token),
         (None, Some(subject)) => Revoked::Subject(subject),

@@ -15,7 +15,7 @@ use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
-use crate::store::{CallerRef, Changed, Page};
+use crate::store::{CallerRef, Changed, Page, StoreError};
 
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -100,14 +100,16 @@ impl Registry {
             let callers = self.store.callers(&page).await?;
             let was_last = callers.len() <= wanted;
             for caller in callers {
+                page.after = Some(caller.name.clone());
+                if !identity.caller.may_grant(&caller.grants) {
+                    continue;
+                }
+                // Only what the admin may see tells them that there is more.
                 if items.len() == wanted {
                     return Ok(Listing { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
-                page.after = Some(caller.name.clone());
-                if identity.caller.may_grant(&caller.grants) {
-                    let uses = self.store.key_uses(&caller.id).await?;
-                    items.push(self.viewed(caller, uses).await);
-                }
+                let uses = self.store.key_uses(&caller.id).await?;
+                items.push(self.viewed(caller, uses).await);
             }
             if was_last {
                 return Ok(Listing { items, next: None });
@@ -202,8 +204,25 @@ impl Registry {
         caller: &CallerRef,
     ) -> Result<Caller, RegistryError> {
         require_callers_write(identity)?;
-        let found = self.store.caller(caller).await?;
-        found.filter(|found| identity.caller.may_grant(&found.grants)).ok_or(RegistryError::Absent)
+        self.known_to(identity, caller).await?.ok_or(RegistryError::Absent)
+    }
+
+    /// The caller as it stands, where it exists to this admin.
+    pub(super) async fn known_to(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+    ) -> Result<Option<Caller>, RegistryError> {
+        let found = match self.store.caller(caller).await {
+            // Nobody can say any more what it holds, so only those who manage all callers learn of it.
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.caller.holds_everywhere(Permission::CallersWrite) =>
+            {
+                None
+            }
+            found => found?,
+        };
+        Ok(found.filter(|found| identity.caller.may_grant(&found.grants)))
     }
 
     pub(super) async fn replace_caller(

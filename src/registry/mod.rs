@@ -9,6 +9,7 @@ mod deletion;
 pub mod diagnosis;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod grants;
 mod health;
 mod keypairs;
@@ -99,17 +100,23 @@ impl Registry {
         permission: Permission,
     ) -> Result<Arc<View>, RegistryError> {
         let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
-        match decide(identity, &view.tenant, permission) {
-            Decision::Allowed(_) => Ok(view),
-            Decision::Absent => Err(RegistryError::Absent),
-            Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
-        }
+        require(identity, &view.tenant, permission)?;
+        Ok(view)
     }
 
     /// The time as rows and answers show it: to the millisecond.
     fn now(&self) -> Timestamp {
         let now = self.clock.wall();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+}
+
+/// Refuses whoever may not treat a tenant like this.
+fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Result<(), RegistryError> {
+    match decide(identity, tenant, permission) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Absent => Err(RegistryError::Absent),
+        Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
     }
 }
 
