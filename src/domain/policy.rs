@@ -300,4 +300,6 @@ fn refusal_by_policy(policy: &Policy, ask: Ask<'_>) -> Option<Rule> {
 }
 
 #[cfg(test)]
+pub(crate) mod random;
+#[cfg(test)]
 mod tests;

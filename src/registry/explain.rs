@@ -290,3 +290,6 @@ fn acts_as_users(callers: &[Caller], view: &View) -> bool {
     };
     callers.iter().any(may_be_enterprise) && !callers.iter().any(may_be_anyone)
 }
+
+#[cfg(test)]
+mod tests;
