@@ -10,6 +10,7 @@ mod keys;
 mod logging;
 mod migrate;
 mod openapi;
+mod policy;
 mod problem;
 mod sandbox;
 mod serve;
@@ -45,7 +46,7 @@ Exit codes:
   4  try again later (429, 503, or the broker cannot be reached)
   5  Box refuses until somebody fixes it there (424); the message says what
 
-Environment of the commands that call a broker (tenants, token, whoami):
+Environment of the commands that call a broker (policy, tenants, token, whoami):
   BTB_URL       where it is (http://127.0.0.1:8080)
   BTB_KEY       the API key to call it with
   BTB_KEY_FILE  or a file that holds the key";
@@ -58,6 +59,7 @@ enum Command {
     Migrate(migrate::Args),
     Keys(keys::Args),
     Callers(callers::Args),
+    Policy(policy::Args),
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
@@ -90,6 +92,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
         Command::Callers(args) => callers::run(args).await,
+        Command::Policy(args) => policy::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,

@@ -6,6 +6,7 @@ mod database;
 mod harness;
 mod journey;
 mod keys;
+mod policy;
 mod sandbox;
 mod tenants;
 mod token;
@@ -20,6 +21,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         "sandbox",
         "migrate",
         "keys",
+        "policy",
         "tenants",
         "token",
         "whoami",
@@ -30,11 +32,12 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &["callers", "create"],
         &["sandbox"],
         &["migrate"],
         &["keys", "generate"],
+        &["policy", "explain"],
         &["tenants", "register"],
         &["tenants", "list"],
         &["tenants", "test"],
@@ -56,6 +59,7 @@ fn wrong_usage_ends_with_2() {
         &["token", "acme", "--min-ttl", "3001"],
         &["token", "acme", "--user", "ann"],
         &["token", "../acme"],
+        &["policy", "explain", "portal", "acme", "--file", "1"],
         &["callers", "create", "--name", "ann"],
         &["callers", "create", "--admin", "--name", "Ann"],
         &["tenants", "register", "--app", "portal"],
