@@ -1,5 +1,6 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
+mod account;
 pub mod cache;
 pub mod decision;
 mod error;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+pub use self::account::Release;
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
@@ -35,6 +37,7 @@ use self::health::Healths;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
+use crate::audit::Tally;
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
@@ -80,7 +83,7 @@ impl Wanted {
 
 /// A token that may leave, and by what.
 #[derive(Clone, Debug)]
-pub struct Release {
+pub struct Given {
     /// The token.
     pub token: Arc<Token>,
     /// The caller's grant that gives it, and the policy's rule that was waived for it.
@@ -109,6 +112,8 @@ pub struct Broker {
     renewals: Arc<Semaphore>,
     renewal_places: usize,
     tasks: TaskTracker,
+    tally: Tally,
+    writing_counts: tokio::sync::Mutex<()>,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -196,6 +201,8 @@ impl Broker {
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
             tasks,
+            tally: Tally::new(settings.audit.window, account::COUNTED),
+            writing_counts: tokio::sync::Mutex::default(),
         }
     }
 
@@ -210,7 +217,7 @@ impl Broker {
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Release, TokenError> {
+    ) -> Result<Given, TokenError> {
         let mut superseded = false;
         loop {
             let (view, grounds) = self.judge(identity, tenant, wanted).await?;
@@ -236,7 +243,7 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained.map(|token| Release { token, grounds }),
+                obtained => return obtained.map(|token| Given { token, grounds }),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The `box-token-broker` command: one file per subcommand.
 
+mod audit;
 mod broker;
 mod callers;
 mod config_file;
@@ -60,6 +61,7 @@ enum Command {
     Keys(keys::Args),
     Callers(callers::Args),
     Policy(policy::Args),
+    Audit(audit::Args),
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
@@ -93,6 +95,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Keys(args) => keys::run(&args),
         Command::Callers(args) => callers::run(args).await,
         Command::Policy(args) => policy::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,

@@ -166,10 +166,16 @@ impl Rule {
         }
     }
 
-    /// What the record says of what a policy in observe mode let pass.
+    /// What the record says of what a policy in observe mode let pass. Only a policy's rules are waived.
     #[must_use]
-    pub fn observed(self) -> String {
-        format!("observed: {}", self.as_str())
+    pub fn observed(self) -> &'static str {
+        match self {
+            Self::PolicySubject => "observed: policy.subjects",
+            Self::PolicyScopes => "observed: policy.scopes",
+            Self::PolicyFullTokens => "observed: policy.full_tokens",
+            Self::PolicyOnBehalfOf => "observed: policy.on_behalf_of",
+            Self::Permission | Self::GrantSubject | Self::GrantScopes | Self::GrantResource => self.as_str(),
+        }
     }
 }
 

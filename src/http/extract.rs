@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::Api;
 use super::error::ApiError;
 use super::observe::RequestId;
+use super::story::Story;
 use crate::auth::{AuthError, Authenticator, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
 use crate::registry::Fault;
@@ -26,6 +27,8 @@ pub(super) struct Caller<Q = NoQuery> {
     pub request_id: RequestId,
     /// From before the caller was looked up.
     pub since: Stamp,
+    /// Where what becomes known of the request is told.
+    pub story: Story,
     pub query: Q,
 }
 
@@ -65,11 +68,10 @@ where
             other => ApiError::Auth(other),
         })?;
         let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
-        if let Some(seen) = parts.extensions.get::<super::observe::Seen>() {
-            seen.note(&identity);
-        }
+        let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
+        story.caller(&identity);
         let query = query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { identity, request_id, since, query })
+        Ok(Self { identity, request_id, since, story, query })
     }
 }
 
@@ -199,13 +201,7 @@ pub(super) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timesta
 
 /// The stretch of a list that a query asks for.
 pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, ApiError> {
-    let limit = match limit {
-        None => 50,
-        Some(text) => match text.parse() {
-            Ok(limit @ 1..=200) => limit,
-            _ => return Err(ApiError::invalid("/limit", "A list's `limit` is a number from 1 to 200.")),
-        },
-    };
+    let limit = self::limit(limit)?;
     let after = match cursor {
         None => None,
         Some(text) => {
@@ -218,6 +214,15 @@ pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Ap
         }
     };
     Ok(Page { after, limit })
+}
+
+/// How many things of a list a query asks for.
+pub(super) fn limit(text: Option<&str>) -> Result<usize, ApiError> {
+    match text.map(str::parse) {
+        None => Ok(50),
+        Some(Ok(limit @ 1..=200)) => Ok(limit),
+        Some(_) => Err(ApiError::invalid("/limit", "A list's `limit` is a number from 1 to 200.")),
+    }
 }
 
 /// The cursor of the stretch behind `name`.

@@ -86,7 +86,7 @@ impl From<Explanation> for ExplainResponse {
     request_body(content = ExplainRequest),
     responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "policy:explain", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "policy:explain", "group": "admin", "audit": "policy.explain"}))),
 )]
 /// Tell whether a caller would get a token, and why; nothing is minted.
 async fn explain(

@@ -17,8 +17,10 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::broker::{PATIENCE, Release, Revoked, Token, TokenError, Wanted};
+use crate::auth::Identity;
+use crate::broker::{Given, PATIENCE, Release, Revoked, Token, TokenError, Wanted};
 use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::Rule;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
@@ -147,7 +149,7 @@ pub(super) struct RestrictedObject<'a> {
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
 )]
 /// A full token.
 async fn token(
@@ -174,7 +176,7 @@ async fn token(
     request_body(content = DownscopedRequest),
     responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service", "audit": "token.release"}))),
 )]
 /// A downscoped token.
 async fn downscoped(
@@ -208,7 +210,7 @@ pub(super) struct RevokeRequest {
     request_body(content = RevokeRequest),
     responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
 )]
 /// Revoke tokens at Box, for everybody who has them.
 async fn revoke(
@@ -235,9 +237,18 @@ async fn release(
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let Release { token, .. } = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let (given, identity) = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
-        .map_err(|_| TokenError::too_late())??;
+        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .inspect_err(|_| caller.story.asked(wanted))?;
+    let Given { token, grounds } = given;
+    api.broker.count_release(&Release {
+        identity: &identity,
+        request_id: &caller.request_id.0,
+        on_behalf_of: wanted.on_behalf_of.as_ref(),
+        token: &token,
+        reason: grounds.waived.map(Rule::observed),
+    });
     let body = respond(&token, &wanted.subject, api);
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
@@ -259,26 +270,26 @@ async fn current(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<Release, ApiError> {
+) -> Result<(Given, Identity), ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
-        let release = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+        let given = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
                 api.registry.verify(tenant).await?;
                 continue;
             }
-            release => release?,
+            given => given?,
         };
         if api.watch.is_still(&caller.since) {
-            return Ok(release);
+            return Ok((given, identity));
         }
         identity = api.authenticator.again(&caller.identity).await?;
         let (view, grounds) = api.broker.judge(&identity, tenant, wanted).await?;
-        if release.token.generation == view.generation() {
-            return Ok(Release { grounds, ..release });
+        if given.token.key.generation == view.generation() {
+            return Ok((Given { grounds, ..given }, identity));
         }
     }
     Err(TokenError::Superseded.into())

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, events, user};
+use crate::asking::{acme, any_token, events, eventually, user};
 use crate::ground::{ADA, GRACE, Ground, by_config};
 use crate::reply::Reply;
 
@@ -117,6 +117,17 @@ async fn what_no_rule_is_against_bears_no_reason() {
     assert_eq!(last_reason(&ground, "token.mint").await, Value::Null);
     ground.user_token(&key, "acme", GRACE).await.token();
     assert_eq!(last_reason(&ground, "token.mint").await, "observed: policy.subjects");
+    // Each release is recorded with it too, and with whom the caller claims to ask for.
+    let body = json!({ "subject": user(GRACE), "on_behalf_of": "grace" });
+    ground.post(&key, "/v1/tenants/acme/token", body).await.token();
+    eventually("the release is written down", async || {
+        ground.broker().write_counts().await;
+        let released = events(&ground, "token.release").await;
+        released
+            .iter()
+            .any(|event| event["reason"] == "observed: policy.subjects" && event["on_behalf_of"] == "grace")
+    })
+    .await;
     ground.end().await;
 }
 
