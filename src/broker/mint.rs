@@ -50,6 +50,7 @@ impl Broker {
         need: Need,
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
+        self.can_record().await?;
         let revocations = self.memory.revocations();
         let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
@@ -227,8 +228,9 @@ impl Broker {
             sealed: &sealed,
             discarded,
         };
-        let filed = self.store.save_token(&token, &event).await?;
-        Ok((id, filed))
+        let saved = self.store.save_token(&token, &event).await;
+        self.note_recording(saved.as_ref().err().cloned());
+        Ok((id, saved?))
     }
 
     /// The app's credentials, opened and parsed once per generation.

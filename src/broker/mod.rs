@@ -16,7 +16,7 @@ mod schedule;
 mod sealed_token;
 mod turns;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -114,6 +114,8 @@ pub struct Broker {
     tasks: TaskTracker,
     tally: Tally,
     writing_counts: tokio::sync::Mutex<()>,
+    /// Why the last token could not be written down, until something can be again.
+    unrecorded: Mutex<Option<StoreError>>,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -203,6 +205,7 @@ impl Broker {
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED),
             writing_counts: tokio::sync::Mutex::default(),
+            unrecorded: Mutex::default(),
         }
     }
 

@@ -14,6 +14,8 @@ mod reply;
 mod app_rotation;
 mod apps;
 mod asking;
+mod audit_records;
+mod audit_whole;
 mod beside;
 mod callers;
 mod climbing;
