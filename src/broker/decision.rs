@@ -3,15 +3,19 @@
 use super::cache::View;
 use super::error::TokenError;
 use crate::domain::app::AppState;
-use crate::domain::caller::Grant;
+use crate::domain::caller::{Caller, CallerState};
 use crate::domain::policy::{self, Ask, Decision, Grounds, Rule};
 use crate::domain::tenant::TenantState;
 
-/// What keeps every token of a tenant back, whoever asks.
+/// What keeps back what grants and policy allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// The tenant is deleted.
     TenantDeleted,
+    /// The tenant is locked.
+    TenantLocked,
+    /// The app that serves it is locked.
+    AppLocked,
     /// The tenant is suspended.
     TenantSuspended,
     /// The app that serves it is suspended.
@@ -20,6 +24,8 @@ pub enum Hold {
     TenantPending,
     /// The app that serves it was never tested at Box.
     AppPending,
+    /// The caller is locked: nothing opens it.
+    CallerLocked,
 }
 
 impl Hold {
@@ -28,18 +34,26 @@ impl Hold {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TenantDeleted => "tenant.deleted",
+            Self::TenantLocked => "tenant.locked",
+            Self::AppLocked => "app.locked",
             Self::TenantSuspended => "tenant.suspended",
             Self::AppSuspended => "app.suspended",
             Self::TenantPending => "tenant.pending",
             Self::AppPending => "app.pending",
+            Self::CallerLocked => "caller.locked",
         }
     }
 
-    /// What holds a tenant's tokens back at this moment.
+    /// What holds a tenant's tokens back from a caller at this moment.
     #[must_use]
-    pub fn on(view: &View) -> Option<Self> {
+    pub fn on(caller: &Caller, view: &View) -> Option<Self> {
+        if caller.state == CallerState::Locked {
+            return Some(Self::CallerLocked);
+        }
         match (view.tenant.state, view.app.state) {
             (TenantState::Deleted, _) => Some(Self::TenantDeleted),
+            (TenantState::Locked, _) => Some(Self::TenantLocked),
+            (_, AppState::Locked) => Some(Self::AppLocked),
             (TenantState::Suspended, _) => Some(Self::TenantSuspended),
             (_, AppState::Suspended) => Some(Self::AppSuspended),
             (TenantState::Pending, _) => Some(Self::TenantPending),
@@ -56,32 +70,34 @@ pub enum Refused {
     NoGrant,
     /// A rule of the grants or of the policy is against it.
     Rule(Rule),
-    /// It would be allowed, were the tenant in service.
+    /// It would be allowed, did nothing hold it back.
     Hold(Hold),
 }
 
 impl From<Refused> for TokenError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::NoGrant | Refused::Hold(Hold::TenantDeleted) => Self::Absent,
+            Refused::NoGrant | Refused::Hold(Hold::TenantDeleted | Hold::CallerLocked) => Self::Absent,
             Refused::Rule(rule) => Self::Forbidden(rule),
-            Refused::Hold(Hold::TenantSuspended | Hold::AppSuspended) => Self::Suspended,
+            Refused::Hold(
+                Hold::TenantLocked | Hold::AppLocked | Hold::TenantSuspended | Hold::AppSuspended,
+            ) => Self::Suspended,
             Refused::Hold(Hold::TenantPending | Hold::AppPending) => Self::Pending,
         }
     }
 }
 
-/// Judges by grants and policy, then by where the tenant and its app stand. Releases and those who
+/// Judges by grants and policy, then by where the caller, the tenant and its app stand. Releases and those who
 /// ask why about them are judged here alike.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn decide(grants: &[Grant], view: &View, ask: Ask<'_>) -> Result<Grounds, Refused> {
+pub fn decide(caller: &Caller, view: &View, ask: Ask<'_>) -> Result<Grounds, Refused> {
     let tenant = &view.tenant;
-    match policy::decide(grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
+    match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
         Decision::Absent => Err(Refused::NoGrant),
         Decision::Forbidden(rule) => Err(Refused::Rule(rule)),
-        Decision::Allowed(grounds) => match Hold::on(view) {
+        Decision::Allowed(grounds) => match Hold::on(caller, view) {
             Some(hold) => Err(Refused::Hold(hold)),
             None => Ok(grounds),
         },

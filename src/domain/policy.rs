@@ -228,6 +228,18 @@ pub fn decide(
     nearest.map_or(Decision::Absent, Decision::Forbidden)
 }
 
+/// True where one of the grants, whatever the policy says, gives such a token of the tenant.
+#[must_use]
+pub fn reaches(
+    grants: &[Grant],
+    tenant: &TenantId,
+    labels: &BTreeMap<String, String>,
+    (subject, restriction): (&Subject, Option<&Restriction>),
+) -> bool {
+    let ask = Ask::Token { subject, restriction, on_behalf_of: None };
+    grants.iter().any(|grant| grant.is_on(tenant, labels) && refusal_by_grant(grant, ask).is_none())
+}
+
 /// True where full tokens for every user of the tenant may leave, whatever else may.
 #[must_use]
 pub fn reaches_every_user(

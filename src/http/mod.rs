@@ -12,6 +12,7 @@ mod credentials;
 mod declared;
 mod error;
 mod extract;
+mod lockdown;
 mod observe;
 mod operations;
 mod patience;
@@ -161,6 +162,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(callers::routes())
         .merge(policy::routes())
         .merge(audit::routes())
+        .merge(lockdown::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.

@@ -12,7 +12,7 @@ use super::grants::GrantSpec;
 use super::tenants::Listing;
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
-use crate::domain::caller::{Caller, CallerKind, Permission};
+use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::store::{CallerRef, Changed, Page, StoreError};
@@ -29,6 +29,18 @@ pub struct CallerPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
+    /// `active` lifts a lock, for those who may lock the caller.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = NewCallerState, required = false)]
+    pub state: Option<NewCallerState>,
+}
+
+/// The state that a PATCH can give a caller: it is locked in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewCallerState {
+    /// Its keys open it.
+    Active,
 }
 
 /// A caller, and when its keys were last used.
@@ -61,6 +73,8 @@ impl Registry {
             id: self.new_id(CallerId::generate),
             name,
             kind,
+            state: CallerState::Active,
+            locked_at: None,
             grants,
             keys: Vec::new(),
             created_at: self.now(),
@@ -117,7 +131,7 @@ impl Registry {
         }
     }
 
-    /// Changes a caller's name or grants.
+    /// Changes a caller's name or grants, or lifts its lock.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -151,7 +165,17 @@ impl Registry {
         if let Some(grants) = &patch.grants {
             next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
         }
+        if patch.state.is_some() && current.state == CallerState::Locked {
+            if !identity.caller.may_lock(&current.grants) {
+                return Err(RegistryError::Forbidden(
+                    "no grant gives lockdown over all that the caller holds",
+                ));
+            }
+            (next.state, next.locked_at) = (CallerState::Active, None);
+        }
         if next != current {
+            // What the lock reaches is out of circulation before grants or lock are others.
+            self.finish_caller(&current).await?;
             let cause = identity.cause(request_id);
             let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
             next = self.replace_caller(next, &event, expected).await?;
@@ -185,6 +209,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
+        self.finish_caller(&current).await?;
         let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
@@ -213,16 +238,26 @@ impl Registry {
         identity: &Identity,
         caller: &CallerRef,
     ) -> Result<Option<Caller>, RegistryError> {
-        let found = match self.store.caller(caller).await {
-            // Nobody can say any more what it holds, so only those who manage all callers learn of it.
-            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.caller.holds_everywhere(Permission::CallersWrite) =>
-            {
-                None
-            }
-            found => found?,
-        };
+        let found = self.stored_caller(identity, caller, Permission::CallersWrite).await?;
         Ok(found.filter(|found| identity.caller.may_grant(&found.grants)))
+    }
+
+    /// The caller as it stands, whoever asks. Where its row is refused nobody can say any more what it
+    /// holds, so only those who have `permission` over all callers learn of it.
+    pub(super) async fn stored_caller(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+        permission: Permission,
+    ) -> Result<Option<Caller>, StoreError> {
+        match self.store.caller(caller).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.caller.holds_everywhere(permission) =>
+            {
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     pub(super) async fn replace_caller(
@@ -250,7 +285,8 @@ fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
 }
 
 pub(super) fn told(caller: &Caller) -> String {
-    format!("{} with {} grants and {} keys", caller.name, caller.grants.len(), caller.keys.len())
+    let locked = if caller.state == CallerState::Locked { ", locked" } else { "" };
+    format!("{} with {} grants and {} keys{locked}", caller.name, caller.grants.len(), caller.keys.len())
 }
 
 pub(super) fn event_of(

@@ -145,7 +145,7 @@ impl Registry {
 fn judge<'a>(callers: &'a [Caller], view: &View, ask: Ask<'_>) -> Found<'a> {
     let mut nearest = Refused::NoGrant;
     for caller in callers {
-        match decide(&caller.grants, view, ask) {
+        match decide(caller, view, ask) {
             Ok(grounds) => return Ok((caller, grounds)),
             Err(refused) => nearest = nearest.max(refused),
         }
@@ -222,6 +222,18 @@ fn reason_of_hold(hold: Hold) -> &'static str {
     match hold {
         Hold::TenantDeleted => {
             "The tenant is deleted: to callers it does not exist, unless it is restored in its grace."
+        }
+        Hold::TenantLocked => {
+            "Grants and policy allow it, but the tenant is locked because of an incident: nothing leaves until \
+             somebody with `lockdown` lifts it."
+        }
+        Hold::AppLocked => {
+            "Grants and policy allow it, but the app that serves the tenant is locked because of an incident: \
+             nothing leaves until somebody with `lockdown` lifts it."
+        }
+        Hold::CallerLocked => {
+            "Grants and policy allow it, but the caller is locked because of an incident: its keys open nothing \
+             until somebody with `lockdown` lifts it."
         }
         Hold::TenantSuspended => {
             "Grants and policy allow it, but the tenant is suspended: nothing leaves until its `state` is `active`."

@@ -6,6 +6,7 @@ mod database;
 mod harness;
 mod journey;
 mod keys;
+mod lockdown;
 mod policy;
 mod sandbox;
 mod tenants;
@@ -25,6 +26,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         "tenants",
         "token",
         "whoami",
+        "lockdown",
         "BTB_URL",
         "BTB_KEY",
         "Exit codes",
@@ -32,7 +34,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["callers", "create"],
         &["sandbox"],
         &["migrate"],
@@ -42,6 +44,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         &["tenants", "list"],
         &["tenants", "test"],
         &["token"],
+        &["lockdown"],
     ];
     for command in commands {
         let help = run(&[command, &["--help"]].concat(), &[]);

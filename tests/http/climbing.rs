@@ -196,6 +196,8 @@ async fn what_a_stronger_caller_is_cannot_be_read_used_or_taken_away() {
             climb.fails("DELETE", &path, Value::Null, 404).await;
             climb.fails("POST", &format!("{path}/keys"), json!({}), 404).await;
             climb.fails("DELETE", &format!("{path}/keys/{key}"), Value::Null, 404).await;
+            climb.fails("POST", &format!("{path}/lockdown"), json!({}), 404).await;
+            climb.fails("PATCH", &path, json!({ "state": "active" }), 404).await;
         }
         // Nor is it told what they could do.
         let question = json!({ "caller": name, "tenant": "acme" });
@@ -238,6 +240,7 @@ async fn neither_labels_nor_registering_nor_apps_are_a_way_up() {
         let path = format!("/v1/apps/{name}");
         climb.fails("GET", &path, Value::Null, 403).await;
         climb.fails("PATCH", &path, json!({ "state": "suspended" }), 403).await;
+        climb.fails("POST", &format!("{path}/lockdown"), json!({}), 403).await;
         climb.fails("DELETE", &path, Value::Null, 403).await;
         climb.fails("PUT", &format!("{path}/credentials"), json!({ "config": globex }), 403).await;
         climb.fails("POST", &format!("{path}/keypairs"), json!({}), 403).await;
@@ -262,6 +265,7 @@ async fn other_customers_tenants_are_out_of_reach() {
         climb.fails("PUT", &format!("{path}/credentials"), json!({ "config": config }), status).await;
         climb.fails("POST", &format!("{path}/keypairs"), json!({}), status).await;
         climb.fails("POST", &format!("{path}/flush"), json!({}), status).await;
+        climb.fails("POST", &format!("{path}/lockdown"), json!({}), status).await;
         climb.fails("POST", &format!("{path}/token/revoke"), json!({ "subject": user(ADA) }), status).await;
         let question = json!({ "caller": "delegate", "tenant": tenant });
         climb.fails("POST", "/v1/policy/explain", question, status).await;
@@ -410,6 +414,7 @@ async fn a_damaged_row_is_told_to_those_alone_who_may_know_of_it() {
     let ground = &climb.ground;
     ground.get(&climb.key, "/v1/callers/everywhere").await.refuses(404, "not_found");
     ground.post(&climb.key, "/v1/callers/everywhere/keys", json!({})).await.refuses(404, "not_found");
+    ground.post(&climb.key, "/v1/callers/everywhere/lockdown", json!({})).await.refuses(404, "not_found");
     ground.get(&ground.admin, "/v1/callers/everywhere").await.refuses(500, "sealed_data_refused");
     let on = |tenant: &str| json!({ "name": "new", "kind": "service", "grants": [{ "tenant": tenant, "permissions": ["tokens:mint"] }] });
     ground.post(&climb.key, "/v1/callers", on("north")).await.refuses(422, "invalid");

@@ -150,6 +150,14 @@ async fn each_rule_and_each_state_is_named_and_told_in_words() {
         assert!(told["reason"].as_str().unwrap().contains(word), "{told}");
         assert!(told["grant"].is_null() && told["grant_index"].is_null() && told["caller"].is_null());
     }
+    ground.change_tenant("acme", json!({ "state": "active" })).await;
+    for (what, rule) in [("callers/portal", "caller.locked"), ("tenants/acme", "tenant.locked")] {
+        let path = format!("/v1/{what}");
+        ground.post(&ground.admin, &format!("{path}/lockdown"), json!({})).await.is(200);
+        let told = explain(&ground, &ground.admin, "portal", json!({})).await.is(200);
+        assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!(rule)));
+        ground.patch(&ground.admin, &path, json!({ "state": "active" })).await.is(200);
+    }
     ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
     let told = explain(&ground, &ground.admin, "portal", json!({})).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("tenant.deleted")));

@@ -38,12 +38,12 @@ proptest! {
         grants in proptest::collection::vec(proptest::collection::vec(some_grant(), 0..3), 1..4),
         policy in some_policy(),
         asked in some_ask(),
-        tenant in proptest::sample::select(vec!["active", "active", "suspended", "pending", "deleted"]),
-        app in proptest::sample::select(vec!["active", "active", "suspended", "pending"]),
+        tenant in proptest::sample::select(vec!["active", "active", "suspended", "locked", "pending", "deleted"]),
+        app in proptest::sample::select(vec!["active", "active", "suspended", "locked", "pending"]),
     ) {
         let callers: Vec<Caller> = grants.into_iter().map(caller).collect();
         let view = view(&policy, (tenant, app));
-        let served: Vec<_> = callers.iter().map(|one| decide(&one.grants, &view, asked.ask())).collect();
+        let served: Vec<_> = callers.iter().map(|one| decide(one, &view, asked.ask())).collect();
         let question = Question {
             caller: None,
             tenant: TenantRef::Id(view.tenant.id.clone()),
