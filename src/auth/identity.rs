@@ -31,7 +31,7 @@ impl Opened {
     /// Who acts in which request and from where, for the record.
     #[must_use]
     pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> Cause {
-        Cause { actor: self.actor(), request_id: Some(request_id.to_owned()), peer, on_behalf_of: None }
+        Cause { request_id: Some(request_id.to_owned()), peer, ..Cause::of(self.actor()) }
     }
 }
 
@@ -112,7 +112,7 @@ impl Identity {
                 // The rule that came furthest tells the reader of the audit most.
                 Decision::Forbidden(rule) => {
                     nearest = Judged::Forbidden(match nearest {
-                        Judged::Forbidden(other) => Rule::further(other, rule),
+                        Judged::Forbidden(other) => other.max(rule),
                         Judged::Allowed(_) | Judged::Absent => rule,
                     });
                 }

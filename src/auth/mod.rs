@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
 pub use self::identity::{Identity, Judged, Opened};
@@ -181,6 +182,16 @@ impl Authenticator {
             (None, Credential::Jwt { .. }) => return Err(AuthError::Unauthenticated),
         };
         Ok(Identity { peer: identity.peer, ..now })
+    }
+
+    /// The callers whom a token that says this would open at this moment, whoever signed it. One that does
+    /// not say when it ends is taken for one that lives.
+    ///
+    /// # Errors
+    /// Where such a token is refused whatever the trusts are, or where the store does not answer.
+    pub async fn opened_by_claims(&self, claims: Map<String, Value>) -> Result<Vec<Opened>, AuthError> {
+        let token = self.verifier.as_if_verified(claims)?;
+        Ok(self.trusts.opened(&token).await?)
     }
 
     /// The callers whom a verified token opens by the trusts of this moment.

@@ -104,7 +104,7 @@ impl Broker {
         tenant: &TenantRef,
         what: &Revoked,
     ) -> Result<(), TokenError> {
-        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
         let judge = |subject: Option<&Subject>| {
             let ask = Ask::Revocation(subject);

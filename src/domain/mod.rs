@@ -7,6 +7,7 @@ pub mod caller;
 pub mod event;
 pub mod id;
 pub mod on_behalf_of;
+pub mod origin;
 pub mod policy;
 pub mod refusal;
 pub mod signing_key;

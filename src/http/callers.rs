@@ -135,6 +135,7 @@ async fn create(
     calling: Calling,
     Json(body): Json<CreateCallerRequest>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let CreateCallerRequest { name, kind, grants } = body;
     let view =
         api.registry.create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants).await?;
@@ -189,6 +190,7 @@ async fn patch(
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<CallerPatch>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let request_id = &calling.request_id.0;
     Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, &patch, expected).await?))
 }
@@ -227,6 +229,7 @@ async fn create_key(
     Named(caller): Named<CallerRef>,
     body: Option<Json<CreateKeyRequest>>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let CreateKeyRequest { expires_at } = body.map(|Json(body)| body).unwrap_or_default();
     let request_id = &calling.request_id.0;
     let new = api.registry.create_key(&calling.identity, request_id, &caller, expires_at).await?;

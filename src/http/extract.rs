@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::Api;
 use super::error::ApiError;
 use super::observe::RequestId;
 use super::story::Story;
@@ -29,6 +30,20 @@ pub(super) struct Caller<Q = NoQuery> {
     /// Where what becomes known of the request is told.
     pub story: Story,
     pub query: Q,
+}
+
+impl<Q> Caller<Q> {
+    /// The caller as it stands now. A body may be slow to arrive, and what the caller lost meanwhile is
+    /// not theirs to use.
+    ///
+    /// # Errors
+    /// Where its credential opens nothing any more, or where that cannot be said at the moment.
+    pub(super) async fn now(self, api: &Api) -> Result<Self, ApiError> {
+        if api.watch.is_still(&self.since) {
+            return Ok(self);
+        }
+        Ok(Self { identity: api.authenticator.again(&self.identity).await?, ..self })
+    }
 }
 
 /// The query of a route that takes no parameters.

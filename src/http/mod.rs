@@ -16,6 +16,7 @@ mod lockdown;
 mod observe;
 mod operations;
 mod patience;
+mod policy;
 mod problem;
 mod registration;
 pub mod server;
@@ -161,6 +162,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(apps::routes())
         .merge(app_credentials::routes())
         .merge(callers::routes())
+        .merge(policy::routes())
         .merge(audit::routes())
         .merge(lockdown::routes())
         .merge(trusts::routes())

@@ -89,6 +89,7 @@ async fn create(
     Named(caller): Named<CallerRef>,
     Json(body): Json<CreateTrustRequest>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
     let terms = Terms { issuer, audience, subject, claims: claims.unwrap_or_default() };
     let request_id = &calling.request_id.0;

@@ -15,7 +15,7 @@ use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
-use crate::store::{CallerRef, Changed, Page};
+use crate::store::{CallerRef, Changed, Page, StoreError};
 
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -115,14 +115,16 @@ impl Registry {
             let callers = self.store.callers(&page).await?;
             let was_last = callers.len() <= wanted;
             for caller in callers {
+                page.after = Some(caller.name.clone());
+                if !identity.any(|held| held.may_grant(&caller.grants)) {
+                    continue;
+                }
+                // Only what the admin may see tells them that there is more.
                 if items.len() == wanted {
                     return Ok(Listing { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
-                page.after = Some(caller.name.clone());
-                if identity.any(|held| held.may_grant(&caller.grants)) {
-                    let uses = self.store.key_uses(&caller.id).await?;
-                    items.push(self.viewed(caller, uses).await);
-                }
+                let uses = self.store.key_uses(&caller.id).await?;
+                items.push(self.viewed(caller, uses).await);
             }
             if was_last {
                 return Ok(Listing { items, next: None });
@@ -227,9 +229,35 @@ impl Registry {
         caller: &CallerRef,
     ) -> Result<(Identity, Caller), RegistryError> {
         let identity = require_callers_write(identity)?;
-        let found = self.store.caller(caller).await?.ok_or(RegistryError::Absent)?;
-        let identity = identity.those(|held| held.may_grant(&found.grants)).ok_or(RegistryError::Absent)?;
-        Ok((identity, found))
+        self.known_to(&identity, caller).await?.ok_or(RegistryError::Absent)
+    }
+
+    /// The caller as it stands, where it exists to this admin, and the callers to whom it does.
+    pub(super) async fn known_to(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+    ) -> Result<Option<(Identity, Caller)>, RegistryError> {
+        let found = self.stored_caller(identity, caller, Permission::CallersWrite).await?;
+        Ok(found.and_then(|found| Some((identity.those(|held| held.may_grant(&found.grants))?, found))))
+    }
+
+    /// The caller as it stands, whoever asks. Where its row is refused nobody can say any more what it
+    /// holds, so only those who have `permission` over all callers learn of it.
+    pub(super) async fn stored_caller(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+        permission: Permission,
+    ) -> Result<Option<Caller>, StoreError> {
+        match self.store.caller(caller).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.any(|held| held.holds_everywhere(permission)) =>
+            {
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     pub(super) async fn replace_caller(

@@ -93,8 +93,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<Arc<View>, RegistryError> {
-        let (identity, _) = self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
-        let (current, view) = self.fresh(tenant).await?;
+        let (identity, current, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if current.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
@@ -112,8 +111,7 @@ impl Registry {
         identity: &Identity,
         tenant: &TenantRef,
     ) -> Result<(Identity, Arc<View>), RegistryError> {
-        let (identity, _) = self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
-        let (_, view) = self.fresh(tenant).await?;
+        let (identity, _, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if view.app.is_shared() {
             return Err(RegistryError::Conflict(
                 "This tenant is served by a shared app, whose credentials are changed under /v1/apps.",

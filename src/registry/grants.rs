@@ -137,7 +137,7 @@ impl Registry {
         }
         let view = match parse_tenant(name) {
             Some(TenantRef::Id(id)) if let Some(kept) = selector_on(held, &id) => return Ok(Some(kept)),
-            Some(tenant) => self.broker.view(&tenant).await?,
+            Some(tenant) => self.broker.view_for(identity, &tenant).await?,
             None => None,
         };
         let seen = view.filter(|view| {

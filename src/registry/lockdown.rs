@@ -50,8 +50,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<TenantId, RegistryError> {
-        let (identity, _) = self.tenant_for(identity, tenant, Permission::Lockdown).await?;
-        let (current, _) = self.fresh(tenant).await?;
+        let (identity, current, _) = self.fresh(identity, tenant, Permission::Lockdown).await?;
         let (id, cause) = (current.id.clone(), identity.cause(request_id));
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
@@ -128,7 +127,8 @@ impl Registry {
         if !identity.any(|one| one.holds(Permission::Lockdown)) {
             return Err(RegistryError::Forbidden("no grant gives lockdown"));
         }
-        let current = self.store.caller(caller).await?.ok_or(RegistryError::Absent)?;
+        let current = self.stored_caller(identity, caller, Permission::Lockdown).await?;
+        let current = current.ok_or(RegistryError::Absent)?;
         let identity = identity.those(|one| one.may_lock(&current.grants)).ok_or(RegistryError::Absent)?;
         let now = self.now();
         let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };

@@ -10,6 +10,7 @@ mod deletion;
 pub mod diagnosis;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod grants;
 mod health;
 mod keypairs;
@@ -49,6 +50,7 @@ use crate::crypto::Vault;
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
 use crate::domain::policy::{Ask, Rule};
+use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
 use crate::store::{Store, TenantRef};
 
@@ -110,11 +112,8 @@ impl Registry {
         permission: Permission,
     ) -> Result<(Identity, Arc<View>), RegistryError> {
         let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
-        match identity.those_allowed(&view.tenant, Ask::Admin(permission)) {
-            Ok(identity) => Ok((identity, view)),
-            Err(None) => Err(RegistryError::Absent),
-            Err(Some(rule)) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
-        }
+        let identity = require(identity, &view.tenant, permission)?;
+        Ok((identity, view))
     }
 
     /// The time as rows and answers show it: to the millisecond.
@@ -122,6 +121,14 @@ impl Registry {
         let now = self.clock.wall();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
+}
+
+/// Those callers that may treat a tenant like this.
+fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Result<Identity, RegistryError> {
+    identity.those_allowed(tenant, Ask::Admin(permission)).map_err(|rule| match rule {
+        None => RegistryError::Absent,
+        Some(rule) => RegistryError::Forbidden(Rule::as_str(rule)),
+    })
 }
 
 /// How often a change is made anew where others come in between.

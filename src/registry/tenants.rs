@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{Registry, on_what_stands, require_everywhere};
+use super::{Registry, on_what_stands, require, require_everywhere};
 use crate::auth::{Identity, Judged};
 use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
@@ -106,9 +106,6 @@ impl Registry {
             let tenants = self.store.tenants(filter, &page).await?;
             let was_last = tenants.len() <= wanted;
             for tenant in tenants {
-                if items.len() == wanted {
-                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
-                }
                 page.after = Some(tenant.name.clone());
                 if !matches!(
                     identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)),
@@ -118,9 +115,14 @@ impl Registry {
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
                 let view = View { tenant, app };
-                if health.is_none_or(|health| self.health(&view).state == health) {
-                    items.push(Arc::new(view));
+                if health.is_some_and(|health| self.health(&view).state != health) {
+                    continue;
                 }
+                // Only what the caller may see tells them that there is more.
+                if items.len() == wanted {
+                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
+                }
+                items.push(Arc::new(view));
             }
             if was_last {
                 return Ok(Listing { items, next: None });
@@ -151,8 +153,7 @@ impl Registry {
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<View>, RegistryError> {
-        let (mut identity, _) = self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
-        let (current, view) = self.fresh(tenant).await?;
+        let (mut identity, current, view) = self.fresh(identity, tenant, Permission::TenantsWrite).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -204,11 +205,21 @@ impl Registry {
         }
     }
 
-    /// The tenant as it stands in the store, not as it is remembered.
-    pub(super) async fn fresh(&self, tenant: &TenantRef) -> Result<(Tenant, Arc<View>), RegistryError> {
-        let current = self.store.tenant(tenant).await?.ok_or(RegistryError::Absent)?;
+    /// The tenant as it stands in the store, not as it is remembered, where this caller may treat it
+    /// like this. What is judged is what is changed: by now its name may lead to another, and it may
+    /// bear other labels.
+    pub(super) async fn fresh(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+        permission: Permission,
+    ) -> Result<(Identity, Tenant, Arc<View>), RegistryError> {
+        let (_, view) = self.tenant_for(identity, tenant, permission).await?;
+        let by = TenantRef::Id(view.tenant.id.clone());
+        let current = self.store.tenant(&by).await?.ok_or(RegistryError::Absent)?;
+        let identity = require(identity, &current, permission)?;
         let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
-        Ok((current.clone(), Arc::new(View { tenant: current, app })))
+        Ok((identity, current.clone(), Arc::new(View { tenant: current, app })))
     }
 
     pub(super) async fn replace(
