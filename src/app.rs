@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Authenticator;
+use crate::auth::limits::Limits;
 use crate::box_api::{BoxClient, BoxClientError};
 use crate::broker::{Broker, Parts};
 use crate::clock::Clock;
@@ -142,11 +143,14 @@ pub async fn start(
         Arc::clone(&clock),
         max_policy_age,
     ));
+    let limits = Arc::new(Limits::new(&settings.limits, &clock));
     let stopping = CancellationToken::new();
     let api = Api::from(http::Parts {
         authenticator: Arc::clone(&authenticator),
         broker: Arc::clone(&broker),
         registry: Arc::clone(&registry),
+        limits: Arc::clone(&limits),
+        trusted_proxies: settings.http.trusted_proxies.clone(),
         watch: Arc::clone(&watch),
         max_policy_age,
         clock: Arc::clone(&clock),
@@ -156,7 +160,8 @@ pub async fn start(
         stopping: stopping.clone(),
     });
     let house = tokio::sync::Mutex::default();
-    let keeper = Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work, house });
+    let keeper =
+        Arc::new(Keeper { store, watch, broker, registry, authenticator, limits, clock, work, house });
     listen(settings, api, keeper, stopping).await
 }
 
@@ -250,6 +255,7 @@ struct Keeper {
     broker: Arc<Broker>,
     registry: Arc<Registry>,
     authenticator: Arc<Authenticator>,
+    limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     /// What outlives its caller.
     work: TaskTracker,
@@ -271,6 +277,7 @@ impl Keeper {
 
     async fn keep_house(self: Arc<Self>) {
         let _alone = self.house.lock().await;
+        self.limits.sweep();
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }

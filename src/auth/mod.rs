@@ -1,6 +1,8 @@
 //! Who is calling: credentials in, callers out.
 
 pub mod api_key;
+mod buckets;
+pub mod limits;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! "tokens.min_ttl …".
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use toml::de::DeValue;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use crate::domain::rate_limit::MOST;
 use crate::secret::SecretString;
 
 /// What was given for a setting. It may be a secret, so it is never shown.
@@ -19,6 +21,8 @@ pub(super) enum Value {
     Text(Zeroizing<String>),
     /// A TOML integer; `None` where it is out of all bounds.
     Integer(Option<i64>),
+    /// A TOML array.
+    List(Vec<Self>),
     /// Any other TOML value, by the name of its kind.
     Other(&'static str),
 }
@@ -29,6 +33,9 @@ impl Value {
             DeValue::String(text) => Self::Text(Zeroizing::new(text.to_string())),
             DeValue::Integer(number) => {
                 Self::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            DeValue::Array(items) => {
+                Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
             }
             other => Self::Other(other.type_str()),
         }
@@ -41,6 +48,7 @@ impl Value {
             }
             Self::Untyped(text) | Self::Text(text) => Ok(text),
             Self::Integer(_) => Err("must be a string in quotes, not an integer".to_owned()),
+            Self::List(_) => Err("must be a string in quotes, not an array".to_owned()),
             Self::Other(kind) => Err(format!("must be a string in quotes, not a {kind}")),
         }
     }
@@ -50,7 +58,7 @@ impl Value {
         let given = match self {
             Self::Untyped(text) => text.parse().ok(),
             Self::Integer(number) => number.and_then(|number| u64::try_from(number).ok()),
-            Self::Text(_) | Self::Other(_) => None,
+            Self::Text(_) | Self::List(_) | Self::Other(_) => None,
         };
         given
             .filter(|number| (least..=most).contains(number))
@@ -64,6 +72,24 @@ impl Value {
     pub(super) fn count(&self, unit: &str, most: u32) -> Result<usize, String> {
         let number = self.number(unit, 1, u64::from(most))?;
         usize::try_from(number).map_err(|_| format!("is too large: at most {most}"))
+    }
+
+    /// So many requests a second.
+    pub(super) fn rate(&self) -> Result<NonZeroU32, String> {
+        let number = self.number("requests a second", 1, u64::from(MOST))?;
+        let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
+        number.ok_or_else(|| format!("is too large: at most {MOST}"))
+    }
+
+    /// Texts: an array's, or those between the commas of one text.
+    pub(super) fn texts(&self) -> Result<Vec<&str>, String> {
+        match self {
+            Self::List(items) => items.iter().map(Self::text).collect(),
+            Self::Untyped(_) | Self::Text(_) => Ok(self.text()?.split(',').map(str::trim).collect()),
+            Self::Integer(_) | Self::Other(_) => {
+                Err("must be an array of strings, or one string with commas".to_owned())
+            }
+        }
     }
 
     pub(super) fn address(&self) -> Result<SocketAddr, String> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, CallerId, KeyId, Name, NotAnId, TenantId};
+use super::rate_limit::RateLimit;
 use super::subject::{Resource, ScopeSet, Subject};
 
 /// What a grant allows.
@@ -327,6 +328,9 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
     pub keys: Vec<ApiKey>,
+    /// How often the caller may ask, instead of what the settings say.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// When the caller was made.
     pub created_at: Timestamp,
     /// Counts the row's changes.

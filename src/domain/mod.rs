@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod on_behalf_of;
 pub mod policy;
+pub mod rate_limit;
 pub mod refusal;
 pub mod signing_key;
 pub mod subject;

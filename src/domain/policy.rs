@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::{Grant, Permission, SubjectPattern};
 use super::id::TenantId;
+use super::rate_limit::RateLimit;
 use super::subject::{Restriction, ScopeSet, Subject, Target};
 
 /// What a tenant allows anyone to have, whatever their grants.
@@ -18,6 +19,8 @@ pub struct Policy {
     pub scopes: Option<ScopeSet>,
     /// Whether full tokens may leave.
     pub full_tokens: bool,
+    /// How often the tenant may be asked about, instead of what the settings say.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Default for Policy {
@@ -26,6 +29,7 @@ impl Default for Policy {
             subjects: vec![SubjectPattern::Enterprise, SubjectPattern::AnyUser],
             scopes: None,
             full_tokens: true,
+            rate_limit: None,
         }
     }
 }

@@ -17,7 +17,8 @@ use super::tenants::{ListResponse, etag};
 use crate::domain::caller::CallerKind;
 use crate::domain::event::Credential;
 use crate::domain::id::{KeyId, Name};
-use crate::registry::callers::{CallerPatch, CallerView};
+use crate::domain::rate_limit::RateLimit;
+use crate::registry::callers::{CallerPatch, CallerView, NewCaller};
 use crate::registry::grants::GrantSpec;
 use crate::store::CallerRef;
 
@@ -44,6 +45,8 @@ pub(super) struct CreateCallerRequest {
     kind: CallerKind,
     /// What it may do; each grant is judged alone.
     grants: Vec<GrantSpec>,
+    /// How often it may ask; what the settings say, where left out.
+    rate_limit: Option<RateLimit>,
 }
 
 /// A caller.
@@ -62,6 +65,8 @@ pub(super) struct CallerResponse<'a> {
     grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
     keys: Vec<KeyResponse<'a>>,
+    /// How often it may ask; none where the settings say it.
+    rate_limit: Option<RateLimit>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -97,6 +102,7 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
         state: "active",
         grants,
         keys: keys.collect(),
+        rate_limit: caller.rate_limit,
         created_at: caller.created_at,
     }
 }
@@ -166,9 +172,9 @@ async fn create(
     calling: Calling,
     Json(body): Json<CreateCallerRequest>,
 ) -> Result<Response, ApiError> {
-    let CreateCallerRequest { name, kind, grants } = body;
-    let view =
-        api.registry.create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants).await?;
+    let CreateCallerRequest { name, kind, grants, rate_limit } = body;
+    let new = NewCaller { name, kind, grants, rate_limit };
+    let view = api.registry.create_caller(&calling.identity, &calling.request_id.0, new).await?;
     Ok((StatusCode::CREATED, respond(&view)).into_response())
 }
 
@@ -212,7 +218,7 @@ async fn read(
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
 )]
-/// Change a caller's name or grants.
+/// Change a caller's name, grants or rate limit; not one's own limit.
 async fn patch(
     State(api): State<Api>,
     calling: Calling,

@@ -1,5 +1,6 @@
 //! Around every request: its id, its line in the log, its problem document.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -9,6 +10,7 @@ use axum::response::Response;
 
 use super::Api;
 use super::error;
+use super::peer::{Connected, origin};
 use super::problem::Problem;
 use crate::auth::Identity;
 use crate::domain::id::CallerId;
@@ -21,13 +23,20 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestId(pub Arc<str>);
 
-/// What the log line tells of who called.
+/// What the log line tells of who called, and from where.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Mutex<Option<CallerId>>>);
+pub(super) struct Seen {
+    pub peer: Option<IpAddr>,
+    caller: Arc<Mutex<Option<CallerId>>>,
+}
 
 impl Seen {
     pub(super) fn note(&self, identity: &Identity) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.caller.id.clone());
+        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.caller.id.clone());
+    }
+
+    fn caller(&self) -> Option<CallerId> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -35,7 +44,9 @@ impl Seen {
 pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = api.clock.monotonic();
     let id = RequestId(request_id(&request, api.entropy.as_ref()));
-    let seen = Seen::default();
+    let connected = request.extensions().get::<Connected>().copied();
+    let peer = connected.map(|Connected(peer)| origin(peer, request.headers(), &api.trusted_proxies));
+    let seen = Seen { peer, ..Seen::default() };
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(seen.clone());
     let method = request.method().clone();
@@ -63,11 +74,9 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
         cause: problem.as_ref().and_then(|problem| problem.cause.as_deref()),
     };
     if tracing::enabled!(tracing::Level::DEBUG) || status >= 400 {
-        let caller = seen.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let caller = caller.as_ref().map_or("-", CallerId::as_str);
         let path = path.as_ref().map_or("-", MatchedPath::as_str);
         let took = api.clock.monotonic().since(began);
-        line.write(&id.0, method.as_str(), path, caller, took);
+        line.write(&id.0, method.as_str(), path, &seen, took);
     }
     response
 }
@@ -80,18 +89,25 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, request_id: &str, method: &str, path: &str, caller: &str, took: std::time::Duration) {
+    fn write(&self, request_id: &str, method: &str, path: &str, seen: &Seen, took: std::time::Duration) {
         let Self { status, code, cause } = self;
+        let caller = seen.caller();
+        let caller = caller.as_ref().map_or("-", CallerId::as_str);
+        let peer = seen.peer.map(tracing::field::display);
         let (code, cause) = (code.unwrap_or("-"), cause.unwrap_or("-"));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match status {
             500.. => {
-                tracing::warn!(request_id, method, path, status, code, caller, took_us, cause, "request");
+                tracing::warn!(
+                    request_id, method, path, status, code, caller, peer, took_us, cause, "request"
+                );
             }
             400.. => {
-                tracing::info!(request_id, method, path, status, code, caller, took_us, cause, "request");
+                tracing::info!(
+                    request_id, method, path, status, code, caller, peer, took_us, cause, "request"
+                );
             }
-            _ => tracing::debug!(request_id, method, path, status, caller, took_us, "request"),
+            _ => tracing::debug!(request_id, method, path, status, caller, peer, took_us, "request"),
         }
     }
 }

@@ -140,6 +140,7 @@ pub async fn create_admin(
         kind: CallerKind::Admin,
         grants: vec![Grant::everything()],
         keys: vec![stored],
+        rate_limit: None,
         created_at: now,
         version: 1,
     };

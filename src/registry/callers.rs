@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::document::given;
+use super::document::{self, Unreadable, given};
 use super::error::{RegistryError, unless_expected};
 use super::grants::GrantSpec;
 use super::tenants::Listing;
@@ -15,6 +16,7 @@ use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
+use crate::domain::rate_limit::RateLimit;
 use crate::store::{CallerRef, Changed, Page};
 
 /// What a PATCH may change of a caller.
@@ -29,6 +31,23 @@ pub struct CallerPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
+    /// How often it may ask; `null` leaves it to the settings.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<RateLimit>)]
+    pub rate_limit: Option<Value>,
+}
+
+/// A caller to be made.
+#[derive(Debug)]
+pub struct NewCaller {
+    /// Its name.
+    pub name: Name,
+    /// Service or admin.
+    pub kind: CallerKind,
+    /// What it may do.
+    pub grants: Vec<GrantSpec>,
+    /// How often it may ask, instead of what the settings say.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A caller, and when its keys were last used.
@@ -51,18 +70,18 @@ impl Registry {
         &self,
         identity: &Identity,
         request_id: &str,
-        name: Name,
-        kind: CallerKind,
-        grants: &[GrantSpec],
+        new: NewCaller,
     ) -> Result<CallerView, RegistryError> {
         require_callers_write(identity)?;
-        let grants = self.grants_of(identity, kind, grants, &[]).await?;
+        let NewCaller { name, kind, grants, rate_limit } = new;
+        let grants = self.grants_of(identity, kind, &grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
             kind,
             grants,
             keys: Vec::new(),
+            rate_limit,
             created_at: self.now(),
             version: 1,
         };
@@ -115,7 +134,8 @@ impl Registry {
         }
     }
 
-    /// Changes a caller's name or grants.
+    /// Changes a caller's name, grants or rate limit. Its own limit nobody changes: whom it restricts
+    /// does not lift it.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -148,6 +168,12 @@ impl Registry {
         }
         if let Some(grants) = &patch.grants {
             next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
+        }
+        if let Some(patch) = &patch.rate_limit {
+            next.rate_limit = merged(current.rate_limit, patch)?;
+        }
+        if next.rate_limit != current.rate_limit && current.id == identity.caller.id {
+            return Err(RegistryError::Forbidden("nobody sets a limit that is on themselves"));
         }
         if next != current {
             let cause = identity.cause(request_id);
@@ -228,6 +254,23 @@ fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
     } else {
         Err(RegistryError::Forbidden("no grant gives callers:write"))
     }
+}
+
+/// What a rate limit becomes under a merge patch (RFC 7396) of its own.
+fn merged(current: Option<RateLimit>, patch: &Value) -> Result<Option<RateLimit>, RegistryError> {
+    let mut document = serde_json::json!({ "rate_limit": current });
+    json_patch::merge(&mut document["rate_limit"], patch);
+    let read: Limited = document::read(&document).map_err(|error| match error {
+        Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
+        Unreadable::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
+    })?;
+    Ok(read.rate_limit)
+}
+
+/// The part of a caller that [`merged`] reads, so that faults are told by their place in the whole.
+#[derive(Deserialize)]
+struct Limited {
+    rate_limit: Option<RateLimit>,
 }
 
 pub(super) fn told(caller: &Caller) -> String {

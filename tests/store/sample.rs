@@ -99,6 +99,7 @@ pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
         kind: CallerKind::Admin,
         grants: vec![Grant::everything()],
         keys,
+        rate_limit: None,
         created_at: at(0),
         version: 1,
     }
