@@ -60,6 +60,8 @@ fn some_count<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::caller::Caller;
+    use crate::domain::policy::Policy;
 
     #[test]
     fn a_limit_is_read_within_its_bounds_and_written_as_it_was_read() {
@@ -71,6 +73,16 @@ mod tests {
         for text in bad {
             assert!(serde_json::from_str::<RateLimit>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_limits_has_none() {
+        let caller = r#"{"id":"cal_a","name":"a","kind":"service","grants":[],"keys":[],
+            "created_at":"2026-01-02T03:04:05Z","version":3}"#;
+        let caller: Caller = serde_json::from_str(caller).unwrap();
+        let policy = r#"{"subjects":["enterprise"],"scopes":null,"full_tokens":false}"#;
+        let policy: Policy = serde_json::from_str(policy).unwrap();
+        assert_eq!((caller.rate_limit, policy.rate_limit), (None, None));
     }
 
     #[test]

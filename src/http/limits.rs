@@ -9,6 +9,7 @@ use super::extract::Nameable;
 use super::problem::Reach;
 use crate::auth::Identity;
 use crate::auth::limits::Exceeded;
+use crate::broker::TokenError;
 use crate::store::TenantRef;
 
 /// Marks routes that a tenant's limit does not keep anybody out of, as a request's extension: whoever
@@ -32,8 +33,9 @@ pub(super) async fn count(api: &Api, identity: &Identity, parts: &mut Parts) -> 
 /// Counts a request about a tenant. To whoever has no grant on it it does not exist: they use nothing
 /// of its limit up, and hear from the handler what they hear of every tenant that is not there.
 pub(super) async fn count_tenant(api: &Api, identity: &Identity, tenant: &TenantRef) -> Result<(), ApiError> {
-    // What keeps the tenant from being looked up is the handler's to tell.
-    let Ok(Some(view)) = api.broker.view_for(identity, tenant).await else { return Ok(()) };
+    let Some(view) = api.broker.view_for(identity, tenant).await.map_err(TokenError::Store)? else {
+        return Ok(());
+    };
     let tenant = &view.tenant;
     if !identity.caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)) {
         return Ok(());
