@@ -18,7 +18,7 @@ const EXPOSING: [(&str, &[&str]); 8] = [
     ("requests to Box", &["box_api/ask", "box_api/assertion", "box_api/token_answer", "box_api/transport"]),
     (
         "digests, sizes, and how the database is reached",
-        &["broker/mint", "broker/retire", "broker/cache", "registry/callers", "store/postgres"],
+        &["broker/mint", "broker/retire", "broker/cache", "registry/api_keys", "store/postgres"],
     ),
     ("token answers and keys that are shown once", &["http/tokens", "http/callers", "cli/"]),
 ];
