@@ -148,7 +148,7 @@ fn unauthenticated() -> Problem {
 fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
     let whose = match reach {
         Reach::Tenant => "More requests come for this tenant than its limit allows.",
-        _ => "More requests come from here than the limit allows.",
+        _ => "More requests come from this caller, or from this address, than the limit allows.",
     };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", whose)
         .reach(reach)
