@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Day, Signed};
 use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
 use crate::box_api::{BoxClient, BoxClientError};
@@ -25,6 +26,10 @@ use crate::http::{self, Api, Group, router, server};
 use crate::registry::Registry;
 use crate::store::watch::{self, Watch};
 use crate::store::{self, OpenError, Opening, Store, StoreError};
+
+/// How often what was counted is written to the audit, and how often that is signed.
+const COUNTING: Duration = Duration::from_secs(1);
+const CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// How often what is old is swept out, and deleted tenants are wound up.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
@@ -90,6 +95,20 @@ impl Running {
         if let Err(error) = self.keeper.authenticator.record_uses().await {
             tracing::warn!(%error, "when keys were last used was not written down");
         }
+        if let Err(error) = self.keeper.broker.write_counts(true).await {
+            tracing::error!(%error, "the last counts of the audit were not written down");
+        }
+        self.keeper.make_checkpoint().await;
+    }
+
+    /// Writes down what was counted, as happens by itself every second.
+    pub async fn write_counts(&self) {
+        Arc::clone(&self.keeper).write_counts().await;
+    }
+
+    /// Signs how far the audit goes, as happens by itself every ten seconds.
+    pub async fn make_checkpoint(&self) {
+        self.keeper.make_checkpoint().await;
     }
 
     /// Sweeps out what is old, winds deleted tenants up and tries pending ones, as happens by itself every half minute.
@@ -160,8 +179,10 @@ pub async fn start(
         stopping: stopping.clone(),
     });
     let house = tokio::sync::Mutex::default();
+    let retention = settings.audit.retention;
     let keeper =
-        Arc::new(Keeper { store, watch, broker, registry, authenticator, limits, clock, work, house });
+        Keeper { store, watch, broker, registry, authenticator, limits, clock, work, retention, house };
+    let keeper = Arc::new(keeper);
     listen(settings, api, keeper, stopping).await
 }
 
@@ -207,6 +228,17 @@ async fn listen(
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).renew_due()
     });
+    every(COUNTING, &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        move || Arc::clone(&keeper).write_counts()
+    });
+    every(CHECKPOINT, &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        move || {
+            let keeper = Arc::clone(&keeper);
+            async move { keeper.make_checkpoint().await }
+        }
+    });
     every(HOUSEKEEPING, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).keep_house()
@@ -247,6 +279,18 @@ where
     })
 }
 
+/// A checkpoint in the log, out of reach of whoever has the database.
+fn tell(signed: &Signed) {
+    let signature = data_encoding::BASE64.encode(&signed.signature.bytes);
+    tracing::info!(
+        target: "box_token_broker::audit",
+        checkpoint = %signed.content,
+        key = %signed.signature.key,
+        %signature,
+        "how far the audit goes"
+    );
+}
+
 /// What is done by itself, whoever calls or not.
 #[derive(Debug)]
 struct Keeper {
@@ -259,6 +303,8 @@ struct Keeper {
     clock: Arc<dyn Clock>,
     /// What outlives its caller.
     work: TaskTracker,
+    /// How long the audit is kept.
+    retention: Option<Duration>,
     /// Held while the house is kept, so that one does it at a time.
     house: tokio::sync::Mutex<()>,
 }
@@ -273,6 +319,36 @@ impl Keeper {
 
     async fn renew_due(self: Arc<Self>) {
         self.broker.renew_due().await;
+    }
+
+    async fn write_counts(self: Arc<Self>) {
+        if let Err(error) = self.broker.write_counts(false).await {
+            tracing::warn!(%error, "what was counted is written to the audit later");
+        }
+    }
+
+    async fn make_checkpoint(&self) {
+        match self.store.checkpoint(self.clock.wall(), None).await {
+            Ok(Some(signed)) => tell(&signed),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "how far the audit goes is signed later"),
+        }
+    }
+
+    /// Drops the audit's days that were kept long enough, and makes room for the next ones.
+    async fn keep_audit(&self) {
+        let now = self.clock.wall();
+        let today = Day::of(now);
+        if let Err(error) = self.store.make_audit_days(today).await {
+            tracing::warn!(%error, "no partition was made for the audit's next days");
+        }
+        let Some(retention) = self.retention else { return };
+        let days = i64::try_from(retention.as_secs() / (24 * 3600)).unwrap_or(i64::MAX);
+        match self.store.drop_audit_before(today.plus(-days), now).await {
+            Ok(Some(signed)) => tell(&signed),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "old days of the audit are dropped later"),
+        }
     }
 
     async fn keep_house(self: Arc<Self>) {
@@ -291,5 +367,6 @@ impl Keeper {
             tracing::warn!(%error, "pending tenants could not be tried");
         }
         self.registry.try_failing().await;
+        self.keep_audit().await;
     }
 }

@@ -12,6 +12,8 @@ pub mod config;
 
 pub mod crypto;
 
+pub mod audit;
+
 pub mod store;
 
 pub mod box_api;

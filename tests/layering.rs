@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A file may use its own module and those that stand before it.
 const ORDER: &str =
-    "clock entropy secret domain config crypto store box_api auth broker registry http app cli main";
+    "clock entropy secret domain config crypto audit store box_api auth broker registry http app cli main";
 
 /// Which files may name which crate.
 const HOMES: [(&str, &[&str]); 8] = [

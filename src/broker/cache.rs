@@ -13,6 +13,7 @@ use super::error::TokenError;
 use super::life::Life;
 use crate::box_api::{Credentials, RestrictedObject};
 use crate::clock::{Clock, Monotonic};
+use crate::crypto::sha256_hex;
 use crate::domain::app::App;
 use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
 use crate::domain::subject::Subject;
@@ -42,8 +43,10 @@ pub struct Token {
     pub margin: Duration,
     /// How Box restricted it; `None` for a full token.
     pub restricted_to: Option<Vec<RestrictedObject>>,
-    /// Under which state of the credentials it was minted.
-    pub generation: Generation,
+    /// What it was minted for.
+    pub key: TokenKey,
+    /// SHA-256 of it, in lower-case hex.
+    pub fingerprint: Box<str>,
     /// Its row in the store.
     pub row: TokenId,
     /// When it is renewed by itself, if somebody used it.
@@ -66,14 +69,15 @@ impl Token {
         life: Life,
         (margin, renewal): (Duration, Monotonic),
         restricted_to: Option<Vec<RestrictedObject>>,
-        (generation, row): (Generation, TokenId),
+        (key, row): (TokenKey, TokenId),
     ) -> Self {
         Self {
+            fingerprint: sha256_hex(secret.expose().as_bytes()).into(),
             secret,
             life,
             margin,
             restricted_to,
-            generation,
+            key,
             row,
             renewal,
             used: AtomicBool::new(false),
@@ -151,7 +155,7 @@ impl Token {
 
     fn bytes(&self) -> usize {
         let restricted = self.restricted_to.as_ref().map_or(0, Vec::len);
-        size_of::<Self>() + self.secret.expose().len() + restricted * 160
+        size_of::<Self>() + self.secret.expose().len() + self.fingerprint.len() + restricted * 160
     }
 }
 
@@ -364,8 +368,8 @@ mod tests {
         let (memory, clock) = (Memory::new(capacity), ManualClock::new(Timestamp::UNIX_EPOCH));
         let token = |secret: u64| {
             let life = Life::new(Duration::from_hours(1), (clock.wall(), clock.monotonic()));
+            let of = (key("ten_a", secret), TokenId::generate(&SystemEntropy));
             let secret = SecretString::new(format!("{secret:032}"));
-            let of = (Generation(1), TokenId::generate(&SystemEntropy));
             Arc::new(Token::new(secret, life, (Duration::from_mins(10), clock.monotonic()), None, of))
         };
         let neighbour = key("ten_b", 1);

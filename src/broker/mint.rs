@@ -39,7 +39,7 @@ impl Broker {
             return Ok(None);
         };
         let life = Life::restored(sealed.given, sealed.began, self.clock.as_ref());
-        Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, (key.generation, row.id))))
+        Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id))))
     }
 
     /// Mints or exchanges, and keeps what comes of it.
@@ -172,7 +172,7 @@ impl Broker {
             return Err(TokenError::Superseded);
         }
         let life = Life::new(minted.life, minted.asked_at);
-        let token = self.token_of(minted.token, life, minted.restricted_to, (key.generation, row));
+        let token = self.token_of(minted.token, life, minted.restricted_to, (key.clone(), row));
         self.keep(key, &token);
         Ok(token)
     }
@@ -349,7 +349,7 @@ impl Broker {
         secret: crate::secret::SecretString,
         life: Life,
         restricted_to: Option<Vec<crate::box_api::RestrictedObject>>,
-        of: (Generation, TokenId),
+        of: (TokenKey, TokenId),
     ) -> Arc<Token> {
         let mut jitter = [0];
         self.entropy.fill(&mut jitter);

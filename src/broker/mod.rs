@@ -1,5 +1,6 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
+mod account;
 pub mod cache;
 mod error;
 pub mod flight;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+pub use self::account::Release;
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
@@ -34,6 +36,7 @@ use self::health::Healths;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
+use crate::audit::Tally;
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
@@ -86,6 +89,8 @@ pub struct Broker {
     renewals: Arc<Semaphore>,
     renewal_places: usize,
     tasks: TaskTracker,
+    tally: Tally,
+    writing_counts: tokio::sync::Mutex<()>,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -173,6 +178,8 @@ impl Broker {
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
             tasks,
+            tally: Tally::new(settings.audit.window, account::COUNTED),
+            writing_counts: tokio::sync::Mutex::default(),
         }
     }
 

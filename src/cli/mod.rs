@@ -1,5 +1,6 @@
 //! The `box-token-broker` command: one file per subcommand.
 
+mod audit;
 mod broker;
 mod callers;
 mod config_file;
@@ -58,6 +59,7 @@ enum Command {
     Migrate(migrate::Args),
     Keys(keys::Args),
     Callers(callers::Args),
+    Audit(audit::Args),
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
@@ -90,6 +92,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
         Command::Callers(args) => callers::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// What becomes of deleted tenants.
     pub tenants: Tenants,
+    /// How the audit is kept.
+    pub audit: Audit,
     /// How long a decision may rest on what was read before.
     pub auth: Auth,
     /// What bounds the work.
@@ -113,6 +115,15 @@ pub struct Tenants {
     pub purge_after: Duration,
 }
 
+/// `audit.*`
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// How often repeats of one thing are written down, as one record that tells how many.
+    pub window: Duration,
+    /// How long records are kept, in whole days; `None` is for ever.
+    pub retention: Option<Duration>,
+}
+
 /// `auth.*`
 #[derive(Clone, Debug)]
 pub struct Auth {
@@ -179,6 +190,7 @@ impl Default for Settings {
                 cache_max_bytes: 64 * 1024 * 1024,
             },
             tenants: Tenants { purge_after: Duration::from_secs(7 * 24 * 3600) },
+            audit: Audit { window: Duration::from_secs(60), retention: None },
             auth: Auth { max_policy_age: Duration::from_secs(300) },
             limits: Limits {
                 mints_in_flight: 64,

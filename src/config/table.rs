@@ -44,7 +44,7 @@ const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
 /// The settings, in the order in which they are documented.
-pub(super) static SETTINGS: [Entry; 25] = [
+pub(super) static SETTINGS: [Entry; 27] = [
     setting!(
         "http.listen",
         "Address and port of the service and admin routes.",
@@ -157,6 +157,19 @@ pub(super) static SETTINGS: [Entry; 25] = [
         "Seconds for which a deleted tenant can be restored; then its credentials are erased.",
         tenants.purge_after = |v| v.seconds(0, YEAR),
         seconds
+    ),
+    setting!(
+        "audit.window",
+        "Seconds after which a token that is handed out again, or a refusal that is repeated, is written down \
+         once more, with how often it was, 1 to 3600.",
+        audit.window = |v| v.seconds(1, 3600),
+        seconds
+    ),
+    setting!(
+        "audit.retention",
+        "Seconds for which the audit's records are kept, in whole days: from 86400 (a day). Not set: for ever.",
+        audit.retention = |v| v.seconds(24 * 3600, 100 * YEAR).map(Some),
+        |time| time.as_ref().and_then(seconds)
     ),
     setting!(
         "auth.max_policy_age",

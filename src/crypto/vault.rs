@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::envelope::Envelope;
 use super::mac_keys::{MacKey, MacKeys};
-use super::{CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper, Place, aead};
+use super::{CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper, Notary, Place, aead};
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
 
@@ -19,6 +19,7 @@ pub struct Vault {
     wrapper: Arc<dyn KeyWrapper>,
     rows: MacKeys,
     peppers: MacKeys,
+    notary: Notary,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -51,7 +52,7 @@ impl Vault {
     /// A vault whose data keys are wrapped by `wrapper`, with the other keys from the set.
     ///
     /// # Errors
-    /// Where no `row` or no `pepper` key is active.
+    /// Where no `row`, no `pepper` or no `audit` key is active.
     pub fn new(
         keys: &KeySet,
         wrapper: Arc<dyn KeyWrapper>,
@@ -61,6 +62,7 @@ impl Vault {
             wrapper,
             rows: MacKeys::prepare(keys, KeyKind::Row)?,
             peppers: MacKeys::prepare(keys, KeyKind::Pepper)?,
+            notary: Notary::prepare(keys)?,
             entropy,
         })
     }
@@ -68,7 +70,7 @@ impl Vault {
     /// A vault that takes all its keys from the set.
     ///
     /// # Errors
-    /// Where no `encryption`, no `row` or no `pepper` key is active.
+    /// Where a kind of key has no active one.
     pub fn local(keys: &KeySet, entropy: Arc<dyn Entropy>) -> Result<Self, KeySetError> {
         let wrapper = LocalKeyWrapper::new(keys, Arc::clone(&entropy))?;
         Self::new(keys, Arc::new(wrapper), entropy)
@@ -119,6 +121,18 @@ impl Vault {
         let key = self.rows.find(&mac.key)?;
         verify_slices_are_equal(row_mac(key, place, content).as_ref(), &mac.mac)
             .map_err(|_| CryptoError::Refused)
+    }
+
+    /// What vouches for the audit.
+    #[must_use]
+    pub fn notary(&self) -> &Notary {
+        &self.notary
+    }
+
+    /// A new random id's source, for what is made beside the rows.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
     }
 
     /// The form in which `text` is stored: its HMAC under the active `pepper` key. No slow hash: the

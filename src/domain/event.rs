@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::de::value::BorrowedStrDeserializer;
 use serde::{Deserialize, Serialize};
 
 use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TrustId};
@@ -96,11 +97,14 @@ impl Cause {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// A token was minted at Box, for the service account or a user.
     #[serde(rename = "token.mint")]
     TokenMint,
+    /// A token left, fresh or from memory.
+    #[serde(rename = "token.release")]
+    TokenRelease,
     /// A token was exchanged at Box for a downscoped one.
     #[serde(rename = "token.downscope")]
     TokenDownscope,
@@ -110,6 +114,12 @@ pub enum Action {
     /// Tokens were revoked because somebody asked for it.
     #[serde(rename = "token.revoke")]
     TokenRevoke,
+    /// A tenant was to be read.
+    #[serde(rename = "tenant.read")]
+    TenantRead,
+    /// A tenant was to be tested.
+    #[serde(rename = "tenant.test")]
+    TenantTest,
     /// A tenant was registered.
     #[serde(rename = "tenant.create")]
     TenantCreate,
@@ -131,6 +141,9 @@ pub enum Action {
     /// A pending tenant came into service.
     #[serde(rename = "tenant.activate")]
     TenantActivate,
+    /// A shared app was to be read.
+    #[serde(rename = "app.read")]
+    AppRead,
     /// A shared app was registered.
     #[serde(rename = "app.create")]
     AppCreate,
@@ -146,6 +159,9 @@ pub enum Action {
     /// A keypair was made for an app.
     #[serde(rename = "keypair.create")]
     KeypairCreate,
+    /// A caller was to be read.
+    #[serde(rename = "caller.read")]
+    CallerRead,
     /// A caller was made.
     #[serde(rename = "caller.create")]
     CallerCreate,
@@ -155,6 +171,9 @@ pub enum Action {
     /// A caller was erased.
     #[serde(rename = "caller.delete")]
     CallerDelete,
+    /// The audit was to be read.
+    #[serde(rename = "audit.read")]
+    AuditRead,
     /// An API key was made.
     #[serde(rename = "key.create")]
     KeyCreate,
@@ -164,14 +183,23 @@ pub enum Action {
 }
 
 impl Action {
+    /// The action of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        serde::Deserialize::deserialize(BorrowedStrDeserializer::<serde::de::value::Error>::new(name)).ok()
+    }
+
     /// The action's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TokenMint => "token.mint",
+            Self::TokenRelease => "token.release",
             Self::TokenDownscope => "token.downscope",
             Self::TokenDiscard => "token.discard",
             Self::TokenRevoke => "token.revoke",
+            Self::TenantRead => "tenant.read",
+            Self::TenantTest => "tenant.test",
             Self::TenantCreate => "tenant.create",
             Self::TenantUpdate => "tenant.update",
             Self::TenantFlush => "tenant.flush",
@@ -179,14 +207,17 @@ impl Action {
             Self::TenantDelete => "tenant.delete",
             Self::TenantPurge => "tenant.purge",
             Self::TenantActivate => "tenant.activate",
+            Self::AppRead => "app.read",
             Self::AppCreate => "app.create",
             Self::AppUpdate => "app.update",
             Self::AppCredentials => "app.credentials",
             Self::AppDelete => "app.delete",
             Self::KeypairCreate => "keypair.create",
+            Self::CallerRead => "caller.read",
             Self::CallerCreate => "caller.create",
             Self::CallerUpdate => "caller.update",
             Self::CallerDelete => "caller.delete",
+            Self::AuditRead => "audit.read",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
         }
@@ -206,6 +237,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Done, Self::Refused, Self::Failed].into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
     /// The outcome's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -109,6 +109,10 @@ own_id!(
     KeypairId, "kpr_"
 );
 own_id!(
+    /// The id of one chain of audit records.
+    WriterId, "wri_"
+);
+own_id!(
     /// The id of one minted token's row.
     TokenId, "tok_"
 );

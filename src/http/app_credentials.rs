@@ -60,7 +60,7 @@ pub(super) struct ActivateAppRequest {
     request_body(content = ReplaceAppRequest),
     responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
 )]
 /// Replace a shared app's credentials, for every tenant that it serves.
 async fn replace(
@@ -85,7 +85,7 @@ async fn replace(
     params(("app" = String, Path, description = "The app's name or id")),
     responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "keypair.create"}))),
 )]
 /// Make a keypair for a shared app; it is used once it is activated.
 async fn make_keypair(
@@ -105,7 +105,7 @@ async fn make_keypair(
     request_body(content = ActivateAppRequest),
     responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
 )]
 /// Switch a shared app to a keypair, once Box gave a token by it.
 async fn activate(

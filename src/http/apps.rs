@@ -118,7 +118,7 @@ pub(super) struct AppPatchSchema {
         (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.create"}))),
 )]
 /// Register a shared app.
 async fn register(
@@ -144,7 +144,7 @@ async fn register(
     params(Stretch),
     responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
 )]
 /// List shared apps.
 async fn list(State(api): State<Api>, caller: Caller<Stretch>) -> Result<Response, ApiError> {
@@ -160,7 +160,7 @@ async fn list(State(api): State<Api>, caller: Caller<Stretch>) -> Result<Respons
     params(("app" = String, Path, description = "The app's name or id")),
     responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
 )]
 /// Read a shared app.
 async fn read(
@@ -177,7 +177,7 @@ async fn read(
     request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.update"}))),
 )]
 /// Take a shared app in or out of service.
 async fn patch(
@@ -196,7 +196,7 @@ async fn patch(
     params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.delete"}))),
 )]
 /// Erase a shared app that serves nobody.
 async fn delete(

@@ -164,7 +164,7 @@ pub(super) struct CredentialResponse<'a> {
     request_body(content = CreateCallerRequest),
     responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.create"}))),
 )]
 /// Make a caller, without a key yet.
 async fn create(
@@ -183,7 +183,7 @@ async fn create(
     params(Stretch),
     responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
 )]
 /// List the callers that one could have made.
 async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Response, ApiError> {
@@ -199,7 +199,7 @@ async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Respo
     params(("caller" = String, Path, description = "The caller's name or id")),
     responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
 )]
 /// Read a caller.
 async fn read(
@@ -216,7 +216,7 @@ async fn read(
     request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
 )]
 /// Change a caller's name, grants or rate limit; not one's own limit.
 async fn patch(
@@ -235,7 +235,7 @@ async fn patch(
     params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.delete"}))),
 )]
 /// Erase a caller and its keys.
 async fn delete(
@@ -255,7 +255,7 @@ async fn delete(
     request_body(content = Option<CreateKeyRequest>),
     responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.create"}))),
 )]
 /// Make an API key; it is shown this once.
 async fn create_key(
@@ -277,7 +277,7 @@ async fn create_key(
     params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
     responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.revoke"}))),
 )]
 /// Revoke an API key.
 async fn revoke_key(
@@ -294,7 +294,7 @@ async fn revoke_key(
     get, path = "/v1/whoami", tag = "callers",
     responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": null, "group": "service"}))),
+    extensions(("x-access" = json!({"permission": null, "group": "service", "audit": "caller.read"}))),
 )]
 /// The caller as the broker sees it.
 async fn whoami(State(api): State<Api>, calling: Calling) -> Response {

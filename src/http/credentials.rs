@@ -93,7 +93,7 @@ impl<'a> KeypairResponse<'a> {
     request_body(content = ReplaceRequest),
     responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
 )]
 /// Replace a tenant's credentials, once Box gave a token by the new ones.
 async fn replace(
@@ -120,7 +120,7 @@ async fn replace(
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "keypair.create"}))),
 )]
 /// Make a keypair for a tenant's app; it is used once it is activated.
 async fn make_keypair(
@@ -142,7 +142,7 @@ async fn make_keypair(
     request_body(content = ActivateRequest),
     responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
 )]
 /// Switch a tenant to a keypair, once Box gave a token by it.
 async fn activate(
@@ -166,7 +166,7 @@ async fn activate(
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.flush"}))),
 )]
 /// Have every next request mint anew, as access or scopes changed in Box.
 async fn flush(

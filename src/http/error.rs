@@ -268,7 +268,7 @@ fn of_token(error: TokenError) -> Problem {
     let cause = error.to_string();
     match error {
         TokenError::Absent => not_found(),
-        TokenError::Forbidden(_) => forbidden().cause(cause),
+        TokenError::Forbidden(rule) => forbidden().reason(rule.as_str()).cause(cause),
         TokenError::Suspended => Problem::new(
             StatusCode::FORBIDDEN,
             "tenant_suspended",
@@ -390,7 +390,7 @@ fn of_registry(error: RegistryError) -> Problem {
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     match error {
         RegistryError::Absent => not_found(),
-        RegistryError::Forbidden(reason) => forbidden().cause(reason),
+        RegistryError::Forbidden(reason) => forbidden().reason(reason).cause(reason),
         RegistryError::Invalid(faults) => invalid(faults),
         RegistryError::BoxConfig(problems) => {
             // What is told first is mended first.

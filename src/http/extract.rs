@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use super::observe::{RequestId, Seen};
+use super::observe::RequestId;
+use super::story::Story;
 use super::{Api, limits};
 use crate::auth::{AuthError, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
@@ -26,6 +27,8 @@ pub(super) struct Caller<Q = NoQuery> {
     pub request_id: RequestId,
     /// From before the caller was looked up.
     pub since: Stamp,
+    /// Where what becomes known of the request is told.
+    pub story: Story,
     pub query: Q,
 }
 
@@ -38,20 +41,21 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
-        let Some(key) = bearer(&parts.headers) else { return Err(limits::stranger(api, seen.peer)) };
+        let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
+        let peer = story.peer();
+        let Some(key) = bearer(&parts.headers) else { return Err(limits::stranger(api, peer)) };
         let since = api.authenticator.stamp();
         let mut identity = match api.authenticator.authenticate(key).await {
             Ok(identity) => identity,
-            Err(AuthError::Unauthenticated) => return Err(limits::stranger(api, seen.peer)),
+            Err(AuthError::Unauthenticated) => return Err(limits::stranger(api, peer)),
             Err(other) => return Err(ApiError::Auth(other)),
         };
-        identity.peer = seen.peer;
-        seen.note(&identity);
+        identity.peer = peer;
+        story.caller(&identity);
         limits::count(api, &identity, parts).await?;
         let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query = query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { identity, request_id, since, query })
+        Ok(Self { identity, request_id, since, story, query })
     }
 }
 
@@ -181,13 +185,7 @@ pub(super) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timesta
 
 /// The stretch of a list that a query asks for.
 pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, ApiError> {
-    let limit = match limit {
-        None => 50,
-        Some(text) => match text.parse() {
-            Ok(limit @ 1..=200) => limit,
-            _ => return Err(ApiError::invalid("/limit", "A list's `limit` is a number from 1 to 200.")),
-        },
-    };
+    let limit = self::limit(limit)?;
     let after = match cursor {
         None => None,
         Some(text) => {
@@ -200,6 +198,15 @@ pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Ap
         }
     };
     Ok(Page { after, limit })
+}
+
+/// How many things of a list a query asks for.
+pub(super) fn limit(text: Option<&str>) -> Result<usize, ApiError> {
+    match text.map(str::parse) {
+        None => Ok(50),
+        Some(Ok(limit @ 1..=200)) => Ok(limit),
+        Some(_) => Err(ApiError::invalid("/limit", "A list's `limit` is a number from 1 to 200.")),
+    }
 }
 
 /// The cursor of the stretch behind `name`.

@@ -5,9 +5,11 @@
 
 mod app_credentials;
 mod apps;
+mod audit;
 mod body;
 mod callers;
 mod credentials;
+mod declared;
 mod error;
 mod extract;
 mod limits;
@@ -18,6 +20,7 @@ mod peer;
 mod problem;
 mod registration;
 pub mod server;
+mod story;
 mod subject_schema;
 mod tenants;
 mod to_the_end;
@@ -27,7 +30,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -39,23 +42,31 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApiBuilder, Server};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use self::declared::Declared;
 use self::error::ApiError;
 use self::limits::BesideTenantLimits;
 use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::domain::event::Action;
 use crate::entropy::Entropy;
 use crate::registry::Registry;
 use crate::store::watch::Watch;
 
 /// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
-pub struct Api(Arc<Parts>);
+pub struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    declared: Declared,
+}
 
 /// All that handlers work with.
 #[derive(Debug)]
@@ -88,7 +99,14 @@ pub struct Parts {
 
 impl From<Parts> for Api {
     fn from(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Shared { parts, declared: Declared::of(&document(None)) }))
+    }
+}
+
+impl Api {
+    /// What the audit calls the operation of a route.
+    fn action(&self, route: &str, method: &Method) -> Option<Action> {
+        self.0.declared.action(route, method)
     }
 }
 
@@ -96,7 +114,7 @@ impl Deref for Api {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 
@@ -142,6 +160,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(apps::routes())
         .merge(app_credentials::routes())
         .merge(callers::routes())
+        .merge(audit::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.
@@ -155,6 +174,13 @@ fn description(document: String) -> Router<Api> {
 /// The OpenAPI 3.1 document, made from the routes themselves.
 #[must_use]
 pub fn openapi(public_url: Option<&Url>) -> String {
+    // The document is made of texts alone, which always serialise.
+    let mut text = document(public_url).to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn document(public_url: Option<&Url>) -> OpenApi {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("btb_<id>_<secret>")
@@ -167,7 +193,7 @@ pub fn openapi(public_url: Option<&Url>) -> String {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Holds the keys of many customers' Box apps and hands out access tokens: full ones to internal \
-             services, downscoped ones for browsers. `x-access` names what a caller's grant must give (`permission`), and on which listener the route is (`group`).",
+             services, downscoped ones for browsers. `x-access` names what a caller's grant must give (`permission`), on which listener the route is (`group`), and what the audit calls it (`audit`).",
         ))
         .license(Some(license))
         .build();
@@ -182,8 +208,5 @@ pub fn openapi(public_url: Option<&Url>) -> String {
         .merge(service_routes())
         .merge(admin_routes())
         .split_for_parts();
-    // The document is made of texts alone, which always serialise.
-    let mut text = document.to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    document
 }

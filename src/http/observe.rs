@@ -1,7 +1,6 @@
 //! Around every request: its id, its line in the log, its problem document.
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -12,7 +11,7 @@ use super::Api;
 use super::error;
 use super::peer::{Connected, origin};
 use super::problem::Problem;
-use crate::auth::Identity;
+use super::story::{Story, Target};
 use crate::domain::id::CallerId;
 use crate::entropy::{Entropy, base62};
 
@@ -23,40 +22,30 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestId(pub Arc<str>);
 
-/// What the log line tells of who called, and from where.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub peer: Option<IpAddr>,
-    caller: Arc<Mutex<Option<CallerId>>>,
-}
-
-impl Seen {
-    pub(super) fn note(&self, identity: &Identity) {
-        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.caller.id.clone());
-    }
-
-    fn caller(&self) -> Option<CallerId> {
-        self.caller.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Gives the request its id, turns a problem into its document, and writes one line.
 pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = api.clock.monotonic();
     let id = RequestId(request_id(&request, api.entropy.as_ref()));
     let connected = request.extensions().get::<Connected>().copied();
     let peer = connected.map(|Connected(peer)| origin(peer, request.headers(), &api.trusted_proxies));
-    let seen = Seen { peer, ..Seen::default() };
+    let story = Story::of_peer(peer);
     request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(seen.clone());
+    request.extensions_mut().insert(story.clone());
     let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let uri = request.uri().clone();
 
     let mut response = next.run(request).await;
 
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
     let problem = problem.or_else(|| error::of_bare(response.status()).map(Arc::new));
     if let Some(problem) = &problem {
+        if let Some(route) = &route {
+            let target = Target { method: &method, route: route.as_str(), path: uri.path() };
+            if let Some(event) = story.event(&api, target, problem, (api.clock.wall(), &id.0)) {
+                api.broker.count_refusal(event);
+            }
+        }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.render(&id.0);
         if let Some(allow) = allow {
@@ -74,9 +63,9 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
         cause: problem.as_ref().and_then(|problem| problem.cause.as_deref()),
     };
     if tracing::enabled!(tracing::Level::DEBUG) || status >= 400 {
-        let path = path.as_ref().map_or("-", MatchedPath::as_str);
+        let path = route.as_ref().map_or("-", MatchedPath::as_str);
         let took = api.clock.monotonic().since(began);
-        line.write(&id.0, method.as_str(), path, &seen, took);
+        line.write(&id.0, method.as_str(), path, &story, took);
     }
     response
 }
@@ -89,11 +78,11 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, request_id: &str, method: &str, path: &str, seen: &Seen, took: std::time::Duration) {
+    fn write(&self, request_id: &str, method: &str, path: &str, story: &Story, took: std::time::Duration) {
         let Self { status, code, cause } = self;
-        let caller = seen.caller();
+        let caller = story.caller_id();
         let caller = caller.as_ref().map_or("-", CallerId::as_str);
-        let peer = seen.peer.map(tracing::field::display);
+        let peer = story.peer().map(tracing::field::display);
         let (code, cause) = (code.unwrap_or("-"), cause.unwrap_or("-"));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match status {

@@ -78,6 +78,8 @@ pub(super) struct Problem {
     pub retry_after: Option<u64>,
     pub upstream: Option<UpstreamWords>,
     pub fix: Option<String>,
+    /// What the audit says was the reason, where that is not the code.
+    pub reason: Option<&'static str>,
     /// What the log line says and the client does not read.
     pub cause: Option<String>,
 }
@@ -101,6 +103,7 @@ impl Problem {
             retry_after: None,
             upstream: None,
             fix: None,
+            reason: None,
             cause: None,
         }
     }
@@ -128,6 +131,11 @@ impl Problem {
 
     pub(super) fn by_admin(mut self) -> Self {
         self.retry = Retry::Admin;
+        self
+    }
+
+    pub(super) fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 

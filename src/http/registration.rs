@@ -242,7 +242,7 @@ pub(super) enum Flag {
         (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:create", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:create", "group": "admin", "audit": "tenant.create"}))),
 )]
 /// Register a tenant.
 pub(super) async fn register(

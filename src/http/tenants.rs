@@ -179,7 +179,7 @@ pub(super) struct TestResponse {
     params(ListQuery),
     responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
 )]
 /// List tenants.
 async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
@@ -206,7 +206,7 @@ async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Respo
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
 )]
 /// Read a tenant.
 async fn read(
@@ -223,7 +223,7 @@ async fn read(
     request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin", "audit": "tenant.update"}))),
 )]
 /// Change a tenant's display name, labels, policy or state.
 async fn patch(
@@ -243,7 +243,7 @@ async fn patch(
     params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin", "audit": "tenant.delete"}))),
 )]
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
@@ -264,7 +264,7 @@ async fn delete(
     request_body(content = Option<TestRequest>),
     responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin"}))),
+    extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin", "audit": "tenant.test"}))),
 )]
 /// Check what works between a tenant and Box.
 async fn test(

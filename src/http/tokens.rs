@@ -17,7 +17,8 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
+use crate::auth::Identity;
+use crate::broker::{PATIENCE, Release, Revoked, Token, TokenError, Wanted};
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
@@ -140,7 +141,7 @@ pub(super) struct RestrictedObject<'a> {
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
 )]
 /// A full token.
 async fn token(
@@ -165,7 +166,7 @@ async fn token(
     request_body(content = DownscopedRequest),
     responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service", "audit": "token.release"}))),
 )]
 /// A downscoped token.
 async fn downscoped(
@@ -198,7 +199,7 @@ pub(super) struct RevokeRequest {
     request_body(content = RevokeRequest),
     responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service"}))),
+    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
 )]
 /// Revoke tokens at Box, for everybody who has them.
 async fn revoke(
@@ -224,9 +225,17 @@ async fn release(
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let token = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let (token, identity) = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
-        .map_err(|_| TokenError::too_late())??;
+        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .inspect_err(|_| caller.story.asked(wanted))?;
+    api.broker.count_release(&Release {
+        identity: &identity,
+        request_id: &caller.request_id.0,
+        on_behalf_of: None,
+        token: &token,
+        reason: None,
+    });
     let body = respond(&token, &wanted.subject, api);
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
@@ -248,7 +257,7 @@ async fn current(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<Arc<Token>, ApiError> {
+) -> Result<(Arc<Token>, Identity), ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
@@ -262,12 +271,12 @@ async fn current(
             token => token?,
         };
         if api.watch.is_still(&caller.since) {
-            return Ok(token);
+            return Ok((token, identity));
         }
         identity = api.authenticator.again(&caller.identity).await?;
         let view = api.broker.judge(&identity, tenant, wanted).await?;
-        if token.generation == view.generation() {
-            return Ok(token);
+        if token.key.generation == view.generation() {
+            return Ok((token, identity));
         }
     }
     Err(TokenError::Superseded.into())

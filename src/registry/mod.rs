@@ -3,6 +3,7 @@
 pub mod api_keys;
 mod app_credentials;
 mod apps;
+mod audit;
 pub mod callers;
 mod credentials;
 mod deletion;
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
+pub use self::audit::AuditQuery;
 pub use self::error::{Fault, RegistryError};
 pub use self::health::{HealthState, HealthView};
 pub use self::keypairs::steps;

@@ -3,6 +3,7 @@
 use super::changes::record;
 use super::document::{Document, Written, read, read_each, write};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, holding};
 use super::stretch::Stretch;
@@ -130,31 +131,36 @@ async fn put_credentials(session: &mut Session, new: NewApp<'_>) -> Result<()> {
     session.run(sql, &values).await.map(drop)
 }
 
-pub(super) async fn insert(engine: &Engine, vault: &Vault, new: NewApp<'_>, event: &Event) -> Result<()> {
+pub(super) async fn insert(engine: &Engine, ledger: &Ledger, new: NewApp<'_>, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
-    put(&mut session, vault, new).await?;
-    record(&mut session, vault, event, &[Changed::App(new.app.id.clone())]).await?;
+    put(&mut session, ledger, new).await?;
+    record(&mut session, ledger, event, &[Changed::App(new.app.id.clone())]).await?;
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, vault: &Vault, app: &App, event: &Event) -> Result<()> {
+pub(super) async fn update(engine: &Engine, ledger: &Ledger, app: &App, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
-    replace(&mut session, vault, app).await?;
-    record(&mut session, vault, event, &[Changed::App(app.id.clone())]).await?;
+    replace(&mut session, ledger, app).await?;
+    record(&mut session, ledger, event, &[Changed::App(app.id.clone())]).await?;
     session.commit().await
 }
 
 /// Switches an app to new credentials, which stand beside the old ones: tokens of those may still
 /// have to be revoked. Of the keypair that they were made of the private half is erased, as it stands
 /// among the credentials now; the public one shows that it was switched to.
-pub(super) async fn switch(engine: &Engine, vault: &Vault, switch: Switch<'_>, event: &Event) -> Result<()> {
+pub(super) async fn switch(
+    engine: &Engine,
+    ledger: &Ledger,
+    switch: Switch<'_>,
+    event: &Event,
+) -> Result<()> {
     let Switch { app: new, tenant, keypair } = switch;
     let mut session = engine.write().await?;
     let mut changed = vec![Changed::App(new.app.id.clone())];
-    replace(&mut session, vault, new.app).await?;
+    replace(&mut session, ledger, new.app).await?;
     put_credentials(&mut session, new).await?;
     if let Some(tenant) = tenant {
-        tenants::replace(&mut session, vault, tenant).await?;
+        tenants::replace(&mut session, ledger, tenant).await?;
         changed.push(Changed::Tenant(tenant.id.clone()));
     }
     if let Some(keypair) = keypair {
@@ -162,7 +168,7 @@ pub(super) async fn switch(engine: &Engine, vault: &Vault, switch: Switch<'_>, e
         let sql = "UPDATE keypairs SET sealed = $1 WHERE id = $2";
         session.run(sql, &[nothing.into(), keypair.as_str().into()]).await?;
     }
-    record(&mut session, vault, event, &changed).await?;
+    record(&mut session, ledger, event, &changed).await?;
     session.commit().await
 }
 
@@ -190,7 +196,7 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, app: &App) -> 
 
 pub(super) async fn delete(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     (id, version): (&AppId, i64),
     event: &Event,
 ) -> Result<()> {
@@ -203,7 +209,7 @@ pub(super) async fn delete(
         return Err(StoreError::Conflict(Conflict::InUse));
     }
     erase(&mut session, id).await?;
-    record(&mut session, vault, event, &[Changed::App(id.clone())]).await?;
+    record(&mut session, ledger, event, &[Changed::App(id.clone())]).await?;
     session.commit().await
 }
 

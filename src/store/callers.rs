@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::changes::record;
 use super::document::{Document, Written, read, read_each, write};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::Row;
 use super::stretch::Stretch;
@@ -74,9 +75,9 @@ pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<
     Ok(stretch.items)
 }
 
-pub(super) async fn insert(engine: &Engine, vault: &Vault, caller: &Caller, event: &Event) -> Result<()> {
+pub(super) async fn insert(engine: &Engine, ledger: &Ledger, caller: &Caller, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(vault, caller)?;
+    let Written { doc, mac } = write(ledger, caller)?;
     let sql = "INSERT INTO callers (id, name, version, doc, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6)";
     let values = [
         caller.id.as_str().into(),
@@ -88,13 +89,13 @@ pub(super) async fn insert(engine: &Engine, vault: &Vault, caller: &Caller, even
     ];
     session.run(sql, &values).await?;
     index_keys(&mut session, caller).await?;
-    record(&mut session, vault, event, &[Changed::Caller(caller.id.clone())]).await?;
+    record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, vault: &Vault, caller: &Caller, event: &Event) -> Result<()> {
+pub(super) async fn update(engine: &Engine, ledger: &Ledger, caller: &Caller, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(vault, caller)?;
+    let Written { doc, mac } = write(ledger, caller)?;
     let sql = "UPDATE callers SET name = $1, version = $2, doc = $3, mac_key = $4, mac = $5
          WHERE id = $6 AND version = $7";
     let values = [
@@ -110,7 +111,7 @@ pub(super) async fn update(engine: &Engine, vault: &Vault, caller: &Caller, even
         return Err(StoreError::Conflict(Conflict::Version));
     }
     index_keys(&mut session, caller).await?;
-    record(&mut session, vault, event, &[Changed::Caller(caller.id.clone())]).await?;
+    record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
 
@@ -134,7 +135,7 @@ async fn index_keys(session: &mut Session, caller: &Caller) -> Result<()> {
 
 pub(super) async fn delete(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     id: &CallerId,
     version: i64,
     event: &Event,
@@ -145,7 +146,7 @@ pub(super) async fn delete(
     if session.run(sql, &[id.as_str().into(), version.into()]).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));
     }
-    record(&mut session, vault, event, &[Changed::Caller(id.clone())]).await?;
+    record(&mut session, ledger, event, &[Changed::Caller(id.clone())]).await?;
     session.commit().await
 }
 

@@ -1,4 +1,4 @@
-//! The audit's events, and the log by which every process learns what the others changed.
+//! The log by which every process learns what the others changed.
 //!
 //! The log is not trusted either: each line is authenticated, and numbers that follow each other
 //! show a line that was taken out. Whatever is wrong with it, the reader has to forget everything.
@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::document::{mac_of, verified};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Sql};
 use super::{Change, Changed, Result, StoreError};
@@ -21,11 +22,11 @@ const KEPT_MILLISECONDS: i64 = 60 * 60 * 1000;
 /// change is alone until then, so that numbers become visible in their order.
 pub(super) async fn record(
     session: &mut Session,
-    vault: &Vault,
+    ledger: &Ledger,
     event: &Event,
     changed: &[Changed],
 ) -> Result<()> {
-    write_event(session, event).await?;
+    ledger.write(session, event).await?;
     alone(session).await?;
     let at = event.at.as_millisecond();
     for what in changed {
@@ -37,7 +38,7 @@ pub(super) async fn record(
         let row = session.row(sql, &[kind.into(), item.into(), at.into(), unsigned.into()]).await?;
         let number = row.and_then(|row| row.get::<i64>("number"));
         let number = number.ok_or_else(|| StoreError::Unexpected("a change got no number".to_owned()))?;
-        let mac = vault.authenticate(&place(&number.to_string(), number), &content(kind, item, at));
+        let mac = ledger.authenticate(&place(&number.to_string(), number), &content(kind, item, at));
         let sql = "UPDATE changes SET mac_key = $1, mac = $2 WHERE number = $3";
         session.run(sql, &[(&mac.key).into(), (&mac.mac).into(), number.into()]).await?;
     }
@@ -50,22 +51,6 @@ pub(super) async fn alone(session: &mut Session) -> Result<()> {
     // "btb" and a 1.
     let sql = Sql { sqlite: "SELECT 1", postgres: "SELECT pg_advisory_xact_lock(1651793457)" };
     session.run(sql, &[]).await.map(drop)
-}
-
-pub(super) async fn write_event(session: &mut Session, event: &Event) -> Result<()> {
-    let doc = serde_json::to_string(event).map_err(|error| StoreError::Unexpected(error.to_string()))?;
-    let sql = "INSERT INTO events (at, action, tenant_id, app_id, caller_id, fingerprint, doc)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let values = [
-        event.at.as_millisecond().into(),
-        event.action.as_str().into(),
-        event.tenant.as_ref().map(TenantId::as_str).into(),
-        event.app.as_ref().map(AppId::as_str).into(),
-        event.caller.as_ref().map(CallerId::as_str).into(),
-        event.fingerprint.as_deref().into(),
-        (&doc).into(),
-    ];
-    session.run(sql, &values).await.map(drop)
 }
 
 pub(super) async fn last(engine: &Engine) -> Result<i64> {

@@ -3,6 +3,7 @@
 use super::changes::record;
 use super::document::{Document, Written, read, read_each, refused, write};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::sql::Row;
 use super::{Changed, Result};
 use crate::crypto::Vault;
@@ -29,13 +30,13 @@ impl Document for Keypair {
 
 pub(super) async fn insert(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     keypair: &Keypair,
     sealed: &[u8],
     event: &Event,
 ) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(vault, keypair)?;
+    let Written { doc, mac } = write(ledger, keypair)?;
     let sql = "INSERT INTO keypairs (id, app_id, version, doc, mac_key, mac, sealed)
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = [
@@ -48,7 +49,7 @@ pub(super) async fn insert(
         sealed.into(),
     ];
     session.run(sql, &values).await?;
-    record(&mut session, vault, event, &[Changed::App(keypair.app.clone())]).await?;
+    record(&mut session, ledger, event, &[Changed::App(keypair.app.clone())]).await?;
     session.commit().await
 }
 

@@ -6,6 +6,7 @@
 //! Secrets come here sealed and leave sealed.
 
 mod apps;
+mod audit;
 mod budget;
 mod callers;
 mod changes;
@@ -14,6 +15,7 @@ mod engine;
 mod failure;
 mod generations;
 mod keypairs;
+mod ledger;
 mod open;
 mod postgres;
 mod schema;
@@ -33,11 +35,13 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::audit::{Day, Link, Range, Signed};
 use crate::crypto::Place;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
-use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, Name, TenantId, TokenId};
+use crate::domain::event::{Action, Event, Outcome};
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, Name, TenantId, TokenId, WriterId};
+use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
@@ -134,8 +138,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         which: &Which,
         now: Timestamp,
     ) -> Result<Vec<StoredToken>>;
-    /// Records what changed no row of the store.
-    async fn record(&self, event: &Event) -> Result<()>;
+    /// Records what changed no row of the store: all of these events or none.
+    async fn record(&self, events: &[Event]) -> Result<()>;
     /// Erases tokens, after they were revoked.
     async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()>;
 
@@ -146,8 +150,97 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>>;
     /// Erases tokens that died before `now` and changes that everybody has long seen.
     async fn sweep(&self, now: Timestamp) -> Result<()>;
+    /// Records of the audit that fit, the newest first, behind that position. One that is not what the
+    /// broker wrote is left out and counted, with an error logged.
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        behind: Option<&AuditPosition>,
+        limit: usize,
+    ) -> Result<AuditStretch>;
+    /// Records of the audit as they stand, in the order of day, chain and number.
+    async fn audit_links(
+        &self,
+        range: Range,
+        behind: Option<(Day, &WriterId, i64)>,
+        limit: usize,
+    ) -> Result<Vec<StoredLink>>;
+    /// Checkpoints behind that number, in their order.
+    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<Signed>>;
+    /// The last checkpoint.
+    async fn last_checkpoint(&self) -> Result<Option<Signed>>;
+    /// Signs how far the audit goes, where it grew since the last checkpoint or an export ends.
+    async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>>;
+    /// Drops the audit's days before this one, and signs that it was done on purpose; `None` where there
+    /// was none to drop.
+    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<Signed>>;
+    /// Makes a place of its own for each of the next days of the audit.
+    async fn make_audit_days(&self, today: Day) -> Result<()>;
     /// Succeeds where the database answers.
     async fn ping(&self) -> Result<()>;
+}
+
+/// Which records of the audit; each part that is there has to fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// About this tenant.
+    pub tenant: Option<TenantId>,
+    /// By this caller, or about it.
+    pub caller: Option<CallerId>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// For whom, as claimed.
+    pub on_behalf_of: Option<OnBehalfOf>,
+    /// Of the token whose SHA-256 this is, in lower-case hex.
+    pub fingerprint: Option<String>,
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// Earlier than this.
+    pub until: Option<Timestamp>,
+}
+
+/// Where a record stands among all, by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPosition {
+    /// When it happened.
+    pub at: Timestamp,
+    /// In which chain.
+    pub writer: WriterId,
+    /// Its number there.
+    pub number: i64,
+}
+
+/// A record of the audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// In which chain.
+    pub writer: WriterId,
+    /// Its number there.
+    pub number: i64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A stretch of the audit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditStretch {
+    /// The records.
+    pub records: Vec<AuditRecord>,
+    /// How many were left out because they are not what the broker wrote.
+    pub refused: usize,
+    /// Behind what the next stretch begins; `None` where this was the last.
+    pub next: Option<AuditPosition>,
+}
+
+/// A record of the audit as it stands in the store, not verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLink {
+    /// The record.
+    pub link: Link,
+    /// True where the columns by which it is found say what it says.
+    pub agrees: bool,
 }
 
 /// How a tenant is named in a path.

@@ -7,6 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
 use super::failure::failure;
+use super::ledger::Page;
 use super::sql::{Row, Sql, Value, bind};
 use super::{Result, StoreError};
 
@@ -18,6 +19,8 @@ const TIDYING: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     link: Option<Link>,
     state: State,
+    /// What the transaction adds to the audit.
+    page: Option<Page>,
 }
 
 pub(super) enum Link {
@@ -34,7 +37,7 @@ enum State {
 
 impl Session {
     pub(super) fn new(link: Link) -> Self {
-        Self { link: Some(link), state: State::Idle }
+        Self { link: Some(link), state: State::Idle, page: None }
     }
 
     /// Runs a statement and tells how many rows it concerned.
@@ -92,9 +95,21 @@ impl Session {
         Ok(())
     }
 
+    /// The page of the audit that this transaction writes on, taken where it has none yet.
+    pub(super) fn page(&mut self, take: impl FnOnce() -> Page) -> &mut Page {
+        self.page.get_or_insert_with(take)
+    }
+
     /// Makes what the transaction changed last.
     pub(super) async fn commit(mut self) -> Result<()> {
+        let mut page = self.page.take();
+        if let Some(page) = &mut page {
+            page.close(&mut self).await?;
+        }
         self.run("COMMIT", &[]).await?;
+        if let Some(page) = page {
+            page.committed();
+        }
         self.state = State::Idle;
         Ok(())
     }

@@ -8,86 +8,89 @@ use jiff::Timestamp;
 
 use super::budget::bounded;
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::open::Lock;
 use super::{
-    AppRef, CallerRef, Change, Filed, NewApp, NewToken, Page, Result, Store, StoredCredentials, StoredToken,
-    Switch, TenantFilter, TenantRef, Which, apps, callers, changes, generations, keypairs, tenants, tokens,
+    AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp, NewToken, Page,
+    Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps,
+    audit, callers, changes, generations, keypairs, tenants, tokens,
 };
+use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, TenantId, TokenId};
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, TenantId, TokenId, WriterId};
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
 
 #[derive(Debug)]
 pub(super) struct SqlStore {
     engine: Engine,
-    vault: Arc<Vault>,
+    ledger: Ledger,
     /// What keeps a second `serve` away, for as long as the store lives.
     _lock: Option<Lock>,
 }
 
 impl SqlStore {
     pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<Lock>) -> Self {
-        Self { engine, vault, _lock: lock }
+        Self { engine, ledger: Ledger::new(vault), _lock: lock }
     }
 }
 
 #[async_trait]
 impl Store for SqlStore {
     async fn next_generation(&self) -> Result<Generation> {
-        bounded(generations::next(&self.engine, &self.vault)).await
+        bounded(generations::next(&self.engine, &self.ledger)).await
     }
 
     async fn tenant(&self, by: &TenantRef) -> Result<Option<Tenant>> {
-        bounded(tenants::find(&self.engine, &self.vault, by)).await
+        bounded(tenants::find(&self.engine, &self.ledger, by)).await
     }
 
     async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>> {
-        bounded(tenants::list(&self.engine, &self.vault, filter, page)).await
+        bounded(tenants::list(&self.engine, &self.ledger, filter, page)).await
     }
 
     async fn deleted_tenants(&self) -> Result<Vec<Tenant>> {
-        bounded(tenants::deleted(&self.engine, &self.vault)).await
+        bounded(tenants::deleted(&self.engine, &self.ledger)).await
     }
 
     async fn pending_tenants(&self) -> Result<Vec<Tenant>> {
-        bounded(tenants::pending(&self.engine, &self.vault)).await
+        bounded(tenants::pending(&self.engine, &self.ledger)).await
     }
 
     async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &Event) -> Result<()> {
-        bounded(tenants::admit(&self.engine, &self.vault, tenant, own_app, event)).await
+        bounded(tenants::admit(&self.engine, &self.ledger, tenant, own_app, event)).await
     }
 
     async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()> {
-        bounded(tenants::insert(&self.engine, &self.vault, tenant, own_app, event)).await
+        bounded(tenants::insert(&self.engine, &self.ledger, tenant, own_app, event)).await
     }
 
     async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()> {
-        bounded(tenants::update(&self.engine, &self.vault, tenant, event)).await
+        bounded(tenants::update(&self.engine, &self.ledger, tenant, event)).await
     }
 
     async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()> {
-        bounded(tenants::purge(&self.engine, &self.vault, tenant, None, event)).await?;
+        bounded(tenants::purge(&self.engine, &self.ledger, tenant, None, event)).await?;
         self.engine.scrub().await;
         Ok(())
     }
 
     async fn purge_pending(&self, tenant: &Tenant, event: &Event) -> Result<()> {
         let version = Some(tenant.version);
-        bounded(tenants::purge(&self.engine, &self.vault, &tenant.id, version, event)).await?;
+        bounded(tenants::purge(&self.engine, &self.ledger, &tenant.id, version, event)).await?;
         self.engine.scrub().await;
         Ok(())
     }
 
     async fn app(&self, by: &AppRef) -> Result<Option<App>> {
-        bounded(apps::find(&self.engine, &self.vault, by)).await
+        bounded(apps::find(&self.engine, &self.ledger, by)).await
     }
 
     async fn shared_apps(&self, page: &Page) -> Result<Vec<App>> {
-        bounded(apps::list_shared(&self.engine, &self.vault, page)).await
+        bounded(apps::list_shared(&self.engine, &self.ledger, page)).await
     }
 
     async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>> {
@@ -99,57 +102,57 @@ impl Store for SqlStore {
     }
 
     async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>> {
-        bounded(tenants::active_of_app(&self.engine, &self.vault, app)).await
+        bounded(tenants::active_of_app(&self.engine, &self.ledger, app)).await
     }
 
     async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()> {
-        bounded(apps::insert(&self.engine, &self.vault, app, event)).await
+        bounded(apps::insert(&self.engine, &self.ledger, app, event)).await
     }
 
     async fn update_app(&self, app: &App, event: &Event) -> Result<()> {
-        bounded(apps::update(&self.engine, &self.vault, app, event)).await
+        bounded(apps::update(&self.engine, &self.ledger, app, event)).await
     }
 
     async fn switch_credentials(&self, switch: Switch<'_>, event: &Event) -> Result<()> {
-        bounded(apps::switch(&self.engine, &self.vault, switch, event)).await
+        bounded(apps::switch(&self.engine, &self.ledger, switch, event)).await
     }
 
     async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()> {
-        bounded(keypairs::insert(&self.engine, &self.vault, keypair, sealed, event)).await
+        bounded(keypairs::insert(&self.engine, &self.ledger, keypair, sealed, event)).await
     }
 
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>> {
-        bounded(keypairs::find(&self.engine, &self.vault, id)).await
+        bounded(keypairs::find(&self.engine, &self.ledger, id)).await
     }
 
     async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>> {
-        bounded(keypairs::of_app(&self.engine, &self.vault, app)).await
+        bounded(keypairs::of_app(&self.engine, &self.ledger, app)).await
     }
 
     async fn delete_app(&self, app: &AppId, version: i64, event: &Event) -> Result<()> {
-        bounded(apps::delete(&self.engine, &self.vault, (app, version), event)).await?;
+        bounded(apps::delete(&self.engine, &self.ledger, (app, version), event)).await?;
         self.engine.scrub().await;
         Ok(())
     }
 
     async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>> {
-        bounded(callers::find(&self.engine, &self.vault, by)).await
+        bounded(callers::find(&self.engine, &self.ledger, by)).await
     }
 
     async fn callers(&self, page: &Page) -> Result<Vec<Caller>> {
-        bounded(callers::list(&self.engine, &self.vault, page)).await
+        bounded(callers::list(&self.engine, &self.ledger, page)).await
     }
 
     async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
-        bounded(callers::insert(&self.engine, &self.vault, caller, event)).await
+        bounded(callers::insert(&self.engine, &self.ledger, caller, event)).await
     }
 
     async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
-        bounded(callers::update(&self.engine, &self.vault, caller, event)).await
+        bounded(callers::update(&self.engine, &self.ledger, caller, event)).await
     }
 
     async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()> {
-        bounded(callers::delete(&self.engine, &self.vault, caller, version, event)).await
+        bounded(callers::delete(&self.engine, &self.ledger, caller, version, event)).await
     }
 
     async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()> {
@@ -161,11 +164,11 @@ impl Store for SqlStore {
     }
 
     async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed> {
-        bounded(tokens::save(&self.engine, &self.vault, token, event)).await
+        bounded(tokens::save(&self.engine, &self.ledger, token, event)).await
     }
 
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>> {
-        bounded(tokens::find(&self.engine, &self.vault, key, now)).await
+        bounded(tokens::find(&self.engine, &self.ledger, key, now)).await
     }
 
     async fn live_tokens_of(
@@ -177,10 +180,12 @@ impl Store for SqlStore {
         bounded(tokens::of_tenant(&self.engine, tenant, which, now)).await
     }
 
-    async fn record(&self, event: &Event) -> Result<()> {
+    async fn record(&self, events: &[Event]) -> Result<()> {
         bounded(async {
             let mut session = self.engine.write().await?;
-            changes::write_event(&mut session, event).await?;
+            for event in events {
+                self.ledger.write(&mut session, event).await?;
+            }
             session.commit().await
         })
         .await
@@ -195,11 +200,49 @@ impl Store for SqlStore {
     }
 
     async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>> {
-        bounded(changes::since(&self.engine, &self.vault, number)).await
+        bounded(changes::since(&self.engine, &self.ledger, number)).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         bounded(tokens::sweep(&self.engine, now)).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        behind: Option<&AuditPosition>,
+        limit: usize,
+    ) -> Result<AuditStretch> {
+        bounded(audit::list(&self.engine, &self.ledger, filter, behind, limit)).await
+    }
+
+    async fn audit_links(
+        &self,
+        range: Range,
+        behind: Option<(Day, &WriterId, i64)>,
+        limit: usize,
+    ) -> Result<Vec<StoredLink>> {
+        bounded(audit::links(&self.engine, range, behind, limit)).await
+    }
+
+    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<Signed>> {
+        bounded(audit::checkpoints(&self.engine, behind, limit)).await
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<Signed>> {
+        bounded(async { audit::last_checkpoint(&mut self.engine.read().await?).await }).await
+    }
+
+    async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>> {
+        bounded(audit::checkpoint(&self.engine, &self.ledger, at, export)).await
+    }
+
+    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<Signed>> {
+        bounded(audit::drop_before(&self.engine, &self.ledger, day, at)).await
+    }
+
+    async fn make_audit_days(&self, today: Day) -> Result<()> {
+        bounded(audit::make_days(&self.engine, today)).await
     }
 
     async fn ping(&self) -> Result<()> {

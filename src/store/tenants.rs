@@ -4,6 +4,7 @@ use super::apps;
 use super::changes::record;
 use super::document::{Document, Written, read, read_each, write};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, holding};
 use super::stretch::Stretch;
@@ -103,7 +104,7 @@ pub(super) async fn active_of_app(engine: &Engine, vault: &Vault, app: &AppId) -
 /// Brings a pending tenant into service, with its own app.
 pub(super) async fn admit(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     tenant: &Tenant,
     own_app: Option<&App>,
     event: &Event,
@@ -111,11 +112,11 @@ pub(super) async fn admit(
     let mut session = engine.write().await?;
     let mut changed = vec![Changed::Tenant(tenant.id.clone())];
     if let Some(app) = own_app {
-        apps::replace(&mut session, vault, app).await?;
+        apps::replace(&mut session, ledger, app).await?;
         changed.push(Changed::App(app.id.clone()));
     }
-    replace(&mut session, vault, tenant).await?;
-    record(&mut session, vault, event, &changed).await?;
+    replace(&mut session, ledger, tenant).await?;
+    record(&mut session, ledger, event, &changed).await?;
     session.commit().await
 }
 
@@ -128,7 +129,7 @@ pub(super) async fn count_of_app(session: &mut Session, app: &AppId) -> Result<u
 
 pub(super) async fn insert(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     tenant: &Tenant,
     own_app: Option<NewApp<'_>>,
     event: &Event,
@@ -136,13 +137,13 @@ pub(super) async fn insert(
     let mut session = engine.write().await?;
     if own_app.is_none() {
         // A client ID that came with one tenant's own config serves no second tenant.
-        let app = apps::hold(&mut session, vault, &tenant.app).await?;
+        let app = apps::hold(&mut session, ledger, &tenant.app).await?;
         let app = app.ok_or(StoreError::Conflict(Conflict::Version))?;
         if !app.may_serve(&tenant.id) {
             return Err(StoreError::Conflict(Conflict::ClientIdHeld));
         }
     }
-    let Written { doc, mac } = write(vault, tenant)?;
+    let Written { doc, mac } = write(ledger, tenant)?;
     let sql = "INSERT INTO tenants
          (id, name, app_id, enterprise_id, state, purge_at, version, doc, mac_key, mac)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -164,17 +165,17 @@ pub(super) async fn insert(
         if new.app.id != tenant.app || new.app.owner != (Owner::Tenant { id: tenant.id.clone() }) {
             return Err(StoreError::Unexpected("the app that came with a tenant is not its own".to_owned()));
         }
-        apps::put(&mut session, vault, new).await?;
+        apps::put(&mut session, ledger, new).await?;
         changed.push(Changed::App(new.app.id.clone()));
     }
-    record(&mut session, vault, event, &changed).await?;
+    record(&mut session, ledger, event, &changed).await?;
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, vault: &Vault, tenant: &Tenant, event: &Event) -> Result<()> {
+pub(super) async fn update(engine: &Engine, ledger: &Ledger, tenant: &Tenant, event: &Event) -> Result<()> {
     let mut session = engine.write().await?;
-    replace(&mut session, vault, tenant).await?;
-    record(&mut session, vault, event, &[Changed::Tenant(tenant.id.clone())]).await?;
+    replace(&mut session, ledger, tenant).await?;
+    record(&mut session, ledger, event, &[Changed::Tenant(tenant.id.clone())]).await?;
     session.commit().await
 }
 
@@ -205,7 +206,7 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenan
 /// Erases a tenant, at that version where one is named.
 pub(super) async fn purge(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     id: &TenantId,
     version: Option<i64>,
     event: &Event,
@@ -221,11 +222,11 @@ pub(super) async fn purge(
     let app = row.get::<String>("app_id").and_then(|app| AppId::parse(&app).ok());
     if let Some(app) = app
         && count_of_app(&mut session, &app).await? == 0
-        && apps::is_own(&mut session, vault, &app, id).await?
+        && apps::is_own(&mut session, ledger, &app, id).await?
     {
         apps::erase(&mut session, &app).await?;
         changed.push(Changed::App(app));
     }
-    record(&mut session, vault, event, &changed).await?;
+    record(&mut session, ledger, event, &changed).await?;
     session.commit().await
 }

@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 
-use super::changes::{self, write_event};
+use super::changes;
 use super::document::{left_out, mac_of, refused, verified};
 use super::engine::Engine;
+use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Value};
 use super::{Filed, NewToken, Result, StoredToken, Which, apps, tenants};
@@ -112,21 +113,21 @@ impl Columns {
 
 pub(super) async fn save(
     engine: &Engine,
-    vault: &Vault,
+    ledger: &Ledger,
     token: &NewToken<'_>,
     event: &Event,
 ) -> Result<Filed> {
     let mut session = engine.write().await?;
-    let fate = judge(&mut session, vault, token).await?;
+    let fate = judge(&mut session, ledger, token).await?;
     match fate {
-        Fate::Current => write_event(&mut session, event).await?,
+        Fate::Current => ledger.write(&mut session, event).await?,
         Fate::Fenced | Fate::Purged => {
-            write_event(&mut session, &Event { action: Action::TokenDiscard, ..event.clone() }).await?;
+            ledger.write(&mut session, &Event { action: Action::TokenDiscard, ..event.clone() }).await?;
         }
     }
     // The credentials that could revoke a purged tenant's token are erased, and so is the token.
     if fate != Fate::Purged {
-        insert(&mut session, vault, &Columns::of(token, fate == Fate::Fenced)).await?;
+        insert(&mut session, ledger, &Columns::of(token, fate == Fate::Fenced)).await?;
     }
     session.commit().await?;
     Ok(if fate == Fate::Current { Filed::Current } else { Filed::Fenced })

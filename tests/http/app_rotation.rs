@@ -53,7 +53,7 @@ async fn new_credentials_make_a_new_generation_for_every_tenant() {
     let mints = ground.mints().await;
     assert_eq!(put(&ground, &body).await.is(200)["generation"], after["generation"]);
     assert_eq!(ground.mints().await, mints);
-    let events = ground.hand().reads("SELECT action FROM events WHERE action = 'app.credentials'").await;
+    let events = ground.hand().reads("SELECT action FROM audit WHERE action = 'app.credentials'").await;
     assert_eq!(events.len(), 1);
     ground.end().await;
 }

@@ -37,7 +37,7 @@ async fn after_a_flush_every_next_request_mints_and_old_tokens_live_on() {
         }
     }
     assert_eq!(ground.token(&key, "globex").await.token(), other);
-    let events = ground.hand().reads("SELECT action FROM events WHERE action = 'tenant.flush'").await;
+    let events = ground.hand().reads("SELECT action FROM audit WHERE action = 'tenant.flush'").await;
     assert_eq!(events.len(), 2);
     ground.end().await;
 }

@@ -103,7 +103,7 @@ async fn its_first_request_brings_it_into_service() {
         assert_eq!((&after["state"], &after["health"]["state"]), (&json!("active"), &json!("ok")));
         assert!(after["service_account"]["login"].is_string());
     }
-    let events = ground.hand().reads("SELECT action FROM events WHERE action = 'tenant.activate'").await;
+    let events = ground.hand().reads("SELECT action FROM audit WHERE action = 'tenant.activate'").await;
     assert_eq!(events.len(), 2);
     // A request for a user does as well, and a narrower grant's too.
     ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);

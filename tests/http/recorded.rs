@@ -8,16 +8,16 @@ use crate::reply::Reply;
 
 /// How many events of an action are written down.
 async fn events(ground: &Ground, action: &str) -> usize {
-    ground.hand().reads(&format!("SELECT action FROM events WHERE action = '{action}'")).await.len()
+    ground.hand().reads(&format!("SELECT action FROM audit WHERE action = '{action}'")).await.len()
 }
 
 /// While it is hidden, no event can be written.
 async fn hide_events(ground: &Ground) {
-    ground.hand().does("ALTER TABLE events RENAME TO hidden_events").await;
+    ground.hand().does("ALTER TABLE audit RENAME TO hidden_events").await;
 }
 
 async fn show_events(ground: &Ground) {
-    ground.hand().does("ALTER TABLE hidden_events RENAME TO events").await;
+    ground.hand().does("ALTER TABLE hidden_events RENAME TO audit").await;
 }
 
 #[tokio::test]

@@ -140,7 +140,8 @@ async fn a_dry_run_tells_all_and_stores_nothing() {
     assert!(ground.hand().reads("SELECT id FROM tokens").await.is_empty());
     assert_eq!(ground.get(&ground.admin, "/v1/tenants").await.ok()["items"], json!([]));
     // The token of the test and the one it was exchanged for are nobody's, so they are recorded and end.
-    let minted = "SELECT action FROM events WHERE tenant_id IS NULL AND fingerprint IS NOT NULL ORDER BY seq";
+    let minted =
+        "SELECT action FROM audit WHERE tenant_id IS NULL AND fingerprint IS NOT NULL ORDER BY at, number";
     assert_eq!(ground.hand().reads(minted).await, ["token.downscope", "token.mint"]);
     eventually("the revocations", async || ground.count("path=/oauth2/revoke&status=200").await == 2).await;
     ground.post(&ground.admin, "/v1/tenants?dry_run=yes", body.clone()).await.refuses(422, "invalid");

@@ -57,7 +57,7 @@ async fn new_credentials_are_tested_and_their_token_is_the_first_of_a_new_genera
     ground.change_app(&ground.apps.acme, json!({ "remove_keys": [ground.apps.acme.public_key_id] })).await;
     ground.user_token(&key, "acme", ADA).await.token();
     assert_eq!(ground.known_at_box(&old).await["live"], true);
-    let events = ground.hand().reads("SELECT action FROM events WHERE action = 'tenant.credentials'").await;
+    let events = ground.hand().reads("SELECT action FROM audit WHERE action = 'tenant.credentials'").await;
     assert_eq!(events.len(), 1);
     ground.end().await;
 }

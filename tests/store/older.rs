@@ -19,8 +19,8 @@ use super::ground::{Ground, Hand};
 use super::sample::{self, all, at, event, name, next, token_key};
 
 /// The tables of version 1, those that others refer to first.
-const TABLES: [&str; 9] =
-    ["apps", "credentials", "tenants", "callers", "api_keys", "tokens", "events", "generations", "changes"];
+const TABLES: [&str; 8] =
+    ["apps", "credentials", "tenants", "callers", "api_keys", "tokens", "generations", "changes"];
 
 /// A database of the same engine, at version 1 and empty.
 async fn version_1(like: &DatabaseUrl) -> Database {

@@ -1,0 +1,131 @@
+//! Checkpoints: signed statements of how far each chain goes.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Day, Head};
+use crate::crypto::{CryptoError, Notary, Signature, sha256_hex};
+use crate::domain::id::WriterId;
+
+/// How far the chains go that grew since the checkpoint before, which it names by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Its number; one more than that of the checkpoint before.
+    pub number: i64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// SHA-256 of the content of the checkpoint before, in lower-case hex; none before the first.
+    pub previous: Option<String>,
+    /// The chains that grew, each with its day, its last record's number and that record's MAC.
+    pub heads: BTreeMap<WriterId, ChainHead>,
+    /// Which days were dropped from the store, where some were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
+    /// Which days it ends the export of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
+}
+
+/// How far a chain goes, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainHead {
+    /// The chain's day.
+    pub day: Day,
+    /// Its last record's number.
+    pub number: i64,
+    /// That record's MAC, in lower-case hex.
+    pub mac: String,
+}
+
+impl ChainHead {
+    /// A chain's head.
+    #[must_use]
+    pub fn new(day: Day, head: Head) -> Self {
+        Self { day, number: head.number, mac: HEXLOWER.encode(&head.mac) }
+    }
+}
+
+/// What was dropped on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropped {
+    /// Every day before this one.
+    pub before: Day,
+    /// The number of the first checkpoint that was kept.
+    pub first_kept: i64,
+}
+
+/// What an export holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Its days.
+    pub days: Range,
+    /// The number of its first checkpoint.
+    pub first: i64,
+}
+
+/// Days, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first.
+    pub since: Day,
+    /// The last.
+    pub until: Day,
+}
+
+impl Range {
+    /// Every day.
+    pub const ALL: Self = Self { since: Day(i64::MIN), until: Day(i64::MAX) };
+
+    /// True for a day in it.
+    #[must_use]
+    pub fn holds(&self, day: Day) -> bool {
+        (self.since..=self.until).contains(&day)
+    }
+}
+
+/// A checkpoint with its signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The checkpoint's number, for finding it.
+    pub number: i64,
+    /// Its JSON, exactly as it was signed.
+    pub content: String,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl Signed {
+    /// Signs a checkpoint.
+    ///
+    /// # Errors
+    /// Where it does not serialise, which does not come about.
+    pub fn sign(notary: &Notary, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
+        let content = serde_json::to_string(checkpoint)?;
+        let signature = notary.sign(content.as_bytes());
+        Ok(Self { number: checkpoint.number, content, signature })
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where its key is not in the set; `Refused` where it was not signed like this.
+    pub fn read(&self, notary: &Notary) -> Result<Checkpoint, CryptoError> {
+        notary.verify(self.content.as_bytes(), &self.signature)?;
+        let checkpoint: Checkpoint = serde_json::from_str(&self.content).map_err(|_| CryptoError::Refused)?;
+        if checkpoint.number == self.number { Ok(checkpoint) } else { Err(CryptoError::Refused) }
+    }
+
+    /// By what the next checkpoint names it.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        sha256_hex(self.content.as_bytes())
+    }
+}

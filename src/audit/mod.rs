@@ -1,0 +1,80 @@
+//! How the audit is kept so that nobody changes it unseen, and how often things happened: pure, no I/O.
+//!
+//! Each process writes into chains of its own, new ones every day: a record's MAC covers the record
+//! before it, so that none can be changed, moved or taken out of the middle. A [`Checkpoint`] is signed
+//! and says how far each chain goes, so that none can be cut off before it either. Whole days can be
+//! dropped, for no chain outlives its day.
+
+mod chain;
+mod checkpoint;
+mod line;
+mod report;
+mod tally;
+mod verify;
+
+use jiff::Timestamp;
+
+pub use chain::{Chain, Head, Link, vouched};
+pub use checkpoint::{ChainHead, Checkpoint, Dropped, Export, Range, Signed};
+pub use line::{CheckpointLine, Line, RecordLine, seen_in};
+pub use report::Report;
+pub use tally::{Counted, Tally};
+pub use verify::{Broken, Claims, Found, Verifier};
+
+const SECONDS_A_DAY: i64 = 24 * 3600;
+
+/// A day, as the number of days since 1970-01-01 (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Day(pub i64);
+
+impl Day {
+    /// The day that this moment is in.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        Self(at.as_second().div_euclid(SECONDS_A_DAY))
+    }
+
+    /// The moment at which it begins.
+    #[must_use]
+    pub fn begins(self) -> Timestamp {
+        Timestamp::from_second(self.0.saturating_mul(SECONDS_A_DAY)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// So many days later, or earlier where negative.
+    #[must_use]
+    pub fn plus(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// Reads `2026-01-31`.
+    ///
+    /// # Errors
+    /// Where it is no date.
+    pub fn parse(text: &str) -> Result<Self, jiff::Error> {
+        let date: jiff::civil::Date = text.parse()?;
+        Ok(Self::of(jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?))
+    }
+}
+
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", jiff::tz::TimeZone::UTC.to_datetime(self.begins()).date())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_that_of_the_calendar() {
+        let noon: Timestamp = "2026-02-28T12:00:00Z".parse().unwrap();
+        let day = Day::of(noon);
+        assert_eq!(day.to_string(), "2026-02-28");
+        assert_eq!(Day::parse("2026-02-28").unwrap(), day);
+        assert_eq!(day.plus(1).to_string(), "2026-03-01");
+        assert_eq!(Day::of("1969-12-31T23:59:59Z".parse().unwrap()), Day(-1));
+        assert!(Day::parse("2026-02-30").is_err() && Day::parse("today").is_err());
+    }
+}

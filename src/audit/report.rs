@@ -1,0 +1,135 @@
+//! A month of one tenant, for the customer to read: who was given a token, for what, how often.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::domain::event::{Action, Actor, Credential, Event, Outcome};
+
+/// The columns, in their order.
+const COLUMNS: [&str; 10] = [
+    "given_to",
+    "caller_id",
+    "on_behalf_of_as_claimed",
+    "acting_as",
+    "reach",
+    "resource",
+    "times",
+    "first",
+    "last",
+    "credential",
+];
+
+/// Who was given which sort of token.
+#[derive(Debug, Default)]
+pub struct Report {
+    rows: BTreeMap<[String; 7], Times>,
+}
+
+#[derive(Debug)]
+struct Times {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Report {
+    /// Takes an event; only tokens that left count.
+    pub fn take(&mut self, event: &Event) {
+        if event.action != Action::TokenRelease || event.outcome != Outcome::Done {
+            return;
+        }
+        let (name, id, credential) = match &event.actor {
+            Actor::Caller { id, name, credential } => (name.to_string(), id.to_string(), kind(credential)),
+            Actor::Unknown | Actor::CommandLine | Actor::Broker => (String::new(), String::new(), ""),
+        };
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let row = [
+            name,
+            id,
+            text(event.on_behalf_of.as_ref().map(ToString::to_string)),
+            text(event.subject.as_ref().map(ToString::to_string)),
+            event.scopes.as_ref().map_or_else(|| "everything".to_owned(), scopes),
+            text(event.resource.as_ref().map(ToString::to_string)),
+            credential.to_owned(),
+        ];
+        let times = self.rows.entry(row);
+        let times = times.or_insert(Times { count: 0, first: event.at, last: event.at });
+        times.count = times.count.saturating_add(event.count);
+        times.first = times.first.min(event.at);
+        times.last = times.last.max(event.at);
+    }
+
+    /// The report as CSV (RFC 4180).
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
+        let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+        out.write_record(COLUMNS)?;
+        for (row, Times { count, first, last }) in &self.rows {
+            let [name, id, on_behalf_of, subject, reach, resource, credential] = row;
+            let numbers = [count.to_string(), first.to_string(), last.to_string()];
+            let [count, first, last] = &numbers;
+            let cells = [name, id, on_behalf_of, subject, reach, resource, count, first, last, credential];
+            out.write_record(cells.map(|cell| neutral(cell)))?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn kind(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::Key(_) => "api_key",
+        Credential::Jwt { .. } => "jwt",
+    }
+}
+
+fn scopes(scopes: &crate::domain::subject::ScopeSet) -> String {
+    scopes.iter().map(crate::domain::subject::Scope::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// A cell that no spreadsheet takes for a formula: one that might be is put behind an apostrophe.
+fn neutral(cell: &str) -> String {
+    match cell.trim_start().chars().next() {
+        Some('=' | '+' | '-' | '@' | '|' | '%') => format!("'{cell}"),
+        _ if cell.starts_with(['\t', '\r', '\n']) => format!("'{cell}"),
+        _ => cell.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Cause;
+    use crate::domain::on_behalf_of::OnBehalfOf;
+
+    fn release(on_behalf_of: &str, at: &str, count: u64) -> Event {
+        Event {
+            on_behalf_of: Some(OnBehalfOf::parse(on_behalf_of).unwrap()),
+            count,
+            ..Cause::BROKER.event(at.parse().unwrap(), Action::TokenRelease)
+        }
+    }
+
+    #[test]
+    fn releases_are_summed_and_no_cell_is_a_formula() {
+        let mut report = Report::default();
+        report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
+        report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
+        report.take(&Event { outcome: Outcome::Refused, ..release("x", "2026-01-01T00:00:00Z", 1) });
+        report.take(&Cause::BROKER.event("2026-01-01T00:00:00Z".parse().unwrap(), Action::TokenMint));
+        let mut csv = Vec::new();
+        report.write(&mut csv).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        let lines: Vec<_> = csv.lines().collect();
+        assert_eq!(lines.len(), 2, "{csv}");
+        assert!(lines[1].contains("\"'=HYPERLINK(\"\"http://x\"\")\""), "{csv}");
+        assert!(lines[1].contains(",5,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,"), "{csv}");
+        for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x"] {
+            assert!(neutral(cell).starts_with('\''), "{cell:?}");
+        }
+        assert_eq!(neutral("ann@example.com"), "ann@example.com");
+    }
+}

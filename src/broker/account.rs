@@ -1,0 +1,115 @@
+//! What the audit is told afterwards: tokens that left from memory, and what was refused. It is counted
+//! at once, and written within a second.
+
+use std::hash::{Hash, Hasher};
+
+use jiff::Timestamp;
+
+use super::Broker;
+use super::cache::Token;
+use crate::audit::Counted;
+use crate::auth::Identity;
+use crate::domain::event::{Action, Actor, Event};
+use crate::domain::id::TenantId;
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::store::{StoreError, TenantRef};
+
+/// About how many different things are counted at a time.
+pub(super) const COUNTED: usize = 20_000;
+/// How many records are written at once.
+const AT_ONCE: usize = 200;
+
+/// A token that leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    /// To whom.
+    pub identity: &'a Identity,
+    /// In which request.
+    pub request_id: &'a str,
+    /// For whom, as the caller claims.
+    pub on_behalf_of: Option<&'a OnBehalfOf>,
+    /// The token.
+    pub token: &'a Token,
+    /// What would have refused it, where the tenant's policy only observes.
+    pub reason: Option<&'static str>,
+}
+
+impl Counted for Release<'_> {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        // What is left out differs rarely.
+        self.token.row.hash(hasher);
+        self.identity.caller.id.hash(hasher);
+        self.on_behalf_of.hash(hasher);
+        self.identity.peer.hash(hasher);
+    }
+
+    fn is(&self, event: &Event) -> bool {
+        let Identity { caller, credential, peer, .. } = self.identity;
+        let is_actor = match &event.actor {
+            Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
+            Actor::Unknown | Actor::CommandLine | Actor::Broker => false,
+        };
+        is_actor
+            && event.action == Action::TokenRelease
+            && event.fingerprint.as_deref() == Some(&*self.token.fingerprint)
+            && event.on_behalf_of.as_ref() == self.on_behalf_of
+            && event.peer == *peer
+            && event.reason.as_deref() == self.reason
+    }
+
+    fn event(&self, at: Timestamp) -> Event {
+        let key = &self.token.key;
+        let restriction = key.restriction.as_ref();
+        Event {
+            tenant: Some(key.tenant.clone()),
+            subject: Some(key.subject.clone()),
+            scopes: restriction.map(|restriction| restriction.scopes.clone()),
+            resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
+            fingerprint: Some(self.token.fingerprint.to_string()),
+            generation: Some(key.generation),
+            on_behalf_of: self.on_behalf_of.cloned(),
+            reason: self.reason.map(str::to_owned),
+            ..self.identity.cause(self.request_id).event(at, Action::TokenRelease)
+        }
+    }
+}
+
+impl Broker {
+    /// Takes note that a token leaves.
+    pub fn count_release(&self, release: &Release<'_>) {
+        self.tally.count(release, self.clock.wall());
+    }
+
+    /// Takes note of something that was refused, or failed.
+    pub fn count_refusal(&self, event: Event) {
+        self.tally.count_event(event);
+    }
+
+    /// The tenant of that name or id, as far as it is in memory.
+    #[must_use]
+    pub fn known_tenant(&self, by: &TenantRef) -> Option<TenantId> {
+        match by {
+            TenantRef::Id(id) => Some(id.clone()),
+            TenantRef::Name(_) => self.memory.tenant(by)?.view.as_ref().map(|view| view.tenant.id.clone()),
+        }
+    }
+
+    /// Writes what was counted: what is new, and what went on for a whole window, or `everything`.
+    ///
+    /// # Errors
+    /// Where the store does not take it; it is kept for the next attempt.
+    pub async fn write_counts(&self, everything: bool) -> Result<(), StoreError> {
+        let _alone = self.writing_counts.lock().await;
+        let mut due = self.tally.due(self.clock.monotonic(), everything);
+        while !due.is_empty() {
+            let rest = due.split_off(due.len().min(AT_ONCE));
+            if let Err(error) = self.store.record(&due).await {
+                self.tally.give_back(due);
+                self.tally.give_back(rest);
+                return Err(error);
+            }
+            due = rest;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! `audit report`: a month of one tenant, for the customer.
+
+use std::io;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::audit::Report;
+use crate::domain::event::{Action, Outcome};
+use crate::registry::grants::parse_tenant;
+use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
+
+use super::super::failure::Failure;
+use super::super::settings::ConfigArg;
+use super::{AT_ONCE, open};
+
+/// Write who was given a tenant's tokens in a month, for what and how often, as CSV.
+///
+/// `on_behalf_of_as_claimed` is what callers said, and nobody checked it. No cell begins like a formula.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  box-token-broker audit report --tenant acme --month 2026-01 > acme-2026-01.csv")]
+pub(super) struct Args {
+    /// The tenant's name, or its id where it is erased already.
+    #[arg(long, value_parser = tenant)]
+    tenant: TenantRef,
+    /// The month (UTC), such as 2026-01.
+    #[arg(long, value_parser = month)]
+    month: Month,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// From its first moment to that of the next.
+#[derive(Clone, Copy, Debug)]
+struct Month {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+fn tenant(text: &str) -> Result<TenantRef, String> {
+    parse_tenant(text).ok_or_else(|| "this is no tenant's name or id".to_owned())
+}
+
+fn month(text: &str) -> Result<Month, String> {
+    let wrong = |_| "write a month as 2026-01".to_owned();
+    let first: Date = format!("{text}-01").parse().map_err(wrong)?;
+    let next = first.checked_add(jiff::Span::new().months(1)).map_err(wrong)?;
+    let begins = |date: Date| jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(wrong);
+    Ok(Month { since: begins(first)?, until: begins(next)? })
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let (_, store) = open(&args.config.load()?).await?;
+    let tenant = match (store.tenant(&args.tenant).await?, args.tenant) {
+        (Some(tenant), _) => tenant.id,
+        (None, TenantRef::Id(id)) => id,
+        (None, TenantRef::Name(name)) => {
+            return Err(Failure::failed(format!("there is no tenant {name}; name an erased one by its id")));
+        }
+    };
+    let filter = AuditFilter {
+        tenant: Some(tenant),
+        action: Some(Action::TokenRelease),
+        outcome: Some(Outcome::Done),
+        since: Some(args.month.since),
+        until: Some(args.month.until),
+        ..AuditFilter::default()
+    };
+    let report = report(&*store, &filter).await?;
+    report
+        .write(io::stdout().lock())
+        .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))
+}
+
+async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let mut behind: Option<AuditPosition> = None;
+    loop {
+        let stretch = store.audit(filter, behind.as_ref(), AT_ONCE).await?;
+        if stretch.refused > 0 {
+            let told = "some of these records were altered: run `audit verify`, which names the first";
+            return Err(Failure::failed(told));
+        }
+        stretch.records.iter().for_each(|record| report.take(&record.event));
+        match stretch.next {
+            Some(next) => behind = Some(next),
+            None => return Ok(report),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `audit verify`: whether the audit is whole, in an export or in the database.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::audit::{Broken, Claims, Day, Found, Line, Range, seen_in};
+use crate::crypto::{Notary, Vault};
+use crate::domain::id::WriterId;
+use crate::store::Store;
+
+use super::super::failure::Failure;
+use super::super::settings::ConfigArg;
+use super::super::terminal;
+use super::{AT_ONCE, open, vault};
+
+/// Find out whether the audit is whole, and name the first record that is not.
+///
+/// Without FILE it checks the database; with it an export, and no database is needed. Either way the key
+/// set is. Whoever has the database can cut off what was written since the last checkpoint that somebody
+/// kept elsewhere: `--seen` makes sure that such a checkpoint is there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  box-token-broker audit verify
+  box-token-broker audit verify audit.jsonl
+  box-token-broker audit verify --seen broker.log      checkpoints in a log in JSON
+
+Exit codes:
+  0  it is whole
+  1  it is not; the message names the first thing that is wrong")]
+pub(super) struct Args {
+    /// An export; the database, where left out.
+    file: Option<PathBuf>,
+    /// A file with checkpoints that were kept elsewhere: log lines in JSON, answers of
+    /// `GET /v1/audit/checkpoint`, or an earlier export; one JSON a line.
+    #[arg(long, value_name = "FILE")]
+    seen: Option<PathBuf>,
+    /// Print JSON: how many records, and how many of them no checkpoint covers yet.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let settings = args.config.load()?;
+    let claims = Claims::new(match &args.seen {
+        Some(path) => seen(path)?,
+        None => BTreeMap::new(),
+    });
+    let found = match &args.file {
+        Some(path) => of_export(vault(&settings)?.notary(), path, claims)?,
+        None => {
+            let (vault, store) = open(&settings).await?;
+            of_store(&vault, &*store, claims).await?
+        }
+    };
+    let Found { records, uncovered } = found;
+    if args.json {
+        return terminal::print(json!({ "records": records, "uncovered": uncovered }));
+    }
+    terminal::print(format_args!("whole: {records} records, {uncovered} of them since the last checkpoint"))
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::failed(broken.to_string())
+    }
+}
+
+/// The checkpoints in a file, by number.
+fn seen(path: &Path) -> Result<BTreeMap<i64, String>, Failure> {
+    let mut seen = BTreeMap::new();
+    for line in lines(path)? {
+        seen.extend(seen_in(&line?));
+    }
+    if seen.is_empty() {
+        return Err(Failure::usage(format!("{}: there is no checkpoint in it", path.display())));
+    }
+    Ok(seen)
+}
+
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, Failure> {
+    let named = path.display().to_string();
+    let failed = move |error: std::io::Error| Failure::failed(format!("{named}: {error}"));
+    let file = File::open(path).map_err(&failed)?;
+    Ok(BufReader::new(file).lines().map(move |line| line.map_err(&failed)))
+}
+
+/// Reads an export twice: first what its checkpoints say, then its records.
+fn of_export(notary: &Notary, path: &Path, mut claims: Claims) -> Result<Found, Failure> {
+    let mut ends_with_checkpoint = false;
+    for (place, line) in (1..).zip(lines(path)?) {
+        let line = parse(path, place, &line?)?;
+        ends_with_checkpoint = matches!(line, Line::Checkpoint(_));
+        if let Line::Checkpoint(line) = line {
+            let signed = line.signed().map_err(|_| unreadable(path, place))?;
+            claims.take(notary, &signed)?;
+        }
+    }
+    if !ends_with_checkpoint {
+        return Err(Broken::NoEnd.into());
+    }
+    let mut verifier = claims.of_export(notary)?;
+    for (place, line) in (1..).zip(lines(path)?) {
+        if let Line::Record(line) = parse(path, place, &line?)? {
+            verifier.take(&line.link())?;
+        }
+    }
+    Ok(verifier.end()?)
+}
+
+fn parse(path: &Path, place: usize, line: &str) -> Result<Line, Failure> {
+    serde_json::from_str(line).map_err(|_| unreadable(path, place))
+}
+
+fn unreadable(path: &Path, place: usize) -> Failure {
+    Failure::failed(format!(
+        "{}: line {place} is no line of an export: it was altered, or cut off",
+        path.display()
+    ))
+}
+
+async fn of_store(vault: &Vault, store: &dyn Store, mut claims: Claims) -> Result<Found, Failure> {
+    let mut behind = 0;
+    loop {
+        let checkpoints = store.checkpoints(behind, AT_ONCE).await?;
+        let Some(last) = checkpoints.last() else { break };
+        behind = last.number;
+        for signed in &checkpoints {
+            claims.take(vault.notary(), signed)?;
+        }
+    }
+    let mut verifier = claims.of_store(vault.notary())?;
+    let mut at: Option<(Day, WriterId, i64)> = None;
+    loop {
+        let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
+        let links = store.audit_links(Range::ALL, behind, AT_ONCE).await?;
+        let Some(last) = links.last().map(|stored| &stored.link) else { break };
+        at = Some((last.day, last.writer.clone(), last.number));
+        for stored in &links {
+            verifier.take(&stored.link)?;
+            if !stored.agrees {
+                return Err(Broken::columns(&stored.link).into());
+            }
+        }
+    }
+    Ok(verifier.end()?)
+}

@@ -1,0 +1,145 @@
+//! The audit's own keys: one chains its records, the other signs its checkpoints.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use zeroize::Zeroizing;
+
+use super::key_set::Key;
+use super::{CryptoError, KeyKind, KeySet, KeySetError, Place};
+
+/// Vouches for the audit. Both keys of a pair are derived from one `audit` key of the set, so that
+/// they come and go together and no key is used for two purposes.
+#[derive(Debug)]
+pub struct Notary {
+    active: Pair,
+    retired: Vec<Pair>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    id: String,
+    chain: hmac::Key,
+    signer: Ed25519KeyPair,
+}
+
+/// A signature, and which key made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The id of the `audit` key.
+    pub key: String,
+    /// Ed25519 (RFC 8032), 64 bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The labels that keep the derived keys and what they make apart; each ends in its version.
+const CHAIN_KEY: &[u8] = b"box-token-broker audit chain key 1";
+const SIGNING_KEY: &[u8] = b"box-token-broker audit signing key 1";
+const RECORD: &str = "box-token-broker audit record 1";
+
+impl Notary {
+    /// # Errors
+    /// Where no `audit` key is active.
+    pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
+        let active = Pair::derive(keys.active(KeyKind::Audit)?)?;
+        let retired = keys.retired(KeyKind::Audit).map(Pair::derive).collect::<Result<_, _>>()?;
+        Ok(Self { active, retired })
+    }
+
+    /// The key that vouches for what is written now.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.active.id
+    }
+
+    /// The MAC of a record's `content` at its place, under the key of that id.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where the set does not hold the key.
+    pub fn mac(&self, key: &str, place: &Place<'_>, content: &[u8]) -> Result<[u8; 32], CryptoError> {
+        let Pair { id, chain, .. } = self.find(key)?;
+        let mut context = hmac::Context::with_key(chain);
+        place.bind(RECORD, id, content, |part| context.update(part));
+        let mut mac = [0; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        Ok(mac)
+    }
+
+    /// Whether `mac` is that of the content at this place, in constant time.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where the set does not hold the key, `Refused` where the MAC is another.
+    pub fn verify_mac(
+        &self,
+        key: &str,
+        place: &Place<'_>,
+        content: &[u8],
+        mac: &[u8],
+    ) -> Result<(), CryptoError> {
+        verify_slices_are_equal(&self.mac(key, place, content)?, mac).map_err(|_| CryptoError::Refused)
+    }
+
+    /// Signs a checkpoint.
+    #[must_use]
+    pub fn sign(&self, content: &[u8]) -> Signature {
+        Signature { key: self.active.id.clone(), bytes: self.active.signer.sign(content).as_ref().to_vec() }
+    }
+
+    /// Whether the signature is that of `content`.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where the set does not hold the key, `Refused` where the signature is another.
+    pub fn verify(&self, content: &[u8], signature: &Signature) -> Result<(), CryptoError> {
+        let public = self.find(&signature.key)?.signer.public_key();
+        UnparsedPublicKey::new(&ED25519, public.as_ref())
+            .verify(content, &signature.bytes)
+            .map_err(|_| CryptoError::Refused)
+    }
+
+    /// The Ed25519 public key by which anybody can check the active key's signatures, 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        self.active.signer.public_key().as_ref()
+    }
+
+    fn find(&self, id: &str) -> Result<&Pair, CryptoError> {
+        std::iter::once(&self.active)
+            .chain(&self.retired)
+            .find(|pair| pair.id == id)
+            .ok_or_else(|| CryptoError::unavailable(id))
+    }
+}
+
+impl Pair {
+    fn derive(key: &Key) -> Result<Self, KeySetError> {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, key.secret.expose());
+        let derived = |label: &[u8]| Zeroizing::new(hmac::sign(&master, label).as_ref().to_vec());
+        let signer = Ed25519KeyPair::from_seed_unchecked(&derived(SIGNING_KEY))
+            .map_err(|_| KeySetError::NoActive { kind: KeyKind::Audit })?;
+        let chain = hmac::Key::new(hmac::HMAC_SHA256, &derived(CHAIN_KEY));
+        Ok(Self { id: key.id.clone(), chain, signer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    const PLACE: Place<'_> = Place { table: "audit", row: "wri_a", column: "record", version: 1 };
+
+    #[test]
+    fn what_was_vouched_for_is_recognised_and_nothing_else() {
+        let notary = Notary::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
+        let mac = notary.mac(notary.key(), &PLACE, b"a").unwrap();
+        assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"a", &mac), Ok(()));
+        let elsewhere = Place { version: 2, ..PLACE };
+        assert_eq!(notary.verify_mac(notary.key(), &elsewhere, b"a", &mac), Err(CryptoError::Refused));
+        assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"b", &mac), Err(CryptoError::Refused));
+        let signature = notary.sign(b"a");
+        assert_eq!(notary.verify(b"a", &signature), Ok(()));
+        assert_eq!(notary.verify(b"b", &signature), Err(CryptoError::Refused));
+        let other = Signature { key: "another".to_owned(), ..signature };
+        assert!(matches!(notary.verify(b"a", &other), Err(CryptoError::KeyUnavailable { .. })));
+    }
+}

@@ -1,0 +1,148 @@
+//! What becomes known of a request while it is handled, for the log line and the audit.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
+
+use super::Api;
+use super::extract::Nameable;
+use super::problem::Problem;
+use crate::auth::Identity;
+use crate::broker::Wanted;
+use crate::domain::event::{Action, Actor, Cause, Event, Outcome};
+use crate::domain::id::CallerId;
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::subject::{Resource, ScopeSet, Subject};
+use crate::store::TenantRef;
+
+/// What a request's handler tells of it, whatever becomes of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Story {
+    peer: Option<IpAddr>,
+    told: Arc<Mutex<Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    identity: Option<Identity>,
+    asked: Option<Asked>,
+}
+
+/// What token was asked for.
+#[derive(Debug)]
+struct Asked {
+    subject: Subject,
+    scopes: Option<ScopeSet>,
+    resource: Option<Resource>,
+    on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// Where a request was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) method: &'a Method,
+    /// The route, such as `/v1/tenants/{tenant}`.
+    pub(super) route: &'a str,
+    /// The path itself.
+    pub(super) path: &'a str,
+}
+
+impl Story {
+    /// A request that came from there.
+    pub(super) fn of_peer(peer: Option<IpAddr>) -> Self {
+        Self { peer, told: Arc::default() }
+    }
+
+    /// The address that the request came from.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// Takes note of who calls.
+    pub(super) fn caller(&self, identity: &Identity) {
+        self.told().identity = Some(identity.clone());
+    }
+
+    /// Takes note of what token was asked for, where it does not leave.
+    pub(super) fn asked(&self, wanted: &Wanted) {
+        let restriction = wanted.restriction.as_ref();
+        self.told().asked = Some(Asked {
+            subject: wanted.subject.clone(),
+            scopes: restriction.map(|restriction| restriction.scopes.clone()),
+            resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
+            on_behalf_of: None,
+        });
+    }
+
+    /// Who calls, where that is known.
+    pub(super) fn caller_id(&self) -> Option<CallerId> {
+        self.told().identity.as_ref().map(|identity| identity.caller.id.clone())
+    }
+
+    /// The record of a request that ended in a problem; `None` for what the audit is not about: requests
+    /// that make no sense, and collisions.
+    pub(super) fn event(
+        &self,
+        api: &Api,
+        target: Target<'_>,
+        problem: &Problem,
+        (at, request_id): (Timestamp, &str),
+    ) -> Option<Event> {
+        let action = api.action(target.route, target.method)?;
+        let outcome = outcome(problem.status, action)?;
+        let told = self.told();
+        let cause = match &told.identity {
+            Some(identity) => identity.cause(request_id),
+            None => Cause {
+                actor: Actor::Unknown,
+                request_id: Some(request_id.to_owned()),
+                peer: self.peer,
+                on_behalf_of: None,
+            },
+        };
+        let mut event = Event {
+            outcome,
+            reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
+            ..cause.event(at, action)
+        };
+        // Whoever is unknown asks for whatever comes to their mind.
+        if told.identity.is_some() {
+            event.tenant = target.tenant().and_then(|tenant| api.broker.known_tenant(&tenant));
+            if let Some(asked) = &told.asked {
+                event.subject = Some(asked.subject.clone());
+                event.scopes.clone_from(&asked.scopes);
+                event.resource.clone_from(&asked.resource);
+                event.on_behalf_of.clone_from(&asked.on_behalf_of);
+            }
+        }
+        Some(event)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Target<'_> {
+    /// The tenant that the path names.
+    fn tenant(&self) -> Option<TenantRef> {
+        let mut parts = self.route.split('/').zip(self.path.split('/'));
+        let (_, text) = parts.find(|(name, _)| *name == "{tenant}")?;
+        TenantRef::parse(text)
+    }
+}
+
+/// How the audit sees a problem of that status.
+fn outcome(status: StatusCode, action: Action) -> Option<Outcome> {
+    match status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::TOO_MANY_REQUESTS => Some(Outcome::Refused),
+        StatusCode::FAILED_DEPENDENCY => Some(Outcome::Failed),
+        _ if status.is_server_error() && action == Action::TokenRelease => Some(Outcome::Failed),
+        _ => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! Reading the audit: all of it for those who may, else one tenant's.
+
+use super::{Registry, RegistryError, decide};
+use crate::audit::Signed;
+use crate::auth::Identity;
+use crate::domain::caller::Permission;
+use crate::domain::id::TenantId;
+use crate::domain::policy::{Decision, Rule};
+use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
+
+/// Which records an admin wants to read.
+#[derive(Debug, Default)]
+pub struct AuditQuery {
+    /// About this tenant.
+    pub tenant: Option<TenantRef>,
+    /// By this caller, or about it.
+    pub caller: Option<CallerRef>,
+    /// Whatever else has to fit.
+    pub filter: AuditFilter,
+}
+
+impl Registry {
+    /// Records of the audit, the newest first.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells: whoever may not read all of it has to name a tenant.
+    pub async fn audit(
+        &self,
+        identity: &Identity,
+        query: AuditQuery,
+        behind: Option<&AuditPosition>,
+        limit: usize,
+    ) -> Result<AuditStretch, RegistryError> {
+        let tenant = self.audited_tenant(identity, query.tenant.as_ref()).await?;
+        let mut filter = AuditFilter { tenant, ..query.filter };
+        if let Some(caller) = query.caller {
+            filter.caller = match caller {
+                CallerRef::Id(id) => Some(id),
+                by => match self.store.caller(&by).await? {
+                    Some(caller) => Some(caller.id),
+                    // A name that leads to nobody is nobody's in any record.
+                    None => return Ok(AuditStretch::default()),
+                },
+            };
+        }
+        Ok(self.store.audit(&filter, behind, limit).await?)
+    }
+
+    /// The tenant whose records may be read; `None` for everybody's.
+    async fn audited_tenant(
+        &self,
+        identity: &Identity,
+        tenant: Option<&TenantRef>,
+    ) -> Result<Option<TenantId>, RegistryError> {
+        let reads_all = identity.caller.holds_everywhere(Permission::AuditRead);
+        let Some(tenant) = tenant else {
+            return match reads_all {
+                true => Ok(None),
+                false if identity.caller.holds(Permission::AuditRead) => Err(RegistryError::invalid(
+                    "/tenant",
+                    "Name the tenant: only a grant on `tenant: \"*\"` reads everybody's records.",
+                )),
+                false => Err(RegistryError::Forbidden("no grant gives audit:read")),
+            };
+        };
+        let view = self.broker.view_for(identity, tenant).await?;
+        match (view, tenant) {
+            (Some(view), _) => match decide(identity, &view.tenant, Permission::AuditRead) {
+                Decision::Allowed(_) => Ok(Some(view.tenant.id.clone())),
+                Decision::Absent => Err(RegistryError::Absent),
+                Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
+            },
+            // An erased tenant's story stays; its id is never anybody else's.
+            (None, TenantRef::Id(id)) if reads_all => Ok(Some(id.clone())),
+            (None, _) => Err(RegistryError::Absent),
+        }
+    }
+
+    /// The last checkpoint, and the public key by which the next ones are signed.
+    ///
+    /// # Errors
+    /// Where the caller may not read everybody's records, or the store does not answer.
+    pub async fn last_checkpoint(
+        &self,
+        identity: &Identity,
+    ) -> Result<(Option<Signed>, &[u8]), RegistryError> {
+        super::require_everywhere(identity, Permission::AuditRead)?;
+        Ok((self.store.last_checkpoint().await?, self.vault.notary().public_key()))
+    }
+}

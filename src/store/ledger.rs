@@ -1,0 +1,184 @@
+//! Writing the audit: each transaction adds its events to one chain, which nobody else adds to meanwhile.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::session::Session;
+use super::{Result, StoreError};
+use crate::audit::{Chain, Day, Head, Link, Signed};
+use crate::crypto::Vault;
+use crate::domain::event::{Actor, Event};
+use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
+
+/// How long writing an event may take: its share of a call's budget.
+const SHARE: Duration = Duration::from_secs(1);
+
+/// The vault, and the chains that this process adds to.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    vault: Arc<Vault>,
+    chains: Arc<Mutex<Chains>>,
+}
+
+#[derive(Debug, Default)]
+struct Chains {
+    /// Those that nobody adds to at the moment.
+    idle: Vec<Chain>,
+    /// How far this process's own go that grew since the last checkpoint.
+    grown: HashMap<WriterId, (Day, Head)>,
+    /// The last checkpoint that this process saw: its number, and the hash of its content.
+    last: Option<(i64, String)>,
+}
+
+impl Deref for Ledger {
+    type Target = Vault;
+
+    fn deref(&self) -> &Vault {
+        &self.vault
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(vault: Arc<Vault>) -> Self {
+        Self { vault, chains: Arc::default() }
+    }
+
+    /// Writes an event within the session's transaction.
+    pub(super) async fn write(&self, session: &mut Session, event: &Event) -> Result<()> {
+        let page = session.page(|| self.open_page(Day::of(event.at)));
+        let link = page
+            .chain
+            .link(self.vault.notary(), event)
+            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        match tokio::time::timeout(SHARE, insert(session, &link, event)).await {
+            Ok(Ok(())) => Ok(()),
+            // Whatever keeps the audit from being written, what it is to tell of is not done meanwhile.
+            Ok(Err(error)) => Err(unwritable(&error.to_string())),
+            Err(_) => Err(unwritable("no answer in time")),
+        }
+    }
+
+    /// A chain of that day that nobody else adds to: no chain outlives its day.
+    fn open_page(&self, day: Day) -> Page {
+        let mut chains = self.chains();
+        chains.idle.retain(|chain| chain.day >= day);
+        let place = chains.idle.iter().position(|chain| chain.day == day);
+        let chain = match place {
+            Some(place) => chains.idle.swap_remove(place),
+            None => Chain::begin(WriterId::generate(self.vault.entropy()), day),
+        };
+        drop(chains);
+        Page { before: Some(chain.clone()), chain, chains: Arc::clone(&self.chains) }
+    }
+
+    /// How far this process's own chains go that grew since the last checkpoint.
+    pub(super) fn grown(&self) -> HashMap<WriterId, (Day, Head)> {
+        self.chains().grown.clone()
+    }
+
+    /// The last checkpoint that this process saw.
+    pub(super) fn last_checkpoint(&self) -> Option<(i64, String)> {
+        self.chains().last.clone()
+    }
+
+    /// Takes note of a checkpoint that covers `heads`.
+    pub(super) fn covered(&self, checkpoint: &Signed, heads: &HashMap<WriterId, (Day, Head)>) {
+        let mut chains = self.chains();
+        chains.grown.retain(|writer, (_, head)| {
+            heads.get(writer).is_none_or(|(_, covered)| covered.number < head.number)
+        });
+        chains.last = Some((checkpoint.number, checkpoint.hash()));
+    }
+
+    fn chains(&self) -> MutexGuard<'_, Chains> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unwritable(reason: &str) -> StoreError {
+    StoreError::Unavailable(format!("the audit cannot be written: {reason}"))
+}
+
+/// What one transaction adds to a chain.
+#[derive(Debug)]
+pub(super) struct Page {
+    chain: Chain,
+    /// The chain as it was, where it is certain that nothing was added.
+    before: Option<Chain>,
+    chains: Arc<Mutex<Chains>>,
+}
+
+impl Page {
+    /// Writes down how far the chain goes now, as the last thing before the commit. From here on nobody
+    /// knows whether it does, until the commit is known to have happened.
+    pub(super) async fn close(&mut self, session: &mut Session) -> Result<()> {
+        self.before = None;
+        let Chain { writer, day, head } = &self.chain;
+        let sql = "INSERT INTO audit_chains (writer, day, number, mac, covered) VALUES ($1, $2, $3, $4, 0)
+             ON CONFLICT (writer) DO UPDATE SET number = excluded.number, mac = excluded.mac";
+        let mac = head.mac.as_slice();
+        session.run(sql, &[writer.as_str().into(), day.0.into(), head.number.into(), mac.into()]).await?;
+        Ok(())
+    }
+
+    /// Gives the chain back for others to add to.
+    pub(super) fn committed(self) {
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let Chain { writer, day, head } = self.chain.clone();
+        chains.grown.insert(writer, (day, head));
+        chains.idle.push(self.chain.clone());
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // A chain of which it is not known how far it goes is never added to again.
+        if let Some(before) = self.before.take() {
+            self.chains.lock().unwrap_or_else(PoisonError::into_inner).idle.push(before);
+        }
+    }
+}
+
+async fn insert(session: &mut Session, link: &Link, event: &Event) -> Result<()> {
+    let sql = "INSERT INTO audit
+         (day, writer, number, at, action, outcome, actor_id, tenant_id, app_id, caller_id, on_behalf_of,
+          fingerprint, doc, mac_key, mac)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let Beside { actor, on_behalf_of } = Beside::of(event);
+    let values = [
+        link.day.0.into(),
+        link.writer.as_str().into(),
+        link.number.into(),
+        event.at.as_millisecond().into(),
+        event.action.as_str().into(),
+        event.outcome.as_str().into(),
+        actor.into(),
+        event.tenant.as_ref().map(TenantId::as_str).into(),
+        event.app.as_ref().map(AppId::as_str).into(),
+        event.caller.as_ref().map(CallerId::as_str).into(),
+        on_behalf_of.into(),
+        event.fingerprint.as_deref().into(),
+        (&link.doc).into(),
+        (&link.key).into(),
+        (&link.mac).into(),
+    ];
+    session.run(sql, &values).await.map(drop)
+}
+
+/// What stands in columns beside an event, taken out of it.
+pub(super) struct Beside<'a> {
+    pub(super) actor: Option<&'a str>,
+    pub(super) on_behalf_of: Option<&'a str>,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn of(event: &'a Event) -> Self {
+        let actor = match &event.actor {
+            Actor::Caller { id, .. } => Some(id.as_str()),
+            Actor::Unknown | Actor::CommandLine | Actor::Broker => None,
+        };
+        Self { actor, on_behalf_of: event.on_behalf_of.as_ref().map(|who| who.as_str()) }
+    }
+}
