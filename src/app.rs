@@ -16,7 +16,7 @@ use crate::audit::{Day, Signed};
 use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
 use crate::box_api::{BoxClient, BoxClientError};
-use crate::broker::{Broker, Parts};
+use crate::broker::{Broker, Parts, REVOCATION_INTERVAL};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::file::KeyFileError;
@@ -111,7 +111,8 @@ impl Running {
         self.keeper.make_checkpoint().await;
     }
 
-    /// Sweeps out what is old, winds deleted tenants up and tries pending ones, as happens by itself every half minute.
+    /// Sweeps out what is old, finishes lockdowns, revokes what waits for it, winds deleted tenants up and
+    /// tries pending ones, as happens by itself every half minute.
     pub async fn keep_house(&self) {
         Arc::clone(&self.keeper).keep_house().await;
     }
@@ -239,6 +240,13 @@ async fn listen(
             async move { keeper.make_checkpoint().await }
         }
     });
+    every(REVOCATION_INTERVAL, &tasks, &stopping, {
+        let keeper = Arc::clone(&keeper);
+        move || {
+            let keeper = Arc::clone(&keeper);
+            async move { keeper.revoke_waiting(false).await }
+        }
+    });
     every(HOUSEKEEPING, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).keep_house()
@@ -351,15 +359,26 @@ impl Keeper {
         }
     }
 
+    /// With `look` also where nobody knows of anything that waits.
+    async fn revoke_waiting(&self, look: bool) {
+        if let Err(error) = self.broker.revoke_waiting(look).await {
+            tracing::warn!(%error, "what waits to be revoked cannot be seen");
+        }
+    }
+
     async fn keep_house(self: Arc<Self>) {
         let _alone = self.house.lock().await;
         self.limits.sweep();
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }
+        if let Err(error) = self.registry.finish_lockdowns().await {
+            tracing::warn!(%error, "what is locked could not be taken out of circulation");
+        }
         if let Err(error) = self.registry.wind_up_deleted().await {
             tracing::warn!(%error, "deleted tenants could not be wound up");
         }
+        self.revoke_waiting(true).await;
         if let Err(error) = self.authenticator.record_uses().await {
             tracing::warn!(%error, "when keys were last used was not written down");
         }

@@ -15,7 +15,7 @@ use moka::sync::Cache;
 
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, Vault};
-use crate::domain::caller::{ApiKey, Caller};
+use crate::domain::caller::{ApiKey, Caller, CallerState};
 use crate::domain::event::{Actor, Cause, Credential};
 use crate::domain::id::KeyId;
 use crate::store::watch::{Stamp, Watch};
@@ -132,7 +132,7 @@ impl Authenticator {
         let caller = known.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
         let key = caller.keys.iter().find(|key| key.id == *id).ok_or(AuthError::Unauthenticated)?;
         let now = self.clock.wall();
-        if !is_proven(key)? || !key.is_live(now) {
+        if !is_proven(key)? || !key.is_live(now) || caller.state == CallerState::Locked {
             return Err(AuthError::Unauthenticated);
         }
         known.used.store(now.as_second(), Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //! at once, and written within a second.
 
 use std::hash::{Hash, Hasher};
+use std::sync::{MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -100,6 +101,33 @@ impl Broker {
     /// Where the store does not take it; it is kept for the next attempt.
     pub async fn write_counts(&self, everything: bool) -> Result<(), StoreError> {
         let _alone = self.writing_counts.lock().await;
+        self.write_due(everything).await
+    }
+
+    /// Succeeds where what is minted now can be written down, as far as anybody knows. After a token could
+    /// not be, nothing is asked of Box until something else could: whoever comes meanwhile is refused at
+    /// once.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) async fn can_record(&self) -> Result<(), StoreError> {
+        let Some(error) = self.unrecorded().clone() else { return Ok(()) };
+        let Ok(_alone) = self.writing_counts.try_lock() else { return Err(error) };
+        self.write_due(true).await?;
+        *self.unrecorded() = None;
+        Ok(())
+    }
+
+    /// Takes note of whether a token could be written down.
+    pub(super) fn note_recording(&self, failure: Option<StoreError>) {
+        *self.unrecorded() = failure;
+    }
+
+    fn unrecorded(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write_due(&self, everything: bool) -> Result<(), StoreError> {
         let mut due = self.tally.due(self.clock.monotonic(), everything);
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(AT_ONCE));

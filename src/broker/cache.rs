@@ -2,7 +2,7 @@
 //! in the entry and is judged when it is served.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::error::TokenError;
+use super::fences::{Fences, Look};
 use super::life::Life;
 use crate::box_api::{Credentials, RestrictedObject};
 use crate::clock::{Clock, Monotonic};
@@ -203,7 +204,7 @@ pub struct Memory {
     members: Cache<(TenantId, Generation, BoxId), ()>,
     deaths: Cache<TokenKey, Monotonic>,
     revoked: Cache<(TenantId, Subject), u64>,
-    revocations: AtomicU64,
+    pub(super) fences: Fences,
 }
 
 impl Memory {
@@ -232,7 +233,7 @@ impl Memory {
             members: bounded(MEMBERS),
             deaths: bounded(DEATHS),
             revoked: bounded(DEATHS),
-            revocations: AtomicU64::new(0),
+            fences: Fences::default(),
         }
     }
 
@@ -275,21 +276,34 @@ impl Memory {
         before
     }
 
-    /// How many revocations there were.
-    pub(super) fn revocations(&self) -> u64 {
-        self.revocations.load(Ordering::Acquire)
-    }
-
     /// Takes note that a subject's tokens are being revoked: those under way are theirs too.
     pub(super) fn note_revocation(&self, tenant: &TenantId, subject: &Subject) {
-        let number = self.revocations.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.fences.advance();
         self.revoked.insert((tenant.clone(), subject.clone()), number);
+        self.fences.wait_for_looks();
     }
 
-    /// True where the subject's tokens were revoked after the first so many revocations.
-    pub(super) fn was_revoked_after(&self, key: &TokenKey, count: u64) -> bool {
+    /// True where the subject's tokens were revoked, or a caller locked who could have such a token,
+    /// after the first so many revocations.
+    pub(super) fn was_revoked_after(&self, view: &View, key: &TokenKey, count: u64) -> bool {
+        self.is_stopped(&self.fences.look(), (view, key), count)
+    }
+
+    /// The same for somebody who goes on looking.
+    pub(super) fn is_stopped(&self, look: &Look<'_>, (view, key): (&View, &TokenKey), count: u64) -> bool {
         let of = (key.tenant.clone(), key.subject.clone());
         self.revoked.get(&of).is_some_and(|number| number > count)
+            || look.stops(key, &view.tenant.labels, count)
+    }
+
+    /// The keys whose tokens are kept.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Arc<TokenKey>> + '_ {
+        self.tokens.iter().map(|(key, _)| key)
+    }
+
+    /// Forgets whatever is kept under a key.
+    pub(super) fn forget_key(&self, key: &TokenKey) {
+        self.tokens.invalidate(key);
     }
 
     /// What is known of a tenant.

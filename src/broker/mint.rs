@@ -42,15 +42,15 @@ impl Broker {
         Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id))))
     }
 
-    /// Mints or exchanges, and keeps what comes of it.
+    /// Mints or exchanges, and keeps what comes of it; `revocations` is how many there were when it began.
     pub(super) async fn mint(
         self: &Arc<Self>,
         view: &Arc<View>,
         key: &TokenKey,
-        need: Need,
+        (need, revocations): (Need, u64),
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
-        let revocations = self.memory.revocations();
+        self.can_record().await?;
         let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
             let (enterprise, subject) = (&view.tenant.enterprise_id, &key.subject);
@@ -145,7 +145,7 @@ impl Broker {
         (minted, revocations): (Minted, u64),
         cause: &Cause,
     ) -> Result<Arc<Token>, TokenError> {
-        if self.memory.was_revoked_after(key, revocations) {
+        if self.memory.was_revoked_after(view, key, revocations) {
             let fate = Fate::Discarded(&TokenError::Superseded);
             self.end(view, key, credentials, minted, cause, fate).await?;
             return Err(TokenError::Superseded);
@@ -163,17 +163,17 @@ impl Broker {
             self.retire(credentials, row, minted.token);
             return Err(TokenError::Superseded);
         }
+        let life = Life::new(minted.life, minted.asked_at);
+        let secret = minted.token.clone();
+        let token = self.token_of(minted.token, life, minted.restricted_to, (key.clone(), row.clone()));
         // Whoever revoked the subject's tokens in this moment may have looked for them before this one
         // was there to be found. The row first: nobody may find it now.
-        if self.memory.was_revoked_after(key, revocations) {
-            let forgotten = self.store.forget_tokens(std::slice::from_ref(&row)).await;
-            self.revoke_later(credentials, minted.token);
-            forgotten?;
+        if !self.keep_unless_revoked(view, key, &token, revocations) {
+            let discarded = self.store.discard_tokens(std::slice::from_ref(&row)).await;
+            self.retire(credentials, row, secret);
+            discarded?;
             return Err(TokenError::Superseded);
         }
-        let life = Life::new(minted.life, minted.asked_at);
-        let token = self.token_of(minted.token, life, minted.restricted_to, (key.clone(), row));
-        self.keep(key, &token);
         Ok(token)
     }
 
@@ -227,8 +227,9 @@ impl Broker {
             sealed: &sealed,
             discarded,
         };
-        let filed = self.store.save_token(&token, &event).await?;
-        Ok((id, filed))
+        let saved = self.store.save_token(&token, &event).await;
+        self.note_recording(saved.as_ref().err().cloned());
+        Ok((id, saved?))
     }
 
     /// The app's credentials, opened and parsed once per generation.

@@ -3,11 +3,14 @@
 mod account;
 pub mod cache;
 mod error;
+mod fences;
 pub mod flight;
 mod gate;
 mod health;
 mod life;
+mod lockdown;
 mod mint;
+mod queue;
 mod renewal;
 mod reported;
 mod retire;
@@ -15,7 +18,7 @@ mod schedule;
 mod sealed_token;
 mod turns;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -26,13 +29,16 @@ pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
 pub use self::health::Health;
+pub use self::lockdown::{Reach, Toll};
 pub use self::mint::credentials_of;
+pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
 
 use self::cache::{Known, Memory};
 use self::flight::Flights;
 use self::gate::Gate;
 use self::health::Healths;
+use self::queue::Queue;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
@@ -85,12 +91,15 @@ pub struct Broker {
     healths: Healths,
     turns: Turns,
     schedule: Schedule,
+    queue: Queue,
     renewing: tokio::sync::Mutex<()>,
     renewals: Arc<Semaphore>,
     renewal_places: usize,
     tasks: TaskTracker,
     tally: Tally,
     writing_counts: tokio::sync::Mutex<()>,
+    /// Why the last token could not be written down, until something can be again.
+    unrecorded: Mutex<Option<StoreError>>,
 }
 
 /// The share of all turns at Box that renewals take at most.
@@ -163,6 +172,7 @@ impl Broker {
             healths: Healths::new(Arc::clone(&clock)),
             turns: Turns::new(turns),
             schedule: Schedule::default(),
+            queue: Queue::default(),
             renewing: tokio::sync::Mutex::default(),
             renewals: Arc::new(Semaphore::new(turns.div_ceil(RENEWAL_SHARE))),
             renewal_places: turns.div_ceil(RENEWAL_SHARE),
@@ -180,6 +190,7 @@ impl Broker {
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED),
             writing_counts: tokio::sync::Mutex::default(),
+            unrecorded: Mutex::default(),
         }
     }
 
@@ -401,18 +412,31 @@ impl Broker {
     ) -> impl Future<Output = Result<Landed, TokenError>> + Send + 'static {
         let (broker, view, key) = (Arc::clone(self), Arc::clone(view), key.clone());
         async move {
+            let revocations = broker.memory.fences.pass(&key, &view.tenant.labels).await;
             if let Some(token) = broker.memory.token(&key).filter(|token| broker.meets(token, need)) {
                 return Ok(Landed { token, minted: false });
             }
-            if let Some(token) = broker.stored(&key).await? {
-                broker.keep(&key, &token);
-                if broker.meets(&token, need) {
-                    return Ok(Landed { token, minted: false });
-                }
+            // One that was revoked since it was found is as good as not found.
+            if let Some(token) = broker.stored(&key).await?
+                && broker.keep_unless_revoked(&view, &key, &token, revocations)
+                && broker.meets(&token, need)
+            {
+                return Ok(Landed { token, minted: false });
             }
-            let token = broker.mint(&view, &key, need, &cause).await?;
+            let token = broker.mint(&view, &key, (need, revocations), &cause).await?;
             Ok(Landed { token, minted: true })
         }
+    }
+
+    /// Keeps a token, unless it was revoked after the first so many revocations; false then.
+    fn keep_unless_revoked(&self, view: &View, key: &TokenKey, token: &Arc<Token>, revocations: u64) -> bool {
+        // Whoever closes a fence from here on finds it kept, and takes it out.
+        let look = self.memory.fences.look();
+        let is_revoked = self.memory.is_stopped(&look, (view, key), revocations);
+        if !is_revoked {
+            self.keep(key, token);
+        }
+        !is_revoked
     }
 
     /// Keeps a token in memory, and has it renewed in time.
@@ -443,7 +467,9 @@ fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), Token
     }
     match (tenant.state, view.app.state) {
         (TenantState::Deleted, _) => Err(TokenError::Absent),
-        (TenantState::Suspended, _) | (_, AppState::Suspended) => Err(TokenError::Suspended),
+        (TenantState::Suspended | TenantState::Locked, _) | (_, AppState::Suspended | AppState::Locked) => {
+            Err(TokenError::Suspended)
+        }
         (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
         (TenantState::Active, AppState::Active) => Ok(()),
     }

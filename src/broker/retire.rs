@@ -2,8 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cache::View;
 use super::mint::Fate;
@@ -13,6 +12,7 @@ use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
+use crate::domain::app::App;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{BoxId, Generation, TokenId};
 use crate::domain::policy::{self, Ask, Decision};
@@ -29,6 +29,15 @@ pub enum Revoked {
     Token(SecretString),
     /// All of a subject's.
     Subject(Subject),
+}
+
+/// What revoking some tokens came to.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Those that are dead now.
+    pub dead: HashSet<TokenId>,
+    /// With what Box failed or refused one of the last; those that cannot be opened are not asked about.
+    pub failed: Option<BoxError>,
 }
 
 /// How many tokens are revoked at once.
@@ -52,7 +61,10 @@ impl Broker {
                         tracing::warn!(token = %row, %error, "a revoked token's row is left to expire");
                     }
                 }
-                Err(error) => tracing::warn!(token = %row, %error, "a discarded token could not be revoked"),
+                Err(error) => {
+                    tracing::warn!(token = %row, %error, "a discarded token waits to be revoked");
+                    broker.queue.note();
+                }
             }
         });
     }
@@ -74,7 +86,7 @@ impl Broker {
     /// Where the store does not answer, or the credentials cannot be opened.
     pub async fn revoke_all(&self, view: &View) -> Result<usize, TokenError> {
         let rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
-        let revoked = self.revoke_rows(view, &rows).await?;
+        let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
     }
 
@@ -157,7 +169,7 @@ impl Broker {
     }
 
     async fn revoke_all_of(&self, view: &View, rows: &[StoredToken]) -> Result<(), TokenError> {
-        let revoked = self.revoke_rows(view, rows).await?;
+        let revoked = self.revoke_rows(&view.app, rows).await?.dead;
         match revoked.len() == rows.len() {
             true => Ok(()),
             false => {
@@ -168,26 +180,23 @@ impl Broker {
     }
 
     /// Revokes tokens at Box, some at a time, and forgets those that are dead now.
-    async fn revoke_rows(&self, view: &View, rows: &[StoredToken]) -> Result<HashSet<TokenId>, TokenError> {
-        let mut dead = HashSet::new();
-        if rows.is_empty() {
-            return Ok(dead);
-        }
+    pub(super) async fn revoke_rows(&self, app: &App, rows: &[StoredToken]) -> Result<Done, TokenError> {
+        let mut done = Done::default();
         let mut revokers: HashMap<Generation, Arc<Credentials>> = HashMap::new();
         for generation in rows.iter().map(|row| row.generation) {
             if let Entry::Vacant(place) = revokers.entry(generation) {
-                place.insert(self.revoker(&view.app, generation).await?);
+                place.insert(self.revoker(app, generation).await?);
             }
         }
         for batch in rows.chunks(AT_ONCE) {
-            let is_away = AtomicBool::new(false);
+            let failed = Mutex::new(None);
             let revocations = batch.iter().map(|row| async {
                 let credentials = revokers.get(&row.generation)?;
                 let token = self.opened(row).await.ok()?.secret;
                 match self.upstream.revoke(credentials, &token).await {
                     Ok(()) => Some(row.id.clone()),
                     Err(error) => {
-                        is_away.fetch_or(error.is_outage(), Ordering::Relaxed);
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         None
                     }
                 }
@@ -195,18 +204,21 @@ impl Broker {
             let revoked: Vec<TokenId> =
                 futures::future::join_all(revocations).await.into_iter().flatten().collect();
             // Whatever the store does now: nobody may have what Box takes no more.
-            self.memory.forget_rows(&revoked.iter().cloned().collect());
+            if batch.iter().any(|row| !row.discarded) {
+                self.memory.forget_rows(&revoked.iter().cloned().collect());
+            }
             self.store.forget_tokens(&revoked).await?;
             // Each batch would take as long to fail as the one before.
-            if revoked.is_empty() && is_away.into_inner() {
+            done.failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if revoked.is_empty() && done.failed.as_ref().is_some_and(BoxError::is_outage) {
                 break;
             }
-            dead.extend(revoked);
+            done.dead.extend(revoked);
         }
-        Ok(dead)
+        Ok(done)
     }
 
-    async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
+    pub(super) async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
         let document = self
             .vault
             .open(&place_of_token(&row.id), &row.sealed)
@@ -223,7 +235,7 @@ impl Broker {
     pub async fn revoke_older(&self, view: &View) -> Result<usize, TokenError> {
         let mut rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
         rows.retain(|row| row.generation < view.generation());
-        let revoked = self.revoke_rows(view, &rows).await?;
+        let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
     }
 
@@ -343,7 +355,7 @@ impl Broker {
         let credentials = self.credentials(&view.app).await?;
         let key = key_of(view, &Subject::ENTERPRISE, None);
         self.healths.note_success(&view.tenant.id);
-        let revocations = self.memory.revocations();
+        let revocations = self.memory.fences.count();
         self.file(view, &key, &credentials, (minted, revocations), cause).await.map(drop)
     }
 }

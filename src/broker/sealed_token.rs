@@ -87,6 +87,11 @@ impl SealedToken {
         })
     }
 
+    /// What it was minted for.
+    pub(super) fn key(&self) -> Option<TokenKey> {
+        TokenKey::decode(&self.key)
+    }
+
     /// True where it may be served under `key`: the row that led here is not trusted.
     pub(super) fn serves(&self, key: &TokenKey) -> bool {
         !self.discarded && self.key == key.encoding()

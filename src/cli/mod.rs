@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod guide;
 mod keys;
+mod lockdown;
 mod logging;
 mod migrate;
 mod openapi;
@@ -46,7 +47,7 @@ Exit codes:
   4  try again later (429, 503, or the broker cannot be reached)
   5  Box refuses until somebody fixes it there (424); the message says what
 
-Environment of the commands that call a broker (tenants, token, whoami):
+Environment of the commands that call a broker (tenants, token, whoami, lockdown):
   BTB_URL       where it is (http://127.0.0.1:8080)
   BTB_KEY       the API key to call it with
   BTB_KEY_FILE  or a file that holds the key";
@@ -63,6 +64,7 @@ enum Command {
     Tenants(tenants::Args),
     Token(token::Args),
     Whoami(whoami::Args),
+    Lockdown(lockdown::Args),
     Openapi(openapi::Args),
 }
 
@@ -96,6 +98,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,
+        Command::Lockdown(args) => lockdown::run(args).await,
         Command::Openapi(openapi::Args {}) => openapi::run(),
     }
 }

@@ -45,6 +45,8 @@ pub enum AppState {
     Active,
     /// Out of service until an admin says otherwise.
     Suspended,
+    /// Out of service because of an incident, until somebody with `lockdown` lifts it.
+    Locked,
 }
 
 /// What may be known of a signing key.
@@ -76,6 +78,9 @@ pub struct App {
     pub key: Option<KeyInfo>,
     /// Which state of the credentials is in use.
     pub generation: Generation,
+    /// Tokens of earlier generations never leave, whatever credentials they were minted with.
+    #[serde(default)]
+    pub fence: Generation,
     /// In service or not.
     pub state: AppState,
     /// When the app was registered.

@@ -291,6 +291,17 @@ pub enum CallerKind {
     Admin,
 }
 
+/// Whether a caller may call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerState {
+    /// Its keys open it.
+    #[default]
+    Active,
+    /// They open nothing because of an incident, until somebody with `lockdown` lifts it.
+    Locked,
+}
+
 /// An API key as the broker keeps it: never the key, only its HMAC under a pepper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
@@ -324,6 +335,12 @@ pub struct Caller {
     pub name: Name,
     /// Service or admin.
     pub kind: CallerKind,
+    /// Whether its keys open it.
+    #[serde(default)]
+    pub state: CallerState,
+    /// When it was locked last, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_at: Option<Timestamp>,
     /// What the caller may do; each grant is judged alone.
     pub grants: Vec<Grant>,
     /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
@@ -346,11 +363,22 @@ impl Caller {
     /// may become any: they are for those who manage every tenant's callers.
     #[must_use]
     pub fn may_grant(&self, grants: &[Grant]) -> bool {
+        self.covers(grants, Permission::CallersWrite)
+    }
+
+    /// True where this caller may lock one that holds `grants`, or lift its lock: each of them fits
+    /// inside one of its own that gives `lockdown`. Nobody locks somebody stronger.
+    #[must_use]
+    pub fn may_lock(&self, grants: &[Grant]) -> bool {
+        self.covers(grants, Permission::Lockdown)
+    }
+
+    fn covers(&self, grants: &[Grant], permission: Permission) -> bool {
         if grants.is_empty() {
-            return self.holds_everywhere(Permission::CallersWrite);
+            return self.holds_everywhere(permission);
         }
-        let hands_on = |held: &&Grant| held.permits(Permission::CallersWrite);
-        grants.iter().all(|asked| self.grants.iter().filter(hands_on).any(|held| asked.fits_inside(held)))
+        let gives = |held: &&Grant| held.permits(permission);
+        grants.iter().all(|asked| self.grants.iter().filter(gives).any(|held| asked.fits_inside(held)))
     }
 
     /// True where some grant is on the tenant of this id or name, or on every tenant, as far as that can

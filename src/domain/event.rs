@@ -144,6 +144,9 @@ pub enum Action {
     /// A shared app was to be read.
     #[serde(rename = "app.read")]
     AppRead,
+    /// A tenant was locked because of an incident.
+    #[serde(rename = "tenant.lockdown")]
+    TenantLockdown,
     /// A shared app was registered.
     #[serde(rename = "app.create")]
     AppCreate,
@@ -156,6 +159,9 @@ pub enum Action {
     /// A shared app was erased.
     #[serde(rename = "app.delete")]
     AppDelete,
+    /// A shared app was locked because of an incident.
+    #[serde(rename = "app.lockdown")]
+    AppLockdown,
     /// A keypair was made for an app.
     #[serde(rename = "keypair.create")]
     KeypairCreate,
@@ -174,6 +180,9 @@ pub enum Action {
     /// The audit was to be read.
     #[serde(rename = "audit.read")]
     AuditRead,
+    /// A caller was locked because of an incident.
+    #[serde(rename = "caller.lockdown")]
+    CallerLockdown,
     /// An API key was made.
     #[serde(rename = "key.create")]
     KeyCreate,
@@ -208,16 +217,19 @@ impl Action {
             Self::TenantPurge => "tenant.purge",
             Self::TenantActivate => "tenant.activate",
             Self::AppRead => "app.read",
+            Self::TenantLockdown => "tenant.lockdown",
             Self::AppCreate => "app.create",
             Self::AppUpdate => "app.update",
             Self::AppCredentials => "app.credentials",
             Self::AppDelete => "app.delete",
+            Self::AppLockdown => "app.lockdown",
             Self::KeypairCreate => "keypair.create",
             Self::CallerRead => "caller.read",
             Self::CallerCreate => "caller.create",
             Self::CallerUpdate => "caller.update",
             Self::CallerDelete => "caller.delete",
             Self::AuditRead => "audit.read",
+            Self::CallerLockdown => "caller.lockdown",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
         }

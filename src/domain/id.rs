@@ -201,7 +201,7 @@ text_type!(ClientId);
 
 /// The number of one state of a tenant's or app's credentials; each change takes the next one of a
 /// single sequence, and none is used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub i64);
 

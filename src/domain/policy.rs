@@ -125,6 +125,18 @@ pub fn decide(
     nearest.map_or(Decision::Absent, Decision::Forbidden)
 }
 
+/// True where one of the grants, whatever the policy says, gives such a token of the tenant.
+#[must_use]
+pub fn reaches(
+    grants: &[Grant],
+    tenant: &TenantId,
+    labels: &BTreeMap<String, String>,
+    (subject, restriction): (&Subject, Option<&Restriction>),
+) -> bool {
+    let ask = Ask::Token { subject, restriction };
+    grants.iter().any(|grant| grant.is_on(tenant, labels) && refusal_by_grant(grant, ask).is_none())
+}
+
 fn further(a: Rule, b: Rule) -> Rule {
     let rank = |rule| match rule {
         Rule::Permission => 0,

@@ -20,6 +20,8 @@ pub enum TenantState {
     Active,
     /// Out of service until an admin says otherwise.
     Suspended,
+    /// Out of service because of an incident, until somebody with `lockdown` lifts it.
+    Locked,
     /// Out of service, to be erased at `purge_at`; until then it can be restored.
     Deleted,
 }
@@ -32,6 +34,7 @@ impl TenantState {
             Self::Pending => "pending",
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Locked => "locked",
             Self::Deleted => "deleted",
         }
     }
@@ -62,6 +65,10 @@ pub struct Tenant {
     pub labels: BTreeMap<String, String>,
     /// In service or not.
     pub state: TenantState,
+    /// What the tenant was before it was locked. It stands for as long as the lock does, and through a
+    /// deletion too: whoever restores the tenant lifts no lock by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_from: Option<TenantState>,
     /// The app that serves it.
     pub app: AppId,
     /// The customer's enterprise at Box.
@@ -83,10 +90,30 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// The generation that this tenant's tokens belong to. Both numbers come from one sequence, so
+    /// The generation that this tenant's tokens belong to. All numbers come from one sequence, so
     /// a change of the tenant or of its app makes one that was never used.
     #[must_use]
     pub fn effective_generation(&self, app: &App) -> Generation {
-        self.generation.max(app.generation)
+        self.generation.max(app.generation).max(app.fence)
+    }
+
+    /// True while Box never gave a token for it: the tenant reserves nothing.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        match self.state {
+            TenantState::Pending => true,
+            TenantState::Locked => self.locked_from == Some(TenantState::Pending),
+            TenantState::Active | TenantState::Suspended | TenantState::Deleted => false,
+        }
+    }
+
+    /// The tenant under a lock; a deleted one stays deleted, and is locked once it is restored.
+    #[must_use]
+    pub fn locked(self) -> Self {
+        let (state, before) = match self.state {
+            TenantState::Deleted => (TenantState::Deleted, TenantState::Active),
+            state => (TenantState::Locked, state),
+        };
+        Self { state, locked_from: self.locked_from.or(Some(before)), ..self }
     }
 }

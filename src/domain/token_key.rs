@@ -1,7 +1,9 @@
 //! The one typed key of cache, flight and stored tokens.
 
-use super::id::{Generation, TenantId};
-use super::subject::{ResourceType, Restriction, Subject, Target};
+use super::id::{BoxId, Generation, TenantId};
+use super::subject::{
+    Annotator, Resource, ResourceType, Restriction, Scope, ScopeSet, SharedLink, Subject, Target,
+};
 
 /// What makes two requests ask for the same token. Any field that differs makes another key, in
 /// memory by `Eq` and in the store by [`TokenKey::encoding`].
@@ -71,6 +73,71 @@ impl TokenKey {
     }
 }
 
+impl TokenKey {
+    /// Reads what [`TokenKey::encoding`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Reader(bytes);
+        if fields.next()? != b"token-key-1" {
+            return None;
+        }
+        let tenant = TenantId::parse(fields.text()?).ok()?;
+        let generation = Generation(i64::from_be_bytes(fields.next()?.try_into().ok()?));
+        let subject = match fields.text()? {
+            "enterprise" => Subject::ENTERPRISE,
+            "user" => Subject::User { id: BoxId::parse(fields.text()?).ok()? },
+            _ => return None,
+        };
+        let restriction = match fields.text()? {
+            "full" => None,
+            "restricted" => Some(fields.restriction()?),
+            _ => return None,
+        };
+        fields.0.is_empty().then_some(Self { tenant, generation, subject, restriction })
+    }
+}
+
+/// Takes fields off the front of an encoding.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<8>()?;
+        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        let (field, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some(field)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.next()?).ok()
+    }
+
+    fn resource(&mut self, kind: ResourceType) -> Option<Target> {
+        Some(Target::Resource(Resource { kind, id: BoxId::parse(self.text()?).ok()? }))
+    }
+
+    fn restriction(&mut self) -> Option<Restriction> {
+        let count = u64::from_be_bytes(self.next()?.try_into().ok()?);
+        let scopes = (0..count).map(|_| Scope::parse(self.text()?).ok()).collect::<Option<ScopeSet>>()?;
+        let target = match self.text()? {
+            "anything" => Target::Anything,
+            "file" => self.resource(ResourceType::File)?,
+            "folder" => self.resource(ResourceType::Folder)?,
+            "shared-link" => Target::SharedLink(SharedLink::parse(self.text()?).ok()?),
+            _ => return None,
+        };
+        if self.0.is_empty() {
+            return Some(Restriction { scopes, target, annotator: None });
+        }
+        if self.text()? != "annotator" {
+            return None;
+        }
+        let annotator = Annotator::new(self.text()?, self.text()?).ok()?;
+        Some(Restriction { scopes, target, annotator: Some(annotator) })
+    }
+}
+
 struct Fields(Vec<u8>);
 
 impl Fields {
@@ -85,8 +152,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::id::BoxId;
-    use crate::domain::subject::{Annotator, Resource, Scope, ScopeSet, SharedLink};
 
     fn subject() -> impl Strategy<Value = Subject> {
         prop_oneof![
@@ -137,6 +202,15 @@ mod tests {
         #[test]
         fn invariant_2_two_keys_share_an_encoding_only_when_they_are_equal(a in key(), b in key()) {
             prop_assert_eq!(a == b, a.encoding() == b.encoding());
+        }
+
+        #[test]
+        fn a_key_is_read_back_from_its_encoding_and_from_nothing_less(key in key(), cut in 0_usize..400) {
+            let encoding = key.encoding();
+            let cut = cut % encoding.len();
+            prop_assert_eq!(TokenKey::decode(&encoding[..cut]).filter(|read| *read == key), None);
+            prop_assert_eq!(TokenKey::decode(&[&encoding[..], &[0]].concat()), None);
+            prop_assert_eq!(TokenKey::decode(&encoding), Some(key));
         }
 
         #[test]

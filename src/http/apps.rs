@@ -105,7 +105,7 @@ pub(super) struct RegisteredAppResponse<'a> {
 #[serde(deny_unknown_fields)]
 #[schema(as = AppPatch)]
 pub(super) struct AppPatchSchema {
-    /// `suspended` takes every tenant of the app out of service.
+    /// `suspended` takes every tenant of the app out of service; out of `locked` needs `lockdown` as well.
     #[schema(required = false)]
     state: NewState,
 }

@@ -150,7 +150,7 @@ pub(super) struct CheckpointResponse<'a> {
     #[schema(value_type = Option<Object>)]
     checkpoint: Option<&'a RawValue>,
     /// The id of the `audit` key.
-    key: Option<&'a str>,
+    key_id: Option<&'a str>,
     /// The signature (Ed25519, RFC 8032), in base64.
     signature: Option<String>,
     /// The public key of the active `audit` key, in base64.
@@ -187,7 +187,7 @@ async fn checkpoint(State(api): State<Api>, caller: Caller) -> Result<Response, 
     let signature = signed.as_ref().map(|signed| &signed.signature);
     let body = CheckpointResponse {
         checkpoint: signed.as_ref().and_then(|signed| serde_json::from_str(&signed.content).ok()),
-        key: signature.map(|signature| signature.key.as_str()),
+        key_id: signature.map(|signature| signature.key.as_str()),
         signature: signature.map(|signature| BASE64.encode(&signature.bytes)),
         public_key: BASE64.encode(public_key),
     };

@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, time};
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
-use crate::domain::caller::CallerKind;
+use crate::domain::caller::{CallerKind, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::{KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
@@ -59,8 +59,8 @@ pub(super) struct CallerResponse<'a> {
     name: &'a str,
     /// Service or admin.
     kind: CallerKind,
-    /// `active`.
-    state: &'static str,
+    /// `active`, or `locked`.
+    state: CallerState,
     /// What it may do.
     grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
@@ -99,7 +99,7 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
         id: caller.id.as_str(),
         name: caller.name.as_str(),
         kind: caller.kind,
-        state: "active",
+        state: caller.state,
         grants,
         keys: keys.collect(),
         rate_limit: caller.rate_limit,
@@ -138,8 +138,8 @@ pub(super) struct WhoamiResponse<'a> {
     name: &'a str,
     /// Service or admin.
     kind: CallerKind,
-    /// `active`.
-    state: &'static str,
+    /// `active`: a locked caller's keys open nothing.
+    state: CallerState,
     /// What it may do.
     grants: Vec<GrantSpec>,
     /// The credential that this request came with.
@@ -218,7 +218,7 @@ async fn read(
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
 )]
-/// Change a caller's name, grants or rate limit; not one's own limit.
+/// Change a caller's name, grants or rate limit (not one's own), or lift its lock (`lockdown`).
 async fn patch(
     State(api): State<Api>,
     calling: Calling,
@@ -303,7 +303,7 @@ async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
         id: caller.id.as_str(),
         name: caller.name.as_str(),
         kind: caller.kind,
-        state: "active",
+        state: caller.state,
         grants: api.registry.specs_of(&caller.grants).await,
         credential: CredentialResponse {
             kind: "api_key",

@@ -13,6 +13,7 @@ mod declared;
 mod error;
 mod extract;
 mod limits;
+mod lockdown;
 mod observe;
 mod operations;
 mod patience;
@@ -161,6 +162,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(app_credentials::routes())
         .merge(callers::routes())
         .merge(audit::routes())
+        .merge(lockdown::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.

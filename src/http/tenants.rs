@@ -293,7 +293,7 @@ pub(super) struct TenantPatchSchema {
     labels: Option<BTreeMap<String, Option<String>>>,
     /// What tokens may leave.
     policy: Option<PolicySchema>,
-    /// In service or not.
+    /// In service or not; out of `locked` needs `lockdown` as well.
     #[schema(required = false)]
     state: NewState,
 }

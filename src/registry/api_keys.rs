@@ -10,7 +10,7 @@ use super::{Registry, on_what_stands};
 use crate::auth::{Identity, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
-use crate::domain::caller::{ApiKey, Caller, CallerKind, Grant};
+use crate::domain::caller::{ApiKey, Caller, CallerKind, CallerState, Grant};
 use crate::domain::event::{Action, Cause};
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::entropy::Entropy;
@@ -138,6 +138,8 @@ pub async fn create_admin(
         id: CallerId::generate(entropy),
         name,
         kind: CallerKind::Admin,
+        state: CallerState::Active,
+        locked_at: None,
         grants: vec![Grant::everything()],
         keys: vec![stored],
         rate_limit: None,

@@ -9,7 +9,7 @@ use super::material::{Material, check_enterprise};
 use super::tenants::{Listing, NewState};
 use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::credentials_of;
+use crate::broker::{Reach, credentials_of};
 use crate::domain::app::{App, AppState, Owner};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Event};
@@ -188,6 +188,10 @@ impl Registry {
         if state == current.state {
             return self.counted(current).await;
         }
+        if current.state == AppState::Locked {
+            require_everywhere(identity, Permission::Lockdown)?;
+            self.finish(Reach::App(current.id.clone())).await?;
+        }
         let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
         let told = Some(format!("state {state:?}"));
         let event = self.app_event(identity, request_id, &next, Action::AppUpdate, told);
@@ -242,7 +246,7 @@ impl Registry {
         Ok(AppView { app, tenants })
     }
 
-    fn app_event(
+    pub(super) fn app_event(
         &self,
         identity: &Identity,
         request_id: &str,

@@ -13,7 +13,7 @@ use super::grants::GrantSpec;
 use super::tenants::Listing;
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
-use crate::domain::caller::{Caller, CallerKind, Permission};
+use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
@@ -35,6 +35,18 @@ pub struct CallerPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimit>)]
     pub rate_limit: Option<Value>,
+    /// `active` lifts a lock, for those who may lock the caller.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = NewCallerState, required = false)]
+    pub state: Option<NewCallerState>,
+}
+
+/// The state that a PATCH can give a caller: it is locked in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewCallerState {
+    /// Its keys open it.
+    Active,
 }
 
 /// A caller to be made.
@@ -79,6 +91,8 @@ impl Registry {
             id: self.new_id(CallerId::generate),
             name,
             kind,
+            state: CallerState::Active,
+            locked_at: None,
             grants,
             keys: Vec::new(),
             rate_limit,
@@ -134,8 +148,8 @@ impl Registry {
         }
     }
 
-    /// Changes a caller's name, grants or rate limit. Its own limit nobody changes: whom it restricts
-    /// does not lift it.
+    /// Changes a caller's name, grants or rate limit, or lifts its lock. Its own limit nobody changes: whom
+    /// it restricts does not lift it.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -170,12 +184,19 @@ impl Registry {
             next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
         }
         if let Some(patch) = &patch.rate_limit {
-            next.rate_limit = merged(current.rate_limit, patch)?;
+            next.rate_limit = limit_under(patch, identity, &current)?;
         }
-        if next.rate_limit != current.rate_limit && current.id == identity.caller.id {
-            return Err(RegistryError::Forbidden("nobody sets a limit that is on themselves"));
+        if patch.state.is_some() && current.state == CallerState::Locked {
+            if !identity.caller.may_lock(&current.grants) {
+                return Err(RegistryError::Forbidden(
+                    "no grant gives lockdown over all that the caller holds",
+                ));
+            }
+            (next.state, next.locked_at) = (CallerState::Active, None);
         }
         if next != current {
+            // What the lock reaches is out of circulation before grants or lock are others.
+            self.finish_caller(&current).await?;
             let cause = identity.cause(request_id);
             let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
             next = self.replace_caller(next, &event, expected).await?;
@@ -209,6 +230,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
+        self.finish_caller(&current).await?;
         let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
@@ -256,25 +278,33 @@ fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
     }
 }
 
-/// What a rate limit becomes under a merge patch (RFC 7396) of its own.
-fn merged(current: Option<RateLimit>, patch: &Value) -> Result<Option<RateLimit>, RegistryError> {
-    let mut document = serde_json::json!({ "rate_limit": current });
+/// What a caller's rate limit becomes under a merge patch (RFC 7396) of its own.
+fn limit_under(
+    patch: &Value,
+    identity: &Identity,
+    current: &Caller,
+) -> Result<Option<RateLimit>, RegistryError> {
+    let mut document = serde_json::json!({ "rate_limit": current.rate_limit });
     json_patch::merge(&mut document["rate_limit"], patch);
     let read: Limited = document::read(&document).map_err(|error| match error {
         Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
         Unreadable::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
     })?;
+    if read.rate_limit != current.rate_limit && current.id == identity.caller.id {
+        return Err(RegistryError::Forbidden("nobody sets a limit that is on themselves"));
+    }
     Ok(read.rate_limit)
 }
 
-/// The part of a caller that [`merged`] reads, so that faults are told by their place in the whole.
+/// The part of a caller that [`limit_under`] reads, so that faults are told by their place in the whole.
 #[derive(Deserialize)]
 struct Limited {
     rate_limit: Option<RateLimit>,
 }
 
 pub(super) fn told(caller: &Caller) -> String {
-    format!("{} with {} grants and {} keys", caller.name, caller.grants.len(), caller.keys.len())
+    let locked = if caller.state == CallerState::Locked { ", locked" } else { "" };
+    format!("{} with {} grants and {} keys{locked}", caller.name, caller.grants.len(), caller.keys.len())
 }
 
 pub(super) fn event_of(

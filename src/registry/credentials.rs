@@ -268,9 +268,7 @@ pub(super) fn with_face(app: &App, face: App) -> App {
 
 /// The tenant as it is once its credentials passed their test.
 pub(super) fn proven_tenant(tenant: &Tenant, tested: &Tested) -> Tenant {
-    let state = match tenant.state {
-        TenantState::Pending => TenantState::Active,
-        state => state,
-    };
-    Tenant { state, service_account: Some(tested.account.clone()), ..tenant.clone() }
+    let proven = |state| if state == TenantState::Pending { TenantState::Active } else { state };
+    let (state, locked_from) = (proven(tenant.state), tenant.locked_from.map(proven));
+    Tenant { state, locked_from, service_account: Some(tested.account.clone()), ..tenant.clone() }
 }

@@ -13,12 +13,14 @@ mod error;
 pub mod grants;
 mod health;
 mod keypairs;
+mod lockdown;
 mod material;
 mod pending;
 mod register;
 mod tenant_test;
 mod tenants;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub use self::audit::AuditQuery;
 pub use self::error::{Fault, RegistryError};
 pub use self::health::{HealthState, HealthView};
 pub use self::keypairs::steps;
+pub use self::lockdown::Lockdown;
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
 pub use self::tenants::{Listing, NewState};
@@ -69,6 +72,8 @@ pub struct Registry {
     decoders: Arc<Semaphore>,
     trials: Flights<TenantId, Result<(), RegistryError>>,
     waits: Mutex<Waits>,
+    /// True where something may be locked and still have tokens in circulation.
+    unfinished: AtomicBool,
 }
 
 impl Registry {
@@ -87,6 +92,7 @@ impl Registry {
             decoders: Arc::new(Semaphore::new(DECODERS)),
             trials: Flights::new(tasks),
             waits: Mutex::default(),
+            unfinished: AtomicBool::new(true),
         }
     }
 

@@ -128,7 +128,7 @@ impl Registry {
         if view.app.awaits_its_key() {
             return Err(TokenError::Pending);
         }
-        if view.app.state == AppState::Suspended {
+        if matches!(view.app.state, AppState::Suspended | AppState::Locked) {
             return Err(TokenError::Suspended);
         }
         let holder = self.store.app(&AppRef::ClientId(view.app.client_id.clone())).await?;

@@ -167,7 +167,7 @@ impl Registry {
             )
         })?;
         if app.state != AppState::Active {
-            return Err(RegistryError::Conflict("This shared app is suspended."));
+            return Err(RegistryError::Conflict("This shared app is out of service."));
         }
         check_enterprise(&enterprise_id)?;
         if let Some(known) = self.store.tenant(&TenantRef::Name(fields.name.clone())).await? {
@@ -357,6 +357,7 @@ impl Registry {
             auth: reading.auth,
             key: key_info,
             generation: Generation(0),
+            fence: Generation::default(),
             state: AppState::Active,
             created_at: now,
             updated_at: now,
@@ -440,6 +441,7 @@ impl Fields {
             display_name: self.display_name,
             labels: self.labels,
             state: if service_account.is_some() { TenantState::Active } else { TenantState::Pending },
+            locked_from: None,
             app,
             enterprise_id,
             generation,

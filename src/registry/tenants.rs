@@ -11,7 +11,7 @@ use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
 use super::{Registry, decide, on_what_stands, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::View;
+use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause, Event};
@@ -158,7 +158,7 @@ impl Registry {
             display_name: changed.display_name.unwrap_or_else(|| current.name.as_str().to_owned()),
             labels: changed.labels,
             policy: changed.policy,
-            state: changed.state.map_or(current.state, TenantState::from),
+            state: changed.state.map_or(Ok(current.state), |state| state_of(&current, state))?,
             ..current.clone()
         };
         check_fields(Some(&next.display_name), &next.labels)?;
@@ -169,6 +169,11 @@ impl Registry {
         }
         if next.state != current.state {
             check_state(current.state)?;
+            next.locked_from = None;
+        }
+        if next.locked_from != current.locked_from {
+            require_lockdown(identity, &current)?;
+            self.finish(Reach::Tenant(current.id.clone())).await?;
         }
         if next.labels != current.labels {
             require_everywhere(identity, Permission::TenantsWrite)?;
@@ -251,6 +256,30 @@ fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
     })
 }
 
+/// What a tenant becomes where a PATCH asks for `state`. One that was never tested stays untested under
+/// its lock and behind it.
+fn state_of(tenant: &Tenant, state: NewState) -> Result<TenantState, RegistryError> {
+    match state {
+        NewState::Active if tenant.is_unproven() && tenant.state == TenantState::Locked => {
+            Ok(TenantState::Pending)
+        }
+        NewState::Suspended if tenant.is_unproven() && tenant.state == TenantState::Locked => Err(
+            RegistryError::Conflict("The tenant was pending when it was locked: `active` lifts the lock."),
+        ),
+        state => Ok(state.into()),
+    }
+}
+
+/// Refuses whoever may not lift a tenant's lock.
+fn require_lockdown(identity: &Identity, tenant: &Tenant) -> Result<(), RegistryError> {
+    match decide(identity, tenant, Permission::Lockdown) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Forbidden(_) | Decision::Absent => {
+            Err(RegistryError::Forbidden("no grant on the tenant gives lockdown"))
+        }
+    }
+}
+
 /// Refuses a change of state that comes about in another way.
 fn check_state(now: TenantState) -> Result<(), RegistryError> {
     match now {
@@ -258,7 +287,7 @@ fn check_state(now: TenantState) -> Result<(), RegistryError> {
             "A pending tenant comes into service by itself once Box gives a token for it: see its `health`, or \
              run its test.",
         )),
-        TenantState::Active | TenantState::Suspended | TenantState::Deleted => Ok(()),
+        TenantState::Active | TenantState::Suspended | TenantState::Locked | TenantState::Deleted => Ok(()),
     }
 }
 

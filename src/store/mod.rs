@@ -140,6 +140,17 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<Vec<StoredToken>>;
     /// Records what changed no row of the store: all of these events or none.
     async fn record(&self, events: &[Event]) -> Result<()>;
+    /// A stretch of the tokens that live beyond `after`, in the order of their ends, and behind what the
+    /// next one begins; `None` where this was the last.
+    async fn live_tokens(
+        &self,
+        among: &Among,
+        after: &After,
+        limit: usize,
+    ) -> Result<(Vec<StoredToken>, Option<After>)>;
+    /// Marks tokens as discarded, so that they are never found by [`Store::live_token`] again and only
+    /// wait to be revoked. Those that are gone are passed over.
+    async fn discard_tokens(&self, tokens: &[TokenId]) -> Result<()>;
     /// Erases tokens, after they were revoked.
     async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()>;
 
@@ -354,6 +365,33 @@ pub enum Which {
     OfFingerprint(String),
 }
 
+/// Among which tokens one looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All of them.
+    Every,
+    /// A tenant's.
+    OfTenant(TenantId),
+    /// Those that came through an app.
+    OfApp(AppId),
+    /// Those that wait to be revoked.
+    Discarded,
+}
+
+/// Behind what a stretch of tokens begins, in the order of their ends: a moment, in milliseconds of
+/// Unix time, and a row's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct After(i64, String);
+
+impl After {
+    /// Behind all that end at `moment` or before it.
+    #[must_use]
+    pub fn moment(moment: Timestamp) -> Self {
+        // Sorts behind every id.
+        Self(moment.as_millisecond(), "~".to_owned())
+    }
+}
+
 /// A token as it was kept. Nothing in it is trusted but what the sealed document says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredToken {
@@ -367,8 +405,12 @@ pub struct StoredToken {
     pub generation: Generation,
     /// Whom it acts for: `enterprise`, or `user:` and an id.
     pub subject: String,
+    /// When it was minted.
+    pub minted_at: Timestamp,
     /// When Box lets it die.
     pub expires_at: Timestamp,
+    /// True where it waits to be revoked.
+    pub discarded: bool,
     /// The sealed document, to be opened at [`place_of_token`].
     pub sealed: Vec<u8>,
 }

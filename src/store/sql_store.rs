@@ -11,9 +11,9 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::open::Lock;
 use super::{
-    AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp, NewToken, Page,
-    Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps,
-    audit, callers, changes, generations, keypairs, tenants, tokens,
+    After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp,
+    NewToken, Page, Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter,
+    TenantRef, Which, apps, audit, callers, changes, generations, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
@@ -178,6 +178,19 @@ impl Store for SqlStore {
         now: Timestamp,
     ) -> Result<Vec<StoredToken>> {
         bounded(tokens::of_tenant(&self.engine, tenant, which, now)).await
+    }
+
+    async fn live_tokens(
+        &self,
+        among: &Among,
+        after: &After,
+        limit: usize,
+    ) -> Result<(Vec<StoredToken>, Option<After>)> {
+        bounded(tokens::stretch(&self.engine, among, after, limit)).await
+    }
+
+    async fn discard_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        bounded(tokens::discard(&self.engine, &self.ledger, tokens)).await
     }
 
     async fn record(&self, events: &[Event]) -> Result<()> {

@@ -15,6 +15,8 @@ use super::engine::Engine;
 
 /// How long a statement waits for another process that writes; within the budget of a call.
 const BUSY: Duration = Duration::from_secs(1);
+/// How long a call waits for its turn behind others of this process; within the same budget.
+const QUEUE: Duration = Duration::from_millis(1500);
 /// How many connections read.
 const READERS: u32 = 4;
 
@@ -60,7 +62,7 @@ pub(super) fn engine(path: &Path) -> Engine {
     let pool = |connections: u32, options: SqliteConnectOptions| -> SqlitePool {
         SqlitePoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(BUSY)
+            .acquire_timeout(QUEUE)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)

@@ -13,7 +13,7 @@ use crate::crypto::Vault;
 use crate::domain::app::{App, Owner};
 use crate::domain::event::Event;
 use crate::domain::id::{AppId, TenantId};
-use crate::domain::tenant::Tenant;
+use crate::domain::tenant::{Tenant, TenantState};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -40,9 +40,14 @@ impl Document for Tenant {
         says("name", self.name.as_str())
             && says("app_id", self.app.as_str())
             && says("enterprise_id", self.enterprise_id.as_str())
-            && says("state", self.state.as_str())
+            && says("state", state(self).as_str())
             && row.get::<Option<i64>>("purge_at") == Some(purge_at(self))
     }
+}
+
+/// The state that the indexes see: a tenant that Box never gave a token for reserves nothing, locked or not.
+fn state(tenant: &Tenant) -> TenantState {
+    if tenant.is_unproven() { TenantState::Pending } else { tenant.state }
 }
 
 fn purge_at(tenant: &Tenant) -> Option<i64> {
@@ -92,7 +97,7 @@ pub(super) async fn deleted(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant
 
 pub(super) async fn pending(engine: &Engine, vault: &Vault) -> Result<Vec<Tenant>> {
     let rows = engine.read().await?.rows(select!("WHERE state = 'pending' ORDER BY name"), &[]).await?;
-    Ok(read_each(vault, &rows).collect())
+    Ok(read_each(vault, &rows).filter(|tenant: &Tenant| tenant.state == TenantState::Pending).collect())
 }
 
 pub(super) async fn active_of_app(engine: &Engine, vault: &Vault, app: &AppId) -> Result<Option<Tenant>> {
@@ -152,7 +157,7 @@ pub(super) async fn insert(
         tenant.name.as_str().into(),
         tenant.app.as_str().into(),
         tenant.enterprise_id.as_str().into(),
-        tenant.state.as_str().into(),
+        state(tenant).as_str().into(),
         purge_at(tenant).into(),
         tenant.version.into(),
         (&doc).into(),
@@ -188,7 +193,7 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenan
         tenant.name.as_str().into(),
         tenant.app.as_str().into(),
         tenant.enterprise_id.as_str().into(),
-        tenant.state.as_str().into(),
+        state(tenant).as_str().into(),
         purge_at(tenant).into(),
         tenant.version.into(),
         (&doc).into(),

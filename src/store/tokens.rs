@@ -3,6 +3,8 @@
 //! A token's row decides whether the token can be found again, so it bears a MAC as a whole. To
 //! revoke a token is never refused: what lists them for that asks for no MAC.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::changes;
@@ -10,8 +12,8 @@ use super::document::{left_out, mac_of, refused, verified};
 use super::engine::Engine;
 use super::ledger::Ledger;
 use super::session::Session;
-use super::sql::{Row, Value};
-use super::{Filed, NewToken, Result, StoredToken, Which, apps, tenants};
+use super::sql::{Row, Value, holding};
+use super::{After, Among, Filed, NewToken, Result, StoredToken, Which, apps, tenants};
 use crate::crypto::{Place, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
 use crate::domain::event::{Action, Event};
@@ -22,11 +24,22 @@ use crate::domain::token_key::TokenKey;
 const TABLE: &str = "tokens";
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:literal),+) => {
         concat!(
             "SELECT id, tenant_id, app_id, generation, subject, key_digest, fingerprint, minted_at, expires_at, ",
             "discarded, sealed, mac_key, mac FROM tokens ",
-            $rest
+            $($rest),+
+        )
+    };
+}
+
+/// A stretch of those that are alive, in the order of their ends.
+macro_rules! behind {
+    ($condition:literal) => {
+        select!(
+            "WHERE expires_at >= $1 AND (expires_at > $1 OR id > $2) ",
+            $condition,
+            " ORDER BY expires_at, id LIMIT $3"
         )
     };
 }
@@ -105,6 +118,8 @@ impl Columns {
             app: AppId::parse(&self.app).ok()?,
             generation: Generation(self.generation),
             subject: self.subject,
+            minted_at: Timestamp::from_millisecond(self.minted_at).ok()?,
+            discarded: self.discarded != 0,
             expires_at: Timestamp::from_millisecond(self.expires_at).ok()?,
             sealed: self.sealed,
         })
@@ -247,6 +262,46 @@ pub(super) async fn of_tenant(
     values.extend(value.as_ref().map(Value::from));
     let rows = engine.read().await?.rows(sql, &values).await?;
     Ok(rows.iter().filter_map(|row| Columns::read(row)?.token()).collect())
+}
+
+pub(super) async fn stretch(
+    engine: &Engine,
+    among: &Among,
+    after: &After,
+    limit: usize,
+) -> Result<(Vec<StoredToken>, Option<After>)> {
+    let (sql, value) = match among {
+        Among::Every => (behind!(""), None),
+        Among::OfTenant(tenant) => (behind!("AND tenant_id = $4"), Some(tenant.as_str())),
+        Among::OfApp(app) => (behind!("AND app_id = $4"), Some(app.as_str())),
+        Among::Discarded => (behind!("AND discarded <> 0"), None),
+    };
+    let mut values = vec![after.0.into(), (&after.1).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+    values.extend(value.map(Value::from));
+    let rows = engine.read().await?.rows(sql, &values).await?;
+    // A row that cannot be read is passed over, and does not end the walk.
+    let last = rows.last().filter(|_| rows.len() == limit);
+    let next = last.and_then(|row| Some(After(row.get("expires_at")?, row.get("id")?)));
+    Ok((rows.iter().filter_map(|row| Columns::read(row)?.token()).collect(), next))
+}
+
+/// Marks rows as discarded and authenticates them anew, so that nobody takes the mark away.
+pub(super) async fn discard(engine: &Engine, vault: &Vault, tokens: &[TokenId]) -> Result<()> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    let mut session = engine.write().await?;
+    // In one order, so that two who do it never wait for each other.
+    for token in tokens.iter().map(TokenId::as_str).collect::<BTreeSet<_>>() {
+        let sql = holding!(select!("WHERE id = $1"), "FOR UPDATE");
+        let row = session.row(sql, &[token.into()]).await?;
+        let Some(columns) = row.and_then(|row| Columns::read(&row)) else { continue };
+        let columns = Columns { discarded: 1, ..columns };
+        let RowMac { key, mac } = vault.authenticate(&columns.place(), &columns.content());
+        let sql = "UPDATE tokens SET discarded = 1, mac_key = $1, mac = $2 WHERE id = $3";
+        session.run(sql, &[(&key).into(), (&mac).into(), token.into()]).await?;
+    }
+    session.commit().await
 }
 
 pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {

@@ -6,6 +6,7 @@ mod database;
 mod harness;
 mod journey;
 mod keys;
+mod lockdown;
 mod sandbox;
 mod tenants;
 mod token;
@@ -23,6 +24,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         "tenants",
         "token",
         "whoami",
+        "lockdown",
         "BTB_URL",
         "BTB_KEY",
         "Exit codes",
@@ -30,7 +32,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &["callers", "create"],
         &["sandbox"],
         &["migrate"],
@@ -39,6 +41,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         &["tenants", "list"],
         &["tenants", "test"],
         &["token"],
+        &["lockdown"],
     ];
     for command in commands {
         let help = run(&[command, &["--help"]].concat(), &[]);

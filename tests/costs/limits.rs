@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use box_token_broker::auth::limits::Limits;
 use box_token_broker::clock::{Clock, ManualClock};
 use box_token_broker::config::Settings;
-use box_token_broker::domain::caller::{Caller, CallerKind};
+use box_token_broker::domain::caller::{Caller, CallerKind, CallerState};
 use box_token_broker::domain::id::{CallerId, Name};
 use box_token_broker::entropy::SystemEntropy;
 
@@ -29,6 +29,8 @@ fn strangers(limits: &Limits, number: usize) -> usize {
         id: CallerId::generate(&SystemEntropy),
         name: Name::parse("portal").unwrap(),
         kind: CallerKind::Service,
+        state: CallerState::Active,
+        locked_at: None,
         grants: Vec::new(),
         keys: Vec::new(),
         rate_limit: None,

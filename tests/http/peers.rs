@@ -46,11 +46,12 @@ impl Ground {
         heard
     }
 
-    /// The addresses in the events of an action, and who asked.
-    async fn peers_of(&self, action: &str) -> Vec<Value> {
-        let events = self.hand().reads(&format!("SELECT doc FROM events WHERE action = '{action}'")).await;
-        let read = |doc: &String| serde_json::from_str::<Value>(doc).unwrap()["peer"].take();
-        events.iter().map(read).collect()
+    /// From where an action was tried, newest first, as the audit tells it.
+    async fn peers_of(&self, action: &str, outcome: &str) -> Vec<Value> {
+        self.broker().write_counts().await;
+        let path = format!("/v1/audit?action={action}&outcome={outcome}");
+        let read = self.get(&self.admin, &path).await.is(200);
+        read["items"].as_array().unwrap().iter().map(|item| item["peer"].clone()).collect()
     }
 }
 
@@ -132,11 +133,16 @@ async fn an_ipv6_subscriber_is_one_peer() {
 #[tokio::test]
 async fn what_is_written_down_tells_from_where_it_was_asked() {
     let (ground, key) = acme(&[PROXIES]).await;
-    assert_eq!(ground.peers_of("tenant.create").await, ["127.0.0.1"]);
-    let ask = ground.http.post(ground.url("/v1/tenants/acme/token")).bearer_auth(&key);
-    let ask =
-        ask.header("x-forwarded-for", "203.0.113.5, 2001:db8::7").json(&json!({ "subject": user(ADA) }));
-    Reply::of(ask.send().await.unwrap()).await.token();
-    assert_eq!(ground.peers_of("token.mint").await.last().unwrap(), "2001:db8::7");
+    assert_eq!(ground.peers_of("tenant.create", "done").await, ["127.0.0.1"]);
+    let ask = async |key: &str, forwarded: &str| {
+        let ask = ground.http.post(ground.url("/v1/tenants/acme/token")).bearer_auth(key);
+        let ask = ask.header("x-forwarded-for", forwarded).json(&json!({ "subject": user(ADA) }));
+        Reply::of(ask.send().await.unwrap()).await
+    };
+    ask(&key, "203.0.113.5, 2001:db8::7").await.token();
+    assert_eq!(ground.peers_of("token.mint", "done").await[0], "2001:db8::7");
+    // Nor are those forgotten who could not say who they are.
+    ask("wrong", "198.51.100.9").await.refuses(401, "unauthenticated");
+    assert_eq!(ground.peers_of("token.release", "refused").await, ["198.51.100.9"]);
     ground.end().await;
 }

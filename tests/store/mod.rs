@@ -70,6 +70,8 @@ macro_rules! conformance {
                 a_token_that_is_handed_in_as_discarded_is_only_revoked
                 a_purged_tenants_token_leaves_only_its_event
                 dead_and_revoked_tokens_are_erased
+                what_is_marked_to_be_revoked_is_never_found_again
+                a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read
             }
             tampering: {
                 invariant_6_any_altered_column_is_refused_alone

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyInfo, Owner};
-use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, Grant};
+use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState, Grant};
 use box_token_broker::domain::event::{Action, Cause, Event};
 use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId,
@@ -52,6 +52,7 @@ pub(crate) fn app(owner: Owner, generation: Generation) -> App {
             since: at(0),
         }),
         generation,
+        fence: Generation::default(),
         state: AppState::Active,
         created_at: at(0),
         updated_at: at(0),
@@ -66,6 +67,7 @@ pub(crate) fn tenant(text: &str, app: &AppId, generation: Generation) -> Tenant 
         display_name: "Akme \u{0}\u{1F4E6} \"GmbH\"".to_owned(),
         labels: [("team".to_owned(), "blue".to_owned())].into(),
         state: TenantState::Active,
+        locked_from: None,
         app: app.clone(),
         enterprise_id: enterprise(),
         generation,
@@ -97,6 +99,8 @@ pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
         id: CallerId::generate(&SystemEntropy),
         name: name(text),
         kind: CallerKind::Admin,
+        state: CallerState::Active,
+        locked_at: None,
         grants: vec![Grant::everything()],
         keys,
         rate_limit: None,

@@ -6,7 +6,7 @@ use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::store::{Filed, StoreError, Which, place_of_token};
+use box_token_broker::store::{After, Among, Filed, StoreError, Which, place_of_token};
 
 use super::ground::Ground;
 use super::sample::{at, event, next, token_key};
@@ -147,4 +147,75 @@ pub(crate) async fn dead_and_revoked_tokens_are_erased(ground: &Ground) {
         ground.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
         Ok::<_, StoreError>(long)
     );
+}
+
+pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(ground: &Ground) {
+    let (tenant, app) = ground.own_tenant("acme").await;
+    let key = token_key(&tenant, tenant.generation);
+    let (one, _) = ground.save(&key, &app, 60, false).await;
+    let (two, _) = ground.save(&key, &app, 120, false).await;
+    ground.store.discard_tokens(&[]).await.unwrap();
+    // Again, and with one that is gone: both are passed over.
+    let gone = box_token_broker::domain::id::TokenId::parse("tok_gone").unwrap();
+    for _ in 0..2 {
+        ground.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
+    }
+    assert_eq!(ground.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
+    let (waiting, _) = ground.store.live_tokens(&Among::Discarded, &After::moment(at(0)), 10).await.unwrap();
+    assert_eq!(waiting.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
+    ground.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
+    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    // No hand takes the mark away.
+    ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
+    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+}
+
+pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read(ground: &Ground) {
+    let (acme, app) = ground.own_tenant("acme").await;
+    let vendor = ground.shared_app("vendor").await;
+    let north = ground.tenant_of(&vendor, "north").await;
+    let (acmes, norths) = (token_key(&acme, acme.generation), token_key(&north, north.generation));
+    let (mut of_acme, mut of_north) = (Vec::new(), Vec::new());
+    for number in 0..7 {
+        // Several end at the same moment.
+        of_acme.push(ground.save(&acmes, &app, 60 + number / 3, number % 2 == 0).await.0);
+        of_north.push(ground.save(&norths, &vendor, 60 + number / 3, false).await.0);
+    }
+    ground.save(&acmes, &app, 10, false).await;
+    let walk = async |among: Among, limit: usize| {
+        let (mut met, mut next) = (Vec::new(), Some(After::moment(at(10))));
+        while let Some(after) = next {
+            let (tokens, behind) = ground.store.live_tokens(&among, &after, limit).await.unwrap();
+            met.extend(tokens.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
+            next = behind;
+        }
+        assert!(met.is_sorted(), "in the order of their ends");
+        met
+    };
+    for limit in [1, 2, 3, 100] {
+        let every = walk(Among::Every, limit).await;
+        assert_eq!(every.len(), 14);
+        let ids = |met: Vec<(_, _, _)>| {
+            met.into_iter().map(|(_, id, _)| id).collect::<std::collections::BTreeSet<_>>()
+        };
+        for (among, wanted) in [
+            (Among::OfTenant(acme.id.clone()), &of_acme),
+            (Among::OfTenant(north.id.clone()), &of_north),
+            (Among::OfApp(app.id.clone()), &of_acme),
+            (Among::OfApp(vendor.id.clone()), &of_north),
+        ] {
+            assert_eq!(ids(walk(among, limit).await), wanted.iter().cloned().collect());
+        }
+        let waiting = walk(Among::Discarded, limit).await;
+        assert!(waiting.len() == 4 && waiting.iter().all(|(.., discarded)| *discarded));
+    }
+    // Garbage before them all.
+    ground
+        .database
+        .hand
+        .does("UPDATE tokens SET tenant_id = '' WHERE app_id = (SELECT id FROM apps WHERE name = 'vendor')")
+        .await;
+    for limit in [1, 100] {
+        assert_eq!(walk(Among::Every, limit).await.len(), 7);
+    }
 }

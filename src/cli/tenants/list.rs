@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Option<(String, String)>,
     /// Only those in this state.
-    #[arg(long, value_parser = ["pending", "active", "suspended", "deleted"])]
+    #[arg(long, value_parser = ["pending", "active", "suspended", "locked", "deleted"])]
     state: Option<String>,
     #[command(flatten)]
     broker: BrokerArgs,

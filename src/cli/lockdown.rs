@@ -1,0 +1,87 @@
+//! `lockdown`: an incident.
+
+use clap::ValueEnum;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::broker::{BrokerArgs, tenant};
+use super::failure::Failure;
+use super::terminal;
+
+/// Lock a tenant, a shared app or a caller in an incident: no token leaves any more, and every live one
+/// is revoked at Box.
+///
+/// Ends with 0 once the lock stands, also where tokens wait for Box. Locking again revokes what lives
+/// still. SECURITY.md tells what to do then; a PATCH with `"state": "active"` lifts the lock.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  box-token-broker lockdown tenant acme
+  box-token-broker lockdown app portal
+  box-token-broker lockdown caller invoices")]
+pub(super) struct Args {
+    /// What to lock.
+    #[arg(value_enum)]
+    what: What,
+    /// Its name or id.
+    name: String,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    Tenant,
+    App,
+    Caller,
+}
+
+impl What {
+    /// Where such things stand in paths.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenants",
+            Self::App => "apps",
+            Self::Caller => "callers",
+        }
+    }
+
+    fn check(self, name: &str) -> Result<(), Failure> {
+        use crate::domain::id::{AppId, CallerId, Name};
+        let is_name = || Name::parse(name).map(drop).map_err(|problem| problem.to_string());
+        let checked = match self {
+            Self::Tenant => tenant(name).map(drop),
+            Self::App => AppId::parse(name).map(drop).or_else(|_| is_name()),
+            Self::Caller => CallerId::parse(name).map(drop).or_else(|_| is_name()),
+        };
+        checked.map_err(|problem| Failure::usage(format!("{name}: {problem}")))
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    tokens: u64,
+    revoked: u64,
+    queued: u64,
+    sessions: u64,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    args.what.check(&args.name)?;
+    let path = ["v1", args.what.place(), &args.name, "lockdown"];
+    let answer = args.broker.connect()?.post(&path, &[], &json!({})).await?;
+    if args.broker.json {
+        return terminal::print(answer.body.expose());
+    }
+    let Answer { tokens, revoked, queued, sessions } = answer.read()?;
+    terminal::print(format_args!(
+        "{} is locked: {tokens} live tokens, {revoked} dead at Box, {queued} waiting for Box, {sessions} sessions ended",
+        args.name
+    ))?;
+    if queued > 0 {
+        terminal::remark(
+            "the broker goes on revoking by itself; until then whoever has such a token can use it",
+        );
+    }
+    Ok(())
+}

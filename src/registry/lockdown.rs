@@ -1,0 +1,223 @@
+//! Lockdown in an incident: no release any more, every live token revoked at Box or waiting for it. The
+//! lock stands in the row of what is locked, before anything else is done; whatever is cut off behind
+//! it is done by the next process.
+
+use std::sync::atomic::Ordering;
+
+use super::callers::{event_of, told};
+use super::error::RegistryError;
+use super::{Registry, name_of, on_what_stands, require_everywhere};
+use crate::auth::Identity;
+use crate::broker::{Reach, Toll};
+use crate::domain::app::{App, AppState};
+use crate::domain::caller::{Caller, CallerState, Permission};
+use crate::domain::event::Action;
+use crate::domain::id::{AppId, Name, TenantId};
+use crate::domain::tenant::{Tenant, TenantState};
+use crate::store::{AppRef, CallerRef, Changed, Page, TenantFilter, TenantRef};
+
+/// How many rows are read at once.
+const PAGE: usize = 200;
+
+/// What a lockdown came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lockdown {
+    /// The tokens that it reached.
+    pub toll: Toll,
+    /// How many browser sessions it ended: API keys are the only credentials that callers have.
+    pub sessions: usize,
+}
+
+impl Registry {
+    /// Locks a tenant: no token of it leaves, and all that live are revoked. One that is deleted stays
+    /// deleted, and is locked when it is restored. Again, it revokes what lives still.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells. Where the store went away behind the lock, the lock stands.
+    pub async fn lock_tenant(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+    ) -> Result<Lockdown, RegistryError> {
+        let id = on_what_stands(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
+        self.take_down(Reach::Tenant(id)).await
+    }
+
+    async fn lock_tenant_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+    ) -> Result<TenantId, RegistryError> {
+        self.tenant_for(identity, tenant, Permission::Lockdown).await?;
+        let (current, _) = self.fresh(tenant).await?;
+        let (id, cause) = (current.id.clone(), identity.cause(request_id));
+        let told = format!("was {}", current.state.as_str());
+        if current.locked_from.is_some() {
+            let event = self.event_of(&current, &cause, Action::TenantLockdown, told);
+            self.store.record(std::slice::from_ref(&event)).await?;
+            return Ok(id);
+        }
+        // Whoever lifts the lock brings no old token back.
+        let next = Tenant { generation: self.store.next_generation().await?, ..current }.locked();
+        let event = self.event_of(&next, &cause, Action::TenantLockdown, told);
+        self.replace(next, &event, None).await?;
+        Ok(id)
+    }
+
+    /// Locks a shared app, and with it every tenant that it serves.
+    ///
+    /// # Errors
+    /// As [`Registry::lock_tenant`].
+    pub async fn lock_app(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+    ) -> Result<Lockdown, RegistryError> {
+        require_everywhere(identity, Permission::Lockdown)?;
+        let id = on_what_stands(|| self.lock_app_once(identity, request_id, app)).await?;
+        self.take_down(Reach::App(id)).await
+    }
+
+    async fn lock_app_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        app: &AppRef,
+    ) -> Result<AppId, RegistryError> {
+        let current = self.shared_app(app).await?;
+        let told = Some(format!("state was {:?}", current.state));
+        if current.state == AppState::Locked {
+            let event = self.app_event(identity, request_id, &current, Action::AppLockdown, told);
+            self.store.record(std::slice::from_ref(&event)).await?;
+            return Ok(current.id);
+        }
+        let fence = self.store.next_generation().await?;
+        let version = current.version + 1;
+        let next = App { state: AppState::Locked, fence, version, updated_at: self.now(), ..current };
+        let event = self.app_event(identity, request_id, &next, Action::AppLockdown, told);
+        let updated = self.store.update_app(&next, &event).await;
+        self.broker.forget(&Changed::App(next.id.clone()));
+        updated?;
+        Ok(next.id)
+    }
+
+    /// Locks a caller: its keys open nothing, and every live token that its grants give is revoked,
+    /// whoever else has it.
+    ///
+    /// # Errors
+    /// As [`Registry::lock_tenant`]; [`RegistryError::Absent`] for one whom this caller may not lock.
+    pub async fn lock_caller(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+    ) -> Result<Lockdown, RegistryError> {
+        let locked = on_what_stands(|| self.lock_caller_once(identity, request_id, caller)).await?;
+        self.take_down(Reach::Grants { grants: locked.grants.into(), until: None }).await
+    }
+
+    async fn lock_caller_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+    ) -> Result<Caller, RegistryError> {
+        if !identity.caller.holds(Permission::Lockdown) {
+            return Err(RegistryError::Forbidden("no grant gives lockdown"));
+        }
+        let found = self.store.caller(caller).await?;
+        let current = found.filter(|found| identity.caller.may_lock(&found.grants));
+        let current = current.ok_or(RegistryError::Absent)?;
+        let now = self.now();
+        let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
+        let cause = identity.cause(request_id);
+        let event = event_of(&next, &cause, now, Action::CallerLockdown, told(&next));
+        self.replace_caller(next, &event, None).await
+    }
+
+    async fn take_down(&self, reach: Reach) -> Result<Lockdown, RegistryError> {
+        let toll = self.broker.lock_down(reach).await.inspect_err(|_| self.note_unfinished())?;
+        Ok(Lockdown { toll, sessions: 0 })
+    }
+
+    fn note_unfinished(&self) {
+        self.unfinished.store(true, Ordering::Release);
+    }
+
+    /// Takes out of circulation what an earlier process locked and did not come to, or this one where
+    /// the store went away.
+    ///
+    /// # Errors
+    /// Where the store does not answer; it is tried again the next time.
+    pub async fn finish_lockdowns(&self) -> Result<(), RegistryError> {
+        if !self.unfinished.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.finish_all().await.inspect_err(|_| self.note_unfinished())
+    }
+
+    async fn finish_all(&self) -> Result<(), RegistryError> {
+        self.finish_tenants().await?;
+        self.finish_apps().await?;
+        self.finish_callers().await
+    }
+
+    async fn finish_tenants(&self) -> Result<(), RegistryError> {
+        let filter = TenantFilter { state: Some(TenantState::Locked), ..TenantFilter::default() };
+        let mut page = Some(Page { after: None, limit: PAGE });
+        while let Some(this) = page {
+            let tenants = self.store.tenants(&filter, &this).await?;
+            page = next_page(tenants.last().map(|tenant| &tenant.name), tenants.len());
+            for tenant in tenants {
+                self.finish(Reach::Tenant(tenant.id)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_apps(&self) -> Result<(), RegistryError> {
+        let mut page = Some(Page { after: None, limit: PAGE });
+        while let Some(this) = page {
+            let apps = self.store.shared_apps(&this).await?;
+            page = next_page(apps.last().and_then(name_of), apps.len());
+            for app in apps.into_iter().filter(|app| app.state == AppState::Locked) {
+                self.finish(Reach::App(app.id)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_callers(&self) -> Result<(), RegistryError> {
+        let mut page = Some(Page { after: None, limit: PAGE });
+        while let Some(this) = page {
+            let callers = self.store.callers(&this).await?;
+            page = next_page(callers.last().map(|caller| &caller.name), callers.len());
+            for caller in &callers {
+                self.finish_caller(caller).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of circulation what a lock reaches.
+    pub(super) async fn finish(&self, reach: Reach) -> Result<(), RegistryError> {
+        self.broker.put_out(&reach).await?;
+        Ok(())
+    }
+
+    /// The same for a caller, where it is locked: what its grants gave until it was.
+    pub(super) async fn finish_caller(&self, caller: &Caller) -> Result<(), RegistryError> {
+        match caller.locked_at {
+            None => Ok(()),
+            until => self.finish(Reach::Grants { grants: caller.grants.as_slice().into(), until }).await,
+        }
+    }
+}
+
+/// The stretch behind one of so many items; `None` where that was the last.
+fn next_page(last: Option<&Name>, items: usize) -> Option<Page> {
+    (items == PAGE).then(|| Page { after: last.cloned(), limit: PAGE })
+}
