@@ -108,7 +108,7 @@ async fn locking_twice_is_the_same_and_ends_what_lives_still() {
     assert_eq!(ground.lock_down(&ground.admin, "tenants/acme").await.is(200), all_dead(0));
     let last = ground.get(&ground.admin, "/v1/tenants/acme").await;
     assert_eq!(first.header("etag"), last.header("etag"));
-    let told = "SELECT action FROM events WHERE action = 'tenant.lockdown'";
+    let told = "SELECT action FROM audit WHERE action = 'tenant.lockdown'";
     assert_eq!(ground.hand().reads(told).await.len(), 3, "each is on record");
     ground.end().await;
 }

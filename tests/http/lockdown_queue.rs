@@ -76,7 +76,7 @@ async fn s15_a_process_that_was_killed_amid_a_lockdown_is_finished_by_the_next()
         let token = ground.user_token(&key, "acme", ADA).await.token();
         let spared = ground.token(&other, "acme").await.token();
         // The lock stands, and the rows are not marked yet.
-        let locked = format!("SELECT action FROM events WHERE action = '{kind}.lockdown'");
+        let locked = format!("SELECT action FROM audit WHERE action = '{kind}.lockdown'");
         let locked: &'static str = locked.leak();
         let amid = step(what, Stop::Row("UPDATE ON tokens"), Reached::Rows(locked, 1), true);
         crash(&mut ground, &amid, "POST", &format!("/v1/{what}/lockdown"), None).await;

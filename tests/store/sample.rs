@@ -225,6 +225,6 @@ impl Ground {
 
     /// The actions of all events, in their order.
     pub(crate) async fn actions(&self) -> Vec<String> {
-        self.database.hand.reads("SELECT action FROM events ORDER BY seq").await
+        self.database.hand.reads("SELECT action FROM audit ORDER BY at, number").await
     }
 }
