@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Day, Signed};
-use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
+use crate::auth::{Authenticator, IssuerProblem};
 use crate::box_api::{BoxClient, BoxClientError};
 use crate::broker::{Broker, Parts, REVOCATION_INTERVAL};
 use crate::clock::Clock;
@@ -55,6 +55,9 @@ pub enum StartError {
     /// Box cannot be reached by these settings.
     #[error(transparent)]
     Box(#[from] BoxClientError),
+    /// An issuer of the settings cannot be asked.
+    #[error(transparent)]
+    Issuer(#[from] IssuerProblem),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} (`{setting}`): {error}")]
     Listen {
@@ -161,8 +164,9 @@ pub async fn start(
         Arc::clone(&watch),
         vault,
         Arc::clone(&clock),
-        max_policy_age,
-    ));
+        &settings.auth,
+        &work,
+    )?);
     let limits = Arc::new(Limits::new(&settings.limits, &clock));
     let stopping = CancellationToken::new();
     let api = Api::from(http::Parts {

@@ -43,7 +43,7 @@ use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
 use crate::audit::Tally;
-use crate::auth::Identity;
+use crate::auth::{Identity, Judged, Opened};
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
@@ -51,7 +51,7 @@ use crate::crypto::Vault;
 use crate::domain::app::AppState;
 use crate::domain::event::Cause;
 use crate::domain::id::{TenantId, TokenId};
-use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::policy::Ask;
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
@@ -194,28 +194,28 @@ impl Broker {
         }
     }
 
-    /// A token of `tenant` for `identity`. Every request is decided anew, whether the token is in
+    /// A token of `tenant` for `identity`, and by which of its callers. Every request is decided anew, whether the token is in
     /// memory or not; what is in memory touches neither the store nor Box.
     ///
     /// # Errors
     /// As [`TokenError`] tells.
-    pub async fn token(
+    pub async fn token<'a>(
         self: &Arc<Self>,
-        identity: &Identity,
+        identity: &'a Identity,
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<(Arc<Token>, &'a Opened), TokenError> {
         let mut superseded = false;
         loop {
-            let view = self.judge(identity, tenant, wanted).await?;
+            let (view, by) = self.judge(identity, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || identity.cause(request_id);
+            let cause = || identity.cause_of(by, request_id);
             let need = Need::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
                 None => self.obtain(&view, &key, need, &cause).await,
@@ -227,24 +227,25 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained,
+                obtained => return Ok((obtained?, by)),
             }
         }
     }
 
-    /// The tenant, where this caller may have such a token of it at this moment.
+    /// The tenant, where this identity may have such a token of it at this moment, and by which of its
+    /// callers.
     ///
     /// # Errors
     /// As [`TokenError`] tells, where not.
-    pub async fn judge(
+    pub async fn judge<'a>(
         &self,
-        identity: &Identity,
+        identity: &'a Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<View>, TokenError> {
+    ) -> Result<(Arc<View>, &'a Opened), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        decide(identity, &view, wanted)?;
-        Ok(view)
+        let by = decide(identity, &view, wanted)?;
+        Ok((view, by))
     }
 
     /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
@@ -263,7 +264,7 @@ impl Broker {
         };
         match self.view(tenant).await {
             Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.caller.names(id, name) =>
+                if !identity.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
             }
@@ -456,22 +457,22 @@ impl Broker {
     }
 }
 
-/// Judges by the caller's grants and the tenant's policy, then by the tenant's state.
-fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), TokenError> {
+/// Judges by the callers' grants and the tenant's policy, then by the tenant's state.
+fn decide<'a>(identity: &'a Identity, view: &View, wanted: &Wanted) -> Result<&'a Opened, TokenError> {
     let ask = Ask::Token { subject: &wanted.subject, restriction: wanted.restriction.as_ref() };
     let tenant = &view.tenant;
-    match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => return Err(TokenError::Absent),
-        Decision::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
-        Decision::Allowed(_) => {}
-    }
+    let by = match identity.decide(tenant, ask) {
+        Judged::Absent => return Err(TokenError::Absent),
+        Judged::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
+        Judged::Allowed(by) => by,
+    };
     match (tenant.state, view.app.state) {
         (TenantState::Deleted, _) => Err(TokenError::Absent),
         (TenantState::Suspended | TenantState::Locked, _) | (_, AppState::Suspended | AppState::Locked) => {
             Err(TokenError::Suspended)
         }
         (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
-        (TenantState::Active, AppState::Active) => Ok(()),
+        (TenantState::Active, AppState::Active) => Ok(by),
     }
 }
 

@@ -189,6 +189,12 @@ pub enum Action {
     /// An API key was revoked.
     #[serde(rename = "key.revoke")]
     KeyRevoke,
+    /// A trust was given to a caller.
+    #[serde(rename = "trust.create")]
+    TrustCreate,
+    /// A trust was taken away.
+    #[serde(rename = "trust.delete")]
+    TrustDelete,
 }
 
 impl Action {
@@ -232,6 +238,8 @@ impl Action {
             Self::CallerLockdown => "caller.lockdown",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
+            Self::TrustCreate => "trust.create",
+            Self::TrustDelete => "trust.delete",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the broker is about, pure and synchronous: no I/O, no clock, no randomness of its own.
 
+pub mod address;
 pub mod app;
 pub mod box_config;
 pub mod caller;
@@ -14,3 +15,4 @@ pub mod subject;
 pub mod tenant;
 pub mod text;
 pub mod token_key;
+pub mod trust;

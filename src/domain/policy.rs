@@ -83,6 +83,18 @@ impl Rule {
             Self::PolicyFullTokens => "policy.full_tokens",
         }
     }
+
+    /// Of two rules the one that an ask came to later.
+    #[must_use]
+    pub fn further(a: Self, b: Self) -> Self {
+        let rank = |rule| match rule {
+            Self::Permission => 0,
+            Self::GrantSubject => 1,
+            Self::GrantScopes => 2,
+            _ => 3,
+        };
+        if rank(b) > rank(a) { b } else { a }
+    }
 }
 
 /// What [`decide`] found.
@@ -119,7 +131,7 @@ pub fn decide(
                 };
             }
             // The rule that came furthest tells the reader of the audit most.
-            Some(rule) => nearest = Some(nearest.map_or(rule, |other| further(other, rule))),
+            Some(rule) => nearest = Some(nearest.map_or(rule, |other| Rule::further(other, rule))),
         }
     }
     nearest.map_or(Decision::Absent, Decision::Forbidden)
@@ -135,16 +147,6 @@ pub fn reaches(
 ) -> bool {
     let ask = Ask::Token { subject, restriction };
     grants.iter().any(|grant| grant.is_on(tenant, labels) && refusal_by_grant(grant, ask).is_none())
-}
-
-fn further(a: Rule, b: Rule) -> Rule {
-    let rank = |rule| match rule {
-        Rule::Permission => 0,
-        Rule::GrantSubject => 1,
-        Rule::GrantScopes => 2,
-        _ => 3,
-    };
-    if rank(b) > rank(a) { b } else { a }
 }
 
 fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {

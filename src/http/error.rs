@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::{Problem, Reach, UpstreamWords};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, IssuerDown};
 use crate::box_api::BoxError;
 use crate::broker::{Extent, TokenError};
 use crate::crypto::CryptoError;
@@ -22,8 +22,6 @@ const LATER: u64 = 60;
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// No credential, or none that opens anything.
-    Unauthenticated,
     /// Too many requests came.
     RateLimited {
         /// Whom else the limit concerns.
@@ -87,7 +85,6 @@ impl ApiError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::Unauthenticated => unauthenticated(),
             Self::RateLimited { reach, retry_after } => rate_limited(reach, retry_after),
             Self::NotFound => not_found(),
             Self::Malformed(detail) => {
@@ -113,6 +110,8 @@ impl ApiError {
             ),
             Self::Invalid(faults) => invalid(faults),
             Self::Auth(AuthError::Unauthenticated) => unauthenticated(),
+            Self::Auth(AuthError::Token(fault)) => unauthenticated().cause(fault),
+            Self::Auth(AuthError::IssuerDown(down)) => issuer_down(&down),
             Self::Auth(AuthError::Store(error)) => of_store(error),
             Self::Auth(AuthError::Crypto(error)) => of_crypto("the caller's key", error),
             Self::Token(error) => of_token(error),
@@ -141,7 +140,8 @@ fn unauthenticated() -> Problem {
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
         "Not authenticated",
-        "Send `Authorization: Bearer` with a live API key of this broker.",
+        "Send `Authorization: Bearer` with a live API key of this broker, or with a live token of an OIDC \
+         issuer that a caller's trust matches.",
     )
 }
 
@@ -153,6 +153,22 @@ fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", whose)
         .reach(reach)
         .after(seconds(retry_after))
+}
+
+fn issuer_down(down: &IssuerDown) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "upstream_unavailable",
+        "Token issuer unavailable",
+        format!(
+            "The issuer of the token that this call came with, {}, does not give its keys, so the token cannot \
+             be judged.",
+            down.issuer
+        ),
+    )
+    .reach(Reach::Broker)
+    .after(seconds(down.retry_after))
+    .cause(down)
 }
 
 fn not_found() -> Problem {

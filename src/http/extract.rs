@@ -12,7 +12,7 @@ use super::observe::RequestId;
 use super::story::Story;
 use super::{Api, limits};
 use crate::auth::{AuthError, Identity};
-use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
+use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, TrustId};
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
 use crate::registry::grants::parse_tenant;
@@ -43,16 +43,20 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
         let peer = story.peer();
-        let Some(key) = bearer(&parts.headers) else { return Err(limits::stranger(api, peer)) };
+        let Some(key) = bearer(&parts.headers) else {
+            return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
+        };
         let since = api.authenticator.stamp();
         let mut identity = match api.authenticator.authenticate(key).await {
             Ok(identity) => identity,
-            Err(AuthError::Unauthenticated) => return Err(limits::stranger(api, peer)),
+            Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
+                return Err(limits::stranger(api, peer, error));
+            }
             Err(other) => return Err(ApiError::Auth(other)),
         };
         identity.peer = peer;
         story.caller(&identity);
-        limits::count(api, &identity, parts).await?;
+        let identity = limits::count(api, identity, parts).await?;
         let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self { identity, request_id, since, story, query })
@@ -86,7 +90,7 @@ fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     })
 }
 
-/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}` and `{keypair}`.
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}` and `{keypair}`.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub T);
 
@@ -121,6 +125,13 @@ impl Nameable for CallerRef {
 
 impl Nameable for KeyId {
     const PARAMETER: &'static str = "key";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Nameable for TrustId {
+    const PARAMETER: &'static str = "trust";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }

@@ -76,9 +76,9 @@ impl Story {
         });
     }
 
-    /// Who calls, where that is known.
+    /// Who calls, where that is known; of several callers whom a token opens, the first.
     pub(super) fn caller_id(&self) -> Option<CallerId> {
-        self.told().identity.as_ref().map(|identity| identity.caller.id.clone())
+        self.told().identity.as_ref().map(|identity| identity.first().caller.id.clone())
     }
 
     /// The record of a request that ended in a problem; `None` for what the audit is not about: requests

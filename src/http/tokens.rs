@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::auth::Identity;
+use crate::auth::Opened;
 use crate::broker::{PATIENCE, Release, Revoked, Token, TokenError, Wanted};
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
@@ -213,8 +213,7 @@ async fn revoke(
         (None, Some(subject)) => Revoked::Subject(subject),
         _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
     };
-    let cause = caller.identity.cause(&caller.request_id.0);
-    api.broker.revoke(&caller.identity, &cause, &tenant, &what).await?;
+    api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -225,12 +224,13 @@ async fn release(
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let (token, identity) = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let (token, by) = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;
     api.broker.count_release(&Release {
-        identity: &identity,
+        by: &by,
+        peer: caller.identity.peer,
         request_id: &caller.request_id.0,
         on_behalf_of: None,
         token: &token,
@@ -249,7 +249,7 @@ async fn release(
     Ok((headers, bytes).into_response())
 }
 
-/// The token, judged by what holds when it leaves. A body may be slow to arrive and a mint takes its
+/// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be slow to arrive and a mint takes its
 /// time: grants, policy and state that changed meanwhile count, and a token that is older than the
 /// tenant's credentials of that moment is asked for again.
 async fn current(
@@ -257,11 +257,11 @@ async fn current(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<(Arc<Token>, Identity), ApiError> {
+) -> Result<(Arc<Token>, Opened), ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
-        let token = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+        let (token, by) = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
@@ -271,12 +271,12 @@ async fn current(
             token => token?,
         };
         if api.watch.is_still(&caller.since) {
-            return Ok((token, identity));
+            return Ok((token, by.clone()));
         }
         identity = api.authenticator.again(&caller.identity).await?;
-        let view = api.broker.judge(&identity, tenant, wanted).await?;
+        let (view, by) = api.broker.judge(&identity, tenant, wanted).await?;
         if token.key.generation == view.generation() {
-            return Ok((token, identity));
+            return Ok((token, by.clone()));
         }
     }
     Err(TokenError::Superseded.into())

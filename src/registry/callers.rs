@@ -84,9 +84,9 @@ impl Registry {
         request_id: &str,
         new: NewCaller,
     ) -> Result<CallerView, RegistryError> {
-        require_callers_write(identity)?;
+        let identity = require_callers_write(identity)?;
         let NewCaller { name, kind, grants, rate_limit } = new;
-        let grants = self.grants_of(identity, kind, &grants, &[]).await?;
+        let (identity, grants) = self.grants_of(&identity, kind, &grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
@@ -96,6 +96,7 @@ impl Registry {
             grants,
             keys: Vec::new(),
             rate_limit,
+            trusts: Vec::new(),
             created_at: self.now(),
             version: 1,
         };
@@ -111,7 +112,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Absent`] where there is none that this admin could have made.
     pub async fn caller(&self, identity: &Identity, caller: &CallerRef) -> Result<CallerView, RegistryError> {
-        let caller = self.manageable(identity, caller).await?;
+        let (_, caller) = self.manageable(identity, caller).await?;
         let uses = self.store.key_uses(&caller.id).await?;
         Ok(self.viewed(caller, uses).await)
     }
@@ -125,7 +126,7 @@ impl Registry {
         identity: &Identity,
         mut page: Page,
     ) -> Result<Listing<CallerView>, RegistryError> {
-        require_callers_write(identity)?;
+        let identity = require_callers_write(identity)?;
         let wanted = page.limit;
         let mut items: Vec<CallerView> = Vec::new();
         loop {
@@ -137,7 +138,7 @@ impl Registry {
                     return Ok(Listing { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
                 page.after = Some(caller.name.clone());
-                if identity.caller.may_grant(&caller.grants) {
+                if identity.any(|held| held.may_grant(&caller.grants)) {
                     let uses = self.store.key_uses(&caller.id).await?;
                     items.push(self.viewed(caller, uses).await);
                 }
@@ -172,7 +173,7 @@ impl Registry {
         patch: &CallerPatch,
         expected: Option<i64>,
     ) -> Result<CallerView, RegistryError> {
-        let current = self.manageable(identity, caller).await?;
+        let (mut identity, current) = self.manageable(identity, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -181,17 +182,21 @@ impl Registry {
             next.name = name.clone();
         }
         if let Some(grants) = &patch.grants {
-            next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
+            (identity, next.grants) =
+                self.grants_of(&identity, current.kind, grants, &current.grants).await?;
         }
         if let Some(patch) = &patch.rate_limit {
-            next.rate_limit = limit_under(patch, identity, &current)?;
+            next.rate_limit = limit_under(patch, &current)?;
+        }
+        if next.rate_limit != current.rate_limit {
+            let told = "nobody sets a limit that is on themselves";
+            let other = |one: &Caller| one.id != current.id;
+            identity = identity.those(other).ok_or(RegistryError::Forbidden(told))?;
         }
         if patch.state.is_some() && current.state == CallerState::Locked {
-            if !identity.caller.may_lock(&current.grants) {
-                return Err(RegistryError::Forbidden(
-                    "no grant gives lockdown over all that the caller holds",
-                ));
-            }
+            let told = "no grant gives lockdown over all that the caller holds";
+            let may_lock = |one: &Caller| one.may_lock(&current.grants);
+            identity = identity.those(may_lock).ok_or(RegistryError::Forbidden(told))?;
             (next.state, next.locked_at) = (CallerState::Active, None);
         }
         if next != current {
@@ -226,7 +231,7 @@ impl Registry {
         caller: &CallerRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        let current = self.manageable(identity, caller).await?;
+        let (identity, current) = self.manageable(identity, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -243,15 +248,16 @@ impl Registry {
         CallerView { caller, grants, uses }
     }
 
-    /// The caller as it stands, where this admin could have made it.
+    /// The caller as it stands, where this admin could have made it, and which of the admin's callers.
     pub(super) async fn manageable(
         &self,
         identity: &Identity,
         caller: &CallerRef,
-    ) -> Result<Caller, RegistryError> {
-        require_callers_write(identity)?;
-        let found = self.store.caller(caller).await?;
-        found.filter(|found| identity.caller.may_grant(&found.grants)).ok_or(RegistryError::Absent)
+    ) -> Result<(Identity, Caller), RegistryError> {
+        let identity = require_callers_write(identity)?;
+        let found = self.store.caller(caller).await?.ok_or(RegistryError::Absent)?;
+        let identity = identity.those(|held| held.may_grant(&found.grants)).ok_or(RegistryError::Absent)?;
+        Ok((identity, found))
     }
 
     pub(super) async fn replace_caller(
@@ -270,29 +276,19 @@ impl Registry {
     }
 }
 
-fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
-    if identity.caller.holds(Permission::CallersWrite) {
-        Ok(())
-    } else {
-        Err(RegistryError::Forbidden("no grant gives callers:write"))
-    }
+fn require_callers_write(identity: &Identity) -> Result<Identity, RegistryError> {
+    let those = identity.those(|caller| caller.holds(Permission::CallersWrite));
+    those.ok_or(RegistryError::Forbidden("no grant gives callers:write"))
 }
 
 /// What a caller's rate limit becomes under a merge patch (RFC 7396) of its own.
-fn limit_under(
-    patch: &Value,
-    identity: &Identity,
-    current: &Caller,
-) -> Result<Option<RateLimit>, RegistryError> {
+fn limit_under(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, RegistryError> {
     let mut document = serde_json::json!({ "rate_limit": current.rate_limit });
     json_patch::merge(&mut document["rate_limit"], patch);
     let read: Limited = document::read(&document).map_err(|error| match error {
         Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
         Unreadable::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
     })?;
-    if read.rate_limit != current.rate_limit && current.id == identity.caller.id {
-        return Err(RegistryError::Forbidden("nobody sets a limit that is on themselves"));
-    }
     Ok(read.rate_limit)
 }
 

@@ -19,6 +19,7 @@ mod pending;
 mod register;
 mod tenant_test;
 mod tenants;
+mod trusts;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -47,8 +48,7 @@ use crate::config;
 use crate::crypto::Vault;
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
-use crate::domain::policy::{self, Ask, Decision, Rule};
-use crate::domain::tenant::Tenant;
+use crate::domain::policy::{Ask, Rule};
 use crate::entropy::Entropy;
 use crate::store::{Store, TenantRef};
 
@@ -69,6 +69,8 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     purge_after: Duration,
+    /// The issuers that trusts may name.
+    issuers: Vec<String>,
     decoders: Arc<Semaphore>,
     trials: Flights<TenantId, Result<(), RegistryError>>,
     waits: Mutex<Waits>,
@@ -89,6 +91,7 @@ impl Registry {
             clock,
             entropy,
             purge_after: settings.tenants.purge_after,
+            issuers: settings.auth.oidc.iter().map(|issuer| issuer.issuer.clone()).collect(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
             trials: Flights::new(tasks),
             waits: Mutex::default(),
@@ -96,7 +99,7 @@ impl Registry {
         }
     }
 
-    /// A tenant as this caller may treat it.
+    /// A tenant as this identity may treat it, and which of its callers may.
     ///
     /// # Errors
     /// [`RegistryError::Absent`] where there is none, or none that the caller has a grant on.
@@ -105,12 +108,12 @@ impl Registry {
         identity: &Identity,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<(Identity, Arc<View>), RegistryError> {
         let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
-        match decide(identity, &view.tenant, permission) {
-            Decision::Allowed(_) => Ok(view),
-            Decision::Absent => Err(RegistryError::Absent),
-            Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
+        match identity.those_allowed(&view.tenant, Ask::Admin(permission)) {
+            Ok(identity) => Ok((identity, view)),
+            Err(None) => Err(RegistryError::Absent),
+            Err(Some(rule)) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
         }
     }
 
@@ -119,11 +122,6 @@ impl Registry {
         let now = self.clock.wall();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
-}
-
-fn decide(identity: &Identity, tenant: &Tenant, permission: Permission) -> Decision {
-    let ask = Ask::Admin(permission);
-    policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
 }
 
 /// How often a change is made anew where others come in between.
@@ -144,11 +142,8 @@ where
     change().await
 }
 
-/// Refuses where no grant on every tenant gives `permission`.
-fn require_everywhere(identity: &Identity, permission: Permission) -> Result<(), RegistryError> {
-    if identity.caller.holds_everywhere(permission) {
-        Ok(())
-    } else {
-        Err(RegistryError::Forbidden("needs a grant on every tenant"))
-    }
+/// Those callers whom a grant on every tenant gives `permission`.
+fn require_everywhere(identity: &Identity, permission: Permission) -> Result<Identity, RegistryError> {
+    let those = identity.those(|caller| caller.holds_everywhere(permission));
+    those.ok_or(RegistryError::Forbidden("needs a grant on every tenant"))
 }

@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{Registry, decide, on_what_stands, require_everywhere};
-use crate::auth::Identity;
+use super::{Registry, on_what_stands, require_everywhere};
+use crate::auth::{Identity, Judged};
 use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{AppId, Name};
-use crate::domain::policy::{Decision, Policy};
+use crate::domain::policy::{Ask, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
 use crate::store::{AppRef, Changed, Page, StoreError, TenantFilter, TenantRef};
@@ -82,7 +82,7 @@ impl Registry {
     /// # Errors
     /// Where the caller may not read it.
     pub async fn tenant(&self, identity: &Identity, tenant: &TenantRef) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsRead).await
+        Ok(self.tenant_for(identity, tenant, Permission::TenantsRead).await?.1)
     }
 
     /// The tenants that the caller may read, in the order of their names.
@@ -95,7 +95,7 @@ impl Registry {
         (filter, health): (&TenantFilter, Option<HealthState>),
         mut page: Page,
     ) -> Result<Listing<Arc<View>>, RegistryError> {
-        if !identity.caller.holds(Permission::TenantsRead) {
+        if !identity.any(|caller| caller.holds(Permission::TenantsRead)) {
             return Err(RegistryError::Forbidden("no grant gives tenants:read"));
         }
         let wanted = page.limit;
@@ -110,7 +110,10 @@ impl Registry {
                     return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
                 }
                 page.after = Some(tenant.name.clone());
-                if !matches!(decide(identity, &tenant, Permission::TenantsRead), Decision::Allowed(_)) {
+                if !matches!(
+                    identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)),
+                    Judged::Allowed(_)
+                ) {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
@@ -148,7 +151,7 @@ impl Registry {
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
+        let (mut identity, _) = self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
         let (current, view) = self.fresh(tenant).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -172,11 +175,11 @@ impl Registry {
             next.locked_from = None;
         }
         if next.locked_from != current.locked_from {
-            require_lockdown(identity, &current)?;
+            identity = with_lockdown(&identity, &current)?;
             self.finish(Reach::Tenant(current.id.clone())).await?;
         }
         if next.labels != current.labels {
-            require_everywhere(identity, Permission::TenantsWrite)?;
+            identity = require_everywhere(&identity, Permission::TenantsWrite)?;
         }
         if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
             if current.purge_at.is_some_and(|at| at <= self.now()) {
@@ -271,13 +274,10 @@ fn state_of(tenant: &Tenant, state: NewState) -> Result<TenantState, RegistryErr
 }
 
 /// Refuses whoever may not lift a tenant's lock.
-fn require_lockdown(identity: &Identity, tenant: &Tenant) -> Result<(), RegistryError> {
-    match decide(identity, tenant, Permission::Lockdown) {
-        Decision::Allowed(_) => Ok(()),
-        Decision::Forbidden(_) | Decision::Absent => {
-            Err(RegistryError::Forbidden("no grant on the tenant gives lockdown"))
-        }
-    }
+fn with_lockdown(identity: &Identity, tenant: &Tenant) -> Result<Identity, RegistryError> {
+    identity
+        .those_allowed(tenant, Ask::Admin(Permission::Lockdown))
+        .map_err(|_| RegistryError::Forbidden("no grant on the tenant gives lockdown"))
 }
 
 /// Refuses a change of state that comes about in another way.

@@ -34,6 +34,7 @@ fn strangers(limits: &Limits, number: usize) -> usize {
         grants: Vec::new(),
         keys: Vec::new(),
         rate_limit: None,
+        trusts: Vec::new(),
         created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         version: 1,
     };

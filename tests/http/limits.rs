@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::asking::any_token;
 use crate::ground::Ground;
+use crate::identity_scene::Scene;
 use crate::reply::Reply;
 
 /// How many of twelve requests are served, the others being told to come back after `wait` seconds.
@@ -277,4 +278,32 @@ async fn whoever_is_told_to_wait_is_served_after_that_long() {
     ground.broker().keep_house().await;
     ground.get(&portal, "/v1/whoami").await.refuses(429, "rate_limited");
     ground.end().await;
+}
+
+#[tokio::test]
+async fn of_those_whom_a_token_opens_whoever_asked_too_often_is_left_out() {
+    let scene = Scene::new().await;
+    let ground = &scene.ground;
+    ground.register("globex", &ground.apps.globex).await;
+    ground.service("other", any_token("globex")).await;
+    scene.trust("other", json!({})).await.is(201);
+    ground.change_caller("job", json!({ "rate_limit": { "per_second": 2 } })).await;
+    let token = scene.token(json!({}));
+    for _ in 0..2 {
+        ground.token(&token, "acme").await.token();
+    }
+    // The one who has a grant there has to wait; nobody hears that the tenant were absent.
+    assert_eq!(ground.token(&token, "acme").await.refuses(429, "rate_limited")["scope"], "request");
+    // To the other caller that is nothing.
+    for _ in 0..6 {
+        ground.token(&token, "globex").await.token();
+    }
+    ground.change_caller("other", json!({ "rate_limit": { "per_second": 1 } })).await;
+    ground.token(&token, "globex").await.token();
+    ground.token(&token, "globex").await.refuses(429, "rate_limited");
+    ground.token(&token, "nobody").await.refuses(429, "rate_limited");
+    ground.passes(1);
+    ground.token(&token, "globex").await.token();
+    ground.token(&token, "acme").await.token();
+    scene.ground.end().await;
 }

@@ -9,6 +9,8 @@
 #[path = "../support/database.rs"]
 mod database;
 mod ground;
+#[path = "../support/issuer.rs"]
+mod issuer;
 mod reply;
 
 mod app_rotation;
@@ -16,6 +18,7 @@ mod apps;
 mod asking;
 mod audit_records;
 mod audit_whole;
+mod bad_tokens;
 mod beside;
 mod callers;
 mod clocks;
@@ -31,6 +34,9 @@ mod flush;
 mod grants;
 mod health;
 mod hidden;
+mod hostile_issuers;
+mod identity_scene;
+mod issuers_keys;
 mod key_forms;
 mod keypairs;
 mod limits;
@@ -69,5 +75,7 @@ mod tampering;
 mod tenant_deletion;
 mod tenant_test;
 mod tenants;
+mod trusts;
 mod unread;
 mod watching;
+mod workload_identity;

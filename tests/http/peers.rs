@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::asking::{any_token, user};
 use crate::ground::{ADA, Ground};
+use crate::identity_scene::Scene;
 use crate::manners::asked;
 use crate::reply::Reply;
 
@@ -76,6 +77,18 @@ async fn strangers_are_limited_by_where_they_come_from_and_known_callers_are_not
     }
     assert_eq!(ground.heard(&[]).await, 0);
     ground.end().await;
+}
+
+#[tokio::test]
+async fn tokens_that_open_nothing_cost_what_wrong_keys_do() {
+    let scene = Scene::bare(&[("BTB_LIMITS__UNAUTHENTICATED_PER_PEER", "3")]).await;
+    let token = scene.token(json!({ "sub": "nobody" }));
+    for _ in 0..3 {
+        scene.refused("nobody's", &token).await;
+    }
+    scene.ask(&token).await.refuses(429, "rate_limited");
+    assert_eq!(scene.ground.heard(&[]).await, 0);
+    scene.ground.end().await;
 }
 
 #[tokio::test]
