@@ -2,19 +2,21 @@
 //! those who may.
 
 use std::path::Path;
+use std::time::Duration;
 
+use box_token_broker::domain::caller::Permission;
 use serde_json::{Value, json};
 
 use crate::hidden::without_ids;
 use crate::matrix_operations::{About, Operation, Recorded, Things, operations};
-use crate::matrix_scene::{Credential, Scene, all_but, grant, grant_on, never};
+use crate::matrix_scene::{Credential, Scene, all_but, bearer, grant, grant_on, never};
 use crate::reply::Reply;
 
 /// An answer but for what differs between any two.
 type Told = (u16, Vec<(String, String)>, Value);
 
 /// The document that is checked in; `tests/openapi.rs` compares it with the routes.
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -55,11 +57,11 @@ async fn s6_every_operation_is_refused_to_everybody_but_those_who_may() {
         assert_eq!(scene.state().await, before, "{} was refused, and did something", operation.id);
 
         // What was refused all the time is given to those who may.
-        let admin = crate::matrix_scene::bearer(&scene.ground.admin);
+        let admin = bearer(&scene.ground.admin);
         is_given(&mut scene, (&name, &right), operation, first).await;
         is_given(&mut scene, ("root", &admin), operation, second).await;
         // So that nobody asks all of it in one second.
-        scene.ground.clock.advance(std::time::Duration::from_secs(1));
+        scene.ground.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(scene.recorded_refusals().await, scene.refused);
     scene.ground.end().await;
@@ -80,7 +82,7 @@ async fn lacking(scene: &mut Scene, operation: &Operation, things: &Things) -> V
     let Some(permission) = operation.permission else { return Vec::new() };
     let mut grants = vec![grant_on(&things.tenant, all_but(permission)), grant("*", &all_but(permission))];
     if operation.row.about == About::Broker {
-        grants.push(grant_on(&things.tenant, box_token_broker::domain::caller::Permission::ALL));
+        grants.push(grant_on(&things.tenant, Permission::ALL));
     }
     let mut callers = Vec::new();
     for grants in grants {

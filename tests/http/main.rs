@@ -51,6 +51,7 @@ mod lockdown_rights;
 mod main_job;
 mod manners;
 mod matrix_operations;
+mod matrix_routes;
 mod matrix_scene;
 mod missing_keys;
 mod on_behalf_of;

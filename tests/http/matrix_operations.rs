@@ -16,6 +16,8 @@ pub(crate) struct Operation {
     pub(crate) permission: Option<Permission>,
     /// What the audit calls it.
     pub(crate) audit: String,
+    /// On which listener it is.
+    pub(crate) group: String,
     /// The statuses of its successes.
     pub(crate) successes: Vec<u16>,
     pub(crate) row: Row,
@@ -127,6 +129,7 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
     if Action::parse(audit).is_none() {
         return Err(format!("the `audit` action {audit} of its `x-access` is none"));
     }
+    let group = access["group"].as_str().ok_or("its `x-access` declares no `group`")?;
     let row = row(id).ok_or_else(|| {
         format!("add a row for `{id}` to `row` in tests/http/matrix_operations.rs: whom it is about, and what a right caller sends")
     })?;
@@ -140,6 +143,7 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
         path: path.to_owned(),
         permission,
         audit: audit.to_owned(),
+        group: group.to_owned(),
         successes: statuses.filter_map(|status| status.parse().ok()).collect(),
         row,
     })
