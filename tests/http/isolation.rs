@@ -76,12 +76,12 @@ async fn strangers_are_refused(scene: &mut Scene, operation: &Operation, things:
     }
 }
 
-/// Callers that hold every permission but the one that is needed; and for what concerns the whole
-/// broker, one that holds it on a tenant alone.
+/// Callers that hold every permission but the one that is needed; and for what needs a grant on every
+/// tenant, one that holds all of them on one tenant alone.
 async fn lacking(scene: &mut Scene, operation: &Operation, things: &Things) -> Vec<(String, Credential)> {
     let Some(permission) = operation.permission else { return Vec::new() };
     let mut grants = vec![grant_on(&things.tenant, all_but(permission)), grant("*", &all_but(permission))];
-    if operation.row.about == About::Broker {
+    if operation.everywhere {
         grants.push(grant_on(&things.tenant, Permission::ALL));
     }
     let mut callers = Vec::new();

@@ -5,8 +5,11 @@ use box_token_broker::domain::caller::Permission;
 use box_token_broker::domain::event::Action;
 use serde_json::{Value, json};
 
+/// An enterprise of the vendor's that no tenant has.
+pub(crate) const SPARE_ENTERPRISE: &str = "9099";
+
 /// An operation, as the document tells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) method: String,
@@ -14,6 +17,10 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// What a caller's grant has to give; nothing, where it is about the caller alone.
     pub(crate) permission: Option<Permission>,
+    /// What it has to give as well, in some requests.
+    pub(crate) beside: Option<Permission>,
+    /// Whether that has to be a grant on every tenant.
+    pub(crate) everywhere: bool,
     /// What the audit calls it.
     pub(crate) audit: String,
     /// On which listener it is.
@@ -114,7 +121,44 @@ pub(crate) fn operations(document: &Value) -> Result<Vec<Operation>, String> {
             all.push(told.map_err(|problem| format!("{} {path}: {problem}", method.to_uppercase()))?);
         }
     }
-    Ok(all)
+    let variants = all.iter().flat_map(variants).collect::<Vec<_>>();
+    Ok(all.into_iter().chain(variants).collect())
+}
+
+/// The same operation with what needs more than `x-access` says; the document tells it in words.
+fn variants(operation: &Operation) -> Vec<Operation> {
+    let variant = |name: &str, permission, beside, query, body| Operation {
+        id: format!("{} {name}", operation.id),
+        permission: Some(permission),
+        beside,
+        row: Row { query, body, ..operation.row },
+        ..operation.clone()
+    };
+    match operation.id.as_str() {
+        "delete_tenant" => {
+            let purged = variant("at once", Permission::TenantsPurge, None, "?purge=now", None);
+            vec![Operation { everywhere: true, ..purged }]
+        }
+        "patch_tenant" => {
+            let labels: Body = |of| json!({ "labels": { "tier": of.fresh } });
+            let labelled = variant("labels", Permission::TenantsWrite, None, "", Some(labels));
+            let active: Body = |_| json!({ "state": "active" });
+            let write = Some(Permission::TenantsWrite);
+            let lifted = variant("locked", Permission::Lockdown, write, "", Some(active));
+            vec![Operation { everywhere: true, ..labelled }, lifted]
+        }
+        "patch_app" => {
+            let active: Body = |_| json!({ "state": "active" });
+            vec![variant("locked", Permission::Lockdown, Some(Permission::AppsWrite), "", Some(active))]
+        }
+        "register_tenant" => {
+            let shared: Body =
+                |new| json!({ "tenant": new.fresh, "app": "portal", "enterprise_id": SPARE_ENTERPRISE });
+            let create = Some(Permission::TenantsCreate);
+            vec![variant("on a shared app", Permission::AppsUse, create, "?verify=later", Some(shared))]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String> {
@@ -142,6 +186,8 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
         method: method.to_uppercase(),
         path: path.to_owned(),
         permission,
+        beside: None,
+        everywhere: row.about == About::Broker,
         audit: audit.to_owned(),
         group: group.to_owned(),
         successes: statuses.filter_map(|status| status.parse().ok()).collect(),

@@ -15,7 +15,7 @@ use crate::database::Hand;
 use crate::ground::{Ground, KEYS};
 use crate::identity_scene::AUDIENCE;
 use crate::issuer::{Issuer, Signer, token};
-use crate::matrix_operations::{About, Operation, Things};
+use crate::matrix_operations::{Operation, SPARE_ENTERPRISE, Things};
 use crate::registration::{shared_app, with};
 use crate::reply::Reply;
 use crate::rotation::by_key;
@@ -88,8 +88,8 @@ impl Scene {
         let issuer = Issuer::start(vec![signer.jwk("k1")]).await;
         let oidc = issuer.setting();
         let ground = Ground::with(&[("BTB_AUTH__OIDC", oidc.as_str())], |world, apps| {
-            for number in 0..ENTERPRISES {
-                let enterprise = format!("90{number:02}");
+            let numbered = (0..ENTERPRISES).map(|number| format!("90{number:02}"));
+            for enterprise in numbered.chain([SPARE_ENTERPRISE.to_owned()]) {
                 world.add_enterprise(&apps.portal.client_id, &enterprise, &enterprise).unwrap();
             }
             world.add_public_key(&apps.acme.client_id, "next", &KEYS[1].public_pem()).unwrap();
@@ -182,7 +182,8 @@ impl Scene {
             issuer: self.issuer.url().to_owned(),
             ..Things::default()
         };
-        if ["delete_tenant", "lock_tenant"].contains(&operation.id.as_str()) {
+        let is_for_good = operation.method == "DELETE" || operation.id.contains("lock");
+        if operation.path.contains("{tenant}") && is_for_good {
             things.tenant = self.spare_tenant("").await;
         }
         if operation.id == "replace_credentials" {
@@ -200,6 +201,10 @@ impl Scene {
         }
         if operation.path.contains("{caller}") {
             self.make_caller(operation, &mut things).await;
+        }
+        if operation.id.ends_with(" locked") {
+            let path = format!("{}/lockdown", things.named(&operation.path));
+            self.ground.post(&self.ground.admin, &path, json!({})).await.is(200);
         }
         things
     }
@@ -258,8 +263,9 @@ impl Scene {
             return self.new_caller("service", json!([])).await;
         };
         let kind = if permission.suits_a_service() { "service" } else { "admin" };
-        let tenant = if operation.row.about == About::Broker { "*" } else { &things.tenant };
-        self.new_caller(kind, grant(tenant, &[permission])).await
+        let tenant = if operation.everywhere { "*" } else { &things.tenant };
+        let permissions: Vec<_> = [permission].into_iter().chain(operation.beside).collect();
+        self.new_caller(kind, grant(tenant, &permissions)).await
     }
 
     /// Asks, and takes note of what the audit has to tell of it.
