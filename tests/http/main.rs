@@ -20,6 +20,7 @@ mod audit_records;
 mod audit_whole;
 mod bad_tokens;
 mod beside;
+mod by_hand;
 mod callers;
 mod climbing;
 mod clocks;

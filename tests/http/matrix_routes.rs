@@ -68,7 +68,7 @@ fn nothings() -> Things {
         app: "nobody".to_owned(),
         caller: "nobody".to_owned(),
         key: id("key"),
-        trust: id("trs"),
+        trust: id("tru"),
         keypair: id("kpr"),
         ..Things::default()
     }
