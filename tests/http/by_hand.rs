@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::asking::any_token;
 use crate::database::{Hand, Holds};
-use crate::ground::{ADA, Ground, NORTH, SOUTH};
+use crate::ground::{ACME, ADA, Ground, NORTH, SOUTH, by_config};
 use crate::registration::shared_app;
 use crate::reply::Reply;
 
@@ -85,13 +85,19 @@ impl Scene {
             ids.insert(tenant.to_owned(), told["id"].as_str().unwrap().to_owned());
         }
         ground.call(&ground.admin, "POST", "/v1/tenants/acme/keypairs", None).await.is(201);
+        let config = by_config("", &ground.apps.ccg)["config"].clone();
+        let vendor = json!({ "app": "vendor", "config": config, "auth": "ccg" });
+        ground.post(&ground.admin, "/v1/apps", vendor).await.is(201);
+        let west = json!({ "tenant": "west", "app": "vendor", "enterprise_id": ACME });
+        ground.post(&ground.admin, "/v1/tenants", west).await.is(201);
         let asks = asks(&ground).await;
+        ground.patch(&ground.admin, "/v1/apps/vendor", json!({ "state": "suspended" })).await.is(200);
         ground.change_tenant("north", json!({ "state": "suspended" })).await;
         ground.change_tenant("south", json!({ "policy": { "full_tokens": false } })).await;
         let mut scene = Self { ground, asks, given: Vec::new(), ids };
         scene.given = scene.answers().await.into_iter().map(|(_, told)| told).collect();
         let served = scene.given.iter().filter(|told| told.is_some()).count();
-        assert_eq!((served, scene.given.len()), (6, 17), "{:#?}", scene.given);
+        assert_eq!((served, scene.given.len()), (6, 18), "{:#?}", scene.given);
         scene
     }
 
@@ -149,6 +155,7 @@ async fn asks(ground: &Ground) -> Vec<Ask> {
         ("enterprise", &enterprise, "south", &preview),
         ("every", &every, "globex", &full),
         ("every", &every, "north", &full),
+        ("every", &every, "west", &full),
         ("every", &every, "south", &full),
         ("every", &every, "south", &preview),
         ("labelled", &labelled, "acme", &full),
