@@ -65,7 +65,10 @@ impl Report {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
-        let mut out = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).terminator(csv::Terminator::CRLF).from_writer(out);
+        let mut out = csv::WriterBuilder::new()
+            .quote_style(csv::QuoteStyle::Always)
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(out);
         out.write_record(COLUMNS)?;
         for (row, Times { count, first, last }) in &self.rows {
             let [name, id, on_behalf_of, subject, reach, resource, credential] = row;
@@ -134,7 +137,8 @@ mod tests {
         assert_eq!(lines.len(), 2, "{csv}");
         assert!(lines[1].contains("\"'=HYPERLINK(\"\"http://x\"\")\""), "{csv}");
         assert!(lines[1].contains("\"5\",\"2026-01-01T00:00:00Z\",\"2026-01-02T00:00:00Z\","), "{csv}");
-        for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x", "ann;=1", "a,@b", "\u{ff1d}1"] {
+        for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x", "ann;=1", "a,@b", "\u{ff1d}1"]
+        {
             assert!(neutral(cell).starts_with('\''), "{cell:?}");
         }
         assert_eq!(neutral("ann@example.com"), "ann@example.com");

@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn one_who_makes_up_differences_fills_their_own_share_and_nothing_is_lost() {
-        let (tally, clock) = (Tally::new(Duration::from_mins(1), 1600, 160), ManualClock::new(Timestamp::UNIX_EPOCH));
+        let (tally, clock) =
+            (Tally::new(Duration::from_mins(1), 1600, 160), ManualClock::new(Timestamp::UNIX_EPOCH));
         for number in 0..10_000 {
             tally.count_event(refused("cal_loud", number));
         }

@@ -73,7 +73,7 @@ impl Trusts {
         });
         let mut opened: Vec<_> = opened.collect();
         // Whoever trusts the same token later does not come before those who did already.
-        opened.sort_by(|(a, _), (b, _)| a.cmp(b));
+        opened.sort_by_key(|(since, _)| *since);
         Ok(opened.into_iter().map(|(_, opened)| opened).collect())
     }
 

@@ -286,7 +286,8 @@ async fn grown(session: &mut Session, ledger: &Ledger) -> Result<HashMap<WriterI
     let sql = "SELECT writer, day, number FROM audit_chains WHERE number > covered";
     let mut heads = ledger.grown();
     for row in session.rows(sql, &[]).await? {
-        let named = || Some((row.get::<String>("writer")?, row.get::<i64>("day")?, row.get::<i64>("number")?));
+        let named =
+            || Some((row.get::<String>("writer")?, row.get::<i64>("day")?, row.get::<i64>("number")?));
         let Some((writer, day, number)) = named() else { continue };
         let Ok(writer) = WriterId::parse(&writer) else { continue };
         if heads.contains_key(&writer) || ledger.is_own(&writer) {
@@ -358,7 +359,10 @@ async fn write(
         number,
         at,
         previous: last.map(|(_, hash)| hash),
-        heads: heads.iter().map(|(writer, (day, head))| (writer.clone(), ChainHead::new(*day, *head))).collect(),
+        heads: heads
+            .iter()
+            .map(|(writer, (day, head))| (writer.clone(), ChainHead::new(*day, *head)))
+            .collect(),
         dropped,
         export,
     };
