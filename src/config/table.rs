@@ -187,7 +187,7 @@ pub(super) static SETTINGS: [Entry; 29] = [
     ),
     setting!(
         "auth.trusts",
-        "Trusts beside those that callers have of their own, each a table: `caller` (by name), `issuer`, \
+        "Trusts beside those that callers have of their own, each a table: `caller` (by name: whoever bears it), `issuer`, \
          `audience`, `subject`, `claims`. In the environment a JSON array.",
         auth.trusts = |v| v.tables(),
         |_| None
