@@ -78,7 +78,7 @@ impl ApiError {
         Self::Invalid(vec![Fault::at(pointer, detail)])
     }
 
-    fn problem(self) -> Problem {
+    pub(super) fn problem(self) -> Problem {
         match self {
             Self::Unauthenticated => unauthenticated(),
             Self::NotFound => not_found(),

@@ -17,6 +17,7 @@ mod observe;
 mod operations;
 mod patience;
 mod problem;
+pub mod readers;
 mod registration;
 pub mod server;
 mod story;
