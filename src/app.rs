@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Day, Signed};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, IssuerProblem};
 use crate::box_api::{BoxClient, BoxClientError};
 use crate::broker::{Broker, Parts, REVOCATION_INTERVAL};
 use crate::clock::Clock;
@@ -54,6 +54,9 @@ pub enum StartError {
     /// Box cannot be reached by these settings.
     #[error(transparent)]
     Box(#[from] BoxClientError),
+    /// An issuer of the settings cannot be asked.
+    #[error(transparent)]
+    Issuer(#[from] IssuerProblem),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} (`{setting}`): {error}")]
     Listen {
@@ -160,8 +163,9 @@ pub async fn start(
         Arc::clone(&watch),
         vault,
         Arc::clone(&clock),
-        max_policy_age,
-    ));
+        &settings.auth,
+        &work,
+    )?);
     let stopping = CancellationToken::new();
     let api = Api::from(http::Parts {
         authenticator: Arc::clone(&authenticator),

@@ -10,7 +10,7 @@ const EXPOSING: [(&str, &[&str]); 8] = [
     ("the types themselves", &["secret"]),
     (
         "sealing, opening, hashing",
-        &["crypto/aead", "crypto/file", "crypto/key_set/document", "crypto/mac_keys"],
+        &["crypto/aead", "crypto/file", "crypto/key_set/document", "crypto/mac_keys", "crypto/notary"],
     ),
     ("sealing, opening, hashing", &["crypto/vault", "crypto/wrap", "domain/app", "broker/sealed_token"]),
     ("reading a key and what came with it", &["domain/signing_key/mod", "domain/signing_key/pbes2"]),

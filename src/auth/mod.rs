@@ -1,8 +1,11 @@
 //! Who is calling: credentials in, callers out.
 
 pub mod api_key;
+mod identity;
+mod jwks;
+mod oidc;
+mod trusts;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,40 +13,26 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use serde_json::{Map, Value};
+use tokio_util::task::TaskTracker;
 
+pub use self::identity::{Identity, Judged, Opened};
+pub use self::jwks::IssuerProblem;
+use self::jwks::Issuers;
+use self::oidc::Verifier;
+use self::trusts::Trusts;
 use crate::clock::Clock;
+use crate::config;
 use crate::crypto::{CryptoError, Vault};
 use crate::domain::caller::{ApiKey, Caller, CallerState};
-use crate::domain::event::{Actor, Cause, Credential};
+use crate::domain::event::Credential;
 use crate::domain::id::KeyId;
+use crate::domain::trust::TokenClaims;
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many keys are remembered, known and unknown ones.
 const REMEMBERED: u64 = 100_000;
-
-/// An authenticated caller.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The caller, with the grants of the moment.
-    pub caller: Arc<Caller>,
-    /// What it came with.
-    pub credential: Credential,
-    /// When that ends by itself.
-    pub expires_at: Option<Timestamp>,
-    /// The address that the request came from.
-    pub peer: Option<IpAddr>,
-}
-
-impl Identity {
-    /// Who acts, for the record.
-    #[must_use]
-    pub fn cause(&self, request_id: &str) -> Cause {
-        let Caller { id, name, .. } = &*self.caller;
-        let actor = Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() };
-        Cause { actor, request_id: Some(request_id.to_owned()), peer: self.peer, on_behalf_of: None }
-    }
-}
 
 /// Why a credential is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +40,12 @@ pub enum AuthError {
     /// It is none, or not one that opens anything.
     #[error("the credential opens nothing")]
     Unauthenticated,
+    /// It looks like a token of an OIDC issuer, and opens nothing; why is for the log alone.
+    #[error("the token opens nothing: {0}")]
+    Token(#[from] TokenFault),
+    /// It cannot be judged without the keys of an issuer that cannot be had.
+    #[error(transparent)]
+    IssuerDown(IssuerDown),
     /// It cannot be judged, because its row cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,7 +54,60 @@ pub enum AuthError {
     Crypto(#[from] CryptoError),
 }
 
-/// Turns API keys into callers.
+/// Why a token of an OIDC issuer opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// It is not looked at.
+    #[error("it is 8 KiB long or longer")]
+    TooLong,
+    /// It is no signed JWT.
+    #[error("it is not a signed JWT")]
+    NotAJwt,
+    /// It brings a key of its own along, or asks for what nobody here understands.
+    #[error("its header has one of `jku`, `jwk`, `x5u`, `x5c` and `crit`")]
+    Header,
+    /// Nobody here verifies what is signed so, or not with the key that it names.
+    #[error("its `alg` is none of those that are accepted, or not one that its key is for")]
+    Algorithm,
+    /// The settings do not name its issuer.
+    #[error("its `iss` is none of `auth.oidc`")]
+    UnknownIssuer,
+    /// Its issuer has no such key.
+    #[error("its issuer has no key of its `kid`")]
+    UnknownKey,
+    /// It could be signed with several keys.
+    #[error("it has no `kid`, and its issuer has several keys")]
+    KeyNotNamed,
+    /// The issuer did not sign this.
+    #[error("its signature is not one of its key, or it lacks `exp`, `iss` or `aud`")]
+    Signature,
+    /// A claim is missing, or not what it should be.
+    #[error("its `{0}` is missing or not of its type")]
+    Claim(&'static str),
+    /// Its time is over.
+    #[error("its `exp` has passed")]
+    Expired,
+    /// Its time has not come.
+    #[error("its `nbf` or `iat` is more than 60 s ahead")]
+    NotYet,
+    /// It is good, and opens nobody.
+    #[error("no caller's trust matches it")]
+    Trust,
+}
+
+/// An issuer whose keys cannot be fetched, and none are known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keys of {issuer} cannot be fetched: {reason}")]
+pub struct IssuerDown {
+    /// The issuer, as the settings name it.
+    pub issuer: Arc<str>,
+    /// Why, for the log.
+    pub reason: String,
+    /// After how long it is asked again.
+    pub retry_after: Duration,
+}
+
+/// Turns API keys and tokens of OIDC issuers into callers.
 #[derive(Debug)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
@@ -68,6 +116,8 @@ pub struct Authenticator {
     clock: Arc<dyn Clock>,
     max_age: Duration,
     known: Cache<KeyId, Arc<Known>>,
+    verifier: Verifier,
+    trusts: Trusts,
 }
 
 /// What a key's id led to when it was last looked up.
@@ -80,39 +130,74 @@ struct Known {
 }
 
 impl Authenticator {
-    /// An authenticator that lets what it remembers stand for at most `max_age` while the store is away.
-    #[must_use]
+    /// An authenticator by these settings. What it fetches outlives whoever asked, among `tasks`.
+    ///
+    /// # Errors
+    /// Where an issuer cannot be asked from this machine.
     pub fn new(
         store: Arc<dyn Store>,
         watch: Arc<Watch>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
-        max_age: Duration,
-    ) -> Self {
+        settings: &config::Auth,
+        tasks: &TaskTracker,
+    ) -> Result<Self, IssuerProblem> {
         let known = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build();
-        Self { store, watch, vault, clock, max_age, known }
+        let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;
+        let verifier = Verifier::new(issuers, Arc::clone(&clock));
+        let max_age = settings.max_policy_age;
+        let trusts = Trusts::new(Arc::clone(&store), Arc::clone(&watch), max_age, &settings.trusts);
+        Ok(Self { store, watch, vault, clock, max_age, known, verifier, trusts })
     }
 
-    /// The caller whose key this is.
+    /// The caller whose key this is, or the callers whose trusts match this token.
     ///
     /// # Errors
     /// Where it is nobody's, or where that cannot be said at the moment.
     pub async fn authenticate(&self, text: &str) -> Result<Identity, AuthError> {
-        let id = api_key::id_of(text).ok_or(AuthError::Unauthenticated)?;
-        self.identify(&id, |key| self.vault.matches(&key.pepper, &key.digest, text.as_bytes())).await
+        if let Some(id) = api_key::id_of(text) {
+            return self
+                .identify(&id, |key| self.vault.matches(&key.pepper, &key.digest, text.as_bytes()))
+                .await;
+        }
+        // A key has no dot in it: what looks like one and is none costs nothing more.
+        if !text.contains('.') {
+            return Err(AuthError::Unauthenticated);
+        }
+        let token = self.verifier.verify(text).await?;
+        self.opened_by(token).await
     }
 
-    /// A caller that was authenticated before, as it stands now: with the grants of this moment.
+    /// Callers that were authenticated before, as they stand now: with the grants of this moment.
     ///
     /// # Errors
-    /// Where its key opens nothing any more, or where that cannot be said at the moment.
+    /// Where key or token open nothing any more, or where that cannot be said at the moment.
     pub async fn again(&self, identity: &Identity) -> Result<Identity, AuthError> {
-        match &identity.credential {
-            Credential::Key(id) => {
-                Ok(Identity { peer: identity.peer, ..self.identify(id, |_| Ok(true)).await? })
+        let now = match (&identity.token, &identity.first().credential) {
+            (Some(token), _) => {
+                self.verifier.is_live(token)?;
+                self.opened_by(Arc::clone(token)).await?
             }
-            Credential::Jwt { .. } => Err(AuthError::Unauthenticated),
-        }
+            (None, Credential::Key(id)) => self.identify(id, |_| Ok(true)).await?,
+            (None, Credential::Jwt { .. }) => return Err(AuthError::Unauthenticated),
+        };
+        Ok(Identity { peer: identity.peer, ..now })
+    }
+
+    /// The callers whom a token that says this would open at this moment, whoever signed it. One that does
+    /// not say when it ends is taken for one that lives.
+    ///
+    /// # Errors
+    /// Where such a token is refused whatever the trusts are, or where the store does not answer.
+    pub async fn opened_by_claims(&self, claims: Map<String, Value>) -> Result<Vec<Opened>, AuthError> {
+        let token = self.verifier.as_if_verified(claims)?;
+        Ok(self.trusts.opened(&token).await?)
+    }
+
+    /// The callers whom a verified token opens by the trusts of this moment.
+    async fn opened_by(&self, token: Arc<TokenClaims>) -> Result<Identity, AuthError> {
+        let opened = self.trusts.opened(&token).await?;
+        Identity::of_token(token, opened).ok_or_else(|| TokenFault::Trust.into())
     }
 
     /// From before whatever is read from now on.
@@ -135,7 +220,8 @@ impl Authenticator {
         }
         known.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
-        Ok(Identity { caller: Arc::clone(caller), credential, expires_at: key.expires_at, peer: None })
+        let opened = Opened { caller: Arc::clone(caller), credential };
+        Ok(Identity::of_key(opened, key.expires_at))
     }
 
     async fn look_up(&self, id: &KeyId) -> Result<Arc<Known>, StoreError> {

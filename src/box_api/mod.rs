@@ -26,4 +26,5 @@ pub use client::{BoxClient, Exchanged};
 pub use credentials::{Credentials, Proof};
 pub use error::{BoxClientError, BoxError};
 pub use token_answer::{BoxObject, Minted, RestrictedObject};
+pub(crate) use transport::in_words;
 pub use upstream::Upstream;

@@ -185,7 +185,7 @@ fn lost(error: reqwest::Error, sent: &Sent) -> Lost {
 }
 
 /// An error and its causes in one line.
-fn in_words(error: impl Error + 'static) -> String {
+pub(crate) fn in_words(error: impl Error + 'static) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(current) = cause {

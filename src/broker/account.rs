@@ -2,6 +2,7 @@
 //! at once, and written within a second.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::{MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use super::Broker;
 use super::cache::Token;
 use crate::audit::Counted;
-use crate::auth::Identity;
+use crate::auth::Opened;
 use crate::domain::event::{Action, Actor, Event};
 use crate::domain::id::TenantId;
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -23,8 +24,10 @@ const AT_ONCE: usize = 200;
 /// A token that leaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'a> {
-    /// To whom.
-    pub identity: &'a Identity,
+    /// To whom: the caller whose grant decided.
+    pub by: &'a Opened,
+    /// At which address.
+    pub peer: Option<IpAddr>,
     /// In which request.
     pub request_id: &'a str,
     /// For whom, as the caller claims.
@@ -39,13 +42,13 @@ impl Counted for Release<'_> {
     fn feed(&self, hasher: &mut impl Hasher) {
         // What is left out differs rarely.
         self.token.row.hash(hasher);
-        self.identity.caller.id.hash(hasher);
+        self.by.caller.id.hash(hasher);
         self.on_behalf_of.hash(hasher);
-        self.identity.peer.hash(hasher);
+        self.peer.hash(hasher);
     }
 
     fn is(&self, event: &Event) -> bool {
-        let Identity { caller, credential, peer, .. } = self.identity;
+        let Opened { caller, credential } = self.by;
         let is_actor = match &event.actor {
             Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
             Actor::Unknown | Actor::CommandLine | Actor::Broker => false,
@@ -54,7 +57,7 @@ impl Counted for Release<'_> {
             && event.action == Action::TokenRelease
             && event.fingerprint.as_deref() == Some(&*self.token.fingerprint)
             && event.on_behalf_of.as_ref() == self.on_behalf_of
-            && event.peer == *peer
+            && event.peer == self.peer
             && event.reason.as_deref() == self.reason
     }
 
@@ -70,7 +73,7 @@ impl Counted for Release<'_> {
             generation: Some(key.generation),
             on_behalf_of: self.on_behalf_of.cloned(),
             reason: self.reason.map(str::to_owned),
-            ..self.identity.cause(self.request_id).event(at, Action::TokenRelease)
+            ..self.by.cause(self.request_id, self.peer).event(at, Action::TokenRelease)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod cache;
+pub mod decision;
 mod error;
 mod fences;
 pub mod flight;
@@ -43,17 +44,16 @@ use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
 use crate::audit::Tally;
-use crate::auth::Identity;
+use crate::auth::{Identity, Opened};
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
-use crate::domain::app::AppState;
 use crate::domain::event::Cause;
 use crate::domain::id::{TenantId, TokenId};
-use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::{Ask, Grounds};
 use crate::domain::subject::{Restriction, Subject};
-use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
@@ -71,6 +71,31 @@ pub struct Wanted {
     pub min_ttl: Option<Duration>,
     /// A token that Box answered 401 to.
     pub rejected: Option<SecretString>,
+    /// For whom, as the caller claims; which token it gets does not hang on it.
+    pub on_behalf_of: Option<OnBehalfOf>,
+}
+
+impl Wanted {
+    /// What is asked of grants and policy.
+    #[must_use]
+    pub fn ask(&self) -> Ask<'_> {
+        Ask::Token {
+            subject: &self.subject,
+            restriction: self.restriction.as_ref(),
+            on_behalf_of: self.on_behalf_of.as_ref(),
+        }
+    }
+}
+
+/// A token that may leave, and by what.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The token.
+    pub token: Arc<Token>,
+    /// The caller's grant that gives it, and the policy's rule that was waived for it.
+    pub grounds: Grounds,
+    /// That caller.
+    pub by: Opened,
 }
 
 /// Hands out tokens: those it has, else those it mints.
@@ -194,7 +219,7 @@ impl Broker {
         }
     }
 
-    /// A token of `tenant` for `identity`. Every request is decided anew, whether the token is in
+    /// A token of `tenant` for `identity`, and by which of its callers. Every request is decided anew, whether the token is in
     /// memory or not; what is in memory touches neither the store nor Box.
     ///
     /// # Errors
@@ -205,17 +230,21 @@ impl Broker {
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Given, TokenError> {
         let mut superseded = false;
         loop {
-            let view = self.judge(identity, tenant, wanted).await?;
+            let (view, (by, grounds)) = self.judge(identity, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || identity.cause(request_id);
+            let cause = || Cause {
+                on_behalf_of: wanted.on_behalf_of.clone(),
+                waived: grounds.waived,
+                ..identity.cause_of(by, request_id)
+            };
             let need = Need::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
                 None => self.obtain(&view, &key, need, &cause).await,
@@ -227,24 +256,26 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained,
+                obtained => return obtained.map(|token| Given { token, grounds, by: by.clone() }),
             }
         }
     }
 
-    /// The tenant, where this caller may have such a token of it at this moment.
+    /// The tenant, where this identity may have such a token of it at this moment, by which of its callers
+    /// and by what.
     ///
     /// # Errors
     /// As [`TokenError`] tells, where not.
-    pub async fn judge(
+    pub async fn judge<'a>(
         &self,
-        identity: &Identity,
+        identity: &'a Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Arc<View>, TokenError> {
+    ) -> Result<(Arc<View>, (&'a Opened, Grounds)), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        decide(identity, &view, wanted)?;
-        Ok(view)
+        let callers = identity.callers().map(|opened| (opened, &*opened.caller));
+        let found = decision::first_allowed(callers, &view, wanted.ask())?;
+        Ok((view, found))
     }
 
     /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
@@ -263,7 +294,7 @@ impl Broker {
         };
         match self.view(tenant).await {
             Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.caller.names(id, name) =>
+                if !identity.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
             }
@@ -453,25 +484,6 @@ impl Broker {
             Need::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
             Need::Renew => !self.is_due(token) && token.outlives(floor, self.clock.as_ref()),
         }
-    }
-}
-
-/// Judges by the caller's grants and the tenant's policy, then by the tenant's state.
-fn decide(identity: &Identity, view: &View, wanted: &Wanted) -> Result<(), TokenError> {
-    let ask = Ask::Token { subject: &wanted.subject, restriction: wanted.restriction.as_ref() };
-    let tenant = &view.tenant;
-    match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => return Err(TokenError::Absent),
-        Decision::Forbidden(rule) => return Err(TokenError::Forbidden(rule)),
-        Decision::Allowed(_) => {}
-    }
-    match (tenant.state, view.app.state) {
-        (TenantState::Deleted, _) => Err(TokenError::Absent),
-        (TenantState::Suspended | TenantState::Locked, _) | (_, AppState::Suspended | AppState::Locked) => {
-            Err(TokenError::Suspended)
-        }
-        (TenantState::Pending, _) | (_, AppState::Pending) => Err(TokenError::Pending),
-        (TenantState::Active, AppState::Active) => Ok(()),
     }
 }
 

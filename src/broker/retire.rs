@@ -9,13 +9,13 @@ use super::mint::Fate;
 use super::sealed_token::SealedToken;
 use super::turns::NoTurn;
 use super::{Broker, TokenError};
-use crate::auth::Identity;
+use crate::auth::{Identity, Judged};
 use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{BoxId, Generation, TokenId};
-use crate::domain::policy::{self, Ask, Decision};
+use crate::domain::policy::Ask;
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
@@ -100,28 +100,28 @@ impl Broker {
     pub async fn revoke(
         &self,
         identity: &Identity,
-        cause: &Cause,
+        request_id: &str,
         tenant: &TenantRef,
         what: &Revoked,
     ) -> Result<(), TokenError> {
-        let view = self.view(tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
         let judge = |subject: Option<&Subject>| {
             let ask = Ask::Revocation(subject);
-            match policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-                Decision::Allowed(_) if tenant.state != TenantState::Deleted => Ok(()),
-                Decision::Allowed(_) | Decision::Absent => Err(TokenError::Absent),
-                Decision::Forbidden(rule) => Err(TokenError::Forbidden(rule)),
+            match identity.decide(tenant, ask) {
+                Judged::Allowed(by) if tenant.state != TenantState::Deleted => Ok(by),
+                Judged::Allowed(_) | Judged::Absent => Err(TokenError::Absent),
+                Judged::Forbidden(rule) => Err(TokenError::Forbidden(rule)),
             }
         };
         let mut event = Event {
             tenant: Some(tenant.id.clone()),
             app: Some(view.app.id.clone()),
-            ..cause.event(self.clock.wall(), Action::TokenRevoke)
+            ..identity.cause(request_id).event(self.clock.wall(), Action::TokenRevoke)
         };
         let rows = match what {
             Revoked::Subject(subject) => {
-                judge(Some(subject))?;
+                event.actor = judge(Some(subject))?.actor();
                 event.subject = Some(subject.clone());
                 self.memory.note_revocation(&tenant.id, subject);
                 let which = Which::OfSubject(subject.clone());
@@ -132,7 +132,7 @@ impl Broker {
                 let fingerprint = sha256_hex(token.expose().as_bytes());
                 let rows = self.rows_with(&view, &fingerprint).await?;
                 let subject = rows.first().and_then(|row| Subject::parse(&row.subject).ok());
-                judge(subject.as_ref())?;
+                event.actor = judge(subject.as_ref())?.actor();
                 event.fingerprint = Some(fingerprint.clone());
                 // What is made of it at this moment ends with it.
                 let rows = match &subject {

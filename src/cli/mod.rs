@@ -12,6 +12,7 @@ mod lockdown;
 mod logging;
 mod migrate;
 mod openapi;
+mod policy;
 mod problem;
 mod sandbox;
 mod serve;
@@ -47,7 +48,7 @@ Exit codes:
   4  try again later (429, 503, or the broker cannot be reached)
   5  Box refuses until somebody fixes it there (424); the message says what
 
-Environment of the commands that call a broker (tenants, token, whoami, lockdown):
+Environment of the commands that call a broker (policy, tenants, token, whoami, lockdown):
   BTB_URL       where it is (http://127.0.0.1:8080)
   BTB_KEY       the API key to call it with
   BTB_KEY_FILE  or a file that holds the key";
@@ -60,6 +61,7 @@ enum Command {
     Migrate(migrate::Args),
     Keys(keys::Args),
     Callers(callers::Args),
+    Policy(policy::Args),
     Audit(audit::Args),
     Tenants(tenants::Args),
     Token(token::Args),
@@ -94,6 +96,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(args) => keys::run(&args),
         Command::Callers(args) => callers::run(args).await,
+        Command::Policy(args) => policy::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token::run(args).await,

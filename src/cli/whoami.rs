@@ -25,6 +25,8 @@ struct Caller {
 
 #[derive(Deserialize)]
 struct Credential {
+    #[serde(rename = "type")]
+    kind: String,
     expires_at: Option<String>,
 }
 
@@ -44,10 +46,16 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return terminal::print(answer.body.expose());
     }
     let caller: Caller = answer.read()?;
-    let end = caller.credential.and_then(|credential| credential.expires_at);
-    let end = end.map_or_else(String::new, |end| format!(", key until {end}"));
+    let end = caller.credential.map_or_else(String::new, |credential| credential.line());
     terminal::print(plain(&format!("{} ({}, {}{end})", caller.name, caller.kind, caller.id)))?;
     caller.grants.iter().try_for_each(|grant| terminal::print(plain(&grant.line())))
+}
+
+impl Credential {
+    fn line(&self) -> String {
+        let what = if self.kind == "jwt" { "token" } else { "key" };
+        self.expires_at.as_ref().map_or_else(String::new, |end| format!(", {what} until {end}"))
+    }
 }
 
 impl Grant {

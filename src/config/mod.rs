@@ -6,6 +6,7 @@
 mod chosen;
 mod database;
 mod given;
+mod oidc;
 mod problem;
 mod table;
 mod value;
@@ -19,6 +20,7 @@ use url::Url;
 use crate::secret::SecretString;
 
 pub use database::{DatabaseUrl, NotADatabase};
+pub use oidc::{Issuer, SettingsTrust};
 pub use problem::{SettingsError, SettingsProblem};
 pub use table::markdown_rows;
 
@@ -39,7 +41,7 @@ pub struct Settings {
     pub tenants: Tenants,
     /// How the audit is kept.
     pub audit: Audit,
-    /// How long a decision may rest on what was read before.
+    /// How callers prove themselves, and how long a decision may rest on what was read before.
     pub auth: Auth,
     /// What bounds the work.
     pub limits: Limits,
@@ -124,6 +126,10 @@ pub struct Audit {
 pub struct Auth {
     /// How long known callers and policies go on while the database is away.
     pub max_policy_age: Duration,
+    /// The issuers whose tokens callers can be opened with.
+    pub oidc: Vec<Issuer>,
+    /// Trusts beside those that stand in the callers' rows.
+    pub trusts: Vec<SettingsTrust>,
 }
 
 /// `limits.*`
@@ -179,7 +185,7 @@ impl Default for Settings {
             },
             tenants: Tenants { purge_after: Duration::from_secs(7 * 24 * 3600) },
             audit: Audit { window: Duration::from_secs(60), retention: None },
-            auth: Auth { max_policy_age: Duration::from_secs(300) },
+            auth: Auth { max_policy_age: Duration::from_secs(300), oidc: Vec::new(), trusts: Vec::new() },
             limits: Limits { mints_in_flight: 64, connections: 10_000 },
             log: Log { format: LogFormat::Pretty, level: "info".to_owned() },
         }
@@ -209,8 +215,9 @@ impl Settings {
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
 
-    /// What no setting shows by itself: two listeners on one address.
+    /// What no setting shows by itself: two listeners on one address, a trust in nobody's tokens.
     fn check_together(&self, problems: &mut Vec<SettingsProblem>) {
+        problems.extend(self.auth.unknown_issuers().map(|detail| SettingsProblem::new("settings", detail)));
         let listeners = [
             ("http.listen", Some(self.http.listen)),
             ("http.admin_listen", self.http.admin_listen),

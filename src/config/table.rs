@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::value::Value;
-use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings};
+use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings, oidc};
 
 /// One setting.
 pub(super) struct Entry {
@@ -43,7 +43,7 @@ const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
 /// The settings, in the order in which they are documented.
-pub(super) static SETTINGS: [Entry; 23] = [
+pub(super) static SETTINGS: [Entry; 25] = [
     setting!(
         "http.listen",
         "Address and port of the service and admin routes.",
@@ -168,6 +168,21 @@ pub(super) static SETTINGS: [Entry; 23] = [
         "Seconds for which known callers and policies go on while the database is away, 1 to 3600.",
         auth.max_policy_age = |v| v.seconds(1, 3600),
         seconds
+    ),
+    setting!(
+        "auth.oidc",
+        "The issuers whose tokens callers may come with, each a table: `issuer` (https, exactly as in `iss`), \
+         `jwks_url` (else discovery tells it), `allow_private` (the issuer may be on a private network). In \
+         the environment a JSON array.",
+        auth.oidc = oidc::issuers,
+        |_| None
+    ),
+    setting!(
+        "auth.trusts",
+        "Trusts beside those that callers have of their own, each a table: `caller` (by name), `issuer`, \
+         `audience`, `subject`, `claims`. In the environment a JSON array.",
+        auth.trusts = |v| v.tables(),
+        |_| None
     ),
     setting!(
         "limits.mints_in_flight",

@@ -59,6 +59,18 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         purge_after = 8
         [auth]
         max_policy_age = 9
+        [[auth.oidc]]
+        issuer = "https://issuer.example/a"
+        [[auth.oidc]]
+        issuer = "https://10.0.0.1"
+        jwks_url = "https://10.0.0.2/keys"
+        allow_private = true
+        [[auth.trusts]]
+        caller = "job"
+        issuer = "https://issuer.example/a"
+        audience = "broker"
+        subject = "repo:acme/*:main"
+        claims = { "/kubernetes.io/namespace" = "prod" }
         [limits]
         mints_in_flight = 10
         connections = 11
@@ -84,6 +96,16 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         ("BTB_TOKENS__CACHE_MAX_BYTES", "1048577"),
         ("BTB_TENANTS__PURGE_AFTER", "8"),
         ("BTB_AUTH__MAX_POLICY_AGE", "9"),
+        (
+            "BTB_AUTH__OIDC",
+            r#"[{"issuer":"https://issuer.example/a"},
+                {"issuer":"https://10.0.0.1","jwks_url":"https://10.0.0.2/keys","allow_private":true}]"#,
+        ),
+        (
+            "BTB_AUTH__TRUSTS",
+            r#"[{caller = "job", issuer = "https://issuer.example/a", audience = "broker",
+                 subject = "repo:acme/*:main", claims = {"/kubernetes.io/namespace" = "prod"}}]"#,
+        ),
         ("BTB_LIMITS__MINTS_IN_FLIGHT", "10"),
         ("BTB_LIMITS__CONNECTIONS", "11"),
         ("BTB_LOG__FORMAT", "json"),
@@ -97,6 +119,9 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         ["0.0.0.0:1,", "[::1]:2", "127.0.0.1:3", "timeout: 1s", "min_ttl: 6s", "Some(7s)", "1048577"]
     {
         assert!(text.contains(number), "{number} in {text}");
+    }
+    for words in ["reach: Public", "reach: Private", "repo:acme/*:main", "/kubernetes.io/namespace"] {
+        assert!(text.contains(words), "{words} in {text}");
     }
     for number in ["purge_after: 8s", "max_policy_age: 9s", "flight: 10", "connections: 11", "Json", "Warn"] {
         assert!(text.contains(number), "{number} in {text}");
@@ -220,6 +245,59 @@ fn box_is_reached_over_https_or_not_beyond_the_machine() {
 }
 
 #[test]
+fn issuers_and_trusts_that_cannot_be_meant_are_told_with_their_place() {
+    let issuers = |text: &str| problems("", &[("BTB_AUTH__OIDC", text)]);
+    let list = "BTB_AUTH__OIDC: auth.oidc must be a list of tables: in the file each behind a `[[…]]` line of its own, \
+                in the environment a JSON array of objects";
+    for text in ["x", "{}", "[", "7", "[1979-05-27]"] {
+        assert_eq!(issuers(text), [list], "{text}");
+    }
+    assert_eq!(problems("[auth]\noidc = 7", &[]), [list.replace("BTB_AUTH__OIDC", "line 2")]);
+    for (text, told) in [
+        (r#"[{"isuer":"https://a.example"}]"#, "at [0].isuer: unknown field `isuer`"),
+        (r#"["https://a.example"]"#, "at [0]: invalid type"),
+        (r#"[{"issuer":"a.example"}]"#, "at [0].issuer: is no URL"),
+        (r#"[{"issuer":"https://a.example"},{"issuer":"http://a.example"}]"#, "at [1].issuer: must be https"),
+        (r#"[{"issuer":"http://127.0.0.1:1"}]"#, "at [0].issuer: must be https"),
+        (r#"[{"issuer":"https://u:p@a.example"}]"#, "at [0].issuer: must not hold a user name"),
+        (r#"[{"issuer":"https://a.example?x"}]"#, "at [0].issuer: must not hold a query"),
+        (r#"[{"issuer":"https://10.0.0.1"}]"#, "at [0].issuer: names an address that is not public"),
+        (r#"[{"issuer":"https://169.254.169.254","allow_private":true}]"#, "at [0].issuer: names an address"),
+        (
+            r#"[{"issuer":"https://a.example","jwks_url":"http://a.example"}]"#,
+            "at [0].jwks_url: must be https",
+        ),
+        (
+            r#"[{"issuer":"https://a.example"},{"issuer":"https://a.example"}]"#,
+            "names https://a.example twice",
+        ),
+    ] {
+        let problems = issuers(text);
+        assert!(problems.len() == 1 && problems[0].contains(told), "{text}: {problems:?}");
+    }
+    assert!(
+        load("", &[("BTB_AUTH__OIDC", r#"[{"issuer":"http://127.0.0.1:1","allow_private":true}]"#)]).is_ok()
+    );
+
+    let issuer = ("BTB_AUTH__OIDC", r#"[{issuer = "https://a.example"}]"#);
+    let trust = |issuer: &str, more: &str| {
+        format!(r#"[{{caller = "job", issuer = "{issuer}", audience = "b", subject = "s"{more}}}]"#)
+    };
+    assert!(load("", &[issuer, ("BTB_AUTH__TRUSTS", &trust("https://a.example", ""))]).is_ok());
+    for (text, told) in [
+        (
+            trust("https://b.example", ""),
+            "auth.trusts[0] names the issuer https://b.example, which is not in",
+        ),
+        (trust("https://a.example", ", claims = {\"/~\" = \"x\"}"), "a claim's name is"),
+        (trust("https://a.example", ", more = 1"), "unknown field `more`"),
+    ] {
+        let problems = problems("", &[issuer, ("BTB_AUTH__TRUSTS", &text)]);
+        assert!(problems.len() == 1 && problems[0].contains(told), "{text}: {problems:?}");
+    }
+}
+
+#[test]
 fn log_levels_are_levels_or_levels_by_target() {
     for good in ["off", "trace", "info,sqlx=warn", "box_token_broker::broker=debug"] {
         assert!(load("", &[("BTB_LOG__LEVEL", good)]).is_ok(), "{good}");
@@ -248,7 +326,7 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn the_table_names_every_setting_with_its_default() {
     let rows = markdown_rows();
-    assert_eq!(rows.lines().count(), 23);
+    assert_eq!(rows.lines().count(), 25);
     assert!(rows.starts_with("| `http.listen` | `127.0.0.1:8080` | "), "{rows}");
     assert!(rows.contains("| `database.url` | `sqlite:box-token-broker.db` | "), "{rows}");
     assert!(rows.contains("| `box.api_url` | `https://api.box.com` | "), "{rows}");

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeValue;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -19,6 +21,8 @@ pub(super) enum Value {
     Text(Zeroizing<String>),
     /// A TOML integer; `None` where it is out of all bounds.
     Integer(Option<i64>),
+    /// A TOML array, as JSON says it; `None` where it holds what JSON does not know.
+    List(Option<serde_json::Value>),
     /// Any other TOML value, by the name of its kind.
     Other(&'static str),
 }
@@ -30,8 +34,25 @@ impl Value {
             DeValue::Integer(number) => {
                 Self::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
             }
+            list @ DeValue::Array(_) => Self::List(as_json(list)),
             other => Self::Other(other.type_str()),
         }
+    }
+
+    /// A list of tables: `[[section.key]]` in the file; in the environment JSON, or TOML on one line.
+    pub(super) fn tables<T: DeserializeOwned>(&self) -> Result<Vec<T>, String> {
+        let rule = "must be a list of tables: in the file each behind a `[[…]]` line of its own, in the environment a \
+                    JSON array of objects";
+        let list = match self {
+            Self::List(list) => list.clone(),
+            Self::Untyped(text) => serde_json::from_str(text).ok().or_else(|| in_line(text)),
+            Self::Text(_) | Self::Integer(_) | Self::Other(_) => None,
+        };
+        let list = list.filter(serde_json::Value::is_array).ok_or(rule)?;
+        serde_path_to_error::deserialize(list).map_err(|error| {
+            let place = error.path().to_string();
+            format!("is not what it should be at {place}: {}", error.into_inner())
+        })
     }
 
     pub(super) fn text(&self) -> Result<&str, String> {
@@ -41,6 +62,7 @@ impl Value {
             }
             Self::Untyped(text) | Self::Text(text) => Ok(text),
             Self::Integer(_) => Err("must be a string in quotes, not an integer".to_owned()),
+            Self::List(_) => Err("must be a string in quotes, not an array".to_owned()),
             Self::Other(kind) => Err(format!("must be a string in quotes, not a {kind}")),
         }
     }
@@ -50,7 +72,7 @@ impl Value {
         let given = match self {
             Self::Untyped(text) => text.parse().ok(),
             Self::Integer(number) => number.and_then(|number| u64::try_from(number).ok()),
-            Self::Text(_) | Self::Other(_) => None,
+            Self::Text(_) | Self::List(_) | Self::Other(_) => None,
         };
         given
             .filter(|number| (least..=most).contains(number))
@@ -135,6 +157,30 @@ impl Value {
         } else {
             Err(format!("must be one of {}, or levels by target such as `info,sqlx=warn`", LEVELS.join(", ")))
         }
+    }
+}
+
+/// What a text says as the value of a TOML key.
+fn in_line(text: &str) -> Option<serde_json::Value> {
+    let text = format!("value = {text}");
+    let document = DeTable::parse(&text).ok()?;
+    as_json(document.get_ref().get("value")?.get_ref())
+}
+
+/// A TOML value as JSON says it; dates and floats have no place in the settings.
+fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    match value {
+        DeValue::String(text) => Some(text.as_ref().into()),
+        DeValue::Integer(number) => Some(i64::from_str_radix(number.as_str(), number.radix()).ok()?.into()),
+        DeValue::Boolean(flag) => Some((*flag).into()),
+        DeValue::Array(values) => values.iter().map(|value| as_json(value.get_ref())).collect(),
+        DeValue::Table(keys) => {
+            let field = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                Some((key.get_ref().to_string(), as_json(value.get_ref())?))
+            };
+            keys.iter().map(field).collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, CallerId, KeyId, Name, NotAnId, TenantId};
 use super::subject::{Resource, ScopeSet, Subject};
+use super::trust::Trust;
 
 /// What a grant allows.
 #[derive(
@@ -325,7 +326,8 @@ impl ApiKey {
     }
 }
 
-/// Somebody who may call the broker. A key that is not in `keys` opens nothing.
+/// Somebody who may call the broker. A key that is not in `keys` opens nothing, and neither does a token
+/// that no trust matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The immutable id.
@@ -344,6 +346,9 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
     pub keys: Vec<ApiKey>,
+    /// The tokens of OIDC issuers that open it, at most [`Caller::MAX_TRUSTS`] sorts of them.
+    #[serde(default)]
+    pub trusts: Vec<Trust>,
     /// When the caller was made.
     pub created_at: Timestamp,
     /// Counts the row's changes.
@@ -353,6 +358,8 @@ pub struct Caller {
 impl Caller {
     /// How many keys may live at once: the old and the new one of a rotation.
     pub const MAX_KEYS: usize = 2;
+    /// How many trusts a caller may have.
+    pub const MAX_TRUSTS: usize = 32;
 
     /// True where each of `grants` fits inside one that this caller holds, and that one lets it
     /// manage callers: the right to do so for one tenant hands on nothing of another. No grants at all
@@ -458,6 +465,25 @@ mod tests {
         }
         let downscope = Grant { permissions: vec![Permission::TokensDownscope], ..narrow.clone() };
         assert!(downscope.fits_inside(&narrow) && !narrow.fits_inside(&downscope));
+    }
+
+    #[test]
+    fn a_caller_that_was_written_before_there_were_trusts_is_read() {
+        let caller = Caller {
+            id: CallerId::parse("cal_a").unwrap(),
+            name: Name::parse("job").unwrap(),
+            kind: CallerKind::Service,
+            state: CallerState::Active,
+            locked_at: None,
+            grants: vec![Grant::everything()],
+            keys: Vec::new(),
+            trusts: Vec::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        let mut document = serde_json::to_value(&caller).unwrap();
+        assert!(document.as_object_mut().unwrap().remove("trusts").is_some());
+        assert_eq!(serde_json::from_value::<Caller>(document).unwrap(), caller);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
+use super::policy::Rule;
 use super::subject::{Resource, ScopeSet, Subject};
 
 /// What a caller proved itself with.
@@ -61,14 +62,21 @@ pub struct Cause {
     pub peer: Option<IpAddr>,
     /// For whom the caller says it acts; claimed, never checked.
     pub on_behalf_of: Option<OnBehalfOf>,
+    /// The policy's rule that was waived for it, by a policy that only observes.
+    pub waived: Option<Rule>,
 }
 
 impl Cause {
     /// What the broker does by itself.
-    pub const BROKER: Self = Self { actor: Actor::Broker, request_id: None, peer: None, on_behalf_of: None };
+    pub const BROKER: Self = Self::of(Actor::Broker);
     /// What somebody does at the command line.
-    pub const COMMAND_LINE: Self =
-        Self { actor: Actor::CommandLine, request_id: None, peer: None, on_behalf_of: None };
+    pub const COMMAND_LINE: Self = Self::of(Actor::CommandLine);
+
+    /// What `actor` does, in no request and on nobody's behalf.
+    #[must_use]
+    pub const fn of(actor: Actor) -> Self {
+        Self { actor, request_id: None, peer: None, on_behalf_of: None, waived: None }
+    }
 
     /// A record of `action` with nothing else told yet.
     #[must_use]
@@ -81,7 +89,7 @@ impl Cause {
             on_behalf_of: self.on_behalf_of.clone(),
             action,
             outcome: Outcome::Done,
-            reason: None,
+            reason: self.waived.map(|rule| rule.observed().to_owned()),
             count: 1,
             tenant: None,
             app: None,
@@ -177,6 +185,9 @@ pub enum Action {
     /// A caller was erased.
     #[serde(rename = "caller.delete")]
     CallerDelete,
+    /// It was to be explained what a caller would get.
+    #[serde(rename = "policy.explain")]
+    PolicyExplain,
     /// The audit was to be read.
     #[serde(rename = "audit.read")]
     AuditRead,
@@ -189,6 +200,12 @@ pub enum Action {
     /// An API key was revoked.
     #[serde(rename = "key.revoke")]
     KeyRevoke,
+    /// A trust was given to a caller.
+    #[serde(rename = "trust.create")]
+    TrustCreate,
+    /// A trust was taken away.
+    #[serde(rename = "trust.delete")]
+    TrustDelete,
 }
 
 impl Action {
@@ -228,10 +245,13 @@ impl Action {
             Self::CallerCreate => "caller.create",
             Self::CallerUpdate => "caller.update",
             Self::CallerDelete => "caller.delete",
+            Self::PolicyExplain => "policy.explain",
             Self::AuditRead => "audit.read",
             Self::CallerLockdown => "caller.lockdown",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
+            Self::TrustCreate => "trust.create",
+            Self::TrustDelete => "trust.delete",
         }
     }
 }

@@ -117,6 +117,15 @@ own_id!(
     TokenId, "tok_"
 );
 
+impl TrustId {
+    /// The id of what has no row to keep a random one in: made of a hash in hex, at most 40 digits of it.
+    #[must_use]
+    pub fn of_hash(digits: &str) -> Self {
+        let digits = digits.bytes().filter(u8::is_ascii_alphanumeric).take(40).map(char::from);
+        Self(format!("{}{}", Self::PREFIX, digits.collect::<String>()).into())
+    }
+}
+
 impl KeyId {
     /// The id whose public part stands in an API key.
     ///

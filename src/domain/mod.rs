@@ -1,11 +1,13 @@
 //! What the broker is about, pure and synchronous: no I/O, no clock, no randomness of its own.
 
+pub mod address;
 pub mod app;
 pub mod box_config;
 pub mod caller;
 pub mod event;
 pub mod id;
 pub mod on_behalf_of;
+pub mod origin;
 pub mod policy;
 pub mod refusal;
 pub mod signing_key;
@@ -13,3 +15,4 @@ pub mod subject;
 pub mod tenant;
 pub mod text;
 pub mod token_key;
+pub mod trust;

@@ -1,11 +1,13 @@
 //! The one place that says whether a token may leave: a caller's grants and the tenant's policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::caller::{Grant, Permission, SubjectPattern};
-use super::id::TenantId;
+use super::id::{NotAnId, TenantId};
+use super::on_behalf_of::OnBehalfOf;
+use super::origin::Origin;
 use super::subject::{Restriction, ScopeSet, Subject, Target};
 
 /// What a tenant allows anyone to have, whatever their grants.
@@ -18,6 +20,20 @@ pub struct Policy {
     pub scopes: Option<ScopeSet>,
     /// Whether full tokens may leave.
     pub full_tokens: bool,
+    /// Whose pages may have browser sessions; none, where it is empty.
+    #[serde(deserialize_with = "origins")]
+    pub browser_origins: Vec<Origin>,
+    /// How long a browser session lives at most.
+    pub max_session_ttl: SessionTtl,
+    /// Whether whoever asks for a token has to say for whom.
+    pub require_on_behalf_of: bool,
+    /// Whether what the fields on tokens refuse is refused, or only written down.
+    pub mode: Mode,
+}
+
+impl Policy {
+    /// How many origins it names at most.
+    pub const ORIGINS: usize = 100;
 }
 
 impl Default for Policy {
@@ -26,8 +42,72 @@ impl Default for Policy {
             subjects: vec![SubjectPattern::Enterprise, SubjectPattern::AnyUser],
             scopes: None,
             full_tokens: true,
+            browser_origins: Vec::new(),
+            max_session_ttl: SessionTtl::default(),
+            require_on_behalf_of: false,
+            mode: Mode::Enforce,
         }
     }
+}
+
+/// What becomes of tokens that a policy's `subjects`, `scopes`, `full_tokens` or
+/// `require_on_behalf_of` are against. Grants, states and all else are enforced in either mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They are refused.
+    #[default]
+    Enforce,
+    /// They leave, and the record names the rule that would have refused them.
+    Observe,
+}
+
+/// How long a browser session lives at most, in whole seconds: a minute to a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct SessionTtl(u64);
+
+impl SessionTtl {
+    /// The shortest that can be set, in seconds.
+    pub const SHORTEST: u64 = 60;
+    /// The longest that can be set, in seconds.
+    pub const LONGEST: u64 = 86_400;
+
+    /// The seconds.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for SessionTtl {
+    /// Eight hours.
+    fn default() -> Self {
+        Self(28_800)
+    }
+}
+
+impl TryFrom<u64> for SessionTtl {
+    type Error = NotAnId;
+
+    fn try_from(seconds: u64) -> Result<Self, NotAnId> {
+        match seconds {
+            Self::SHORTEST..=Self::LONGEST => Ok(Self(seconds)),
+            _ => Err(NotAnId("`max_session_ttl` is 60 to 86400 seconds")),
+        }
+    }
+}
+
+/// Reads a policy's origins, each of which stands there once.
+fn origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin>, D::Error> {
+    let origins = Vec::<Origin>::deserialize(field)?;
+    if origins.len() > Policy::ORIGINS {
+        return Err(serde::de::Error::custom("`browser_origins` names at most 100 origins"));
+    }
+    if origins.iter().collect::<BTreeSet<_>>().len() < origins.len() {
+        return Err(serde::de::Error::custom("`browser_origins` names an origin twice"));
+    }
+    Ok(origins)
 }
 
 /// What a caller asks to have done for a tenant's subject.
@@ -39,6 +119,8 @@ pub enum Ask<'a> {
         subject: &'a Subject,
         /// How restricted.
         restriction: Option<&'a Restriction>,
+        /// On whose behalf, as the caller claims.
+        on_behalf_of: Option<&'a OnBehalfOf>,
     },
     /// The end of tokens, for everybody who has them; of any subject, where none is named.
     Revocation(Option<&'a Subject>),
@@ -46,8 +128,9 @@ pub enum Ask<'a> {
     Admin(Permission),
 }
 
-/// Why an ask was refused; for the audit, never for the caller who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an ask was refused; for the audit, never for the caller who asked. In the order in which they
+/// are looked at: the one that comes later came nearer to allowing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// No grant on the tenant gives the permission.
     Permission,
@@ -63,6 +146,8 @@ pub enum Rule {
     PolicyScopes,
     /// The tenant's policy allows no full token.
     PolicyFullTokens,
+    /// The tenant's policy wants to know on whose behalf.
+    PolicyOnBehalfOf,
 }
 
 impl Rule {
@@ -77,15 +162,37 @@ impl Rule {
             Self::PolicySubject => "policy.subjects",
             Self::PolicyScopes => "policy.scopes",
             Self::PolicyFullTokens => "policy.full_tokens",
+            Self::PolicyOnBehalfOf => "policy.on_behalf_of",
         }
     }
+
+    /// What the record says of what a policy in observe mode let pass. Only a policy's rules are waived.
+    #[must_use]
+    pub fn observed(self) -> &'static str {
+        match self {
+            Self::PolicySubject => "observed: policy.subjects",
+            Self::PolicyScopes => "observed: policy.scopes",
+            Self::PolicyFullTokens => "observed: policy.full_tokens",
+            Self::PolicyOnBehalfOf => "observed: policy.on_behalf_of",
+            Self::Permission | Self::GrantSubject | Self::GrantScopes | Self::GrantResource => self.as_str(),
+        }
+    }
+}
+
+/// By what something is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grounds {
+    /// The grant's place in the caller's list.
+    pub grant: usize,
+    /// The policy's rule that would have refused it, were the policy enforced.
+    pub waived: Option<Rule>,
 }
 
 /// What [`decide`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The caller may; by the grant at this place in their list.
-    Allowed(usize),
+    /// The caller may, by one of their grants.
+    Allowed(Grounds),
     /// The caller has a grant on the tenant, but may not do this.
     Forbidden(Rule),
     /// The caller has no grant on the tenant: to them it does not exist.
@@ -109,13 +216,13 @@ pub fn decide(
         }
         match refusal_by_grant(grant, ask) {
             None => {
-                return match refusal_by_policy(policy, ask) {
-                    None => Decision::Allowed(place),
-                    Some(rule) => Decision::Forbidden(rule),
+                return match (refusal_by_policy(policy, ask), policy.mode) {
+                    (Some(rule), Mode::Enforce) => Decision::Forbidden(rule),
+                    (waived, _) => Decision::Allowed(Grounds { grant: place, waived }),
                 };
             }
             // The rule that came furthest tells the reader of the audit most.
-            Some(rule) => nearest = Some(nearest.map_or(rule, |other| further(other, rule))),
+            Some(rule) => nearest = nearest.max(Some(rule)),
         }
     }
     nearest.map_or(Decision::Absent, Decision::Forbidden)
@@ -129,18 +236,30 @@ pub fn reaches(
     labels: &BTreeMap<String, String>,
     (subject, restriction): (&Subject, Option<&Restriction>),
 ) -> bool {
-    let ask = Ask::Token { subject, restriction };
+    let ask = Ask::Token { subject, restriction, on_behalf_of: None };
     grants.iter().any(|grant| grant.is_on(tenant, labels) && refusal_by_grant(grant, ask).is_none())
 }
 
-fn further(a: Rule, b: Rule) -> Rule {
-    let rank = |rule| match rule {
-        Rule::Permission => 0,
-        Rule::GrantSubject => 1,
-        Rule::GrantScopes => 2,
-        _ => 3,
+/// True where full tokens for every user of the tenant may leave, whatever else may.
+#[must_use]
+pub fn reaches_every_user(
+    grants: &[Grant],
+    tenant: &TenantId,
+    labels: &BTreeMap<String, String>,
+    policy: &Policy,
+) -> bool {
+    let is_free = policy.mode == Mode::Observe
+        || (policy.subjects.contains(&SubjectPattern::AnyUser)
+            && policy.full_tokens
+            && policy.scopes.is_none());
+    let reaches = |grant: &Grant| {
+        grant.is_on(tenant, labels)
+            && grant.permits(Permission::TokensMint)
+            && grant.subjects.contains(&SubjectPattern::AnyUser)
+            && grant.scopes.is_none()
+            && grant.resources.is_none()
     };
-    if rank(b) > rank(a) { b } else { a }
+    is_free && grants.iter().any(reaches)
 }
 
 fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
@@ -153,7 +272,7 @@ fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
                 true => (!grant.subjects.iter().any(allows)).then_some(Rule::GrantSubject),
             };
         }
-        Ask::Token { subject, restriction } => (subject, restriction),
+        Ask::Token { subject, restriction, .. } => (subject, restriction),
     };
     let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
     let permission = if full { Permission::TokensMint } else { Permission::TokensDownscope };
@@ -179,7 +298,7 @@ fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
 }
 
 fn refusal_by_policy(policy: &Policy, ask: Ask<'_>) -> Option<Rule> {
-    let Ask::Token { subject, restriction } = ask else { return None };
+    let Ask::Token { subject, restriction, on_behalf_of } = ask else { return None };
     if !policy.subjects.iter().any(|pattern| pattern.allows(subject)) {
         return Some(Rule::PolicySubject);
     }
@@ -191,111 +310,14 @@ fn refusal_by_policy(policy: &Policy, ask: Ask<'_>) -> Option<Rule> {
         (Some(allowed), Some(restriction)) => restriction.scopes.is_within(allowed),
         _ => true,
     };
-    (!within).then_some(Rule::PolicyScopes)
+    if !within {
+        return Some(Rule::PolicyScopes);
+    }
+    // Last: whoever is told of this rule knows that all else fits.
+    (policy.require_on_behalf_of && on_behalf_of.is_none()).then_some(Rule::PolicyOnBehalfOf)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::caller::TenantSelector;
-    use crate::domain::id::{BoxId, Name};
-    use crate::domain::subject::{Resource, ResourceType, Scope};
-
-    fn scopes(names: &[&str]) -> ScopeSet {
-        names.iter().map(|name| Scope::parse(name).unwrap()).collect()
-    }
-
-    fn folder(id: &str) -> Resource {
-        Resource { kind: ResourceType::Folder, id: BoxId::parse(id).unwrap() }
-    }
-
-    fn restricted(names: &[&str], target: Target) -> Restriction {
-        Restriction { scopes: scopes(names), target, annotator: None }
-    }
-
-    fn grant(permission: Permission) -> Grant {
-        Grant {
-            tenants: TenantSelector::One { id: tenant(), name: Name::parse("acme").unwrap() },
-            permissions: vec![permission],
-            subjects: vec![SubjectPattern::Enterprise],
-            scopes: None,
-            resources: None,
-        }
-    }
-
-    fn tenant() -> TenantId {
-        TenantId::parse("ten_a").unwrap()
-    }
-
-    fn judge(grants: &[Grant], policy: &Policy, restriction: Option<&Restriction>) -> Decision {
-        let ask = Ask::Token { subject: &Subject::ENTERPRISE, restriction };
-        decide(grants, &tenant(), &BTreeMap::new(), policy, ask)
-    }
-
-    #[test]
-    fn invariant_1_a_token_leaves_only_by_a_grant_and_the_policy_together() {
-        let mint = [grant(Permission::TokensMint)];
-        let open = Policy::default();
-        assert_eq!(judge(&mint, &open, None), Decision::Allowed(0));
-        assert_eq!(judge(&[], &open, None), Decision::Absent);
-        let closed = Policy { full_tokens: false, ..Policy::default() };
-        assert_eq!(judge(&mint, &closed, None), Decision::Forbidden(Rule::PolicyFullTokens));
-        let preview = restricted(&["item_preview"], Target::Anything);
-        assert_eq!(judge(&mint, &closed, Some(&preview)), Decision::Allowed(0));
-        let scoped = Policy { scopes: Some(scopes(&["item_read"])), ..Policy::default() };
-        assert_eq!(judge(&mint, &scoped, Some(&preview)), Decision::Forbidden(Rule::PolicyScopes));
-        assert_eq!(judge(&mint, &scoped, None), Decision::Forbidden(Rule::PolicyFullTokens));
-        let users = Policy { subjects: vec![SubjectPattern::AnyUser], ..Policy::default() };
-        assert_eq!(judge(&mint, &users, None), Decision::Forbidden(Rule::PolicySubject));
-    }
-
-    #[test]
-    fn oauth_scopes_need_what_a_full_token_needs() {
-        let root = restricted(&["root_readwrite"], Target::Anything);
-        let downscope = [grant(Permission::TokensDownscope)];
-        assert_eq!(judge(&downscope, &Policy::default(), Some(&root)), Decision::Forbidden(Rule::Permission));
-        let closed = Policy { full_tokens: false, ..Policy::default() };
-        let mint = [grant(Permission::TokensMint)];
-        assert_eq!(judge(&mint, &closed, Some(&root)), Decision::Forbidden(Rule::PolicyFullTokens));
-    }
-
-    #[test]
-    fn a_grant_with_scopes_or_resources_never_yields_a_full_token() {
-        let scoped = Grant { scopes: Some(scopes(&["item_preview"])), ..grant(Permission::TokensMint) };
-        let bound = Grant { resources: Some(vec![folder("1")]), ..grant(Permission::TokensMint) };
-        for grant in [scoped, bound] {
-            assert_eq!(judge(&[grant], &Policy::default(), None), Decision::Forbidden(Rule::GrantScopes));
-        }
-    }
-
-    #[test]
-    fn a_resource_matches_exactly_or_not_at_all() {
-        let bound = [Grant { resources: Some(vec![folder("1")]), ..grant(Permission::TokensDownscope) }];
-        let open = Policy::default();
-        let on = |target| judge(&bound, &open, Some(&restricted(&["item_preview"], target)));
-        assert_eq!(on(Target::Resource(folder("1"))), Decision::Allowed(0));
-        assert_eq!(on(Target::Resource(folder("2"))), Decision::Forbidden(Rule::GrantResource));
-        assert_eq!(on(Target::Anything), Decision::Forbidden(Rule::GrantResource));
-    }
-
-    #[test]
-    fn two_grants_are_never_mixed_into_a_third() {
-        let preview = Grant {
-            scopes: Some(scopes(&["item_preview"])),
-            resources: Some(vec![folder("1")]),
-            ..grant(Permission::TokensDownscope)
-        };
-        let download = Grant {
-            scopes: Some(scopes(&["item_download"])),
-            resources: Some(vec![folder("2")]),
-            ..grant(Permission::TokensDownscope)
-        };
-        let grants = [preview, download];
-        let ask = |names: &[&str], id| {
-            judge(&grants, &Policy::default(), Some(&restricted(names, Target::Resource(folder(id)))))
-        };
-        assert_eq!(ask(&["item_download"], "2"), Decision::Allowed(1));
-        assert!(matches!(ask(&["item_download"], "1"), Decision::Forbidden(_)));
-        assert!(matches!(ask(&["item_preview", "item_download"], "1"), Decision::Forbidden(_)));
-    }
-}
+pub(crate) mod random;
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,7 @@ async fn replace(
     Named(app): Named<AppRef>,
     Json(body): Json<ReplaceAppRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
@@ -115,6 +116,7 @@ async fn activate(
     Named(keypair): Named<KeypairId>,
     Json(body): Json<ActivateAppRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let activated = to_the_end(api.tasks.clone(), async move {
         let (identity, request_id) = (&caller.identity, &caller.request_id.0);
         let how = (body.public_key_id.as_str(), body.enterprise_id);

@@ -126,6 +126,7 @@ async fn register(
     caller: Caller,
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     Registry::may_register_apps(&caller.identity)?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
@@ -187,6 +188,7 @@ async fn patch(
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<AppPatch>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let request_id = &caller.request_id.0;
     Ok(respond(&api.registry.patch_app(&caller.identity, request_id, &app, &patch, expected).await?))
 }

@@ -1,4 +1,4 @@
-//! `/v1/callers…` and `/v1/whoami`: who may call, and who one is.
+//! `/v1/callers…`: who may call.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,8 +14,8 @@ use super::error::ApiError;
 use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, time};
 use super::problem::Document;
 use super::tenants::{ListResponse, etag};
+use super::trusts::TrustResponse;
 use crate::domain::caller::{CallerKind, CallerState};
-use crate::domain::event::Credential;
 use crate::domain::id::{KeyId, Name};
 use crate::registry::callers::{CallerPatch, CallerView};
 use crate::registry::grants::GrantSpec;
@@ -27,10 +27,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read, patch, delete))
         .routes(routes!(create_key))
         .routes(routes!(revoke_key))
-}
-
-pub(super) fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(whoami))
 }
 
 /// A caller to be made.
@@ -62,6 +58,8 @@ pub(super) struct CallerResponse<'a> {
     grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
     keys: Vec<KeyResponse<'a>>,
+    /// The tokens of OIDC issuers that open it; those that the settings add are not among them.
+    trusts: Vec<TrustResponse<'a>>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -97,6 +95,7 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
         state: caller.state,
         grants,
         keys: keys.collect(),
+        trusts: caller.trusts.iter().map(TrustResponse::from).collect(),
         created_at: caller.created_at,
     }
 }
@@ -123,36 +122,6 @@ pub(super) struct NewKeyResponse<'a> {
     expires_at: Option<Timestamp>,
 }
 
-/// The caller as the broker sees it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct WhoamiResponse<'a> {
-    /// The immutable id.
-    id: &'a str,
-    /// The name.
-    name: &'a str,
-    /// Service or admin.
-    kind: CallerKind,
-    /// `active`: a locked caller's keys open nothing.
-    state: CallerState,
-    /// What it may do.
-    grants: Vec<GrantSpec>,
-    /// The credential that this request came with.
-    credential: CredentialResponse<'a>,
-}
-
-/// The credential that a request came with.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct CredentialResponse<'a> {
-    /// `api_key`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// Its id.
-    id: &'a str,
-    /// When it ends by itself.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-}
-
 #[utoipa::path(
     post, path = "/v1/callers", tag = "callers", operation_id = "create_caller",
     request_body(content = CreateCallerRequest),
@@ -166,6 +135,7 @@ async fn create(
     calling: Calling,
     Json(body): Json<CreateCallerRequest>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let CreateCallerRequest { name, kind, grants } = body;
     let view =
         api.registry.create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants).await?;
@@ -220,6 +190,7 @@ async fn patch(
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<CallerPatch>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let request_id = &calling.request_id.0;
     Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, &patch, expected).await?))
 }
@@ -258,6 +229,7 @@ async fn create_key(
     Named(caller): Named<CallerRef>,
     body: Option<Json<CreateKeyRequest>>,
 ) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
     let CreateKeyRequest { expires_at } = body.map(|Json(body)| body).unwrap_or_default();
     let request_id = &calling.request_id.0;
     let new = api.registry.create_key(&calling.identity, request_id, &caller, expires_at).await?;
@@ -282,33 +254,6 @@ async fn revoke_key(
 ) -> Result<StatusCode, ApiError> {
     api.registry.revoke_key(&calling.identity, &calling.request_id.0, &caller, &key).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[utoipa::path(
-    get, path = "/v1/whoami", tag = "callers",
-    responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": null, "group": "service", "audit": "caller.read"}))),
-)]
-/// The caller as the broker sees it.
-async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
-    let caller = &calling.identity.caller;
-    let body = WhoamiResponse {
-        id: caller.id.as_str(),
-        name: caller.name.as_str(),
-        kind: caller.kind,
-        state: caller.state,
-        grants: api.registry.specs_of(&caller.grants).await,
-        credential: CredentialResponse {
-            kind: "api_key",
-            id: match &calling.identity.credential {
-                Credential::Key(id) => id.as_str(),
-                Credential::Jwt { trust, .. } => trust.as_str(),
-            },
-            expires_at: calling.identity.expires_at,
-        },
-    };
-    axum::Json(body).into_response()
 }
 
 fn respond(view: &CallerView) -> Response {

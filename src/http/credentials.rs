@@ -102,6 +102,7 @@ async fn replace(
     Named(tenant): Named<TenantRef>,
     Json(body): Json<ReplaceRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
@@ -152,6 +153,7 @@ async fn activate(
     Named(keypair): Named<KeypairId>,
     Json(body): Json<ActivateRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let state = api.clone();
     let activated = to_the_end(api.tasks.clone(), async move {
         let (identity, request_id) = (&caller.identity, &caller.request_id.0);

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::{Problem, Reach, UpstreamWords};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, IssuerDown};
 use crate::box_api::BoxError;
 use crate::broker::{Extent, TokenError};
 use crate::crypto::CryptoError;
@@ -105,6 +105,8 @@ impl ApiError {
             ),
             Self::Invalid(faults) => invalid(faults),
             Self::Auth(AuthError::Unauthenticated) => unauthenticated(),
+            Self::Auth(AuthError::Token(fault)) => unauthenticated().cause(fault),
+            Self::Auth(AuthError::IssuerDown(down)) => issuer_down(&down),
             Self::Auth(AuthError::Store(error)) => of_store(error),
             Self::Auth(AuthError::Crypto(error)) => of_crypto("the caller's key", error),
             Self::Token(error) => of_token(error),
@@ -133,8 +135,25 @@ fn unauthenticated() -> Problem {
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
         "Not authenticated",
-        "Send `Authorization: Bearer` with a live API key of this broker.",
+        "Send `Authorization: Bearer` with a live API key of this broker, or with a live token of an OIDC \
+         issuer that a caller's trust matches.",
     )
+}
+
+fn issuer_down(down: &IssuerDown) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "upstream_unavailable",
+        "Token issuer unavailable",
+        format!(
+            "The issuer of the token that this call came with, {}, does not give its keys, so the token cannot \
+             be judged.",
+            down.issuer
+        ),
+    )
+    .reach(Reach::Broker)
+    .after(seconds(down.retry_after))
+    .cause(down)
 }
 
 fn not_found() -> Problem {

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::Api;
 use super::error::ApiError;
 use super::observe::RequestId;
 use super::story::Story;
 use crate::auth::{AuthError, Authenticator, Identity};
-use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name};
+use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, TrustId};
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
 use crate::registry::grants::parse_tenant;
@@ -29,6 +30,20 @@ pub(super) struct Caller<Q = NoQuery> {
     /// Where what becomes known of the request is told.
     pub story: Story,
     pub query: Q,
+}
+
+impl<Q> Caller<Q> {
+    /// The caller as it stands now. A body may be slow to arrive, and what the caller lost meanwhile is
+    /// not theirs to use.
+    ///
+    /// # Errors
+    /// Where its credential opens nothing any more, or where that cannot be said at the moment.
+    pub(super) async fn now(self, api: &Api) -> Result<Self, ApiError> {
+        if api.watch.is_still(&self.since) {
+            return Ok(self);
+        }
+        Ok(Self { identity: api.authenticator.again(&self.identity).await?, ..self })
+    }
 }
 
 /// The query of a route that takes no parameters.
@@ -87,7 +102,7 @@ pub(super) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     })
 }
 
-/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}` and `{keypair}`.
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}` and `{keypair}`.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub T);
 
@@ -122,6 +137,13 @@ impl Nameable for CallerRef {
 
 impl Nameable for KeyId {
     const PARAMETER: &'static str = "key";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Nameable for TrustId {
+    const PARAMETER: &'static str = "trust";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }

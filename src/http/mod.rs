@@ -16,6 +16,7 @@ mod lockdown;
 mod observe;
 mod operations;
 mod patience;
+mod policy;
 mod problem;
 pub mod readers;
 mod registration;
@@ -25,6 +26,8 @@ mod subject_schema;
 mod tenants;
 mod to_the_end;
 mod tokens;
+mod trusts;
+mod whoami;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -150,7 +153,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
 }
 
 fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tokens::routes()).merge(callers::service_routes())
+    OpenApiRouter::new().merge(tokens::routes()).merge(whoami::routes())
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {
@@ -160,8 +163,10 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .merge(apps::routes())
         .merge(app_credentials::routes())
         .merge(callers::routes())
+        .merge(policy::routes())
         .merge(audit::routes())
         .merge(lockdown::routes())
+        .merge(trusts::routes())
 }
 
 /// The OpenAPI 3.1 document, and a page to read it and try it out.
@@ -185,7 +190,9 @@ fn document(public_url: Option<&Url>) -> OpenApi {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("btb_<id>_<secret>")
-        .description(Some("An API key of this broker."))
+        .description(Some(
+            "An API key of this broker, or a token of an OIDC issuer that a caller's trust matches.",
+        ))
         .build();
     let mut license = License::new("Apache-2.0");
     license.identifier = Some("Apache-2.0".to_owned());

@@ -18,7 +18,7 @@ use super::to_the_end::to_the_end;
 use crate::domain::app::AuthMethod;
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Mode, Policy};
 use crate::registry::diagnosis::Finding;
 use crate::registry::{CredentialFields, Fault, Material, Registered, Registration, Registry, Source};
 
@@ -68,6 +68,19 @@ pub(super) struct PolicySchema {
     /// Whether full tokens may leave.
     #[schema(required = false, default = true)]
     full_tokens: bool,
+    /// Whose pages may have browser sessions: origins as browsers send them, each once.
+    #[schema(required = false, max_items = 100, example = json!(["https://app.example.com"]))]
+    browser_origins: Vec<String>,
+    /// How many seconds a browser session lives at most.
+    #[schema(required = false, minimum = 60, maximum = 86400, default = 28800)]
+    max_session_ttl: u64,
+    /// Whether whoever asks for a token has to say for whom (`on_behalf_of`).
+    #[schema(required = false, default = false)]
+    require_on_behalf_of: bool,
+    /// `observe`: what `subjects`, `scopes`, `full_tokens` and `require_on_behalf_of` would refuse
+    /// leaves, and the record names the rule.
+    #[schema(required = false, default = "enforce")]
+    mode: Mode,
 }
 
 /// Credentials, field by field.
@@ -246,6 +259,7 @@ pub(super) async fn register(
     caller: Caller<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     Registry::may_register(&caller.identity)?;
     let dry_run = matches!(caller.query.dry_run, Some(Flag::True));
     let registration = body.into_registration(caller.query.verify.is_some())?;

@@ -58,13 +58,13 @@ impl Story {
             subject: wanted.subject.clone(),
             scopes: restriction.map(|restriction| restriction.scopes.clone()),
             resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
-            on_behalf_of: None,
+            on_behalf_of: wanted.on_behalf_of.clone(),
         });
     }
 
-    /// Who calls, where that is known.
+    /// Who calls, where that is known; of several callers whom a token opens, the first.
     pub(super) fn caller_id(&self) -> Option<CallerId> {
-        self.told().identity.as_ref().map(|identity| identity.caller.id.clone())
+        self.told().identity.as_ref().map(|identity| identity.first().caller.id.clone())
     }
 
     /// The record of a request that ended in a problem; `None` for what the audit is not about: requests
@@ -81,12 +81,7 @@ impl Story {
         let told = self.told();
         let cause = match &told.identity {
             Some(identity) => identity.cause(request_id),
-            None => Cause {
-                actor: Actor::Unknown,
-                request_id: Some(request_id.to_owned()),
-                peer: None,
-                on_behalf_of: None,
-            },
+            None => Cause { request_id: Some(request_id.to_owned()), ..Cause::of(Actor::Unknown) },
         };
         let mut event = Event {
             outcome,

@@ -237,6 +237,7 @@ async fn patch(
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<Value>,
 ) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
     let request_id = &caller.request_id.0;
     let view = api.registry.patch_tenant(&caller.identity, request_id, &tenant, &patch, expected).await?;
     Ok(respond(&api, &view))
@@ -277,6 +278,7 @@ async fn test(
     Named(tenant): Named<TenantRef>,
     body: Option<Json<TestRequest>>,
 ) -> Result<axum::Json<TestResponse>, ApiError> {
+    let caller = caller.now(&api).await?;
     let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
     let diagnosis = to_the_end(api.tasks.clone(), async move {
         let request_id = &caller.request_id.0;

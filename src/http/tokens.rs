@@ -17,8 +17,9 @@ use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::auth::Identity;
-use crate::broker::{PATIENCE, Release, Revoked, Token, TokenError, Wanted};
+use crate::broker::{Given, PATIENCE, Release, Revoked, Token, TokenError, Wanted};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::Rule;
 use crate::domain::subject::{
     Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
 };
@@ -29,7 +30,7 @@ use crate::store::TenantRef;
 /// The longest life that can be promised, in seconds.
 const LONGEST_MIN_TTL: u64 = 3000;
 /// The most scopes that one token may have.
-const SCOPES: usize = 50;
+pub(super) const SCOPES: usize = 50;
 /// How often a token is asked for that a change overtakes each time.
 const ROUNDS: usize = 4;
 /// How soon to ask again for a token whose renewal is under way.
@@ -52,6 +53,9 @@ pub(super) struct TokenRequest {
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
 }
 
 /// What downscoped token is wanted.
@@ -67,6 +71,9 @@ pub(super) struct DownscopedRequest {
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
     /// What it may do; or `preset`.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
@@ -150,12 +157,14 @@ async fn token(
     Named(tenant): Named<TenantRef>,
     body: Option<Json<TokenRequest>>,
 ) -> Result<Response, ApiError> {
-    let TokenRequest { subject, min_ttl, rejected } = body.map(|Json(body)| body).unwrap_or_default();
+    let TokenRequest { subject, min_ttl, rejected, on_behalf_of } =
+        body.map(|Json(body)| body).unwrap_or_default();
     let wanted = Wanted {
         subject: subject.unwrap_or(Subject::ENTERPRISE),
         restriction: None,
         min_ttl: promise(min_ttl)?,
         rejected,
+        on_behalf_of,
     };
     release(&api, &caller, &tenant, &wanted).await
 }
@@ -176,8 +185,9 @@ async fn downscoped(
     Json(body): Json<DownscopedRequest>,
 ) -> Result<Response, ApiError> {
     let (min_ttl, rejected) = (promise(body.min_ttl)?, body.rejected.clone());
+    let on_behalf_of = body.on_behalf_of.clone();
     let (subject, restriction) = restriction(body)?;
-    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected };
+    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected, on_behalf_of };
     release(&api, &caller, &tenant, &wanted).await
 }
 
@@ -208,13 +218,13 @@ async fn revoke(
     Named(tenant): Named<TenantRef>,
     Json(body): Json<RevokeRequest>,
 ) -> Result<StatusCode, ApiError> {
+    let caller = caller.now(&api).await?;
     let what = match (body.access_token, body.subject) {
         (Some(token), None) => Revoked::Token(token),
         (None, Some(subject)) => Revoked::Subject(subject),
         _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
     };
-    let cause = caller.identity.cause(&caller.request_id.0);
-    api.broker.revoke(&caller.identity, &cause, &tenant, &what).await?;
+    api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -225,16 +235,18 @@ async fn release(
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let (token, identity) = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let given = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;
+    let Given { token, grounds, by } = given;
     api.broker.count_release(&Release {
-        identity: &identity,
+        by: &by,
+        peer: caller.identity.peer,
         request_id: &caller.request_id.0,
-        on_behalf_of: None,
+        on_behalf_of: wanted.on_behalf_of.as_ref(),
         token: &token,
-        reason: None,
+        reason: grounds.waived.map(Rule::observed),
     });
     let body = respond(&token, &wanted.subject, api);
     // In one piece: a buffer that grows leaves copies of the token behind.
@@ -249,34 +261,29 @@ async fn release(
     Ok((headers, bytes).into_response())
 }
 
-/// The token, judged by what holds when it leaves. A body may be slow to arrive and a mint takes its
+/// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be slow to arrive and a mint takes its
 /// time: grants, policy and state that changed meanwhile count, and a token that is older than the
 /// tenant's credentials of that moment is asked for again.
-async fn current(
-    api: &Api,
-    caller: &Caller,
-    tenant: &TenantRef,
-    wanted: &Wanted,
-) -> Result<(Arc<Token>, Identity), ApiError> {
+async fn current(api: &Api, caller: &Caller, tenant: &TenantRef, wanted: &Wanted) -> Result<Given, ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
-        let token = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+        let given = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
                 api.registry.verify(tenant).await?;
                 continue;
             }
-            token => token?,
+            given => given?,
         };
         if api.watch.is_still(&caller.since) {
-            return Ok((token, identity));
+            return Ok(given);
         }
         identity = api.authenticator.again(&caller.identity).await?;
-        let view = api.broker.judge(&identity, tenant, wanted).await?;
-        if token.key.generation == view.generation() {
-            return Ok((token, identity));
+        let (view, (by, grounds)) = api.broker.judge(&identity, tenant, wanted).await?;
+        if given.token.key.generation == view.generation() {
+            return Ok(Given { grounds, by: by.clone(), ..given });
         }
     }
     Err(TokenError::Superseded.into())

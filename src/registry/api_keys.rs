@@ -51,7 +51,7 @@ impl Registry {
         expires_at: Option<Timestamp>,
     ) -> Result<NewKey, RegistryError> {
         let now = self.now();
-        let mut next = self.manageable(identity, caller).await?;
+        let (identity, mut next) = self.manageable(identity, caller).await?;
         if expires_at.is_some_and(|end| end <= now) {
             return Err(RegistryError::invalid("/expires_at", "A key has to end in the future."));
         }
@@ -88,7 +88,7 @@ impl Registry {
         caller: &CallerRef,
         key: &KeyId,
     ) -> Result<(), RegistryError> {
-        let mut next = self.manageable(identity, caller).await?;
+        let (identity, mut next) = self.manageable(identity, caller).await?;
         let before = next.keys.len();
         next.keys.retain(|kept| kept.id != *key);
         if next.keys.len() == before {
@@ -142,6 +142,7 @@ pub async fn create_admin(
         locked_at: None,
         grants: vec![Grant::everything()],
         keys: vec![stored],
+        trusts: Vec::new(),
         created_at: now,
         version: 1,
     };

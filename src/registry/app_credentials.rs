@@ -28,7 +28,7 @@ impl Registry {
         material: Material,
         enterprise: Option<BoxId>,
     ) -> Result<RegisteredApp, RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        let identity = require_everywhere(identity, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         let reading = material.read()?;
         reading.refuse_generated_key("POST …/keypairs makes a key for an app that is registered.")?;
@@ -58,7 +58,7 @@ impl Registry {
         request_id: &str,
         app: &AppRef,
     ) -> Result<(App, Keypair), RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        let identity = require_everywhere(identity, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         let keypair = self.keypair_for(&app, &identity.cause(request_id)).await?;
         Ok((app, keypair))
@@ -76,7 +76,7 @@ impl Registry {
         keypair: &KeypairId,
         (public_key_id, enterprise): (&str, Option<BoxId>),
     ) -> Result<RegisteredApp, RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        let identity = require_everywhere(identity, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         if let Some(id) = &enterprise {
             check_enterprise(id)?;

@@ -64,7 +64,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Forbidden`].
     pub fn may_register_apps(identity: &Identity) -> Result<(), RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)
+        require_everywhere(identity, Permission::AppsWrite).map(drop)
     }
 
     /// Registers a shared app, after Box has given a token for the enterprise where one is named.
@@ -77,7 +77,7 @@ impl Registry {
         request_id: &str,
         registration: AppRegistration,
     ) -> Result<RegisteredApp, RegistryError> {
-        Self::may_register_apps(identity)?;
+        let identity = require_everywhere(identity, Permission::AppsWrite)?;
         let AppRegistration { name, material, enterprise_id } = registration;
         let reading = material.read()?;
         reading.refuse_generated_key("Register the app with a key; `keypairs` makes the next one.")?;
@@ -122,7 +122,7 @@ impl Registry {
         }
         app.generation = self.store.next_generation().await?;
         let sealed = self.seal(&app, &secrets).await?;
-        let event = self.app_event(identity, request_id, &app, Action::AppCreate, None);
+        let event = self.app_event(&identity, request_id, &app, Action::AppCreate, None);
         self.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
         Ok(RegisteredApp { app: AppView { app, tenants: 0 }, diagnosis, warnings, created: true })
     }
@@ -179,7 +179,7 @@ impl Registry {
         patch: &AppPatch,
         expected: Option<i64>,
     ) -> Result<AppView, RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        let mut identity = require_everywhere(identity, Permission::AppsWrite)?;
         let current = self.shared_app(app).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -189,12 +189,12 @@ impl Registry {
             return self.counted(current).await;
         }
         if current.state == AppState::Locked {
-            require_everywhere(identity, Permission::Lockdown)?;
+            identity = require_everywhere(&identity, Permission::Lockdown)?;
             self.finish(Reach::App(current.id.clone())).await?;
         }
         let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
         let told = Some(format!("state {state:?}"));
-        let event = self.app_event(identity, request_id, &next, Action::AppUpdate, told);
+        let event = self.app_event(&identity, request_id, &next, Action::AppUpdate, told);
         let updated = self.store.update_app(&next, &event).await;
         self.broker.forget(&Changed::App(next.id.clone()));
         match updated {
@@ -224,12 +224,12 @@ impl Registry {
         app: &AppRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite)?;
+        let identity = require_everywhere(identity, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         if expected.is_some_and(|version| version != app.version) {
             return Err(RegistryError::Precondition);
         }
-        let event = self.app_event(identity, request_id, &app, Action::AppDelete, None);
+        let event = self.app_event(&identity, request_id, &app, Action::AppDelete, None);
         let deleted = self.store.delete_app(&app.id, app.version, &event).await;
         self.broker.forget(&Changed::App(app.id));
         deleted.map_err(|error| unless_expected(expected, error))
@@ -266,6 +266,7 @@ impl Registry {
 fn require_app_reader(identity: &Identity) -> Result<(), RegistryError> {
     require_everywhere(identity, Permission::AppsWrite)
         .or_else(|_| require_everywhere(identity, Permission::AppsUse))
+        .map(drop)
 }
 
 /// The name of a shared app.

@@ -1,11 +1,11 @@
 //! Reading the audit: all of it for those who may, else one tenant's.
 
-use super::{Registry, RegistryError, decide};
+use super::{Registry, RegistryError};
 use crate::audit::Signed;
-use crate::auth::Identity;
+use crate::auth::{Identity, Judged};
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
-use crate::domain::policy::{Decision, Rule};
+use crate::domain::policy::{Ask, Rule};
 use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
 
 /// Which records an admin wants to read.
@@ -52,23 +52,25 @@ impl Registry {
         identity: &Identity,
         tenant: Option<&TenantRef>,
     ) -> Result<Option<TenantId>, RegistryError> {
-        let reads_all = identity.caller.holds_everywhere(Permission::AuditRead);
+        let reads_all = identity.any(|caller| caller.holds_everywhere(Permission::AuditRead));
         let Some(tenant) = tenant else {
             return match reads_all {
                 true => Ok(None),
-                false if identity.caller.holds(Permission::AuditRead) => Err(RegistryError::invalid(
-                    "/tenant",
-                    "Name the tenant: only a grant on `tenant: \"*\"` reads everybody's records.",
-                )),
+                false if identity.any(|caller| caller.holds(Permission::AuditRead)) => {
+                    Err(RegistryError::invalid(
+                        "/tenant",
+                        "Name the tenant: only a grant on `tenant: \"*\"` reads everybody's records.",
+                    ))
+                }
                 false => Err(RegistryError::Forbidden("no grant gives audit:read")),
             };
         };
         let view = self.broker.view_for(identity, tenant).await?;
         match (view, tenant) {
-            (Some(view), _) => match decide(identity, &view.tenant, Permission::AuditRead) {
-                Decision::Allowed(_) => Ok(Some(view.tenant.id.clone())),
-                Decision::Absent => Err(RegistryError::Absent),
-                Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
+            (Some(view), _) => match identity.decide(&view.tenant, Ask::Admin(Permission::AuditRead)) {
+                Judged::Allowed(_) => Ok(Some(view.tenant.id.clone())),
+                Judged::Absent => Err(RegistryError::Absent),
+                Judged::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
             },
             // An erased tenant's story stays; its id is never anybody else's.
             (None, TenantRef::Id(id)) if reads_all => Ok(Some(id.clone())),
@@ -84,7 +86,7 @@ impl Registry {
         &self,
         identity: &Identity,
     ) -> Result<(Option<Signed>, &[u8]), RegistryError> {
-        super::require_everywhere(identity, Permission::AuditRead)?;
+        super::require_everywhere(identity, Permission::AuditRead).map(drop)?;
         Ok((self.store.last_checkpoint().await?, self.vault.notary().public_key()))
     }
 }

@@ -15,7 +15,7 @@ use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
-use crate::store::{CallerRef, Changed, Page};
+use crate::store::{CallerRef, Changed, Page, StoreError};
 
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -67,8 +67,8 @@ impl Registry {
         kind: CallerKind,
         grants: &[GrantSpec],
     ) -> Result<CallerView, RegistryError> {
-        require_callers_write(identity)?;
-        let grants = self.grants_of(identity, kind, grants, &[]).await?;
+        let identity = require_callers_write(identity)?;
+        let (identity, grants) = self.grants_of(&identity, kind, grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
@@ -77,6 +77,7 @@ impl Registry {
             locked_at: None,
             grants,
             keys: Vec::new(),
+            trusts: Vec::new(),
             created_at: self.now(),
             version: 1,
         };
@@ -92,7 +93,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Absent`] where there is none that this admin could have made.
     pub async fn caller(&self, identity: &Identity, caller: &CallerRef) -> Result<CallerView, RegistryError> {
-        let caller = self.manageable(identity, caller).await?;
+        let (_, caller) = self.manageable(identity, caller).await?;
         let uses = self.store.key_uses(&caller.id).await?;
         Ok(self.viewed(caller, uses).await)
     }
@@ -106,7 +107,7 @@ impl Registry {
         identity: &Identity,
         mut page: Page,
     ) -> Result<Listing<CallerView>, RegistryError> {
-        require_callers_write(identity)?;
+        let identity = require_callers_write(identity)?;
         let wanted = page.limit;
         let mut items: Vec<CallerView> = Vec::new();
         loop {
@@ -114,14 +115,16 @@ impl Registry {
             let callers = self.store.callers(&page).await?;
             let was_last = callers.len() <= wanted;
             for caller in callers {
+                page.after = Some(caller.name.clone());
+                if !identity.any(|held| held.may_grant(&caller.grants)) {
+                    continue;
+                }
+                // Only what the admin may see tells them that there is more.
                 if items.len() == wanted {
                     return Ok(Listing { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
-                page.after = Some(caller.name.clone());
-                if identity.caller.may_grant(&caller.grants) {
-                    let uses = self.store.key_uses(&caller.id).await?;
-                    items.push(self.viewed(caller, uses).await);
-                }
+                let uses = self.store.key_uses(&caller.id).await?;
+                items.push(self.viewed(caller, uses).await);
             }
             if was_last {
                 return Ok(Listing { items, next: None });
@@ -152,7 +155,7 @@ impl Registry {
         patch: &CallerPatch,
         expected: Option<i64>,
     ) -> Result<CallerView, RegistryError> {
-        let current = self.manageable(identity, caller).await?;
+        let (mut identity, current) = self.manageable(identity, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -161,14 +164,13 @@ impl Registry {
             next.name = name.clone();
         }
         if let Some(grants) = &patch.grants {
-            next.grants = self.grants_of(identity, current.kind, grants, &current.grants).await?;
+            (identity, next.grants) =
+                self.grants_of(&identity, current.kind, grants, &current.grants).await?;
         }
         if patch.state.is_some() && current.state == CallerState::Locked {
-            if !identity.caller.may_lock(&current.grants) {
-                return Err(RegistryError::Forbidden(
-                    "no grant gives lockdown over all that the caller holds",
-                ));
-            }
+            let told = "no grant gives lockdown over all that the caller holds";
+            let may_lock = |one: &Caller| one.may_lock(&current.grants);
+            identity = identity.those(may_lock).ok_or(RegistryError::Forbidden(told))?;
             (next.state, next.locked_at) = (CallerState::Active, None);
         }
         if next != current {
@@ -203,7 +205,7 @@ impl Registry {
         caller: &CallerRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        let current = self.manageable(identity, caller).await?;
+        let (identity, current) = self.manageable(identity, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -220,15 +222,42 @@ impl Registry {
         CallerView { caller, grants, uses }
     }
 
-    /// The caller as it stands, where this admin could have made it.
+    /// The caller as it stands, where this admin could have made it, and which of the admin's callers.
     pub(super) async fn manageable(
         &self,
         identity: &Identity,
         caller: &CallerRef,
-    ) -> Result<Caller, RegistryError> {
-        require_callers_write(identity)?;
-        let found = self.store.caller(caller).await?;
-        found.filter(|found| identity.caller.may_grant(&found.grants)).ok_or(RegistryError::Absent)
+    ) -> Result<(Identity, Caller), RegistryError> {
+        let identity = require_callers_write(identity)?;
+        self.known_to(&identity, caller).await?.ok_or(RegistryError::Absent)
+    }
+
+    /// The caller as it stands, where it exists to this admin, and the callers to whom it does.
+    pub(super) async fn known_to(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+    ) -> Result<Option<(Identity, Caller)>, RegistryError> {
+        let found = self.stored_caller(identity, caller, Permission::CallersWrite).await?;
+        Ok(found.and_then(|found| Some((identity.those(|held| held.may_grant(&found.grants))?, found))))
+    }
+
+    /// The caller as it stands, whoever asks. Where its row is refused nobody can say any more what it
+    /// holds, so only those who have `permission` over all callers learn of it.
+    pub(super) async fn stored_caller(
+        &self,
+        identity: &Identity,
+        caller: &CallerRef,
+        permission: Permission,
+    ) -> Result<Option<Caller>, StoreError> {
+        match self.store.caller(caller).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+                if !identity.any(|held| held.holds_everywhere(permission)) =>
+            {
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     pub(super) async fn replace_caller(
@@ -247,12 +276,9 @@ impl Registry {
     }
 }
 
-fn require_callers_write(identity: &Identity) -> Result<(), RegistryError> {
-    if identity.caller.holds(Permission::CallersWrite) {
-        Ok(())
-    } else {
-        Err(RegistryError::Forbidden("no grant gives callers:write"))
-    }
+fn require_callers_write(identity: &Identity) -> Result<Identity, RegistryError> {
+    let those = identity.those(|caller| caller.holds(Permission::CallersWrite));
+    those.ok_or(RegistryError::Forbidden("no grant gives callers:write"))
 }
 
 pub(super) fn told(caller: &Caller) -> String {

@@ -47,7 +47,7 @@ impl Registry {
         material: Material,
         revoke_old: bool,
     ) -> Result<Registered, RegistryError> {
-        let view = self.tenant_with_own_app(identity, tenant).await?;
+        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
         let reading = material.read()?;
         reading.refuse_generated_key("POST …/keypairs makes a key for a tenant that is registered.")?;
         let enterprise = reading.config.enterprise_id.as_ref();
@@ -93,8 +93,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
-        let (current, view) = self.fresh(tenant).await?;
+        let (identity, current, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if current.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
@@ -105,14 +104,14 @@ impl Registry {
         Ok(Arc::new(View { tenant, app: view.app.clone() }))
     }
 
-    /// A tenant as it stands in the store, whose credentials this caller may change.
+    /// A tenant as it stands in the store, whose credentials this identity may change, and which of its
+    /// callers may.
     pub(super) async fn tenant_with_own_app(
         &self,
         identity: &Identity,
         tenant: &TenantRef,
-    ) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsCredentials).await?;
-        let (_, view) = self.fresh(tenant).await?;
+    ) -> Result<(Identity, Arc<View>), RegistryError> {
+        let (identity, _, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if view.app.is_shared() {
             return Err(RegistryError::Conflict(
                 "This tenant is served by a shared app, whose credentials are changed under /v1/apps.",
@@ -121,7 +120,7 @@ impl Registry {
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
-        Ok(view)
+        Ok((identity, view))
     }
 
     /// Switches a tenant's own app; a pending tenant comes into service by it.

@@ -37,11 +37,10 @@ impl Registry {
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
         let permission = if now { Permission::TenantsPurge } else { Permission::TenantsDelete };
-        self.tenant_for(identity, tenant, permission).await?;
+        let (mut identity, current, view) = self.fresh(identity, tenant, permission).await?;
         if now {
-            require_everywhere(identity, Permission::TenantsPurge)?;
+            identity = require_everywhere(&identity, Permission::TenantsPurge)?;
         }
-        let (current, view) = self.fresh(tenant).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }

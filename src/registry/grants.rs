@@ -70,15 +70,16 @@ impl Registry {
         specs
     }
 
-    /// Reads grants, each of which has to fit inside one that the admin holds. Those on tenants that
-    /// are gone stay, where the caller has them already.
+    /// Reads grants, each of which has to fit inside one that the admin holds, and tells which of the
+    /// admin's callers holds them all. Those on tenants that are gone stay, where the caller has them
+    /// already.
     pub(super) async fn grants_of(
         &self,
         identity: &Identity,
         kind: CallerKind,
         specs: &[GrantSpec],
         held: &[Grant],
-    ) -> Result<Vec<Grant>, RegistryError> {
+    ) -> Result<(Identity, Vec<Grant>), RegistryError> {
         let mut faults = Vec::new();
         if specs.len() > GRANTS {
             return Err(RegistryError::invalid("/grants", format!("A caller has at most {GRANTS} grants.")));
@@ -102,10 +103,9 @@ impl Registry {
         if !faults.is_empty() {
             return Err(RegistryError::Invalid(faults));
         }
-        if !identity.caller.may_grant(&grants) {
-            return Err(RegistryError::Forbidden("a grant reaches further than each of the granter's"));
-        }
-        Ok(grants)
+        let those = identity.those(|held| held.may_grant(&grants));
+        let refusal = RegistryError::Forbidden("a grant reaches further than each of the granter's");
+        Ok((those.ok_or(refusal)?, grants))
     }
 
     /// Which tenants a grant names. A tenant that the admin has no grant on is as good as none.
@@ -137,12 +137,12 @@ impl Registry {
         }
         let view = match parse_tenant(name) {
             Some(TenantRef::Id(id)) if let Some(kept) = selector_on(held, &id) => return Ok(Some(kept)),
-            Some(tenant) => self.broker.view(&tenant).await?,
+            Some(tenant) => self.broker.view_for(identity, &tenant).await?,
             None => None,
         };
         let seen = view.filter(|view| {
             let tenant = &view.tenant;
-            identity.caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels))
+            identity.any(|held| held.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
         });
         match seen {
             Some(view) => {

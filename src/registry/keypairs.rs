@@ -30,7 +30,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<(App, Keypair), RegistryError> {
-        let view = self.tenant_with_own_app(identity, tenant).await?;
+        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
         let keypair = self.keypair_for(&view.app, &identity.cause(request_id)).await?;
         Ok((view.app.clone(), keypair))
     }
@@ -48,7 +48,7 @@ impl Registry {
         keypair: &KeypairId,
         public_key_id: &str,
     ) -> Result<Registered, RegistryError> {
-        let view = self.tenant_with_own_app(identity, tenant).await?;
+        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
         match self.next_by_keypair(&view.app, keypair, public_key_id).await? {
             None => Ok(unchanged(view.tenant.clone(), view.app.clone(), Vec::new())),
             Some((app, secrets)) => {

@@ -50,8 +50,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<TenantId, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::Lockdown).await?;
-        let (current, _) = self.fresh(tenant).await?;
+        let (identity, current, _) = self.fresh(identity, tenant, Permission::Lockdown).await?;
         let (id, cause) = (current.id.clone(), identity.cause(request_id));
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
@@ -76,8 +75,8 @@ impl Registry {
         request_id: &str,
         app: &AppRef,
     ) -> Result<Lockdown, RegistryError> {
-        require_everywhere(identity, Permission::Lockdown)?;
-        let id = on_what_stands(|| self.lock_app_once(identity, request_id, app)).await?;
+        let identity = require_everywhere(identity, Permission::Lockdown)?;
+        let id = on_what_stands(|| self.lock_app_once(&identity, request_id, app)).await?;
         self.take_down(Reach::App(id)).await
     }
 
@@ -125,12 +124,12 @@ impl Registry {
         request_id: &str,
         caller: &CallerRef,
     ) -> Result<Caller, RegistryError> {
-        if !identity.caller.holds(Permission::Lockdown) {
+        if !identity.any(|one| one.holds(Permission::Lockdown)) {
             return Err(RegistryError::Forbidden("no grant gives lockdown"));
         }
-        let found = self.store.caller(caller).await?;
-        let current = found.filter(|found| identity.caller.may_lock(&found.grants));
+        let current = self.stored_caller(identity, caller, Permission::Lockdown).await?;
         let current = current.ok_or(RegistryError::Absent)?;
+        let identity = identity.those(|one| one.may_lock(&current.grants)).ok_or(RegistryError::Absent)?;
         let now = self.now();
         let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
         let cause = identity.cause(request_id);

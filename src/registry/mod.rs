@@ -10,6 +10,7 @@ mod deletion;
 pub mod diagnosis;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod grants;
 mod health;
 mod keypairs;
@@ -19,6 +20,7 @@ mod pending;
 mod register;
 mod tenant_test;
 mod tenants;
+mod trusts;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -47,7 +49,7 @@ use crate::config;
 use crate::crypto::Vault;
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
-use crate::domain::policy::{self, Ask, Decision, Rule};
+use crate::domain::policy::{Ask, Rule};
 use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
 use crate::store::{Store, TenantRef};
@@ -69,6 +71,8 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     purge_after: Duration,
+    /// The issuers that trusts may name.
+    issuers: Vec<String>,
     decoders: Arc<Semaphore>,
     trials: Flights<TenantId, Result<(), RegistryError>>,
     waits: Mutex<Waits>,
@@ -89,6 +93,7 @@ impl Registry {
             clock,
             entropy,
             purge_after: settings.tenants.purge_after,
+            issuers: settings.auth.oidc.iter().map(|issuer| issuer.issuer.clone()).collect(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
             trials: Flights::new(tasks),
             waits: Mutex::default(),
@@ -96,7 +101,7 @@ impl Registry {
         }
     }
 
-    /// A tenant as this caller may treat it.
+    /// A tenant as this identity may treat it, and which of its callers may.
     ///
     /// # Errors
     /// [`RegistryError::Absent`] where there is none, or none that the caller has a grant on.
@@ -105,13 +110,10 @@ impl Registry {
         identity: &Identity,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<(Identity, Arc<View>), RegistryError> {
         let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
-        match decide(identity, &view.tenant, permission) {
-            Decision::Allowed(_) => Ok(view),
-            Decision::Absent => Err(RegistryError::Absent),
-            Decision::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
-        }
+        let identity = require(identity, &view.tenant, permission)?;
+        Ok((identity, view))
     }
 
     /// The time as rows and answers show it: to the millisecond.
@@ -121,9 +123,12 @@ impl Registry {
     }
 }
 
-fn decide(identity: &Identity, tenant: &Tenant, permission: Permission) -> Decision {
-    let ask = Ask::Admin(permission);
-    policy::decide(&identity.caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
+/// Those callers that may treat a tenant like this.
+fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Result<Identity, RegistryError> {
+    identity.those_allowed(tenant, Ask::Admin(permission)).map_err(|rule| match rule {
+        None => RegistryError::Absent,
+        Some(rule) => RegistryError::Forbidden(Rule::as_str(rule)),
+    })
 }
 
 /// How often a change is made anew where others come in between.
@@ -144,11 +149,8 @@ where
     change().await
 }
 
-/// Refuses where no grant on every tenant gives `permission`.
-fn require_everywhere(identity: &Identity, permission: Permission) -> Result<(), RegistryError> {
-    if identity.caller.holds_everywhere(permission) {
-        Ok(())
-    } else {
-        Err(RegistryError::Forbidden("needs a grant on every tenant"))
-    }
+/// Those callers whom a grant on every tenant gives `permission`.
+fn require_everywhere(identity: &Identity, permission: Permission) -> Result<Identity, RegistryError> {
+    let those = identity.those(|caller| caller.holds_everywhere(permission));
+    those.ok_or(RegistryError::Forbidden("needs a grant on every tenant"))
 }

@@ -73,7 +73,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Forbidden`].
     pub fn may_register(identity: &Identity) -> Result<(), RegistryError> {
-        require_everywhere(identity, Permission::TenantsCreate)
+        require_everywhere(identity, Permission::TenantsCreate).map(drop)
     }
 
     /// Registers a tenant, after Box has given a token for it, or as pending. `dry_run` does all but
@@ -88,8 +88,7 @@ impl Registry {
         registration: Registration,
         dry_run: bool,
     ) -> Result<Registered, RegistryError> {
-        Self::may_register(identity)?;
-        let cause = identity.cause(request_id);
+        let identity = require_everywhere(identity, Permission::TenantsCreate)?;
         let Registration { name, display_name, labels, policy, source, verify_later } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
         let fields = Fields {
@@ -100,9 +99,12 @@ impl Registry {
         };
         let how = How { verify_later, dry_run };
         match source {
-            Source::Own(material) => self.register_own(fields, material, how, &cause).await,
+            Source::Own(material) => {
+                self.register_own(fields, material, how, &identity.cause(request_id)).await
+            }
             Source::Shared { app, enterprise_id } => {
-                require_everywhere(identity, Permission::AppsUse)?;
+                let identity = require_everywhere(&identity, Permission::AppsUse)?;
+                let cause = identity.cause(request_id);
                 self.register_on_shared(fields, (app, enterprise_id), how, &cause).await
             }
         }

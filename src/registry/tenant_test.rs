@@ -26,7 +26,7 @@ impl Registry {
         tenant: &TenantRef,
         user: Option<&BoxId>,
     ) -> Result<Vec<Finding>, RegistryError> {
-        let view = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
+        let (identity, view) = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }

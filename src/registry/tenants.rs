@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{Registry, decide, on_what_stands, require_everywhere};
-use crate::auth::Identity;
+use super::{Registry, on_what_stands, require, require_everywhere};
+use crate::auth::{Identity, Judged};
 use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{AppId, Name};
-use crate::domain::policy::{Decision, Policy};
+use crate::domain::policy::{Ask, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
 use crate::store::{AppRef, Changed, Page, StoreError, TenantFilter, TenantRef};
@@ -82,7 +82,7 @@ impl Registry {
     /// # Errors
     /// Where the caller may not read it.
     pub async fn tenant(&self, identity: &Identity, tenant: &TenantRef) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsRead).await
+        Ok(self.tenant_for(identity, tenant, Permission::TenantsRead).await?.1)
     }
 
     /// The tenants that the caller may read, in the order of their names.
@@ -95,7 +95,7 @@ impl Registry {
         (filter, health): (&TenantFilter, Option<HealthState>),
         mut page: Page,
     ) -> Result<Listing<Arc<View>>, RegistryError> {
-        if !identity.caller.holds(Permission::TenantsRead) {
+        if !identity.any(|caller| caller.holds(Permission::TenantsRead)) {
             return Err(RegistryError::Forbidden("no grant gives tenants:read"));
         }
         let wanted = page.limit;
@@ -106,18 +106,23 @@ impl Registry {
             let tenants = self.store.tenants(filter, &page).await?;
             let was_last = tenants.len() <= wanted;
             for tenant in tenants {
-                if items.len() == wanted {
-                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
-                }
                 page.after = Some(tenant.name.clone());
-                if !matches!(decide(identity, &tenant, Permission::TenantsRead), Decision::Allowed(_)) {
+                if !matches!(
+                    identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)),
+                    Judged::Allowed(_)
+                ) {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
                 let view = View { tenant, app };
-                if health.is_none_or(|health| self.health(&view).state == health) {
-                    items.push(Arc::new(view));
+                if health.is_some_and(|health| self.health(&view).state != health) {
+                    continue;
                 }
+                // Only what the caller may see tells them that there is more.
+                if items.len() == wanted {
+                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
+                }
+                items.push(Arc::new(view));
             }
             if was_last {
                 return Ok(Listing { items, next: None });
@@ -148,8 +153,7 @@ impl Registry {
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<View>, RegistryError> {
-        self.tenant_for(identity, tenant, Permission::TenantsWrite).await?;
-        let (current, view) = self.fresh(tenant).await?;
+        let (mut identity, current, view) = self.fresh(identity, tenant, Permission::TenantsWrite).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -177,11 +181,11 @@ impl Registry {
             next.locked_from = None;
         }
         if next.locked_from != current.locked_from {
-            require_lockdown(identity, &current)?;
+            identity = with_lockdown(&identity, &current)?;
             self.finish(Reach::Tenant(current.id.clone())).await?;
         }
         if next.labels != current.labels {
-            require_everywhere(identity, Permission::TenantsWrite)?;
+            identity = require_everywhere(&identity, Permission::TenantsWrite)?;
         }
         if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
             if current.purge_at.is_some_and(|at| at <= self.now()) {
@@ -206,11 +210,21 @@ impl Registry {
         }
     }
 
-    /// The tenant as it stands in the store, not as it is remembered.
-    pub(super) async fn fresh(&self, tenant: &TenantRef) -> Result<(Tenant, Arc<View>), RegistryError> {
-        let current = self.store.tenant(tenant).await?.ok_or(RegistryError::Absent)?;
+    /// The tenant as it stands in the store, not as it is remembered, where this caller may treat it
+    /// like this. What is judged is what is changed: by now its name may lead to another, and it may
+    /// bear other labels.
+    pub(super) async fn fresh(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+        permission: Permission,
+    ) -> Result<(Identity, Tenant, Arc<View>), RegistryError> {
+        let (_, view) = self.tenant_for(identity, tenant, permission).await?;
+        let by = TenantRef::Id(view.tenant.id.clone());
+        let current = self.store.tenant(&by).await?.ok_or(RegistryError::Absent)?;
+        let identity = require(identity, &current, permission)?;
         let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
-        Ok((current.clone(), Arc::new(View { tenant: current, app })))
+        Ok((identity, current.clone(), Arc::new(View { tenant: current, app })))
     }
 
     pub(super) async fn replace(
@@ -281,13 +295,10 @@ fn state_of(tenant: &Tenant, state: NewState) -> Result<TenantState, RegistryErr
 }
 
 /// Refuses whoever may not lift a tenant's lock.
-fn require_lockdown(identity: &Identity, tenant: &Tenant) -> Result<(), RegistryError> {
-    match decide(identity, tenant, Permission::Lockdown) {
-        Decision::Allowed(_) => Ok(()),
-        Decision::Forbidden(_) | Decision::Absent => {
-            Err(RegistryError::Forbidden("no grant on the tenant gives lockdown"))
-        }
-    }
+fn with_lockdown(identity: &Identity, tenant: &Tenant) -> Result<Identity, RegistryError> {
+    identity
+        .those_allowed(tenant, Ask::Admin(Permission::Lockdown))
+        .map_err(|_| RegistryError::Forbidden("no grant on the tenant gives lockdown"))
 }
 
 /// Refuses a change of state that comes about in another way.

@@ -1,4 +1,4 @@
-//! Callers, and the index that leads from an API key to its caller.
+//! Callers, and the indexes that lead from an API key or an issuer to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +64,21 @@ fn lists(caller: &Caller, id: &KeyId) -> bool {
     listed
 }
 
+/// Whom tokens of an issuer may open. The index only says where to look.
+pub(super) async fn trusting(engine: &Engine, vault: &Vault, issuer: &str) -> Result<Vec<Caller>> {
+    let sql = select!("WHERE id IN (SELECT caller_id FROM caller_trusts WHERE issuer = $1) ORDER BY id");
+    let rows = engine.read().await?.rows(sql, &[issuer.into()]).await?;
+    Ok(read_each(vault, &rows).filter(|caller| trusts(caller, issuer)).collect())
+}
+
+fn trusts(caller: &Caller, issuer: &str) -> bool {
+    let trusts = caller.trusts.iter().any(|trust| trust.terms.issuer == issuer);
+    if !trusts {
+        tracing::error!(issuer, caller = %caller.id, "the index of trusts names a caller that has no such trust");
+    }
+    trusts
+}
+
 pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<Caller>> {
     let mut session = engine.read().await?;
     let mut stretch = Stretch::new(page);
@@ -89,6 +104,7 @@ pub(super) async fn insert(engine: &Engine, ledger: &Ledger, caller: &Caller, ev
     ];
     session.run(sql, &values).await?;
     index_keys(&mut session, caller).await?;
+    index_trusts(&mut session, caller).await?;
     record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
@@ -111,6 +127,7 @@ pub(super) async fn update(engine: &Engine, ledger: &Ledger, caller: &Caller, ev
         return Err(StoreError::Conflict(Conflict::Version));
     }
     index_keys(&mut session, caller).await?;
+    index_trusts(&mut session, caller).await?;
     record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
@@ -133,6 +150,18 @@ async fn index_keys(session: &mut Session, caller: &Caller) -> Result<()> {
     Ok(())
 }
 
+/// The same for the issuers that it trusts.
+async fn index_trusts(session: &mut Session, caller: &Caller) -> Result<()> {
+    let id = caller.id.as_str();
+    session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
+    let issuers: BTreeSet<&str> = caller.trusts.iter().map(|trust| trust.terms.issuer.as_str()).collect();
+    for issuer in issuers {
+        let sql = "INSERT INTO caller_trusts (issuer, caller_id) VALUES ($1, $2)";
+        session.run(sql, &[issuer.into(), id.into()]).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn delete(
     engine: &Engine,
     ledger: &Ledger,
@@ -142,6 +171,7 @@ pub(super) async fn delete(
 ) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM api_keys WHERE caller_id = $1", &[id.as_str().into()]).await?;
+    session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.as_str().into()]).await?;
     let sql = "DELETE FROM callers WHERE id = $1 AND version = $2";
     if session.run(sql, &[id.as_str().into(), version.into()]).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));

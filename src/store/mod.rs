@@ -112,9 +112,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>>;
     /// Callers in the order of their names.
     async fn callers(&self, page: &Page) -> Result<Vec<Caller>>;
+    /// The callers that trust tokens of an issuer, in the order of their ids. The index is not trusted: a
+    /// caller counts only if its own authenticated row has such a trust. A row that is refused is left
+    /// out, with an error logged.
+    async fn callers_trusting(&self, issuer: &str) -> Result<Vec<Caller>>;
     /// Adds a caller.
     async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
-    /// Replaces a caller's row, keys and grants included, as [`Store::update_tenant`] does.
+    /// Replaces a caller's row, keys, trusts and grants included, as [`Store::update_tenant`] does.
     async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
     /// Erases a caller and its keys; [`Conflict::Version`] where it is not at `version` any more.
     async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()>;

@@ -8,7 +8,7 @@ use super::sql::Sql;
 use crate::crypto::sha256_hex;
 
 /// The migrations in their order; the first brings the schema to version 1.
-const MIGRATIONS: [Sql; 3] = [
+const MIGRATIONS: [Sql; 4] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
         postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
@@ -20,6 +20,10 @@ const MIGRATIONS: [Sql; 3] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0003_audit.sql"),
         postgres: include_str!("../../migrations/postgres/0003_audit.sql"),
+    },
+    Sql {
+        sqlite: include_str!("../../migrations/sqlite/0004_trusts.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_trusts.sql"),
     },
 ];
 

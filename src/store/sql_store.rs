@@ -143,6 +143,10 @@ impl Store for SqlStore {
         bounded(callers::list(&self.engine, &self.ledger, page)).await
     }
 
+    async fn callers_trusting(&self, issuer: &str) -> Result<Vec<Caller>> {
+        bounded(callers::trusting(&self.engine, &self.ledger, issuer)).await
+    }
+
     async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
         bounded(callers::insert(&self.engine, &self.ledger, caller, event)).await
     }

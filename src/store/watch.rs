@@ -34,6 +34,8 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Epochs {
     each: HashMap<String, u64>,
+    /// When any caller changed last.
+    callers: u64,
     all: u64,
 }
 
@@ -90,6 +92,22 @@ impl Watch {
         stamp.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
     }
 
+    /// True where no caller changed since `stamp`: of those who are known, and of all that may exist by now.
+    #[must_use]
+    pub fn callers_are_still(&self, stamp: &Stamp) -> bool {
+        let then = stamp.0.load(Ordering::Acquire);
+        let now = self.epoch.load(Ordering::Acquire);
+        if then == now {
+            return true;
+        }
+        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
+        let untouched = changed.all.max(changed.callers) <= then;
+        if untouched {
+            stamp.0.fetch_max(now, Ordering::AcqRel);
+        }
+        untouched
+    }
+
     /// Takes note of a change, before anybody else's is heard of.
     pub fn note(&self, what: &Changed) {
         let id = match what {
@@ -104,6 +122,9 @@ impl Watch {
             changed.all = epoch;
         }
         changed.each.insert(id.to_owned(), epoch);
+        if matches!(what, Changed::Caller(_)) {
+            changed.callers = epoch;
+        }
         self.epoch.store(epoch, Ordering::Release);
     }
 

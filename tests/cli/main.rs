@@ -7,6 +7,7 @@ mod harness;
 mod journey;
 mod keys;
 mod lockdown;
+mod policy;
 mod sandbox;
 mod tenants;
 mod token;
@@ -21,6 +22,7 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
         "sandbox",
         "migrate",
         "keys",
+        "policy",
         "tenants",
         "token",
         "whoami",
@@ -32,11 +34,12 @@ fn help_names_every_command_and_exit_code_and_each_command_has_its_own() {
     ] {
         assert!(help.out.contains(word), "{word}");
     }
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["callers", "create"],
         &["sandbox"],
         &["migrate"],
         &["keys", "generate"],
+        &["policy", "explain"],
         &["tenants", "register"],
         &["tenants", "list"],
         &["tenants", "test"],
@@ -59,6 +62,7 @@ fn wrong_usage_ends_with_2() {
         &["token", "acme", "--min-ttl", "3001"],
         &["token", "acme", "--user", "ann"],
         &["token", "../acme"],
+        &["policy", "explain", "portal", "acme", "--file", "1"],
         &["callers", "create", "--name", "ann"],
         &["callers", "create", "--admin", "--name", "Ann"],
         &["tenants", "register", "--app", "portal"],

@@ -28,6 +28,13 @@ pub(crate) fn user(id: &str) -> Value {
     json!({ "type": "user", "id": id })
 }
 
+/// The events of an action that are written down, oldest first.
+pub(crate) async fn events(ground: &Ground, action: &str) -> Vec<Value> {
+    let sql = format!("SELECT doc FROM audit WHERE action = '{action}' ORDER BY day, number");
+    let rows = ground.hand().reads(&sql).await;
+    rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
+}
+
 /// Waits until something holds that another task brings about.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let polled = async {

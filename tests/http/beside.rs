@@ -81,6 +81,29 @@ async fn r7_a_key_that_another_process_revokes_opens_nothing() {
 }
 
 #[tokio::test]
+async fn r7_a_revoked_key_is_refused_within_two_seconds() {
+    let (ground, key) = acme().await;
+    ground.token(&key, "acme").await.token();
+    let other = ground.service("other", crate::asking::any_token("acme")).await;
+    ground.token(&other, "acme").await.token();
+    let key_of = |key: &str| api_key::id_of(key).unwrap();
+    // Here it is refused at once.
+    let path = format!("/v1/callers/portal/keys/{}", key_of(&key).as_str());
+    ground.delete(&ground.admin, &path).await.is(204);
+    ground.token(&key, "acme").await.refuses(401, "unauthenticated");
+    // Where another process revoked it, the requests themselves ask what changed, at the latest when
+    // nobody did for two seconds.
+    let store = another(&ground).await;
+    let mut caller = store.caller(&CallerRef::Key(key_of(&other))).await.unwrap().unwrap();
+    caller.keys.clear();
+    caller.version += 1;
+    store.update_caller(&caller, &event(&ground, Action::KeyRevoke)).await.unwrap();
+    ground.clock.advance(std::time::Duration::from_millis(2001));
+    ground.token(&other, "acme").await.refuses(401, "unauthenticated");
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn r7_an_app_that_another_process_suspends_is_out_of_service() {
     let (ground, key) = acme().await;
     ground.user_token(&key, "acme", ADA).await.token();

@@ -17,7 +17,7 @@ fn grant(permission: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn invariant_1_a_warm_token_is_refused_to_a_narrow_caller() {
+async fn invariant_1_an_entry_primed_under_a_broad_grant_is_refused_to_a_narrow_caller_on_the_next_request() {
     let (ground, broad) = acme().await;
     let child = on_file(&["item_preview", "item_download"]);
     ground.token(&broad, "acme").await.token();

@@ -11,7 +11,7 @@ fn on_file(scopes: &[&str]) -> Value {
 }
 
 /// All of an answer but what differs between any two.
-fn without_ids(mut reply: Reply) -> (u16, Vec<(String, String)>, Value) {
+pub(crate) fn without_ids(mut reply: Reply) -> (u16, Vec<(String, String)>, Value) {
     let told = reply.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
     let headers = told.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     assert!(reply.body["request_id"].take().is_string());

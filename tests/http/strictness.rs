@@ -125,7 +125,7 @@ async fn a_fault_is_told_in_plain_words() {
             "POST",
             token,
             json!({ "x": 1 }),
-            "unknown field `x`, expected one of `subject`, `min_ttl`, `rejected`",
+            "unknown field `x`, expected one of `subject`, `min_ttl`, `rejected`, `on_behalf_of`",
         ),
         (
             "POST",

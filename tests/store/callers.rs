@@ -8,7 +8,7 @@ use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{CallerRef, Conflict, Page, StoreError};
 
 use super::ground::Ground;
-use super::sample::{self, all, api_key, at, event, name, next};
+use super::sample::{self, all, api_key, at, event, name, next, trust};
 
 const STALE: StoreError = StoreError::Conflict(Conflict::Version);
 
@@ -51,6 +51,43 @@ pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(ground: &Groun
     ground.store.update_caller(&one, &event(Action::KeyRevoke)).await.unwrap();
     assert_eq!(ground.store.caller(&CallerRef::Key(first)).await, Ok(None));
     assert_eq!(ground.store.caller(&CallerRef::Key(second.id)).await, Ok(Some(one)));
+}
+
+pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Ground) {
+    let (one, other) = (ground.caller("one").await, ground.caller("other").await);
+    let trusting = async |issuer: &str| {
+        let callers = ground.store.callers_trusting(issuer).await.unwrap();
+        callers.into_iter().map(|caller| caller.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(trusting("https://a.example").await, [""; 0]);
+    let create = event(Action::TrustCreate);
+    let both = ["https://a.example", "https://b.example", "https://b.example"].map(trust).to_vec();
+    let one = next(&one, |caller| caller.trusts = both);
+    ground.store.update_caller(&one, &create).await.unwrap();
+    let other = next(&other, |caller| caller.trusts.push(trust("https://b.example")));
+    ground.store.update_caller(&other, &create).await.unwrap();
+    assert_eq!(trusting("https://a.example").await, ["one"]);
+    let mut two = [&one, &other];
+    two.sort_by_key(|caller| caller.id.clone());
+    let in_order = two.map(|caller| caller.name.to_string());
+    assert_eq!(trusting("https://b.example").await, in_order);
+    assert_eq!(ground.store.callers_trusting("https://a.example").await, Ok(vec![one.clone()]));
+    assert_eq!(trusting("https://b.example/").await, [""; 0]);
+
+    // The index leads there, and the row does not know of it.
+    let forged = format!("INSERT INTO caller_trusts VALUES ('https://a.example', '{}')", other.id);
+    ground.database.hand.does(&forged).await;
+    assert_eq!(trusting("https://a.example").await, ["one"]);
+    // A row that is refused costs its neighbour nothing.
+    ground.database.hand.does("UPDATE callers SET version = 9 WHERE name = 'other'").await;
+    assert_eq!(trusting("https://b.example").await, ["one"]);
+
+    let without =
+        next(&one, |caller| caller.trusts.retain(|trust| trust.terms.issuer == "https://a.example"));
+    ground.store.update_caller(&without, &event(Action::TrustDelete)).await.unwrap();
+    assert_eq!(trusting("https://b.example").await, [""; 0]);
+    ground.store.delete_caller(&without.id, without.version, &event(Action::CallerDelete)).await.unwrap();
+    assert_eq!(trusting("https://a.example").await, [""; 0]);
 }
 
 pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(ground: &Ground) {

@@ -36,6 +36,7 @@ macro_rules! conformance {
             callers: {
                 a_caller_comes_back_as_it_was_written
                 a_key_leads_to_its_caller_until_it_is_revoked
+                an_issuer_leads_to_those_whose_own_rows_trust_it
                 of_two_changes_of_one_version_one_wins_for_callers
                 the_last_use_of_a_key_is_kept
             }

@@ -6,12 +6,13 @@ use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyIn
 use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState, Grant};
 use box_token_broker::domain::event::{Action, Cause, Event};
 use box_token_broker::domain::id::{
-    AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId,
+    AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId, TrustId,
 };
 use box_token_broker::domain::policy::Policy;
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use box_token_broker::domain::token_key::TokenKey;
+use box_token_broker::domain::trust::{Audience, ClaimPatterns, Pattern, Terms, Trust};
 use box_token_broker::entropy::{SystemEntropy, base62};
 use box_token_broker::secret::{SecretBytes, SecretString};
 use box_token_broker::store::{Filed, NewApp, NewToken, Page, place_of_credentials, place_of_token};
@@ -94,6 +95,17 @@ pub(crate) fn api_key() -> ApiKey {
     }
 }
 
+/// A trust in tokens of an issuer.
+pub(crate) fn trust(issuer: &str) -> Trust {
+    let terms = Terms {
+        issuer: issuer.to_owned(),
+        audience: Audience::parse("broker").unwrap(),
+        subject: Pattern::parse("job:*").unwrap(),
+        claims: ClaimPatterns::default(),
+    };
+    Trust { id: TrustId::generate(&SystemEntropy), terms, created_at: at(0) }
+}
+
 pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
     Caller {
         id: CallerId::generate(&SystemEntropy),
@@ -103,6 +115,7 @@ pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
         locked_at: None,
         grants: vec![Grant::everything()],
         keys,
+        trusts: Vec::new(),
         created_at: at(0),
         version: 1,
     }
@@ -224,6 +237,6 @@ impl Ground {
 
     /// The actions of all events, in their order.
     pub(crate) async fn actions(&self) -> Vec<String> {
-        self.database.hand.reads("SELECT action FROM events ORDER BY seq").await
+        self.database.hand.reads("SELECT action FROM audit ORDER BY at, number").await
     }
 }

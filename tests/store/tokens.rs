@@ -48,7 +48,7 @@ async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::doma
     let alive = ground.store.live_tokens_of(&key.tenant, &Which::All, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
     assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
-    let docs = ground.database.hand.reads("SELECT doc FROM events ORDER BY seq").await;
+    let docs = ground.database.hand.reads("SELECT doc FROM audit ORDER BY at, number").await;
     assert!(docs.last().is_some_and(|doc| doc.contains("token.discard")));
 }
 

@@ -1,0 +1,152 @@
+//! Who calls: the caller of an API key, or every caller whose trust matches a token.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, Cause, Credential};
+use crate::domain::policy::{self, Ask, Decision, Rule};
+use crate::domain::tenant::Tenant;
+use crate::domain::trust::TokenClaims;
+
+/// One caller whom a credential opens.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The caller, with the grants of the moment.
+    pub caller: Arc<Caller>,
+    /// What it came with.
+    pub credential: Credential,
+}
+
+impl Opened {
+    /// Who acts, for the record.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let Caller { id, name, .. } = &*self.caller;
+        Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() }
+    }
+
+    /// Who acts in which request and from where, for the record.
+    #[must_use]
+    pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> Cause {
+        Cause { request_id: Some(request_id.to_owned()), peer, ..Cause::of(self.actor()) }
+    }
+}
+
+/// Who calls. An API key opens one caller; a token opens each whose trust matches it, in the order of
+/// their ids. Each counts alone: what is asked must be allowed to one of them by itself, and that one is
+/// the one who acts. So whatever judges hands back the identity that is left, and the record names the
+/// first of those.
+#[derive(Clone, Debug)]
+#[must_use = "what was judged by some of the callers is done and recorded as theirs"]
+pub struct Identity {
+    pub(super) first: Opened,
+    /// Empty for an API key, so that it costs a warm request no allocation.
+    pub(super) others: Vec<Opened>,
+    /// What it came with, where that is a token.
+    pub(super) token: Option<Arc<TokenClaims>>,
+    /// When the credential ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The address that the request came from.
+    pub peer: Option<IpAddr>,
+}
+
+/// What [`Identity::decide`] found.
+#[derive(Clone, Copy, Debug)]
+pub enum Judged<'a> {
+    /// This caller may.
+    Allowed(&'a Opened),
+    /// Some caller has a grant on the tenant, and none may do this.
+    Forbidden(Rule),
+    /// No caller has a grant on the tenant: to them it does not exist.
+    Absent,
+}
+
+impl Identity {
+    /// The one caller of an API key.
+    pub(super) fn of_key(opened: Opened, expires_at: Option<Timestamp>) -> Self {
+        Self { first: opened, others: Vec::new(), token: None, expires_at, peer: None }
+    }
+
+    /// The callers whom a token opens; `None` where it opens nobody.
+    pub(super) fn of_token(token: Arc<TokenClaims>, opened: Vec<Opened>) -> Option<Self> {
+        let expires_at = Some(token.expires_at);
+        let mut opened = opened.into_iter();
+        let first = opened.next()?;
+        Some(Self { first, others: opened.collect(), token: Some(token), expires_at, peer: None })
+    }
+
+    /// The callers, each of whom counts alone.
+    pub fn callers(&self) -> impl Iterator<Item = &Opened> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The first of the callers; an API key's only one.
+    #[must_use]
+    pub fn first(&self) -> &Opened {
+        &self.first
+    }
+
+    /// True where one of the callers suits.
+    pub fn any(&self, suits: impl Fn(&Caller) -> bool) -> bool {
+        self.callers().any(|opened| suits(&opened.caller))
+    }
+
+    /// The identity of those callers that suit; `None` where none does.
+    pub fn those(&self, suits: impl Fn(&Caller) -> bool) -> Option<Self> {
+        let mut left = self.callers().filter(|opened| suits(&opened.caller)).cloned();
+        let first = left.next()?;
+        let others = left.collect();
+        Some(Self { first, others, token: self.token.clone(), ..*self })
+    }
+
+    /// Judges one ask by each caller alone, then by the tenant's policy.
+    #[must_use]
+    pub fn decide(&self, tenant: &Tenant, ask: Ask<'_>) -> Judged<'_> {
+        let mut nearest = Judged::Absent;
+        for opened in self.callers() {
+            match judge(&opened.caller, tenant, ask) {
+                Decision::Allowed(_) => return Judged::Allowed(opened),
+                // The rule that came furthest tells the reader of the audit most.
+                Decision::Forbidden(rule) => {
+                    nearest = Judged::Forbidden(match nearest {
+                        Judged::Forbidden(other) => other.max(rule),
+                        Judged::Allowed(_) | Judged::Absent => rule,
+                    });
+                }
+                Decision::Absent => {}
+            }
+        }
+        nearest
+    }
+
+    /// The identity of those callers that may do what is asked.
+    ///
+    /// # Errors
+    /// Why none may: the rule, or `None` where no caller has a grant on the tenant.
+    pub fn those_allowed(&self, tenant: &Tenant, ask: Ask<'_>) -> Result<Self, Option<Rule>> {
+        let may = |caller: &Caller| matches!(judge(caller, tenant, ask), Decision::Allowed(_));
+        self.those(may).ok_or_else(|| match self.decide(tenant, ask) {
+            Judged::Forbidden(rule) => Some(rule),
+            Judged::Allowed(_) | Judged::Absent => None,
+        })
+    }
+
+    /// Who acts, for the record: the first of the callers that are left.
+    #[must_use]
+    pub fn cause(&self, request_id: &str) -> Cause {
+        self.cause_of(&self.first, request_id)
+    }
+
+    /// Who acts, for the record, where that is one of the callers.
+    #[must_use]
+    pub fn cause_of(&self, opened: &Opened, request_id: &str) -> Cause {
+        opened.cause(request_id, self.peer)
+    }
+}
+
+fn judge(caller: &Caller, tenant: &Tenant, ask: Ask<'_>) -> Decision {
+    policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
+}

@@ -1,0 +1,133 @@
+//! Fetching an issuer's keys: a client of its own, which goes nowhere else and believes nobody.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use reqwest::{Client, redirect, retry};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::key::{Document, Keys};
+use crate::box_api::in_words;
+use crate::config;
+use crate::domain::address::{Zone, fetchable};
+
+/// A document of an issuer is a few kilobytes long.
+const MAX_BODY: usize = 64 * 1024;
+/// How long it may take to fetch what there is to fetch, in all.
+const TIME: Duration = Duration::from_secs(5);
+/// How long it may take to be connected.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+
+/// Where an issuer's keys are had from.
+#[derive(Debug)]
+pub(super) struct Source {
+    http: Client,
+    issuer: String,
+    jwks_url: Option<Url>,
+    reach: Zone,
+}
+
+/// The part of a discovery document (OpenID Connect Discovery 1.0, section 3) that matters here.
+#[derive(Deserialize)]
+struct Discovered {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Source {
+    /// What the settings say of an issuer. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where no client can be built, because the machine has no certificate authorities, say.
+    pub(super) fn new(settings: &config::Issuer) -> Result<Self, String> {
+        let reach = settings.reach;
+        let builder = Client::builder()
+            .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .retry(retry::never())
+            // Each connection is to an address that was judged for this one fetch.
+            .pool_max_idle_per_host(0)
+            .dns_resolver(Judging { reach })
+            .connect_timeout(CONNECT_TIME);
+        // Plain http on loopback needs none of the machine's authorities, and it may have none.
+        let builder = if reach == Zone::Loopback { builder.tls_certs_only([]) } else { builder };
+        let http = builder.build().map_err(|error| in_words(error.without_url()))?;
+        Ok(Self { http, issuer: settings.issuer.clone(), jwks_url: settings.jwks_url.clone(), reach })
+    }
+
+    /// The issuer's keys of this moment.
+    ///
+    /// # Errors
+    /// In words for the operator: what was fetched, and what was wrong with it.
+    pub(super) async fn keys(&self) -> Result<Keys, String> {
+        let fetching = async {
+            let url = match &self.jwks_url {
+                Some(url) => url.clone(),
+                None => self.discover().await?,
+            };
+            let document: Document = self.read("key set", &url).await?;
+            Ok(Keys::read(document))
+        };
+        let late = || Err(format!("no answer within {TIME:?}"));
+        tokio::time::timeout(TIME, fetching).await.unwrap_or_else(|_| late())
+    }
+
+    /// Where the issuer's own document says that its keys are: perhaps elsewhere, within the same rules.
+    async fn discover(&self) -> Result<Url, String> {
+        let text = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let url = Url::parse(&text).map_err(|error| format!("discovery URL: {error}"))?;
+        let discovered: Discovered = self.read("discovery document", &url).await?;
+        if discovered.issuer != self.issuer {
+            return Err(
+                "the discovery document is another issuer's: its `issuer` is not the setting's".into()
+            );
+        }
+        Url::parse(&discovered.jwks_uri).map_err(|_| "the discovered `jwks_uri` is no URL".to_owned())
+    }
+
+    async fn read<T: DeserializeOwned>(&self, what: &str, url: &Url) -> Result<T, String> {
+        fetchable(url, self.reach).map_err(|problem| format!("the URL of the {what} {problem}"))?;
+        let lost = |error: reqwest::Error| format!("{what}: {}", in_words(error.without_url()));
+        let request = self.http.get(url.clone()).header(ACCEPT, "application/json");
+        let mut response = request.header(ACCEPT_ENCODING, "identity").send().await.map_err(lost)?;
+        if response.status().as_u16() != 200 {
+            return Err(format!("{what}: the answer is {}, and not 200", response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(format!("{what}: it is longer than {} KiB", MAX_BODY / 1024));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // The error's own words may quote what stands there.
+        serde_json::from_slice(&body).map_err(|_| format!("{what}: it is not the JSON that it should be"))
+    }
+}
+
+/// Resolves a host's name to those of its addresses that may be connected to. The client connects to
+/// what it is told here, so nothing can change in between.
+#[derive(Debug)]
+struct Judging {
+    reach: Zone,
+}
+
+impl Resolve for Judging {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.reach;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|address| Zone::of(address.ip()) <= reach).collect();
+            if allowed.is_empty() {
+                return Err("the host's name leads to no address that may be connected to".into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! The issuers' keys: fetched when they are needed, by one at a time, and kept for when the issuer is
+//! away. No token makes an issuer be asked more often than once in a while.
+
+mod fetch;
+mod key;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use self::fetch::Source;
+pub(super) use self::key::{IssuerKey, KeyWanted};
+use self::key::{Keys, NoKey};
+use super::{AuthError, IssuerDown, TokenFault};
+use crate::clock::{Clock, Monotonic};
+use crate::config;
+
+/// How old keys become in use before they are fetched again. Nobody waits for that.
+const REFRESHED: Duration = Duration::from_secs(10 * 60);
+/// How long nobody asked for keys that are fetched again before anything is judged by them.
+const IDLE: Duration = Duration::from_secs(20 * 60);
+/// How old keys become at most where the issuer does not answer.
+const OLDEST: Duration = Duration::from_secs(24 * 3600);
+/// How long an issuer is left alone after it was asked.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// The same where nobody can be judged without its keys.
+const SHORT_COOL_DOWN: Duration = Duration::from_secs(5);
+
+/// The issuers that the settings name.
+#[derive(Debug)]
+pub(super) struct Issuers(HashMap<String, Arc<Issuer>>);
+
+/// One issuer, and what is known of its keys.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    name: Arc<str>,
+    source: Source,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+    known: Mutex<Known>,
+    /// Held while keys are fetched.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Option<(Arc<Keys>, Monotonic)>,
+    tried_at: Option<Monotonic>,
+    failure: Option<String>,
+}
+
+/// An issuer cannot be asked, because of what the settings or the machine lack.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keys of {issuer} (`auth.oidc`) cannot be fetched from this machine: {reason}")]
+pub struct IssuerProblem {
+    issuer: String,
+    reason: String,
+}
+
+impl Issuers {
+    /// What the settings name. Nothing is fetched before it is needed.
+    pub(super) fn new(
+        settings: &[config::Issuer],
+        clock: &Arc<dyn Clock>,
+        tasks: &TaskTracker,
+    ) -> Result<Self, IssuerProblem> {
+        let each = settings.iter().map(|one| {
+            let problem = |reason| IssuerProblem { issuer: one.issuer.clone(), reason };
+            let issuer = Issuer {
+                name: one.issuer.as_str().into(),
+                source: Source::new(one).map_err(problem)?,
+                clock: Arc::clone(clock),
+                tasks: tasks.clone(),
+                known: Mutex::default(),
+                fetching: tokio::sync::Mutex::default(),
+            };
+            Ok((one.issuer.clone(), Arc::new(issuer)))
+        });
+        each.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The issuer of that name, character by character.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Issuer>> {
+        self.0.get(name)
+    }
+}
+
+impl Known {
+    /// The keys, where they are not too old to be judged by.
+    fn keys(&self, now: Monotonic) -> Option<&Arc<Keys>> {
+        self.keys.as_ref().filter(|(_, at)| now.since(*at) < OLDEST).map(|(keys, _)| keys)
+    }
+
+    /// How long the issuer is left alone still.
+    fn rest(&self, now: Monotonic) -> Duration {
+        let Some(tried_at) = self.tried_at else { return Duration::ZERO };
+        let cool_down = if self.keys(now).is_some() { COOL_DOWN } else { SHORT_COOL_DOWN };
+        cool_down.saturating_sub(now.since(tried_at))
+    }
+
+    fn is_idle(&self, now: Monotonic) -> bool {
+        self.keys(now).is_none() || self.tried_at.is_none_or(|at| now.since(at) >= IDLE)
+    }
+
+    fn is_due(&self, now: Monotonic) -> bool {
+        self.keys.as_ref().is_none_or(|(_, at)| now.since(*at) >= REFRESHED)
+    }
+}
+
+impl Issuer {
+    /// The key that a token says it was signed with.
+    ///
+    /// # Errors
+    /// Where the issuer has no such key, or where that cannot be said at the moment.
+    pub(super) async fn key(self: &Arc<Self>, wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, AuthError> {
+        self.bring_up_to_date().await;
+        let found = self.keys()?.find(wanted);
+        let found = match found {
+            // It may be new. Within the cool-down this asks nobody.
+            Err(NoKey::Unknown) if self.may_ask() => {
+                self.refresh().await;
+                self.keys()?.find(wanted)
+            }
+            found => found,
+        };
+        found.map_err(|none| {
+            AuthError::Token(match none {
+                NoKey::Unknown => TokenFault::UnknownKey,
+                NoKey::OtherAlgorithm => TokenFault::Algorithm,
+                NoKey::Ambiguous => TokenFault::KeyNotNamed,
+            })
+        })
+    }
+
+    /// Fetches keys that are missing or were not looked after, and has others fetched in good time.
+    async fn bring_up_to_date(self: &Arc<Self>) {
+        let now = self.clock.monotonic();
+        let (is_idle, is_due) = {
+            let known = self.lock();
+            (known.is_idle(now), known.is_due(now))
+        };
+        if !is_due || !self.may_ask() {
+            return;
+        }
+        if is_idle {
+            self.refresh().await;
+        } else if self.fetching.try_lock().is_ok() {
+            let issuer = Arc::clone(self);
+            self.tasks.spawn(async move { issuer.fetch().await });
+        }
+    }
+
+    fn keys(&self) -> Result<Arc<Keys>, AuthError> {
+        let now = self.clock.monotonic();
+        let known = self.lock();
+        known.keys(now).cloned().ok_or_else(|| {
+            AuthError::IssuerDown(IssuerDown {
+                issuer: Arc::clone(&self.name),
+                reason: known.failure.clone().unwrap_or_default(),
+                retry_after: known.rest(now),
+            })
+        })
+    }
+
+    fn may_ask(&self) -> bool {
+        self.lock().rest(self.clock.monotonic()).is_zero()
+    }
+
+    /// Has the keys fetched, and waits for it. A task of its own does it: whoever hangs up meanwhile
+    /// ends it for nobody else.
+    async fn refresh(self: &Arc<Self>) {
+        let issuer = Arc::clone(self);
+        // A panic has been told by itself, and what is known stays known.
+        let _ = self.tasks.spawn(async move { issuer.fetch().await }).await;
+    }
+
+    /// Fetches the keys, unless somebody just did.
+    async fn fetch(&self) {
+        let _alone = self.fetching.lock().await;
+        if !self.may_ask() {
+            return;
+        }
+        let fetched = self.source.keys().await;
+        let now = self.clock.monotonic();
+        let mut known = self.lock();
+        known.tried_at = Some(now);
+        match fetched {
+            Ok(keys) => {
+                known.keys = Some((Arc::new(keys), now));
+                known.failure = None;
+            }
+            Err(reason) => {
+                tracing::warn!(issuer = &*self.name, %reason, "the keys of an issuer cannot be fetched");
+                known.failure = Some(reason);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

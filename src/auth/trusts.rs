@@ -1,0 +1,125 @@
+//! Whom a token opens: every caller with a trust that matches it, by their rows or by the settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::identity::Opened;
+use crate::config::SettingsTrust;
+use crate::crypto::sha256_hex;
+use crate::domain::caller::{Caller, CallerState};
+use crate::domain::event::Credential;
+use crate::domain::id::{CallerId, Name, TrustId};
+use crate::domain::trust::{TokenClaims, Trust};
+use crate::store::watch::{Stamp, Watch};
+use crate::store::{CallerRef, Store, StoreError};
+
+/// Knows whom tokens of each issuer may open.
+#[derive(Debug)]
+pub(super) struct Trusts {
+    store: Arc<dyn Store>,
+    watch: Arc<Watch>,
+    max_age: Duration,
+    settings: Vec<(Name, Trust)>,
+    /// By issuer; only those of the settings come here.
+    known: RwLock<HashMap<String, Arc<Known>>>,
+}
+
+/// Whom tokens of one issuer may open, as of when it was last looked up.
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    caller: Arc<Caller>,
+    /// The settings' trusts in this caller.
+    more: Vec<Trust>,
+}
+
+impl Trusts {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        watch: Arc<Watch>,
+        max_age: Duration,
+        settings: &[SettingsTrust],
+    ) -> Self {
+        let settings = settings.iter().map(|one| (one.caller.clone(), of_settings(one))).collect();
+        Self { store, watch, max_age, settings, known: RwLock::default() }
+    }
+
+    /// The callers whom a verified token opens at this moment, in the order of their ids.
+    ///
+    /// # Errors
+    /// Where the store does not answer and what is known is too old.
+    pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<Opened>, StoreError> {
+        let known = self.look_up(&token.issuer).await?;
+        let active = known.candidates.iter().filter(|one| one.caller.state == CallerState::Active);
+        let opened = active.filter_map(|Candidate { caller, more }| {
+            let mut trusts = caller.trusts.iter().chain(more);
+            let trust = trusts.find(|trust| trust.terms.match_token(token))?;
+            let credential = Credential::Jwt {
+                issuer: token.issuer.clone(),
+                subject: token.subject.clone(),
+                token_id: token.token_id.clone(),
+                trust: trust.id.clone(),
+            };
+            Some(Opened { caller: Arc::clone(caller), credential })
+        });
+        Ok(opened.collect())
+    }
+
+    async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {
+        self.watch.catch_up().await;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();
+        if let Some(known) = known {
+            // A caller that is not among them yet may be trusting by now.
+            let current = self.watch.callers_are_still(&known.stamp);
+            if current && self.watch.age() <= self.max_age {
+                return Ok(known);
+            }
+        }
+        let stamp = self.watch.stamp();
+        let candidates = self.candidates(issuer).await?;
+        let known = Arc::new(Known { stamp, candidates });
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(issuer.to_owned(), Arc::clone(&known));
+        Ok(known)
+    }
+
+    async fn candidates(&self, issuer: &str) -> Result<Vec<Candidate>, StoreError> {
+        let mut all: BTreeMap<CallerId, Candidate> = BTreeMap::new();
+        for caller in self.store.callers_trusting(issuer).await? {
+            all.insert(caller.id.clone(), Candidate { caller: Arc::new(caller), more: Vec::new() });
+        }
+        for (name, trust) in self.settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
+            let found = match self.store.caller(&CallerRef::Name(name.clone())).await {
+                // That row costs nobody but its caller anything.
+                Err(error @ (StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })) => {
+                    tracing::error!(%error, caller = %name, "a trust of the settings opens nothing");
+                    None
+                }
+                found => found?,
+            };
+            let Some(caller) = found else { continue };
+            let candidate = all.entry(caller.id.clone());
+            candidate
+                .or_insert_with(|| Candidate { caller: Arc::new(caller), more: Vec::new() })
+                .more
+                .push(trust.clone());
+        }
+        Ok(all.into_values().collect())
+    }
+}
+
+/// A trust of the settings, whose id is made of what it says: the same at every start.
+fn of_settings(one: &SettingsTrust) -> Trust {
+    // Texts always serialise; the name holds no line break.
+    let terms = serde_json::to_string(&one.terms).unwrap_or_default();
+    let digest = sha256_hex(format!("{}\n{terms}", one.caller).as_bytes());
+    Trust { id: TrustId::of_hash(&digest), terms: one.terms.clone(), created_at: Timestamp::UNIX_EPOCH }
+}

@@ -1,0 +1,119 @@
+//! Whose tokens callers may come with, and which of them open whom.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::Auth;
+use super::value::Value;
+use crate::domain::address::{Zone, fetchable, is_on_loopback};
+use crate::domain::id::Name;
+use crate::domain::trust::{Audience, ClaimPatterns, Pattern, Terms};
+
+/// How long an issuer is at most, in bytes.
+const LONGEST: usize = 512;
+
+/// An OIDC issuer, and where its keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    /// The `iss` of its tokens, character by character.
+    pub issuer: String,
+    /// Where its keys are; `None` where its discovery document tells that.
+    pub jwks_url: Option<Url>,
+    /// The furthest zone that it may be in.
+    pub reach: Zone,
+}
+
+/// A trust that the settings tell: tokens that meet its terms open the caller of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "TrustFields")]
+pub struct SettingsTrust {
+    /// The caller's name; where there is no such caller, the trust opens nothing.
+    pub caller: Name,
+    /// What a token has to say.
+    pub terms: Terms,
+}
+
+/// An issuer as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssuerFields {
+    issuer: String,
+    jwks_url: Option<String>,
+    #[serde(default)]
+    allow_private: bool,
+}
+
+/// A trust as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustFields {
+    caller: Name,
+    issuer: String,
+    audience: Audience,
+    subject: Pattern,
+    #[serde(default)]
+    claims: ClaimPatterns,
+}
+
+impl From<TrustFields> for SettingsTrust {
+    fn from(fields: TrustFields) -> Self {
+        let TrustFields { caller, issuer, audience, subject, claims } = fields;
+        Self { caller, terms: Terms { issuer, audience, subject, claims } }
+    }
+}
+
+/// Reads `auth.oidc`.
+pub(super) fn issuers(value: &Value) -> Result<Vec<Issuer>, String> {
+    let fields: Vec<IssuerFields> = value.tables()?;
+    let mut issuers: Vec<Issuer> = Vec::with_capacity(fields.len());
+    for (place, fields) in fields.into_iter().enumerate() {
+        let issuer =
+            issuer(fields).map_err(|problem| format!("is not what it should be at [{place}]{problem}"))?;
+        if issuers.iter().any(|other| other.issuer == issuer.issuer) {
+            return Err(format!("names {} twice", issuer.issuer));
+        }
+        issuers.push(issuer);
+    }
+    Ok(issuers)
+}
+
+fn issuer(fields: IssuerFields) -> Result<Issuer, String> {
+    let IssuerFields { issuer, jwks_url, allow_private } = fields;
+    let wrong = |field: &str, problem: &str| format!(".{field}: {problem}");
+    let url = Url::parse(&issuer).map_err(|_| wrong("issuer", "is no URL"))?;
+    if issuer.len() > LONGEST || issuer.chars().any(|letter| !letter.is_ascii_graphic()) {
+        return Err(wrong("issuer", "must be at most 512 visible ASCII characters"));
+    }
+    if url.query().is_some() {
+        return Err(wrong("issuer", "must not hold a query"));
+    }
+    let reach = match (allow_private, is_on_loopback(&url)) {
+        (false, _) => Zone::Public,
+        (true, false) => Zone::Private,
+        (true, true) => Zone::Loopback,
+    };
+    fetchable(&url, reach).map_err(|problem| wrong("issuer", &problem.to_string()))?;
+    let jwks_url = jwks_url.map(|text| {
+        let url = Url::parse(&text).map_err(|_| wrong("jwks_url", "is no URL"))?;
+        fetchable(&url, reach).map_err(|problem| wrong("jwks_url", &problem.to_string()))?;
+        Ok::<_, String>(url)
+    });
+    Ok(Issuer { issuer, jwks_url: jwks_url.transpose()?, reach })
+}
+
+impl Auth {
+    /// What to say of trusts in issuers that the settings do not name.
+    pub(super) fn unknown_issuers(&self) -> impl Iterator<Item = String> {
+        let known: BTreeSet<&str> = self.oidc.iter().map(|issuer| issuer.issuer.as_str()).collect();
+        self.trusts
+            .iter()
+            .enumerate()
+            .filter(move |(_, trust)| !known.contains(trust.terms.issuer.as_str()))
+            .map(|(place, trust)| {
+                let issuer = &trust.terms.issuer;
+                format!("auth.trusts[{place}] names the issuer {issuer}, which is not in auth.oidc")
+            })
+    }
+}

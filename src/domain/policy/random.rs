@@ -1,0 +1,113 @@
+//! Grants, policies and asks made by chance, from so few parts that they often meet: for properties.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::caller::TenantSelector;
+use crate::domain::id::{BoxId, Name};
+use crate::domain::subject::{Resource, ResourceType, Scope, SharedLink};
+
+pub(crate) fn scopes(names: &[&str]) -> ScopeSet {
+    names.iter().map(|name| Scope::parse(name).unwrap()).collect()
+}
+
+pub(crate) fn folder(id: &str) -> Resource {
+    Resource { kind: ResourceType::Folder, id: BoxId::parse(id).unwrap() }
+}
+
+/// One thing that can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) subject: Subject,
+    pub(crate) restriction: Option<Restriction>,
+    pub(crate) on_behalf_of: Option<OnBehalfOf>,
+}
+
+impl Asked {
+    pub(crate) fn ask(&self) -> Ask<'_> {
+        Ask::Token {
+            subject: &self.subject,
+            restriction: self.restriction.as_ref(),
+            on_behalf_of: self.on_behalf_of.as_ref(),
+        }
+    }
+}
+
+const SCOPES: [&str; 3] = ["item_preview", "item_download", "root_readwrite"];
+
+fn some_scopes() -> impl Strategy<Value = ScopeSet> {
+    proptest::sample::subsequence(SCOPES.to_vec(), 1..=2).prop_map(|names| scopes(&names))
+}
+
+fn some_patterns() -> impl Strategy<Value = Vec<SubjectPattern>> {
+    let one = BoxId::parse("1").unwrap();
+    let all = vec![SubjectPattern::Enterprise, SubjectPattern::AnyUser, SubjectPattern::User(one)];
+    proptest::sample::subsequence(all, 1..=2)
+}
+
+fn some_selector() -> impl Strategy<Value = TenantSelector> {
+    let one = |id: &str| TenantSelector::One {
+        id: TenantId::parse(id).unwrap(),
+        name: Name::parse("acme").unwrap(),
+    };
+    let labels = |value: &str| TenantSelector::Labels([("team".to_owned(), value.to_owned())].into());
+    proptest::sample::select(vec![
+        TenantSelector::Every,
+        one("ten_a"),
+        one("ten_b"),
+        labels("a"),
+        labels("b"),
+    ])
+}
+
+pub(crate) fn some_grant() -> impl Strategy<Value = Grant> {
+    let permissions = vec![Permission::TokensMint, Permission::TokensDownscope, Permission::TokensRevoke];
+    (
+        some_selector(),
+        proptest::sample::subsequence(permissions, 1..=2),
+        some_patterns(),
+        proptest::option::weighted(0.3, some_scopes()),
+        proptest::option::weighted(0.3, Just(vec![folder("1")])),
+    )
+        .prop_map(|(tenants, permissions, subjects, scopes, resources)| Grant {
+            tenants,
+            permissions,
+            subjects,
+            scopes,
+            resources,
+        })
+}
+
+pub(crate) fn some_policy() -> impl Strategy<Value = Policy> {
+    let mode = proptest::sample::select(vec![Mode::Enforce, Mode::Observe]);
+    let scopes = proptest::option::weighted(0.3, some_scopes());
+    (some_patterns(), scopes, any::<bool>(), any::<bool>(), mode).prop_map(
+        |(subjects, scopes, full_tokens, require_on_behalf_of, mode)| Policy {
+            subjects,
+            scopes,
+            full_tokens,
+            require_on_behalf_of,
+            mode,
+            ..Policy::default()
+        },
+    )
+}
+
+pub(crate) fn some_ask() -> impl Strategy<Value = Asked> {
+    let user = |id: &str| Subject::User { id: BoxId::parse(id).unwrap() };
+    let link = SharedLink::parse("https://app.box.com/s/x").unwrap();
+    let targets = vec![
+        Target::Anything,
+        Target::Resource(folder("1")),
+        Target::Resource(folder("2")),
+        Target::SharedLink(link),
+    ];
+    let restriction = (some_scopes(), proptest::sample::select(targets))
+        .prop_map(|(scopes, target)| Restriction { scopes, target, annotator: None });
+    (
+        proptest::sample::select(vec![Subject::ENTERPRISE, user("1"), user("2")]),
+        proptest::option::of(restriction),
+        proptest::option::of(Just(OnBehalfOf::parse("ada").unwrap())),
+    )
+        .prop_map(|(subject, restriction, on_behalf_of)| Asked { subject, restriction, on_behalf_of })
+}

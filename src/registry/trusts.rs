@@ -1,0 +1,99 @@
+//! Callers' trusts: which tokens of the settings' issuers open them.
+
+use super::callers::event_of;
+use super::error::RegistryError;
+use super::{Registry, on_what_stands};
+use crate::auth::Identity;
+use crate::domain::caller::Caller;
+use crate::domain::event::Action;
+use crate::domain::id::TrustId;
+use crate::domain::trust::{Terms, Trust};
+use crate::store::CallerRef;
+
+impl Registry {
+    /// Lets tokens that meet `terms` open a caller.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn create_trust(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        terms: Terms,
+    ) -> Result<Trust, RegistryError> {
+        on_what_stands(|| self.create_trust_once(identity, request_id, caller, &terms)).await
+    }
+
+    async fn create_trust_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        terms: &Terms,
+    ) -> Result<Trust, RegistryError> {
+        let (identity, mut next) = self.manageable(identity, caller).await?;
+        self.check_issuer(&terms.issuer)?;
+        if next.trusts.iter().any(|trust| trust.terms == *terms) {
+            return Err(RegistryError::Conflict("The caller has such a trust already."));
+        }
+        if next.trusts.len() >= Caller::MAX_TRUSTS {
+            return Err(RegistryError::Conflict("The caller has 32 trusts; delete one of them first."));
+        }
+        let id = self.new_id(TrustId::generate);
+        let trust = Trust { id, terms: terms.clone(), created_at: self.now() };
+        next.trusts.push(trust.clone());
+        let cause = identity.cause(request_id);
+        let event = event_of(&next, &cause, self.now(), Action::TrustCreate, told(&trust));
+        self.replace_caller(next, &event, None).await?;
+        Ok(trust)
+    }
+
+    /// Takes a trust away: tokens that matched it open nothing by it any more.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn delete_trust(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        trust: &TrustId,
+    ) -> Result<(), RegistryError> {
+        on_what_stands(|| self.delete_trust_once(identity, request_id, caller, trust)).await
+    }
+
+    async fn delete_trust_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        caller: &CallerRef,
+        trust: &TrustId,
+    ) -> Result<(), RegistryError> {
+        let (identity, mut next) = self.manageable(identity, caller).await?;
+        let place = next.trusts.iter().position(|kept| kept.id == *trust).ok_or(RegistryError::Absent)?;
+        let gone = next.trusts.remove(place);
+        let cause = identity.cause(request_id);
+        let event = event_of(&next, &cause, self.now(), Action::TrustDelete, told(&gone));
+        self.replace_caller(next, &event, None).await?;
+        Ok(())
+    }
+
+    /// Issuers are the operator's: whose keys are asked for stands in the settings alone.
+    fn check_issuer(&self, issuer: &str) -> Result<(), RegistryError> {
+        if self.issuers.iter().any(|known| known == issuer) {
+            return Ok(());
+        }
+        let detail = if self.issuers.is_empty() {
+            "The settings name no issuers: add this one to `auth.oidc` and restart.".to_owned()
+        } else {
+            format!("Not one of the settings' issuers (`auth.oidc`), which are {}.", self.issuers.join(", "))
+        };
+        Err(RegistryError::invalid("/issuer", detail))
+    }
+}
+
+fn told(trust: &Trust) -> String {
+    let Trust { id, terms: Terms { issuer, audience, subject, claims }, .. } = trust;
+    format!("{id}: {issuer} for {}, {subject}, and {} claims", audience.as_str(), claims.len())
+}
