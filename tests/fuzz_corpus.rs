@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use box_token_broker::http::{openapi, readers};
+use serde_json::Value;
 
 #[path = "../fuzz/src/lib.rs"]
 pub mod targets;
@@ -44,4 +48,48 @@ fn every_target_is_known_to_the_fuzzer() {
 fn the_one_export_that_is_whole_is_a_seed() {
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/audit_line/whole");
     assert_eq!(std::fs::read_to_string(seed).unwrap(), targets::audit_line::export());
+}
+
+#[test]
+fn the_seeds_that_are_meant_to_be_good_are_good() {
+    let seeds = corpus("caller_jwt");
+    let good = seeds.iter().filter(|seed| seed.file_stem().unwrap().to_str().unwrap().starts_with("good"));
+    let mut count = 0;
+    for seed in good {
+        let text = std::fs::read_to_string(seed).unwrap();
+        assert!(targets::caller_jwt::is_believed(&text), "{}", seed.display());
+        count += 1;
+    }
+    assert!(count > 2);
+}
+
+#[test]
+fn every_body_and_query_of_the_api_is_read_by_a_seed_at_least() {
+    let document: Value = serde_json::from_str(&openapi(None)).unwrap();
+    let (mut bodies, mut queries) = (BTreeSet::new(), BTreeSet::new());
+    for operation in
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap())
+    {
+        let (_, operation) = operation;
+        let name = operation["operationId"].as_str().unwrap().to_owned();
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        if parameters.into_iter().any(|parameter| parameter["in"] == "query") {
+            queries.insert(name.clone());
+        }
+        if operation["requestBody"].is_object() {
+            bodies.insert(name);
+        }
+    }
+    // It stands for all that take no query.
+    queries.insert("mint_token".to_owned());
+    assert_eq!(bodies, readers::bodies().map(str::to_owned).collect());
+    assert_eq!(queries, readers::queries().map(str::to_owned).collect());
+    let seeds: Vec<_> = corpus("request_body").iter().map(|seed| std::fs::read(seed).unwrap()).collect();
+    for line in bodies
+        .iter()
+        .map(|name| format!("body {name}\n"))
+        .chain(queries.iter().map(|name| format!("query {name}\n")))
+    {
+        assert!(seeds.iter().any(|seed| seed.starts_with(line.as_bytes())), "{line}");
+    }
 }

@@ -59,7 +59,9 @@ fn check_written_again(line: &str) {
     let Ok(again) = serde_json::from_str::<Line>(&text) else { panic!("a line is read again: {text}") };
     match (&read, &again) {
         (Line::Record(one), Line::Record(other)) => assert_eq!(one.link(), other.link()),
-        (Line::Checkpoint(one), Line::Checkpoint(other)) => assert_eq!(one.signed().ok(), other.signed().ok()),
+        (Line::Checkpoint(one), Line::Checkpoint(other)) => {
+            assert_eq!(one.signed().ok(), other.signed().ok())
+        }
         _ => panic!("a line of one kind became another: {text}"),
     }
 }

@@ -32,10 +32,8 @@ pub fn run(input: &[u8]) {
 
 fn check(config: &BoxConfig, auth: AuthMethod) {
     let BoxConfig { client_secret, enterprise_id, key, webhook_primary, webhook_secondary, .. } = config;
-    let mut texts = vec![
-        (Field::ClientId, config.client_id.as_str()),
-        (Field::ClientSecret, client_secret.expose()),
-    ];
+    let mut texts =
+        vec![(Field::ClientId, config.client_id.as_str()), (Field::ClientSecret, client_secret.expose())];
     texts.extend(enterprise_id.as_ref().map(|id| (Field::EnterpriseId, id.as_str())));
     let webhooks = [webhook_primary, webhook_secondary];
     texts.extend(webhooks.into_iter().flatten().map(|key| (Field::WebhookKey, key.expose())));
@@ -45,7 +43,10 @@ fn check(config: &BoxConfig, auth: AuthMethod) {
         texts.extend(key.passphrase.as_ref().map(|passphrase| (Field::Passphrase, passphrase.expose())));
     }
     for (field, text) in texts {
-        assert!(!text.is_empty() && text.len() <= field.max_bytes() && field.check(text).is_ok(), "{field:?}");
+        assert!(
+            !text.is_empty() && text.len() <= field.max_bytes() && field.check(text).is_ok(),
+            "{field:?}"
+        );
     }
     assert_eq!(key.is_some(), auth == AuthMethod::Jwt);
     assert!(config.ignored.len() <= BoxConfig::MAX_IGNORED);

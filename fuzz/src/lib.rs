@@ -6,16 +6,20 @@
 pub mod api_key;
 pub mod audit_line;
 pub mod box_config;
+pub mod caller_jwt;
 mod key_set;
+pub mod patterns;
 pub mod private_key;
 pub mod request_body;
 pub mod scopes_resources;
 
 /// Each target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
     ("api_key", api_key::run),
     ("audit_line", audit_line::run),
     ("box_config", box_config::run),
+    ("caller_jwt", caller_jwt::run),
+    ("patterns", patterns::run),
     ("private_key", private_key::run),
     ("request_body", request_body::run),
     ("scopes_resources", scopes_resources::run),

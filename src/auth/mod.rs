@@ -3,7 +3,7 @@
 pub mod api_key;
 mod identity;
 mod jwks;
-mod oidc;
+pub mod oidc;
 mod trusts;
 
 use std::sync::Arc;

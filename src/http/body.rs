@@ -61,8 +61,7 @@ async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Re
     if body.is_end_stream() {
         return Ok(None);
     }
-    let bytes =
-        tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
+    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
     if bytes.is_empty() {
         return Ok(None);
     }

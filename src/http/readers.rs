@@ -8,10 +8,12 @@ use super::callers::{CreateCallerRequest, CreateKeyRequest};
 use super::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use super::error::ApiError;
 use super::extract::{NoQuery, Stretch, page, query};
+use super::policy::ExplainRequest;
 use super::registration::{RegisterQuery, RegisterRequest, material};
 use super::tenants::{DeleteQuery, TestRequest};
 use super::tokens::{RevokeRequest, TokenRequest};
-use super::{audit, tenants, tokens};
+use super::trusts::CreateTrustRequest;
+use super::{audit, policy, tenants, tokens};
 use crate::registry::callers::CallerPatch;
 use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
 
@@ -28,7 +30,7 @@ type ReadBody = fn(Vec<u8>) -> Result<(), ApiError>;
 type ReadQuery = fn(&str) -> Result<(), ApiError>;
 
 /// By `operationId`.
-const BODIES: [(&str, ReadBody); 15] = [
+const BODIES: [(&str, ReadBody); 17] = [
     ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
     ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
     ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
@@ -53,18 +55,21 @@ const BODIES: [(&str, ReadBody); 15] = [
     ("create_caller", |body| parse::<CreateCallerRequest>(body).map(drop)),
     ("patch_caller", |body| parse::<CallerPatch>(body).map(drop)),
     ("create_key", |body| parse::<CreateKeyRequest>(body).map(drop)),
+    ("create_trust", |body| parse::<CreateTrustRequest>(body).map(drop)),
+    ("explain_policy", |body| {
+        let ExplainRequest { scopes, resource, .. } = parse(body)?;
+        policy::restriction(scopes, resource).map(drop)
+    }),
 ];
 
 /// By `operationId`; `mint_token` stands for all that take no query.
-const QUERIES: [(&str, ReadQuery); 7] = [
+const QUERIES: [(&str, ReadQuery); 8] = [
     ("register_tenant", |text| query::<RegisterQuery>(text).map(drop)),
     ("list_tenants", |text| tenants::asked(&query(text)?).map(drop)),
     ("delete_tenant", |text| query::<DeleteQuery>(text).map(drop)),
     ("replace_credentials", |text| query::<ReplaceQuery>(text).map(drop)),
-    ("list_callers", |text| {
-        let Stretch { limit, cursor } = query(text)?;
-        page(limit.as_deref(), cursor.as_deref()).map(drop)
-    }),
+    ("list_apps", stretch),
+    ("list_callers", stretch),
     ("read_audit", |text| audit::asked(query(text)?).map(drop)),
     ("mint_token", |text| query::<NoQuery>(text).map(drop)),
 ];
@@ -98,6 +103,11 @@ impl From<ApiError> for Refused {
         let problem = error.problem();
         Self { status: problem.status.as_u16(), document: problem.document("") }
     }
+}
+
+fn stretch(text: &str) -> Result<(), ApiError> {
+    let Stretch { limit, cursor } = query(text)?;
+    page(limit.as_deref(), cursor.as_deref()).map(drop)
 }
 
 fn registration(body: RegisterRequest) -> Result<(), ApiError> {
