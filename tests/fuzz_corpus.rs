@@ -45,9 +45,11 @@ fn every_target_is_known_to_the_fuzzer() {
 }
 
 #[test]
-fn the_one_export_that_is_whole_is_a_seed() {
-    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/audit_line/whole");
-    assert_eq!(std::fs::read_to_string(seed).unwrap(), targets::audit_line::export());
+fn the_one_export_that_is_whole_and_a_token_that_counts_are_seeds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let read = |seed: &str| std::fs::read_to_string(folder.join(seed)).unwrap_or_default();
+    assert_eq!(read("audit_line/whole"), targets::audit_line::export());
+    assert_eq!(read("caller_jwt/good_token"), targets::caller_jwt::token());
 }
 
 #[test]
