@@ -64,9 +64,10 @@ impl Ledger {
     fn open_page(&self, day: Day) -> Page {
         let mut chains = self.chains();
         chains.idle.retain(|chain| chain.day >= day);
-        let place = chains.idle.iter().position(|chain| chain.day == day);
+        // The last one first, so that no more chains grow than are needed.
+        let place = chains.idle.iter().rposition(|chain| chain.day == day);
         let chain = match place {
-            Some(place) => chains.idle.swap_remove(place),
+            Some(place) => chains.idle.remove(place),
             None => Chain::begin(WriterId::generate(self.vault.entropy()), day),
         };
         drop(chains);

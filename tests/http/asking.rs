@@ -30,7 +30,7 @@ pub(crate) fn user(id: &str) -> Value {
 
 /// The events of an action that are written down, oldest first.
 pub(crate) async fn events(ground: &Ground, action: &str) -> Vec<Value> {
-    let sql = format!("SELECT doc FROM audit WHERE action = '{action}' ORDER BY day, number");
+    let sql = format!("SELECT doc FROM audit WHERE action = '{action}' ORDER BY at, number");
     let rows = ground.hand().reads(&sql).await;
     rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
 }

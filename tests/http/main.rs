@@ -30,6 +30,7 @@ mod delegation;
 mod diagnosis;
 mod downscope;
 mod explain;
+mod explain_claims;
 mod fences;
 mod flights;
 mod flush;
