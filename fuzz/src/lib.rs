@@ -13,8 +13,11 @@ pub mod private_key;
 pub mod request_body;
 pub mod scopes_resources;
 
-/// Each target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+/// A target's name, and what it asserts of an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 8] = [
     ("api_key", api_key::run),
     ("audit_line", audit_line::run),
     ("box_config", box_config::run),
