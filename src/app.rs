@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Day, Signed};
+use crate::auth::limits::Limits;
 use crate::auth::{Authenticator, IssuerProblem};
 use crate::box_api::{BoxClient, BoxClientError};
 use crate::broker::{Broker, Parts, REVOCATION_INTERVAL};
@@ -166,11 +167,14 @@ pub async fn start(
         &settings.auth,
         &work,
     )?);
+    let limits = Arc::new(Limits::new(&settings.limits, &clock));
     let stopping = CancellationToken::new();
     let api = Api::from(http::Parts {
         authenticator: Arc::clone(&authenticator),
         broker: Arc::clone(&broker),
         registry: Arc::clone(&registry),
+        limits: Arc::clone(&limits),
+        trusted_proxies: settings.http.trusted_proxies.clone(),
         watch: Arc::clone(&watch),
         max_policy_age,
         clock: Arc::clone(&clock),
@@ -182,7 +186,8 @@ pub async fn start(
     let house = tokio::sync::Mutex::default();
     let retention = settings.audit.retention;
     let keeper =
-        Arc::new(Keeper { store, watch, broker, registry, authenticator, clock, work, retention, house });
+        Keeper { store, watch, broker, registry, authenticator, limits, clock, work, retention, house };
+    let keeper = Arc::new(keeper);
     listen(settings, api, keeper, stopping).await
 }
 
@@ -306,6 +311,7 @@ struct Keeper {
     broker: Arc<Broker>,
     registry: Arc<Registry>,
     authenticator: Arc<Authenticator>,
+    limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     /// What outlives its caller.
     work: TaskTracker,
@@ -366,6 +372,7 @@ impl Keeper {
 
     async fn keep_house(self: Arc<Self>) {
         let _alone = self.house.lock().await;
+        self.limits.sweep();
         if let Err(error) = self.store.sweep(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }

@@ -9,10 +9,11 @@ const ORDER: &str =
     "clock entropy secret domain config crypto audit store box_api auth broker registry http app cli main";
 
 /// Which files may name which crate.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("axum", &["http", "sandbox", "app"]),
     ("sqlx", &["store"]),
     ("moka", &["broker/cache", "auth"]),
+    ("governor", &["auth/buckets"]),
     ("reqwest", &["auth/jwks", "box_api", "cli"]),
     ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion", "sandbox"]),
     ("aws_lc_rs", &["crypto", "box_api/assertion", "entropy"]),

@@ -1,8 +1,10 @@
 //! Who is calling: credentials in, callers out.
 
 pub mod api_key;
+mod buckets;
 mod identity;
 mod jwks;
+pub mod limits;
 pub mod oidc;
 mod trusts;
 

@@ -8,13 +8,16 @@ mod database;
 mod given;
 mod oidc;
 mod problem;
+mod proxies;
 mod table;
 mod value;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::secret::SecretString;
@@ -60,6 +63,8 @@ pub struct Http {
     pub operations_listen: SocketAddr,
     /// How clients reach the broker, where that is not `listen`.
     pub public_url: Option<Url>,
+    /// Where the proxies are whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `box.*`
@@ -139,6 +144,12 @@ pub struct Limits {
     pub mints_in_flight: usize,
     /// How many connections may be open at once.
     pub connections: usize,
+    /// How many requests a second one peer may make that fail authentication or carry none.
+    pub unauthenticated_per_peer: NonZeroU32,
+    /// How many requests a second a caller may make that has no limit of its own.
+    pub requests_per_caller: Option<NonZeroU32>,
+    /// How many requests a second may be about a tenant that has no limit of its own.
+    pub requests_per_tenant: Option<NonZeroU32>,
 }
 
 /// `log.*`
@@ -168,6 +179,7 @@ impl Default for Settings {
                 admin_listen: None,
                 operations_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
                 public_url: None,
+                trusted_proxies: Vec::new(),
             },
             database: DatabaseUrl::Sqlite(PathBuf::from("box-token-broker.db")),
             box_api: BoxApi {
@@ -186,7 +198,13 @@ impl Default for Settings {
             tenants: Tenants { purge_after: Duration::from_secs(7 * 24 * 3600) },
             audit: Audit { window: Duration::from_secs(60), retention: None },
             auth: Auth { max_policy_age: Duration::from_secs(300), oidc: Vec::new(), trusts: Vec::new() },
-            limits: Limits { mints_in_flight: 64, connections: 10_000 },
+            limits: Limits {
+                mints_in_flight: 64,
+                connections: 10_000,
+                unauthenticated_per_peer: NonZeroU32::MIN.saturating_add(49),
+                requests_per_caller: None,
+                requests_per_tenant: None,
+            },
             log: Log { format: LogFormat::Pretty, level: "info".to_owned() },
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::proxies::networks;
 use super::value::Value;
 use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings, oidc};
 
@@ -43,7 +44,7 @@ const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
 /// The settings, in the order in which they are documented.
-pub(super) static SETTINGS: [Entry; 25] = [
+pub(super) static SETTINGS: [Entry; 29] = [
     setting!(
         "http.listen",
         "Address and port of the service and admin routes.",
@@ -68,6 +69,13 @@ pub(super) static SETTINGS: [Entry; 25] = [
          `https://broker.example.com`.",
         http.public_url = |v| v.origin().map(Some),
         |url| url.as_ref().map(origin_text)
+    ),
+    setting!(
+        "http.trusted_proxies",
+        "Addresses and networks (`10.0.0.0/8`) of the proxies whose `X-Forwarded-For` is believed: an array, \
+         or one text with commas. Not set: nobody's.",
+        http.trusted_proxies = |v| networks(v),
+        |_| None
     ),
     setting!(
         "database.url",
@@ -195,6 +203,27 @@ pub(super) static SETTINGS: [Entry; 25] = [
         "Connections that are open at once.",
         limits.connections = |v| v.count("connections", 1_000_000),
         |count| Some(count.to_string())
+    ),
+    setting!(
+        "limits.unauthenticated_per_peer",
+        "Requests a second, and as many at once, from one address (with IPv6 one /64) that fail authentication \
+         or carry no credential; others are not counted by address.",
+        limits.unauthenticated_per_peer = |v| v.rate(),
+        |rate| Some(rate.to_string())
+    ),
+    setting!(
+        "limits.requests_per_caller",
+        "Requests a second, and as many at once, of each caller that has no `rate_limit` of its own. Not set: \
+         any number.",
+        limits.requests_per_caller = |v| v.rate().map(Some),
+        |rate| rate.map(|rate| rate.to_string())
+    ),
+    setting!(
+        "limits.requests_per_tenant",
+        "Requests a second, and as many at once, of all callers together for each tenant whose policy has no \
+         `rate_limit`. Not set: any number.",
+        limits.requests_per_tenant = |v| v.rate().map(Some),
+        |rate| rate.map(|rate| rate.to_string())
     ),
     setting!(
         "log.format",

@@ -40,6 +40,7 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         admin_listen = "[::1]:2"
         operations_listen = "127.0.0.1:3"
         public_url = "https://broker.example.com"
+        trusted_proxies = ["10.0.0.0/8", "fd00::7"]
         [database]
         url = "postgres://u:p@h/d"
         [box]
@@ -74,6 +75,9 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         [limits]
         mints_in_flight = 10
         connections = 11
+        unauthenticated_per_peer = 12
+        requests_per_caller = 13
+        requests_per_tenant = 14
         [log]
         format = "json"
         level = "warn,box_token_broker::broker=trace"
@@ -83,6 +87,7 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         ("BTB_HTTP__ADMIN_LISTEN", "[::1]:2"),
         ("BTB_HTTP__OPERATIONS_LISTEN", "127.0.0.1:3"),
         ("BTB_HTTP__PUBLIC_URL", "https://broker.example.com"),
+        ("BTB_HTTP__TRUSTED_PROXIES", "10.0.0.0/8, fd00::7"),
         ("BTB_DATABASE__URL", "postgres://u:p@h/d"),
         ("BTB_BOX__API_URL", "http://localhost:4"),
         ("BTB_BOX__TIMEOUT", "1"),
@@ -108,6 +113,9 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         ),
         ("BTB_LIMITS__MINTS_IN_FLIGHT", "10"),
         ("BTB_LIMITS__CONNECTIONS", "11"),
+        ("BTB_LIMITS__UNAUTHENTICATED_PER_PEER", "12"),
+        ("BTB_LIMITS__REQUESTS_PER_CALLER", "13"),
+        ("BTB_LIMITS__REQUESTS_PER_TENANT", "14"),
         ("BTB_LOG__FORMAT", "json"),
         ("BTB_LOG__LEVEL", "warn,box_token_broker::broker=trace"),
     ];
@@ -124,6 +132,9 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
         assert!(text.contains(words), "{words} in {text}");
     }
     for number in ["purge_after: 8s", "max_policy_age: 9s", "flight: 10", "connections: 11", "Json", "Warn"] {
+        assert!(text.contains(number), "{number} in {text}");
+    }
+    for number in ["[10.0.0.0/8, fd00::7/128]", "per_peer: 12", "caller: Some(13)", "tenant: Some(14)"] {
         assert!(text.contains(number), "{number} in {text}");
     }
     assert!(matches!(&from_env.database, DatabaseUrl::Postgres(url) if url.expose() == "postgres://u:p@h/d"));
@@ -245,6 +256,41 @@ fn box_is_reached_over_https_or_not_beyond_the_machine() {
 }
 
 #[test]
+fn trusted_proxies_are_networks_and_never_everybody() {
+    let told = |value: &str| problems(&format!("[http]\ntrusted_proxies = {value}\n"), &[]).remove(0);
+    for (value, wrong) in [
+        ("[\"10.0.0.0/33\"]", "must be addresses or networks such as"),
+        ("\"10.0.0.1,proxy.example.com\"", "must be addresses or networks such as"),
+        ("[\"10.0.0.1/8\"]", "names 10.0.0.1/8, which begins in the middle: write 10.0.0.0/8"),
+        ("\"0.0.0.0/0\"", "names 0.0.0.0/0, which is everybody"),
+        ("\"::/0\"", "names ::/0, which is everybody"),
+        ("\"::ffff:10.0.0.0/104\"", "write it as IPv4"),
+        ("[10]", "must hold strings alone, none of them empty"),
+        ("[\"\"]", "must hold strings alone, none of them empty"),
+        ("10", "must be an array of strings, or one string with commas"),
+        ("\"\"", "is empty: leave it out for the default"),
+    ] {
+        let told = told(value);
+        assert!(told.starts_with("line 2: http.trusted_proxies ") && told.contains(wrong), "{value}: {told}");
+    }
+    let many = vec!["\"10.0.0.1\""; 101].join(",");
+    assert!(told(&format!("[{many}]")).contains("names more than 100 networks"));
+    let none = load("[http]\ntrusted_proxies = []\n", &[]).unwrap();
+    assert!(none.http.trusted_proxies.is_empty());
+}
+
+#[test]
+fn rates_are_whole_numbers_within_bounds() {
+    for key in ["unauthenticated_per_peer", "requests_per_caller", "requests_per_tenant"] {
+        for value in ["0", "1_000_001", "1.5", "-1"] {
+            let told = problems(&format!("[limits]\n{key} = {value}\n"), &[]);
+            let rule = "must be a whole number of requests a second from 1 to 1000000, without quotes";
+            assert_eq!(told, [format!("line 2: limits.{key} {rule}")]);
+        }
+    }
+}
+
+#[test]
 fn issuers_and_trusts_that_cannot_be_meant_are_told_with_their_place() {
     let issuers = |text: &str| problems("", &[("BTB_AUTH__OIDC", text)]);
     let list = "BTB_AUTH__OIDC: auth.oidc must be a list of tables: in the file each behind a `[[…]]` line of its own, \
@@ -326,7 +372,7 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn the_table_names_every_setting_with_its_default() {
     let rows = markdown_rows();
-    assert_eq!(rows.lines().count(), 25);
+    assert_eq!(rows.lines().count(), 29);
     assert!(rows.starts_with("| `http.listen` | `127.0.0.1:8080` | "), "{rows}");
     assert!(rows.contains("| `database.url` | `sqlite:box-token-broker.db` | "), "{rows}");
     assert!(rows.contains("| `box.api_url` | `https://api.box.com` | "), "{rows}");

@@ -2,6 +2,7 @@
 //! "tokens.min_ttl …".
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use crate::domain::rate_limit::MOST;
 use crate::secret::SecretString;
 
 /// What was given for a setting. It may be a secret, so it is never shown.
@@ -86,6 +88,24 @@ impl Value {
     pub(super) fn count(&self, unit: &str, most: u32) -> Result<usize, String> {
         let number = self.number(unit, 1, u64::from(most))?;
         usize::try_from(number).map_err(|_| format!("is too large: at most {most}"))
+    }
+
+    /// So many requests a second.
+    pub(super) fn rate(&self) -> Result<NonZeroU32, String> {
+        let number = self.number("requests a second", 1, u64::from(MOST))?;
+        let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
+        number.ok_or_else(|| format!("is too large: at most {MOST}"))
+    }
+
+    /// Texts: an array's, or those between the commas of one text.
+    pub(super) fn texts(&self) -> Result<Vec<&str>, String> {
+        match self {
+            Self::List(Some(serde_json::Value::Array(items))) => items.iter().map(text_in_list).collect(),
+            Self::Untyped(_) | Self::Text(_) => Ok(self.text()?.split(',').map(str::trim).collect()),
+            Self::List(_) | Self::Integer(_) | Self::Other(_) => {
+                Err("must be an array of strings, or one string with commas".to_owned())
+            }
+        }
     }
 
     pub(super) fn address(&self) -> Result<SocketAddr, String> {
@@ -182,6 +202,12 @@ fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
         }
         DeValue::Float(_) | DeValue::Datetime(_) => None,
     }
+}
+
+/// A text in an array.
+fn text_in_list(item: &serde_json::Value) -> Result<&str, String> {
+    let text = item.as_str().filter(|text| !text.is_empty());
+    text.ok_or_else(|| "must hold strings alone, none of them empty".to_owned())
 }
 
 fn is_loopback(url: &Url) -> bool {

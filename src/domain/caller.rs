@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, CallerId, KeyId, Name, NotAnId, TenantId};
+use super::rate_limit::RateLimit;
 use super::subject::{Resource, ScopeSet, Subject};
 use super::trust::Trust;
 
@@ -346,6 +347,9 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
     pub keys: Vec<ApiKey>,
+    /// How often the caller may ask, instead of what the settings say.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// The tokens of OIDC issuers that open it, at most [`Caller::MAX_TRUSTS`] sorts of them.
     #[serde(default)]
     pub trusts: Vec<Trust>,
@@ -477,6 +481,7 @@ mod tests {
             locked_at: None,
             grants: vec![Grant::everything()],
             keys: Vec::new(),
+            rate_limit: None,
             trusts: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             version: 1,

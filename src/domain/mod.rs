@@ -9,6 +9,7 @@ pub mod id;
 pub mod on_behalf_of;
 pub mod origin;
 pub mod policy;
+pub mod rate_limit;
 pub mod refusal;
 pub mod signing_key;
 pub mod subject;

@@ -8,6 +8,7 @@ use super::caller::{Grant, Permission, SubjectPattern};
 use super::id::{NotAnId, TenantId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
+use super::rate_limit::RateLimit;
 use super::subject::{Restriction, ScopeSet, Subject, Target};
 
 /// What a tenant allows anyone to have, whatever their grants.
@@ -29,6 +30,9 @@ pub struct Policy {
     pub require_on_behalf_of: bool,
     /// Whether what the fields on tokens refuse is refused, or only written down.
     pub mode: Mode,
+    /// How often the tenant may be asked about, instead of what the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Policy {
@@ -46,6 +50,7 @@ impl Default for Policy {
             max_session_ttl: SessionTtl::default(),
             require_on_behalf_of: false,
             mode: Mode::Enforce,
+            rate_limit: None,
         }
     }
 }

@@ -17,7 +17,8 @@ use super::tenants::{ListResponse, etag};
 use super::trusts::TrustResponse;
 use crate::domain::caller::{CallerKind, CallerState};
 use crate::domain::id::{KeyId, Name};
-use crate::registry::callers::{CallerPatch, CallerView};
+use crate::domain::rate_limit::RateLimit;
+use crate::registry::callers::{CallerPatch, CallerView, NewCaller};
 use crate::registry::grants::GrantSpec;
 use crate::store::CallerRef;
 
@@ -40,6 +41,8 @@ pub(super) struct CreateCallerRequest {
     kind: CallerKind,
     /// What it may do; each grant is judged alone.
     grants: Vec<GrantSpec>,
+    /// How often it may ask; what the settings say, where left out.
+    rate_limit: Option<RateLimit>,
 }
 
 /// A caller.
@@ -58,6 +61,8 @@ pub(super) struct CallerResponse<'a> {
     grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
     keys: Vec<KeyResponse<'a>>,
+    /// How often it may ask; none where the settings say it.
+    rate_limit: Option<RateLimit>,
     /// The tokens of OIDC issuers that open it; those that the settings add are not among them.
     trusts: Vec<TrustResponse<'a>>,
     /// When it was made.
@@ -95,6 +100,7 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
         state: caller.state,
         grants,
         keys: keys.collect(),
+        rate_limit: caller.rate_limit,
         trusts: caller.trusts.iter().map(TrustResponse::from).collect(),
         created_at: caller.created_at,
     }
@@ -136,9 +142,9 @@ async fn create(
     Json(body): Json<CreateCallerRequest>,
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
-    let CreateCallerRequest { name, kind, grants } = body;
-    let view =
-        api.registry.create_caller(&calling.identity, &calling.request_id.0, name, kind, &grants).await?;
+    let CreateCallerRequest { name, kind, grants, rate_limit } = body;
+    let new = NewCaller { name, kind, grants, rate_limit };
+    let view = api.registry.create_caller(&calling.identity, &calling.request_id.0, new).await?;
     Ok((StatusCode::CREATED, respond(&view)).into_response())
 }
 
@@ -182,7 +188,7 @@ async fn read(
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
 )]
-/// Change a caller's name or grants, or lift its lock (`lockdown`).
+/// Change a caller's name, grants or rate limit (not one's own), or lift its lock (`lockdown`).
 async fn patch(
     State(api): State<Api>,
     calling: Calling,

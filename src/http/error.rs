@@ -22,8 +22,13 @@ const LATER: u64 = 60;
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// No credential, or none that opens anything.
-    Unauthenticated,
+    /// Too many requests came.
+    RateLimited {
+        /// Whom else the limit concerns.
+        reach: Reach,
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// There is no such thing.
     NotFound,
     /// The body is not JSON, not UTF-8, or broke off.
@@ -80,7 +85,7 @@ impl ApiError {
 
     pub(super) fn problem(self) -> Problem {
         match self {
-            Self::Unauthenticated => unauthenticated(),
+            Self::RateLimited { reach, retry_after } => rate_limited(reach, retry_after),
             Self::NotFound => not_found(),
             Self::Malformed(detail) => {
                 Problem::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
@@ -138,6 +143,16 @@ fn unauthenticated() -> Problem {
         "Send `Authorization: Bearer` with a live API key of this broker, or with a live token of an OIDC \
          issuer that a caller's trust matches.",
     )
+}
+
+fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
+    let whose = match reach {
+        Reach::Tenant => "More requests come for this tenant than its limit allows.",
+        _ => "More requests come from this caller, or from this address, than the limit allows.",
+    };
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", whose)
+        .reach(reach)
+        .after(seconds(retry_after))
 }
 
 fn issuer_down(down: &IssuerDown) -> Problem {

@@ -1,6 +1,6 @@
 //! What handlers take out of a request, each part checked as it is read.
 
-use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::Api;
 use super::error::ApiError;
+use super::limits;
 use super::observe::RequestId;
 use super::story::Story;
-use crate::auth::{AuthError, Authenticator, Identity};
+use crate::auth::{AuthError, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, TrustId};
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
@@ -51,25 +52,27 @@ impl<Q> Caller<Q> {
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQuery {}
 
-impl<Q, S> FromRequestParts<S> for Caller<Q>
-where
-    Q: DeserializeOwned,
-    S: Send + Sync,
-    std::sync::Arc<Authenticator>: FromRef<S>,
-{
+impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let authenticator = std::sync::Arc::<Authenticator>::from_ref(state);
-        let key = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
-        let since = authenticator.stamp();
-        let identity = authenticator.authenticate(key).await.map_err(|error| match error {
-            AuthError::Unauthenticated => ApiError::Unauthenticated,
-            other => ApiError::Auth(other),
-        })?;
-        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
+        let peer = story.peer();
+        let Some(key) = bearer(&parts.headers) else {
+            return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
+        };
+        let since = api.authenticator.stamp();
+        let mut identity = match api.authenticator.authenticate(key).await {
+            Ok(identity) => identity,
+            Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
+                return Err(limits::stranger(api, peer, error));
+            }
+            Err(other) => return Err(ApiError::Auth(other)),
+        };
+        identity.peer = peer;
         story.caller(&identity);
+        let identity = limits::count(api, identity, parts).await?;
+        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self { identity, request_id, since, story, query })
     }

@@ -12,10 +12,12 @@ mod credentials;
 mod declared;
 mod error;
 mod extract;
+mod limits;
 mod lockdown;
 mod observe;
 mod operations;
 mod patience;
+mod peer;
 mod policy;
 mod problem;
 pub mod readers;
@@ -33,13 +35,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::FromRef;
 use axum::http::{Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -51,7 +53,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::declared::Declared;
 use self::error::ApiError;
+use self::limits::BesideTenantLimits;
 use crate::auth::Authenticator;
+use crate::auth::limits::Limits;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::domain::event::Action;
@@ -78,6 +82,10 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// What admins do.
     pub registry: Arc<Registry>,
+    /// How often they may ask.
+    pub limits: Arc<Limits>,
+    /// Where the proxies are that say truly whom they pass on.
+    pub trusted_proxies: Vec<IpNet>,
     /// How old what is known may be.
     pub watch: Arc<Watch>,
     /// And at most.
@@ -115,12 +123,6 @@ impl Deref for Api {
     }
 }
 
-impl FromRef<Api> for Arc<Authenticator> {
-    fn from_ref(api: &Api) -> Self {
-        Self::clone(&api.authenticator)
-    }
-}
-
 /// Which routes a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -139,7 +141,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
         router = match group {
             Group::Service => router.merge(service_routes().split_for_parts().0),
             Group::Admin => router
-                .merge(admin_routes().split_for_parts().0)
+                .merge(admin_routes().split_for_parts().0.layer(Extension(BesideTenantLimits)))
                 .merge(description(openapi(api.public_url.as_ref()))),
             Group::Operations => router.merge(operations::router()),
         };

@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::Api;
 use super::error;
+use super::peer::{Connected, origin};
 use super::problem::Problem;
 use super::story::{Story, Target};
 use crate::domain::id::CallerId;
@@ -25,7 +26,9 @@ pub(super) struct RequestId(pub Arc<str>);
 pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = api.clock.monotonic();
     let id = RequestId(request_id(&request, api.entropy.as_ref()));
-    let story = Story::default();
+    let connected = request.extensions().get::<Connected>().copied();
+    let peer = connected.map(|Connected(peer)| origin(peer, request.headers(), &api.trusted_proxies));
+    let story = Story::of_peer(peer);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(story.clone());
     let method = request.method().clone();
@@ -60,11 +63,9 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
         cause: problem.as_ref().and_then(|problem| problem.cause.as_deref()),
     };
     if tracing::enabled!(tracing::Level::DEBUG) || status >= 400 {
-        let caller = story.caller_id();
-        let caller = caller.as_ref().map_or("-", CallerId::as_str);
         let path = route.as_ref().map_or("-", MatchedPath::as_str);
         let took = api.clock.monotonic().since(began);
-        line.write(&id.0, method.as_str(), path, caller, took);
+        line.write(&id.0, method.as_str(), path, &story, took);
     }
     response
 }
@@ -77,18 +78,25 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, request_id: &str, method: &str, path: &str, caller: &str, took: std::time::Duration) {
+    fn write(&self, request_id: &str, method: &str, path: &str, story: &Story, took: std::time::Duration) {
         let Self { status, code, cause } = self;
+        let caller = story.caller_id();
+        let caller = caller.as_ref().map_or("-", CallerId::as_str);
+        let peer = story.peer().map(tracing::field::display);
         let (code, cause) = (code.unwrap_or("-"), cause.unwrap_or("-"));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match status {
             500.. => {
-                tracing::warn!(request_id, method, path, status, code, caller, took_us, cause, "request");
+                tracing::warn!(
+                    request_id, method, path, status, code, caller, peer, took_us, cause, "request"
+                );
             }
             400.. => {
-                tracing::info!(request_id, method, path, status, code, caller, took_us, cause, "request");
+                tracing::info!(
+                    request_id, method, path, status, code, caller, peer, took_us, cause, "request"
+                );
             }
-            _ => tracing::debug!(request_id, method, path, status, caller, took_us, "request"),
+            _ => tracing::debug!(request_id, method, path, status, caller, peer, took_us, "request"),
         }
     }
 }

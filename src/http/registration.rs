@@ -19,6 +19,7 @@ use crate::domain::app::AuthMethod;
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::{Mode, Policy};
+use crate::domain::rate_limit::RateLimit;
 use crate::registry::diagnosis::Finding;
 use crate::registry::{CredentialFields, Fault, Material, Registered, Registration, Registry, Source};
 
@@ -81,6 +82,9 @@ pub(super) struct PolicySchema {
     /// leaves, and the record names the rule.
     #[schema(required = false, default = "enforce")]
     mode: Mode,
+    /// How often the tenant may be asked about; what the settings say, where left out.
+    #[schema(required = false)]
+    rate_limit: Option<RateLimit>,
 }
 
 /// Credentials, field by field.

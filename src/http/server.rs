@@ -1,20 +1,27 @@
 //! Accepts connections: so many at most, none that dawdles, and on a stop each finishes its request.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::patience::Patience;
+use super::peer::Connected;
 
 /// How long a request's head may take to arrive, the silence before it counting.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -46,8 +53,8 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
             () = stopping.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_the_peers(&error) => continue,
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted");
@@ -55,7 +62,7 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = connection(&builder, stream, router.clone());
+        let connection = connection(&builder, stream, peer.ip(), router.clone());
         let connection = graceful.watch(connection);
         open.spawn(async move {
             // A peer that goes away in the middle is nobody's failure.
@@ -77,12 +84,32 @@ pub async fn serve(
 fn connection(
     builder: &http1::Builder,
     stream: TcpStream,
+    peer: IpAddr,
     router: Router,
-) -> http1::Connection<TokioIo<Patience<TcpStream>>, TowerToHyperService<Router>> {
+) -> http1::Connection<TokioIo<Patience<TcpStream>>, FromPeer> {
     // Answers are short: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let stream = TokioIo::new(Patience::new(stream, UNREAD_TIME));
-    builder.serve_connection(stream, TowerToHyperService::new(router))
+    builder.serve_connection(stream, FromPeer { router, peer })
+}
+
+/// The router as one connection sees it: each request knows the address at the other end.
+#[derive(Debug)]
+struct FromPeer {
+    router: Router,
+    peer: IpAddr,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Connected(self.peer));
+        // A router is always ready.
+        tower::Service::call(&mut self.router.clone(), request)
+    }
 }
 
 fn is_the_peers(error: &io::Error) -> bool {

@@ -1,5 +1,6 @@
 //! What becomes known of a request while it is handled, for the log line and the audit.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Method, StatusCode};
@@ -18,7 +19,10 @@ use crate::store::TenantRef;
 
 /// What a request's handler tells of it, whatever becomes of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Story(Arc<Mutex<Told>>);
+pub(super) struct Story {
+    peer: Option<IpAddr>,
+    told: Arc<Mutex<Told>>,
+}
 
 #[derive(Debug, Default)]
 struct Told {
@@ -46,6 +50,16 @@ pub(super) struct Target<'a> {
 }
 
 impl Story {
+    /// A request that came from there.
+    pub(super) fn of_peer(peer: Option<IpAddr>) -> Self {
+        Self { peer, told: Arc::default() }
+    }
+
+    /// The address that the request came from.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
     /// Takes note of who calls.
     pub(super) fn caller(&self, identity: &Identity) {
         self.told().identity = Some(identity.clone());
@@ -81,7 +95,11 @@ impl Story {
         let told = self.told();
         let cause = match &told.identity {
             Some(identity) => identity.cause(request_id),
-            None => Cause { request_id: Some(request_id.to_owned()), ..Cause::of(Actor::Unknown) },
+            None => Cause {
+                request_id: Some(request_id.to_owned()),
+                peer: self.peer,
+                ..Cause::of(Actor::Unknown)
+            },
         };
         let mut event = Event {
             outcome,
@@ -102,7 +120,7 @@ impl Story {
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -142,6 +142,7 @@ pub async fn create_admin(
         locked_at: None,
         grants: vec![Grant::everything()],
         keys: vec![stored],
+        rate_limit: None,
         trusts: Vec::new(),
         created_at: now,
         version: 1,

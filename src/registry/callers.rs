@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::document::given;
+use super::document::{self, Unreadable, given};
 use super::error::{RegistryError, unless_expected};
 use super::grants::GrantSpec;
 use super::tenants::Listing;
@@ -15,6 +16,7 @@ use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::id::{CallerId, KeyId, Name};
+use crate::domain::rate_limit::RateLimit;
 use crate::store::{CallerRef, Changed, Page, StoreError};
 
 /// What a PATCH may change of a caller.
@@ -29,6 +31,10 @@ pub struct CallerPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
+    /// How often it may ask; `null` leaves it to the settings.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<RateLimit>)]
+    pub rate_limit: Option<Value>,
     /// `active` lifts a lock, for those who may lock the caller.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = NewCallerState, required = false)]
@@ -41,6 +47,19 @@ pub struct CallerPatch {
 pub enum NewCallerState {
     /// Its keys open it.
     Active,
+}
+
+/// A caller to be made.
+#[derive(Debug)]
+pub struct NewCaller {
+    /// Its name.
+    pub name: Name,
+    /// Service or admin.
+    pub kind: CallerKind,
+    /// What it may do.
+    pub grants: Vec<GrantSpec>,
+    /// How often it may ask, instead of what the settings say.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A caller, and when its keys were last used.
@@ -63,12 +82,11 @@ impl Registry {
         &self,
         identity: &Identity,
         request_id: &str,
-        name: Name,
-        kind: CallerKind,
-        grants: &[GrantSpec],
+        new: NewCaller,
     ) -> Result<CallerView, RegistryError> {
         let identity = require_callers_write(identity)?;
-        let (identity, grants) = self.grants_of(&identity, kind, grants, &[]).await?;
+        let NewCaller { name, kind, grants, rate_limit } = new;
+        let (identity, grants) = self.grants_of(&identity, kind, &grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
@@ -77,6 +95,7 @@ impl Registry {
             locked_at: None,
             grants,
             keys: Vec::new(),
+            rate_limit,
             trusts: Vec::new(),
             created_at: self.now(),
             version: 1,
@@ -132,7 +151,8 @@ impl Registry {
         }
     }
 
-    /// Changes a caller's name or grants, or lifts its lock.
+    /// Changes a caller's name, grants or rate limit, or lifts its lock. Its own limit nobody changes: whom
+    /// it restricts does not lift it.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -166,6 +186,14 @@ impl Registry {
         if let Some(grants) = &patch.grants {
             (identity, next.grants) =
                 self.grants_of(&identity, current.kind, grants, &current.grants).await?;
+        }
+        if let Some(patch) = &patch.rate_limit {
+            next.rate_limit = limit_under(patch, &current)?;
+        }
+        if next.rate_limit != current.rate_limit {
+            let told = "nobody sets a limit that is on themselves";
+            let other = |one: &Caller| one.id != current.id;
+            identity = identity.those(other).ok_or(RegistryError::Forbidden(told))?;
         }
         if patch.state.is_some() && current.state == CallerState::Locked {
             let told = "no grant gives lockdown over all that the caller holds";
@@ -279,6 +307,23 @@ impl Registry {
 fn require_callers_write(identity: &Identity) -> Result<Identity, RegistryError> {
     let those = identity.those(|caller| caller.holds(Permission::CallersWrite));
     those.ok_or(RegistryError::Forbidden("no grant gives callers:write"))
+}
+
+/// What a caller's rate limit becomes under a merge patch (RFC 7396) of its own.
+fn limit_under(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, RegistryError> {
+    let mut document = serde_json::json!({ "rate_limit": current.rate_limit });
+    json_patch::merge(&mut document["rate_limit"], patch);
+    let read: Limited = document::read(&document).map_err(|error| match error {
+        Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
+        Unreadable::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
+    })?;
+    Ok(read.rate_limit)
+}
+
+/// The part of a caller that [`limit_under`] reads, so that faults are told by their place in the whole.
+#[derive(Deserialize)]
+struct Limited {
+    rate_limit: Option<RateLimit>,
 }
 
 pub(super) fn told(caller: &Caller) -> String {

@@ -22,7 +22,12 @@ pub(crate) struct Scene {
 impl Scene {
     /// The caller `job`, who may have all tokens of `acme`, trusts [`SUBJECT`].
     pub(crate) async fn new() -> Self {
-        let scene = Self::bare(&[]).await;
+        Self::with(&[]).await
+    }
+
+    /// The same, with these settings beside the usual ones.
+    pub(crate) async fn with(more: &[(&str, &str)]) -> Self {
+        let scene = Self::bare(more).await;
         scene.ground.service("job", any_token("acme")).await;
         scene.trust("job", json!({})).await.is(201);
         scene

@@ -16,4 +16,5 @@ mod process;
 mod beside;
 mod frozen;
 mod killed;
+mod peers;
 mod stopped;

@@ -115,6 +115,7 @@ pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {
         locked_at: None,
         grants: vec![Grant::everything()],
         keys,
+        rate_limit: None,
         trusts: Vec::new(),
         created_at: at(0),
         version: 1,

@@ -1,0 +1,105 @@
+//! How often callers, tenants and strangers may ask.
+//!
+//! Known callers are counted by who they are, never by where they come from: an ingress is one peer
+//! for everybody. By address only those are counted who could not say who they are.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::buckets::Buckets;
+use crate::clock::Clock;
+use crate::config;
+use crate::domain::caller::Caller;
+use crate::domain::id::{CallerId, TenantId};
+use crate::domain::rate_limit::RateLimit;
+use crate::domain::tenant::Tenant;
+
+/// How many callers, tenants and peers are told apart, each.
+const TOLD_APART: usize = 100_000;
+
+/// The limits on requests, and how much of each is used.
+#[derive(Debug)]
+pub struct Limits {
+    per_caller: Option<RateLimit>,
+    per_tenant: Option<RateLimit>,
+    per_peer: RateLimit,
+    callers: Buckets<CallerId>,
+    tenants: Buckets<TenantId>,
+    peers: Buckets<IpAddr>,
+}
+
+/// Too many requests came; after so long the next one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// How long to wait.
+    pub retry_after: Duration,
+}
+
+impl Limits {
+    /// The limits of the settings, of which nothing is used yet.
+    #[must_use]
+    pub fn new(settings: &config::Limits, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            per_caller: settings.requests_per_caller.map(RateLimit::even),
+            per_tenant: settings.requests_per_tenant.map(RateLimit::even),
+            per_peer: RateLimit::even(settings.unauthenticated_per_peer),
+            callers: Buckets::new(TOLD_APART, Arc::clone(clock)),
+            tenants: Buckets::new(TOLD_APART, Arc::clone(clock)),
+            peers: Buckets::new(TOLD_APART, Arc::clone(clock)),
+        }
+    }
+
+    /// Counts a request of a caller, whichever of its credentials it came with.
+    ///
+    /// # Errors
+    /// Where the caller has a limit and asked too often.
+    pub fn count_caller(&self, caller: &Caller) -> Result<(), Exceeded> {
+        take(&self.callers, &caller.id, caller.rate_limit.or(self.per_caller))
+    }
+
+    /// Counts a request about a tenant, by a caller who may know of it.
+    ///
+    /// # Errors
+    /// Where the tenant has a limit and was asked about too often.
+    pub fn count_tenant(&self, tenant: &Tenant) -> Result<(), Exceeded> {
+        take(&self.tenants, &tenant.id, tenant.policy.rate_limit.or(self.per_tenant))
+    }
+
+    /// Counts a request whose credential opens nothing, or that carries none; those whose address is
+    /// not known count together.
+    ///
+    /// # Errors
+    /// Where too many came from there.
+    pub fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), Exceeded> {
+        let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), neighbourhood);
+        take(&self.peers, &peer, Some(self.per_peer))
+    }
+
+    /// Forgets those who have not asked for a while.
+    pub fn sweep(&self) {
+        self.callers.sweep();
+        self.tenants.sweep();
+        self.peers.sweep();
+    }
+}
+
+fn take<K: Clone + Eq + std::hash::Hash>(
+    buckets: &Buckets<K>,
+    key: &K,
+    limit: Option<RateLimit>,
+) -> Result<(), Exceeded> {
+    let Some(limit) = limit else { return Ok(()) };
+    buckets.take(key, limit).map_err(|retry_after| Exceeded { retry_after })
+}
+
+/// What counts as one peer: an IPv4 address, and with IPv6 the /64 that one subscriber has to itself.
+fn neighbourhood(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> 64 << 64;
+            IpAddr::V6(network.into())
+        }
+    }
+}

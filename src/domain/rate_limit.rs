@@ -1,0 +1,97 @@
+//! How often somebody may ask.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The most requests a second, and the most at once, that a limit can name.
+pub const MOST: u32 = 1_000_000;
+
+/// A limit on requests: so many a second, and so many at once after a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// How many requests a second.
+    #[serde(deserialize_with = "count")]
+    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
+    pub per_second: NonZeroU32,
+    /// How many at once after a pause; as many as `per_second`, where left out.
+    #[serde(default, deserialize_with = "some_count", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    pub burst: Option<NonZeroU32>,
+}
+
+impl RateLimit {
+    /// So many a second, and as many at once.
+    #[must_use]
+    pub fn even(per_second: NonZeroU32) -> Self {
+        Self { per_second, burst: None }
+    }
+
+    /// How many may come at once.
+    #[must_use]
+    pub fn at_once(self) -> NonZeroU32 {
+        self.burst.unwrap_or(self.per_second)
+    }
+
+    /// What lets through no more than each of the two.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            per_second: self.per_second.min(other.per_second),
+            burst: Some(self.at_once().min(other.at_once())),
+        }
+    }
+}
+
+fn count<'de, D: Deserializer<'de>>(field: D) -> Result<NonZeroU32, D::Error> {
+    let number = u64::deserialize(field)?;
+    let fits = u32::try_from(number).ok().filter(|number| *number <= MOST).and_then(NonZeroU32::new);
+    fits.ok_or_else(|| serde::de::Error::custom(format!("a limit is a whole number from 1 to {MOST}")))
+}
+
+fn some_count<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>, D::Error> {
+    #[derive(Deserialize)]
+    struct Count(#[serde(deserialize_with = "count")] NonZeroU32);
+
+    Ok(Option::<Count>::deserialize(field)?.map(|Count(count)| count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::Caller;
+    use crate::domain::policy::Policy;
+
+    #[test]
+    fn a_limit_is_read_within_its_bounds_and_written_as_it_was_read() {
+        for text in [r#"{"per_second":1}"#, r#"{"per_second":1000000,"burst":7}"#] {
+            let limit: RateLimit = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&limit).unwrap(), text);
+        }
+        let bad = ["{}", r#"{"per_second":0}"#, r#"{"per_second":1000001}"#, r#"{"per_second":1,"burst":0}"#];
+        for text in bad {
+            assert!(serde_json::from_str::<RateLimit>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_limits_has_none() {
+        let caller = r#"{"id":"cal_a","name":"a","kind":"service","grants":[],"keys":[],
+            "created_at":"2026-01-02T03:04:05Z","version":3}"#;
+        let caller: Caller = serde_json::from_str(caller).unwrap();
+        let policy = r#"{"subjects":["enterprise"],"scopes":null,"full_tokens":false}"#;
+        let policy: Policy = serde_json::from_str(policy).unwrap();
+        assert_eq!((caller.rate_limit, policy.rate_limit), (None, None));
+    }
+
+    #[test]
+    fn the_stricter_of_two_limits_is_the_smaller_in_both_numbers() {
+        let limit = |per_second, burst| RateLimit {
+            per_second: NonZeroU32::new(per_second).unwrap(),
+            burst: NonZeroU32::new(burst),
+        };
+        let both = limit(5, 0).stricter(limit(9, 2));
+        assert_eq!((both.per_second.get(), both.at_once().get()), (5, 2));
+    }
+}

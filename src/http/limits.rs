@@ -1,0 +1,102 @@
+//! Who may go on, and who has to come back later.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::Nameable;
+use super::problem::Reach;
+use crate::auth::limits::Exceeded;
+use crate::auth::{AuthError, Identity};
+use crate::broker::{TokenError, View};
+use crate::domain::caller::Caller;
+use crate::domain::id::CallerId;
+use crate::domain::tenant::Tenant;
+use crate::store::TenantRef;
+
+/// Marks routes that a tenant's limit does not keep anybody out of, as a request's extension: whoever
+/// has to put a tenant out of service that is flooded with requests must not be kept out by the flood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BesideTenantLimits;
+
+/// Counts a request for each caller that its credential opens, and where its path names a tenant that
+/// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
+/// request goes on as the others'.
+pub(super) async fn count(api: &Api, identity: Identity, parts: &mut Parts) -> Result<Identity, ApiError> {
+    let spent = spent(api, &identity);
+    let narrowed = match spent.first() {
+        None => None,
+        Some(one) => {
+            let is_left = |caller: &Caller| spent.iter().all(|(id, _)| *id != caller.id);
+            Some(identity.those(is_left).ok_or_else(|| limited(Reach::Request, one.1))?)
+        }
+    };
+    let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
+    let tenant = if beside && spent.is_empty() { None } else { tenant_of(parts).await };
+    if let Some(view) = seen(api, &identity, tenant).await? {
+        let left = narrowed.as_ref().unwrap_or(&identity);
+        match spent.first() {
+            // Those who may know of the tenant are the ones who have to wait.
+            Some(one) if !may_know(left, &view.tenant) => return Err(limited(Reach::Request, one.1)),
+            _ if beside => {}
+            _ => count_tenant(api, &view.tenant)?,
+        }
+    }
+    Ok(narrowed.unwrap_or(identity))
+}
+
+/// Counts a request for each caller: those who asked too often, who has to wait least first.
+fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, Exceeded)> {
+    let mut spent: Vec<_> = identity
+        .callers()
+        .filter_map(|opened| {
+            let exceeded = api.limits.count_caller(&opened.caller).err()?;
+            Some((opened.caller.id.clone(), exceeded))
+        })
+        .collect();
+    spent.sort_by_key(|(_, exceeded)| exceeded.retry_after);
+    spent
+}
+
+/// The tenant that a path names. To whoever has no grant on it it does not exist: they use nothing of
+/// its limit up, and hear from the handler what they hear of every tenant that is not there.
+async fn seen(
+    api: &Api,
+    identity: &Identity,
+    tenant: Option<TenantRef>,
+) -> Result<Option<Arc<View>>, ApiError> {
+    let Some(tenant) = tenant else { return Ok(None) };
+    let view = api.broker.view_for(identity, &tenant).await.map_err(TokenError::Store)?;
+    Ok(view.filter(|view| may_know(identity, &view.tenant)))
+}
+
+fn may_know(identity: &Identity, tenant: &Tenant) -> bool {
+    identity.any(|caller| caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+}
+
+/// Counts a request about a tenant, by a caller who may know of it.
+fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
+    api.limits.count_tenant(tenant).map_err(|exceeded| limited(Reach::Tenant, exceeded))
+}
+
+/// What a request hears whose credential opens nothing, as `error` says, or that carries none.
+pub(super) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
+    match api.limits.count_stranger(peer) {
+        Ok(()) => ApiError::Auth(error),
+        Err(exceeded) => limited(Reach::Request, exceeded),
+    }
+}
+
+fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {
+    ApiError::RateLimited { reach, retry_after }
+}
+
+async fn tenant_of(parts: &mut Parts) -> Option<TenantRef> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let named = parameters.iter().find(|(name, _)| *name == TenantRef::PARAMETER);
+    named.and_then(|(_, text)| TenantRef::parse(text))
+}
