@@ -276,7 +276,7 @@ fn every<F>(
     work: impl Fn() -> F + Send + 'static,
 ) -> JoinHandle<()>
 where
-    F: Future<Output = ()> + Send,
+    F: Future<Output = ()> + Send + 'static,
 {
     let stopping = stopping.clone();
     tasks.spawn(async move {
@@ -284,7 +284,12 @@ where
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => work().await,
+                _ = ticks.tick() => {
+                    // What goes wrong once is tried again the next time.
+                    if let Err(error) = tokio::spawn(work()).await {
+                        tracing::error!(%error, "something that is done by itself broke off");
+                    }
+                }
                 () = stopping.cancelled() => return,
             }
         }

@@ -21,9 +21,11 @@ CREATE TABLE audit (
     PRIMARY KEY (day, writer, number)
 ) PARTITION BY RANGE (day);
 CREATE INDEX audit_at ON audit (at, writer, number);
-CREATE INDEX audit_tenant ON audit (tenant_id, at);
-CREATE INDEX audit_actor ON audit (actor_id, at);
-CREATE INDEX audit_fingerprint ON audit (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX audit_tenant ON audit (tenant_id, at, writer, number);
+CREATE INDEX audit_actor ON audit (actor_id, at, writer, number);
+CREATE INDEX audit_caller ON audit (caller_id, at, writer, number) WHERE caller_id IS NOT NULL;
+CREATE INDEX audit_on_behalf_of ON audit (on_behalf_of, at, writer, number) WHERE on_behalf_of IS NOT NULL;
+CREATE INDEX audit_fingerprint ON audit (fingerprint, at, writer, number) WHERE fingerprint IS NOT NULL;
 
 -- Where a day has no partition of its own yet, nothing is refused for that.
 CREATE TABLE audit_other PARTITION OF audit DEFAULT;

@@ -19,11 +19,13 @@ CREATE TABLE audit (
     mac_key      TEXT NOT NULL,
     mac          BLOB NOT NULL,
     PRIMARY KEY (day, writer, number)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX audit_at ON audit (at, writer, number);
-CREATE INDEX audit_tenant ON audit (tenant_id, at);
-CREATE INDEX audit_actor ON audit (actor_id, at);
-CREATE INDEX audit_fingerprint ON audit (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX audit_tenant ON audit (tenant_id, at, writer, number);
+CREATE INDEX audit_actor ON audit (actor_id, at, writer, number);
+CREATE INDEX audit_caller ON audit (caller_id, at, writer, number) WHERE caller_id IS NOT NULL;
+CREATE INDEX audit_on_behalf_of ON audit (on_behalf_of, at, writer, number) WHERE on_behalf_of IS NOT NULL;
+CREATE INDEX audit_fingerprint ON audit (fingerprint, at, writer, number) WHERE fingerprint IS NOT NULL;
 
 -- How far each chain goes, for the next checkpoint; the process that adds to a chain knows it too.
 CREATE TABLE audit_chains (
@@ -32,7 +34,7 @@ CREATE TABLE audit_chains (
     number  INTEGER NOT NULL,
     mac     BLOB NOT NULL,
     covered INTEGER NOT NULL -- up to which record by checkpoints
-);
+) STRICT;
 
 CREATE TABLE audit_checkpoints (
     number    INTEGER NOT NULL PRIMARY KEY,
@@ -40,4 +42,4 @@ CREATE TABLE audit_checkpoints (
     content   TEXT NOT NULL,
     sign_key  TEXT NOT NULL,
     signature BLOB NOT NULL
-);
+) STRICT;

@@ -49,7 +49,7 @@ impl Report {
             id,
             text(event.on_behalf_of.as_ref().map(ToString::to_string)),
             text(event.subject.as_ref().map(ToString::to_string)),
-            event.scopes.as_ref().map_or_else(|| "everything".to_owned(), scopes),
+            event.scopes.as_ref().map_or_else(|| everything(event), scopes),
             text(event.resource.as_ref().map(ToString::to_string)),
             credential.to_owned(),
         ];
@@ -65,7 +65,10 @@ impl Report {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
-        let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+        let mut out = csv::WriterBuilder::new()
+            .quote_style(csv::QuoteStyle::Always)
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(out);
         out.write_record(COLUMNS)?;
         for (row, Times { count, first, last }) in &self.rows {
             let [name, id, on_behalf_of, subject, reach, resource, credential] = row;
@@ -86,17 +89,24 @@ fn kind(credential: &Credential) -> &'static str {
     }
 }
 
+/// How far a token without scopes reaches: fully, unless several were told together.
+fn everything(event: &Event) -> String {
+    if event.subject.is_some() { "everything" } else { "not told apart" }.to_owned()
+}
+
 fn scopes(scopes: &crate::domain::subject::ScopeSet) -> String {
     scopes.iter().map(crate::domain::subject::Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// A cell that no spreadsheet takes for a formula: one that might be is put behind an apostrophe.
+/// A cell that no spreadsheet takes for a formula, wherever it splits it: what might be one is put behind an
+/// apostrophe.
 fn neutral(cell: &str) -> String {
-    match cell.trim_start().chars().next() {
-        Some('=' | '+' | '-' | '@' | '|' | '%') => format!("'{cell}"),
-        _ if cell.starts_with(['\t', '\r', '\n']) => format!("'{cell}"),
-        _ => cell.to_owned(),
-    }
+    let begins = |part: &str| {
+        let first = part.trim_start().chars().next();
+        first.is_some_and(|first| "=+-@|%\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(first))
+    };
+    let is_formula = cell.split([';', ',', '\t', '\r', '\n']).any(begins);
+    if is_formula || cell.starts_with(['\t', '\r', '\n']) { format!("'{cell}") } else { cell.to_owned() }
 }
 
 #[cfg(test)]
@@ -126,8 +136,9 @@ mod tests {
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), 2, "{csv}");
         assert!(lines[1].contains("\"'=HYPERLINK(\"\"http://x\"\")\""), "{csv}");
-        assert!(lines[1].contains(",5,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,"), "{csv}");
-        for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x"] {
+        assert!(lines[1].contains("\"5\",\"2026-01-01T00:00:00Z\",\"2026-01-02T00:00:00Z\","), "{csv}");
+        for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x", "ann;=1", "a,@b", "\u{ff1d}1"]
+        {
             assert!(neutral(cell).starts_with('\''), "{cell:?}");
         }
         assert_eq!(neutral("ann@example.com"), "ann@example.com");

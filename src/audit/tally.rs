@@ -1,5 +1,6 @@
 //! How often things happen: repeats are counted, and written down as one record.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 
 use crate::clock::Monotonic;
-use crate::domain::event::{Actor, Event};
+use crate::domain::event::{Actor, Credential, Event};
+use crate::domain::id::CallerId;
 
 /// Over how many locks the counts are spread.
 const SHARDS: usize = 16;
@@ -27,11 +29,37 @@ pub trait Counted {
 /// that, what differs only in detail is counted as one.
 #[derive(Debug)]
 pub struct Tally {
-    shards: [Mutex<HashTable<Entry>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: DefaultHashBuilder,
     window: Duration,
-    /// How many entries a shard has at most.
+    /// How many entries a shard has at most, and of them one caller.
     capacity: usize,
+    share: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    entries: HashTable<Entry>,
+    /// How many of them each caller has; all strangers are one.
+    owners: HashMap<Option<CallerId>, usize>,
+}
+
+impl Shard {
+    fn insert(&mut self, entry: Entry) {
+        *self.owners.entry(owner(&entry.event)).or_default() += 1;
+        self.entries.insert_unique(entry.hash, entry, |entry| entry.hash);
+    }
+
+    fn owned(&self, event: &Event) -> usize {
+        self.owners.get(&owner(event)).copied().unwrap_or(0)
+    }
+}
+
+fn owner(event: &Event) -> Option<CallerId> {
+    match &event.actor {
+        Actor::Caller { id, .. } => Some(id.clone()),
+        Actor::Unknown | Actor::CommandLine | Actor::Broker => None,
+    }
 }
 
 #[derive(Debug)]
@@ -46,15 +74,16 @@ struct Entry {
 }
 
 impl Tally {
-    /// Counts for at most about `capacity` different things, each written at once when it is new and
-    /// then once every `window` while it goes on.
+    /// Counts for at most about `capacity` different things, and `share` of one caller; each written at once
+    /// when it is new and then once every `window` while it goes on.
     #[must_use]
-    pub fn new(window: Duration, capacity: usize) -> Self {
+    pub fn new(window: Duration, capacity: usize, share: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: DefaultHashBuilder::default(),
             window,
             capacity: capacity.div_ceil(SHARDS),
+            share: share.div_ceil(SHARDS),
         }
     }
 
@@ -64,28 +93,34 @@ impl Tally {
         what.feed(&mut hasher);
         let hash = hasher.finish();
         let mut shard = self.shard(hash);
-        if let Some(entry) = shard.find_mut(hash, |entry| entry.hash == hash && what.is(&entry.event)) {
+        let same = |entry: &Entry| entry.hash == hash && what.is(&entry.event);
+        if let Some(entry) = shard.entries.find_mut(hash, same) {
             entry.once_more(at, 1, || what.event(at));
             return;
         }
-        let is_full = shard.len() >= self.capacity;
         drop(shard);
-        let event = what.event(at);
-        if is_full { self.count_coarsely(event) } else { self.insert(hash, event) }
+        self.count_new(hash, what.event(at));
     }
 
     /// Counts an event that has no cheaper form.
     pub fn count_event(&self, event: Event) {
         let hash = self.hash_of(&event);
         let mut shard = self.shard(hash);
-        if let Some(entry) = shard.find_mut(hash, |entry| is_same(&entry.event, &event)) {
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_same(&entry.event, &event)) {
             let (at, count) = (event.at, event.count);
             entry.once_more(at, count, || event);
             return;
         }
-        let is_full = shard.len() >= self.capacity;
         drop(shard);
-        if is_full { self.count_coarsely(event) } else { self.insert(hash, event) }
+        self.count_new(hash, event);
+    }
+
+    /// Counts what was not counted yet: by itself while there is room for it, and for its caller.
+    fn count_new(&self, hash: u64, event: Event) {
+        let shard = self.shard(hash);
+        let has_room = shard.entries.len() < self.capacity && shard.owned(&event) < self.share;
+        drop(shard);
+        if has_room { self.insert(hash, event) } else { self.count_coarsely(event) }
     }
 
     /// Where there are too many different things, counts by what matters most: who, what, how it ended.
@@ -94,12 +129,12 @@ impl Tally {
         let coarse = coarse(event);
         let hash = self.hash_of(&coarse);
         let mut shard = self.shard(hash);
-        if let Some(entry) = shard.find_mut(hash, |entry| is_same(&entry.event, &coarse)) {
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_same(&entry.event, &coarse)) {
             let (at, count) = (coarse.at, coarse.count);
             entry.once_more(at, count, || coarse);
             return;
         }
-        if shard.len() < 2 * self.capacity {
+        if shard.entries.len() < 2 * self.capacity {
             drop(shard);
             return self.insert(hash, coarse);
         }
@@ -107,7 +142,7 @@ impl Tally {
         let rest = Event { actor: Actor::Unknown, tenant: None, reason: None, ..coarse };
         let hash = self.hash_of(&rest);
         let mut shard = self.shard(hash);
-        match shard.find_mut(hash, |entry| is_same(&entry.event, &rest)) {
+        match shard.entries.find_mut(hash, |entry| is_same(&entry.event, &rest)) {
             Some(entry) => {
                 let (at, count) = (rest.at, rest.count);
                 entry.once_more(at, count, || rest);
@@ -122,7 +157,7 @@ impl Tally {
     fn insert(&self, hash: u64, event: Event) {
         let pending = event.count;
         let entry = Entry { hash, event, pending, written: None };
-        self.shard(hash).insert_unique(hash, entry, |entry| entry.hash);
+        self.shard(hash).insert(entry);
     }
 
     /// What is to be written now: what is new, and what went on for a whole window; `everything` that
@@ -132,9 +167,13 @@ impl Tally {
     pub fn due(&self, now: Monotonic, everything: bool) -> Vec<Event> {
         let mut due = Vec::new();
         for shard in 0..SHARDS {
-            self.lock(shard).retain(|entry| {
+            let Shard { entries, owners } = &mut *self.lock(shard);
+            entries.retain(|entry| {
                 let rested = entry.written.is_none_or(|written| now.since(written) >= self.window);
                 if entry.pending == 0 {
+                    if rested && let Some(owned) = owners.get_mut(&owner(&entry.event)) {
+                        *owned -= 1;
+                    }
                     return !rested;
                 }
                 if rested || everything {
@@ -144,6 +183,7 @@ impl Tally {
                 }
                 true
             });
+            owners.retain(|_, owned| *owned > 0);
         }
         due
     }
@@ -153,7 +193,7 @@ impl Tally {
         for event in events {
             let hash = self.hash_of(&event);
             let mut shard = self.shard(hash);
-            match shard.find_mut(hash, |entry| is_same(&entry.event, &event)) {
+            match shard.entries.find_mut(hash, |entry| is_same(&entry.event, &event)) {
                 Some(entry) => {
                     entry.pending += event.count;
                     entry.written = None;
@@ -162,14 +202,10 @@ impl Tally {
                 }
                 None => {
                     drop(shard);
-                    if self.is_full(hash) { self.count_coarsely(event) } else { self.insert(hash, event) }
+                    self.count_new(hash, event);
                 }
             }
         }
-    }
-
-    fn is_full(&self, hash: u64) -> bool {
-        self.shard(hash).len() >= self.capacity
     }
 
     fn hash_of(&self, event: &Event) -> u64 {
@@ -178,12 +214,12 @@ impl Tally {
         hasher.finish()
     }
 
-    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<Entry>> {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         // The table itself uses the other bits.
         self.lock((hash >> 20) as usize % SHARDS)
     }
 
-    fn lock(&self, shard: usize) -> MutexGuard<'_, HashTable<Entry>> {
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,8 +245,14 @@ fn is_same(a: &Event, b: &Event) -> bool {
     same == *b
 }
 
+/// What is left of an event that there is no room for: who, what, about which tenant, and how it ended.
 fn coarse(event: Event) -> Event {
+    let mut actor = event.actor;
+    if let Actor::Caller { credential: Credential::Jwt { token_id, .. }, .. } = &mut actor {
+        *token_id = None;
+    }
     Event {
+        actor,
         peer: None,
         on_behalf_of: None,
         subject: None,
@@ -220,8 +262,58 @@ fn coarse(event: Event) -> Event {
         generation: None,
         app: None,
         caller: None,
-        detail: None,
+        detail: Some("several that differ, told together".to_owned()),
         request_id: None,
         ..event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::domain::event::{Action, Cause, Outcome};
+    use crate::domain::id::{KeyId, Name};
+    use crate::domain::on_behalf_of::OnBehalfOf;
+
+    fn refused(caller: &str, on_behalf_of: usize) -> Event {
+        let actor = Actor::Caller {
+            id: CallerId::parse(caller).unwrap(),
+            name: Name::parse("job").unwrap(),
+            credential: Credential::Key(KeyId::parse("key_a").unwrap()),
+        };
+        Event {
+            outcome: Outcome::Refused,
+            on_behalf_of: Some(OnBehalfOf::parse(&on_behalf_of.to_string()).unwrap()),
+            ..Cause::of(actor).event(Timestamp::UNIX_EPOCH, Action::TokenRelease)
+        }
+    }
+
+    #[test]
+    fn one_who_makes_up_differences_fills_their_own_share_and_nothing_is_lost() {
+        let (tally, clock) =
+            (Tally::new(Duration::from_mins(1), 1600, 160), ManualClock::new(Timestamp::UNIX_EPOCH));
+        for number in 0..10_000 {
+            tally.count_event(refused("cal_loud", number));
+        }
+        for number in 0..100 {
+            tally.count_event(refused("cal_quiet", number));
+        }
+        let due = tally.due(clock.monotonic(), false);
+        let of = |caller: &str| {
+            let id = Some(CallerId::parse(caller).unwrap());
+            due.iter().filter(|event| owner(event) == id).collect::<Vec<_>>()
+        };
+        let (loud, quiet) = (of("cal_loud"), of("cal_quiet"));
+        assert!(loud.len() <= 161, "{} records", loud.len());
+        assert_eq!(loud.iter().map(|event| event.count).sum::<u64>(), 10_000);
+        assert_eq!(quiet.len(), 100, "nobody else's records are told together");
+        assert!(quiet.iter().all(|event| event.on_behalf_of.is_some()));
+        // What was written and is not repeated makes room.
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(tally.due(clock.monotonic(), false), []);
+        tally.count_event(refused("cal_loud", 77_777));
+        let [again] = &tally.due(clock.monotonic(), false)[..] else { panic!("one record") };
+        assert!(again.on_behalf_of.is_some(), "{again:?}");
     }
 }

@@ -35,8 +35,8 @@ impl Opened {
     }
 }
 
-/// Who calls. An API key opens one caller; a token opens each whose trust matches it, in the order of
-/// their ids. Each counts alone: what is asked must be allowed to one of them by itself, and that one is
+/// Who calls. An API key opens one caller; a token opens each whose trust matches it, the older trusts'
+/// first. Each counts alone: what is asked must be allowed to one of them by itself, and that one is
 /// the one who acts. So whatever judges hands back the identity that is left, and the record names the
 /// first of those.
 #[derive(Clone, Debug)]

@@ -170,7 +170,8 @@ impl Authenticator {
         self.opened_by(token).await
     }
 
-    /// Callers that were authenticated before, as they stand now: with the grants of this moment.
+    /// Callers that were authenticated before, as they stand now: with the grants of this moment. Those
+    /// who were left out before stay out.
     ///
     /// # Errors
     /// Where key or token open nothing any more, or where that cannot be said at the moment.
@@ -178,7 +179,9 @@ impl Authenticator {
         let now = match (&identity.token, &identity.first().credential) {
             (Some(token), _) => {
                 self.verifier.is_live(token)?;
-                self.opened_by(Arc::clone(token)).await?
+                let now = self.opened_by(Arc::clone(token)).await?;
+                let was_there = |caller: &Caller| identity.any(|before| before.id == caller.id);
+                now.those(was_there).ok_or(TokenFault::Trust)?
             }
             (None, Credential::Key(id)) => self.identify(id, |_| Ok(true)).await?,
             (None, Credential::Jwt { .. }) => return Err(AuthError::Unauthenticated),

@@ -52,7 +52,8 @@ impl Trusts {
         Self { store, watch, max_age, settings, known: RwLock::default() }
     }
 
-    /// The callers whom a verified token opens at this moment, in the order of their ids.
+    /// The callers whom a verified token opens at this moment: those first whose trust is older, the
+    /// settings' before all others.
     ///
     /// # Errors
     /// Where the store does not answer and what is known is too old.
@@ -68,9 +69,12 @@ impl Trusts {
                 token_id: token.token_id.clone(),
                 trust: trust.id.clone(),
             };
-            Some(Opened { caller: Arc::clone(caller), credential })
+            Some((trust.created_at, Opened { caller: Arc::clone(caller), credential }))
         });
-        Ok(opened.collect())
+        let mut opened: Vec<_> = opened.collect();
+        // Whoever trusts the same token later does not come before those who did already.
+        opened.sort_by_key(|(since, _)| *since);
+        Ok(opened.into_iter().map(|(_, opened)| opened).collect())
     }
 
     async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {

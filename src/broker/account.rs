@@ -18,6 +18,8 @@ use crate::store::{StoreError, TenantRef};
 
 /// About how many different things are counted at a time.
 pub(super) const COUNTED: usize = 20_000;
+/// And of one caller.
+pub(super) const COUNTED_OF_ONE: usize = 1_000;
 /// How many records are written at once.
 const AT_ONCE: usize = 200;
 
@@ -134,7 +136,7 @@ impl Broker {
         let mut due = self.tally.due(self.clock.monotonic(), everything);
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(AT_ONCE));
-            if let Err(error) = self.store.record(&due).await {
+            if let Err(error) = self.store.record(&due, self.clock.wall()).await {
                 self.tally.give_back(due);
                 self.tally.give_back(rest);
                 return Err(error);

@@ -213,7 +213,7 @@ impl Broker {
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
             tasks,
-            tally: Tally::new(settings.audit.window, account::COUNTED),
+            tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),
         }

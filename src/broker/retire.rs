@@ -147,7 +147,7 @@ impl Broker {
             }
         };
         event.detail = Some(format!("{} tokens", rows.len()));
-        self.store.record(std::slice::from_ref(&event)).await?;
+        self.store.record(std::slice::from_ref(&event), event.at).await?;
         self.revoke_all_of(&view, &rows).await
     }
 
@@ -336,7 +336,7 @@ impl Broker {
             detail: Some("to test credentials of no tenant; revoked at once".to_owned()),
             ..cause.event(self.clock.wall(), action)
         };
-        if let Err(error) = self.store.record(std::slice::from_ref(&event)).await {
+        if let Err(error) = self.store.record(std::slice::from_ref(&event), event.at).await {
             tracing::warn!(%error, "a test's token was not recorded");
         }
         self.revoke_later(credentials, token);

@@ -14,9 +14,7 @@ use super::error::ApiError;
 use super::extract::{Caller, Nameable, limit, time};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use super::tenants::ListResponse;
 use crate::domain::event::{Action, Actor, Credential, Event, Outcome};
-use crate::domain::id::WriterId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{Resource, Subject};
 use crate::registry::AuditQuery;
@@ -111,6 +109,18 @@ pub(super) struct RecordResponse<'a> {
     detail: Option<&'a str>,
 }
 
+/// A stretch of the audit.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct AuditResponse<'a> {
+    /// The records.
+    items: Vec<RecordResponse<'a>>,
+    /// Where the next stretch begins; `null` where this was the last.
+    next_cursor: Option<String>,
+    /// How many records of this stretch are left out because they are not what the broker wrote:
+    /// `audit verify` names the first.
+    altered: usize,
+}
+
 /// A caller's id, and its name at the time.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct CallerName<'a> {
@@ -160,7 +170,7 @@ pub(super) struct CheckpointResponse<'a> {
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", operation_id = "read_audit",
     params(ListQuery),
-    responses((status = 200, description = "A stretch of the records, the newest first", body = ListResponse<RecordResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "audit:read", "group": "admin", "audit": "audit.read"}))),
 )]
@@ -168,8 +178,11 @@ pub(super) struct CheckpointResponse<'a> {
 async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
     let (query, behind, limit) = asked(caller.query)?;
     let stretch = api.registry.audit(&caller.identity, query, behind.as_ref(), limit).await?;
-    let items = stretch.records.iter().map(response).collect();
-    let body = ListResponse { items, next_cursor: stretch.next.as_ref().map(cursor) };
+    let body = AuditResponse {
+        items: stretch.records.iter().map(response).collect(),
+        next_cursor: stretch.next.as_ref().map(cursor),
+        altered: stretch.refused,
+    };
     Ok(axum::Json(body).into_response())
 }
 
@@ -292,7 +305,7 @@ fn position(cursor: &str) -> Result<AuditPosition, ApiError> {
         let text = String::from_utf8(bytes).ok()?;
         let mut parts = text.split(' ');
         let at = Timestamp::from_millisecond(parts.next()?.parse().ok()?).ok()?;
-        let writer = WriterId::parse(parts.next()?).ok()?;
+        let writer = parts.next()?.to_owned();
         let number = parts.next()?.parse().ok()?;
         parts.next().is_none().then_some(AuditPosition { at, writer, number })
     };

@@ -100,9 +100,11 @@ async fn explain(
     Json(body): Json<ExplainRequest>,
 ) -> Result<axum::Json<ExplainResponse>, ApiError> {
     let caller = caller.now(&api).await?;
+    let tenant = TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?;
+    api.registry.may_explain(&caller.identity, &tenant).await?;
     let question = Question {
         who: who(&api, body.caller, body.claims).await?,
-        tenant: TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?,
+        tenant,
         subject: body.subject.unwrap_or(Subject::ENTERPRISE),
         restriction: restriction(body.scopes, body.resource)?,
         on_behalf_of: body.on_behalf_of,

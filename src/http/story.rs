@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 
 use super::Api;
 use super::extract::Nameable;
 use super::problem::Problem;
 use crate::auth::Identity;
 use crate::broker::Wanted;
-use crate::domain::event::{Action, Actor, Cause, Event, Outcome};
+use crate::domain::event::{Actor, Cause, Event, Outcome};
 use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{Resource, ScopeSet, Subject};
@@ -91,7 +92,7 @@ impl Story {
         (at, request_id): (Timestamp, &str),
     ) -> Option<Event> {
         let action = api.action(target.route, target.method)?;
-        let outcome = outcome(problem.status, action)?;
+        let outcome = outcome(problem.status)?;
         let told = self.told();
         let cause = match &told.identity {
             Some(identity) => identity.cause(request_id),
@@ -108,7 +109,12 @@ impl Story {
         };
         // Whoever is unknown asks for whatever comes to their mind.
         if told.identity.is_some() {
-            event.tenant = target.tenant().and_then(|tenant| api.broker.known_tenant(&tenant));
+            let tenant = target.tenant().and_then(|tenant| api.broker.known_tenant(&tenant));
+            // A tenant's story is its own: whoever has no grant on it is no part of it.
+            match problem.status {
+                StatusCode::NOT_FOUND => event.detail = tenant.map(|tenant| format!("asked for {tenant}")),
+                _ => event.tenant = tenant,
+            }
             if let Some(asked) = &told.asked {
                 event.subject = Some(asked.subject.clone());
                 event.scopes.clone_from(&asked.scopes);
@@ -129,19 +135,19 @@ impl Target<'_> {
     fn tenant(&self) -> Option<TenantRef> {
         let mut parts = self.route.split('/').zip(self.path.split('/'));
         let (_, text) = parts.find(|(name, _)| *name == "{tenant}")?;
-        TenantRef::parse(text)
+        TenantRef::parse(&percent_decode_str(text).decode_utf8().ok()?)
     }
 }
 
 /// How the audit sees a problem of that status.
-fn outcome(status: StatusCode, action: Action) -> Option<Outcome> {
+fn outcome(status: StatusCode) -> Option<Outcome> {
     match status {
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::NOT_FOUND
         | StatusCode::TOO_MANY_REQUESTS => Some(Outcome::Refused),
         StatusCode::FAILED_DEPENDENCY => Some(Outcome::Failed),
-        _ if status.is_server_error() && action == Action::TokenRelease => Some(Outcome::Failed),
+        _ if status.is_server_error() => Some(Outcome::Failed),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Reading the audit: all of it for those who may, else one tenant's.
 
+use std::time::Duration;
+
 use super::{Registry, RegistryError};
 use crate::audit::Signed;
 use crate::auth::{Identity, Judged};
@@ -7,6 +9,11 @@ use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
 use crate::domain::policy::{Ask, Rule};
 use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
+
+/// How many read the audit at a time.
+pub(super) const READERS: usize = 2;
+/// How long one waits for a turn.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Which records an admin wants to read.
 #[derive(Debug, Default)]
@@ -38,11 +45,17 @@ impl Registry {
                 CallerRef::Id(id) => Some(id),
                 by => match self.store.caller(&by).await? {
                     Some(caller) => Some(caller.id),
-                    // A name that leads to nobody is nobody's in any record.
-                    None => return Ok(AuditStretch::default()),
+                    // Those who are gone have their story still, and perhaps another has the name.
+                    None => {
+                        let detail = "There is no such caller now; name one that is gone by its id.";
+                        return Err(RegistryError::invalid("/caller", detail));
+                    }
                 },
             };
         }
+        // Whoever looks for what no index leads to must not keep the database from the others.
+        let reading = tokio::time::timeout(TURN, self.audit_readers.acquire()).await;
+        let _turn = reading.ok().and_then(Result::ok).ok_or(RegistryError::Overloaded)?;
         Ok(self.store.audit(&filter, behind, limit).await?)
     }
 

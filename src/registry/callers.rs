@@ -11,7 +11,7 @@ use super::document::{self, Unreadable, given};
 use super::error::{RegistryError, unless_expected};
 use super::grants::GrantSpec;
 use super::tenants::Listing;
-use super::{Registry, on_what_stands};
+use super::{Registry, changes, on_what_stands, shortened};
 use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState, Permission};
 use crate::domain::event::{Action, Cause, Event};
@@ -205,7 +205,8 @@ impl Registry {
             // What the lock reaches is out of circulation before grants or lock are others.
             self.finish_caller(&current).await?;
             let cause = identity.cause(request_id);
-            let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told(&next));
+            let told = changes(&fields(&current), &fields(&next));
+            let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told);
             next = self.replace_caller(next, &event, expected).await?;
         }
         let uses = self.store.key_uses(&next.id).await?;
@@ -327,8 +328,13 @@ struct Limited {
 }
 
 pub(super) fn told(caller: &Caller) -> String {
-    let locked = if caller.state == CallerState::Locked { ", locked" } else { "" };
-    format!("{} with {} grants and {} keys{locked}", caller.name, caller.grants.len(), caller.keys.len())
+    shortened(format!("{}, {} keys: {}", caller.name, caller.keys.len(), fields(caller)))
+}
+
+/// What of a caller can be changed.
+fn fields(caller: &Caller) -> Value {
+    let Caller { name, grants, rate_limit, state, .. } = caller;
+    serde_json::json!({ "name": name, "grants": grants, "rate_limit": rate_limit, "state": state })
 }
 
 pub(super) fn event_of(

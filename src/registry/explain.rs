@@ -95,6 +95,14 @@ pub struct Warning {
 type Found<'a> = Result<(&'a Caller, Grounds), Refused>;
 
 impl Registry {
+    /// Refuses whoever may not ask about a tenant.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn may_explain(&self, identity: &Identity, tenant: &TenantRef) -> Result<(), RegistryError> {
+        self.tenant_for(identity, tenant, Permission::PolicyExplain).await.map(drop)
+    }
+
     /// Tells whether a caller would get a token at this moment, and why.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::callers::{event_of, told};
 use super::error::RegistryError;
-use super::{Registry, name_of, on_what_stands, require_everywhere};
+use super::{Registry, against_all, name_of, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::{Reach, Toll};
 use crate::domain::app::{App, AppState};
@@ -40,7 +40,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<Lockdown, RegistryError> {
-        let id = on_what_stands(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
+        let id = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
         self.take_down(Reach::Tenant(id)).await
     }
 
@@ -55,7 +55,7 @@ impl Registry {
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
             let event = self.event_of(&current, &cause, Action::TenantLockdown, told);
-            self.store.record(std::slice::from_ref(&event)).await?;
+            self.store.record(std::slice::from_ref(&event), event.at).await?;
             return Ok(id);
         }
         // Whoever lifts the lock brings no old token back.
@@ -76,7 +76,7 @@ impl Registry {
         app: &AppRef,
     ) -> Result<Lockdown, RegistryError> {
         let identity = require_everywhere(identity, Permission::Lockdown)?;
-        let id = on_what_stands(|| self.lock_app_once(&identity, request_id, app)).await?;
+        let id = against_all(|| self.lock_app_once(&identity, request_id, app)).await?;
         self.take_down(Reach::App(id)).await
     }
 
@@ -90,7 +90,7 @@ impl Registry {
         let told = Some(format!("state was {:?}", current.state));
         if current.state == AppState::Locked {
             let event = self.app_event(identity, request_id, &current, Action::AppLockdown, told);
-            self.store.record(std::slice::from_ref(&event)).await?;
+            self.store.record(std::slice::from_ref(&event), event.at).await?;
             return Ok(current.id);
         }
         let fence = self.store.next_generation().await?;
@@ -114,7 +114,7 @@ impl Registry {
         request_id: &str,
         caller: &CallerRef,
     ) -> Result<Lockdown, RegistryError> {
-        let locked = on_what_stands(|| self.lock_caller_once(identity, request_id, caller)).await?;
+        let locked = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
         self.take_down(Reach::Grants { grants: locked.grants.into(), until: None }).await
     }
 

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
@@ -74,6 +75,7 @@ pub struct Registry {
     /// The issuers that trusts may name.
     issuers: Vec<String>,
     decoders: Arc<Semaphore>,
+    audit_readers: Semaphore,
     trials: Flights<TenantId, Result<(), RegistryError>>,
     waits: Mutex<Waits>,
     /// True where something may be locked and still have tokens in circulation.
@@ -95,6 +97,7 @@ impl Registry {
             purge_after: settings.tenants.purge_after,
             issuers: settings.auth.oidc.iter().map(|issuer| issuer.issuer.clone()).collect(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
+            audit_readers: Semaphore::new(audit::READERS),
             trials: Flights::new(tasks),
             waits: Mutex::default(),
             unfinished: AtomicBool::new(true),
@@ -131,8 +134,29 @@ fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Resu
     })
 }
 
+/// How long what a record tells of a change is at most.
+const TOLD: usize = 8 * 1024;
+
+/// What a record tells of a change: each field that differs, as it was and as it is.
+fn changes(old: &Value, new: &Value) -> String {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return String::new() };
+    let differ = new.iter().filter_map(|(field, now)| {
+        let was = old.get(field).unwrap_or(&Value::Null);
+        (was != now).then(|| format!("{field}: {was} -> {now}"))
+    });
+    shortened(differ.collect::<Vec<_>>().join("; "))
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > TOLD {
+        text.truncate(text.floor_char_boundary(TOLD));
+        text.push('\u{2026}');
+    }
+    text
+}
+
 /// How often a change is made anew where others come in between.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 64;
 
 /// Makes a change, and where somebody else's came in between makes it anew upon that, judged anew too:
 /// whoever named no version meant the thing as it stands.
@@ -148,6 +172,26 @@ where
     }
     change().await
 }
+
+/// As [`on_what_stands`], and goes on until it succeeds: a lock is not kept off by whoever it is against,
+/// however often they change something meanwhile.
+async fn against_all<T, F>(change: impl Fn() -> F) -> Result<T, RegistryError>
+where
+    F: Future<Output = Result<T, RegistryError>>,
+{
+    let persisting = async {
+        loop {
+            match change().await {
+                Err(RegistryError::Overtaken) => {}
+                done => return done,
+            }
+        }
+    };
+    tokio::time::timeout(PERSISTENCE, persisting).await.unwrap_or(Err(RegistryError::Overtaken))
+}
+
+/// How long a lock is tried.
+const PERSISTENCE: Duration = Duration::from_secs(10);
 
 /// Those callers whom a grant on every tenant gives `permission`.
 fn require_everywhere(identity: &Identity, permission: Permission) -> Result<Identity, RegistryError> {

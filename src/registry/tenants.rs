@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
-use super::{Registry, on_what_stands, require, require_everywhere};
+use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::{Identity, Judged};
 use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
@@ -193,7 +193,7 @@ impl Registry {
             }
             next.purge_at = None;
         }
-        let told = format!("{}, {}", differences(&current, &next).join(", "), next.state.as_str());
+        let told = changes(&told(&current), &told(&next));
         let event = self.event_of(&next, &identity.cause(request_id), Action::TenantUpdate, told);
         let next = self.replace(next, &event, expected).await?;
         Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
@@ -312,16 +312,9 @@ fn check_state(now: TenantState) -> Result<(), RegistryError> {
     }
 }
 
-fn differences(old: &Tenant, new: &Tenant) -> Vec<&'static str> {
-    [
-        ("display_name", old.display_name != new.display_name),
-        ("labels", old.labels != new.labels),
-        ("policy", old.policy != new.policy),
-        ("state", old.state != new.state),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect()
+fn told(tenant: &Tenant) -> Value {
+    let Tenant { display_name, labels, policy, state, .. } = tenant;
+    serde_json::json!({ "display_name": display_name, "labels": labels, "policy": policy, "state": state })
 }
 
 /// Bounds the texts that admins choose freely.

@@ -95,5 +95,6 @@ impl Registry {
 
 fn told(trust: &Trust) -> String {
     let Trust { id, terms: Terms { issuer, audience, subject, claims }, .. } = trust;
-    format!("{id}: {issuer} for {}, {subject}, and {} claims", audience.as_str(), claims.len())
+    let claims = serde_json::to_string(claims).unwrap_or_default();
+    format!("{id}: {issuer} for {}, {subject}, claims {claims}", audience.as_str())
 }

@@ -32,7 +32,7 @@ impl Document for App {
     }
 
     fn agrees_with(&self, row: &Row) -> bool {
-        row.get::<Option<String>>("name").is_some_and(|name| name.as_deref() == shared_name(self))
+        row.maybe::<String>("name").is_some_and(|name| name.as_deref() == shared_name(self))
             && row.get::<String>("client_id").as_deref() == Some(self.client_id.as_str())
             && row.get::<i64>("pending") == Some(pending(self))
     }
@@ -231,6 +231,6 @@ pub(super) async fn is_own(
     let Some(row) = session.row(sql, &[id.as_str().into()]).await? else { return Ok(false) };
     Ok(match read::<App>(vault, &row) {
         Ok(app) => !app.is_shared() && app.may_serve(tenant),
-        Err(_) => row.get::<Option<String>>("name") == Some(None),
+        Err(_) => row.maybe::<String>("name") == Some(None),
     })
 }

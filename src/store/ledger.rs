@@ -28,6 +28,8 @@ struct Chains {
     idle: Vec<Chain>,
     /// How far this process's own go that grew since the last checkpoint.
     grown: HashMap<WriterId, (Day, Head)>,
+    /// All that this process ever added to since it began, of the last days.
+    own: HashMap<WriterId, Day>,
     /// The last checkpoint that this process saw: its number, and the hash of its content.
     last: Option<(i64, String)>,
 }
@@ -45,9 +47,15 @@ impl Ledger {
         Self { vault, chains: Arc::default() }
     }
 
-    /// Writes an event within the session's transaction.
+    /// Writes an event of this moment within the session's transaction.
     pub(super) async fn write(&self, session: &mut Session, event: &Event) -> Result<()> {
-        let page = session.page(|| self.open_page(Day::of(event.at)));
+        self.write_on(session, Day::of(event.at), event).await
+    }
+
+    /// Writes an event on that day within the session's transaction: it may be of an earlier one, whose
+    /// chains may be dropped by now.
+    pub(super) async fn write_on(&self, session: &mut Session, day: Day, event: &Event) -> Result<()> {
+        let page = session.page(|| self.open_page(day));
         let link = page
             .chain
             .link(self.vault.notary(), event)
@@ -55,7 +63,11 @@ impl Ledger {
         match tokio::time::timeout(SHARE, insert(session, &link, event)).await {
             Ok(Ok(())) => Ok(()),
             // Whatever keeps the audit from being written, what it is to tell of is not done meanwhile.
-            Ok(Err(error)) => Err(unwritable(&error.to_string())),
+            Ok(Err(error)) => {
+                // Somebody may have put a record where this one belongs: the chain cannot go on.
+                session.spoil_page();
+                Err(unwritable(&error.to_string()))
+            }
             Err(_) => Err(unwritable("no answer in time")),
         }
     }
@@ -68,15 +80,25 @@ impl Ledger {
         let place = chains.idle.iter().rposition(|chain| chain.day == day);
         let chain = match place {
             Some(place) => chains.idle.remove(place),
-            None => Chain::begin(WriterId::generate(self.vault.entropy()), day),
+            None => {
+                let chain = Chain::begin(WriterId::generate(self.vault.entropy()), day);
+                chains.own.retain(|_, of| *of >= day.plus(-2));
+                chains.own.insert(chain.writer.clone(), day);
+                chain
+            }
         };
         drop(chains);
-        Page { before: Some(chain.clone()), chain, chains: Arc::clone(&self.chains) }
+        Page { before: Some(chain.clone()), chain, committed: false, chains: Arc::clone(&self.chains) }
     }
 
     /// How far this process's own chains go that grew since the last checkpoint.
     pub(super) fn grown(&self) -> HashMap<WriterId, (Day, Head)> {
         self.chains().grown.clone()
+    }
+
+    /// True for a chain of this process whose end it knows: not for one whose last commit is in doubt.
+    pub(super) fn is_own(&self, writer: &WriterId) -> bool {
+        self.chains().own.contains_key(writer)
     }
 
     /// The last checkpoint that this process saw.
@@ -108,6 +130,7 @@ pub(super) struct Page {
     chain: Chain,
     /// The chain as it was, where it is certain that nothing was added.
     before: Option<Chain>,
+    committed: bool,
     chains: Arc<Mutex<Chains>>,
 }
 
@@ -124,8 +147,14 @@ impl Page {
         Ok(())
     }
 
+    /// Has nobody add to the chain any more.
+    pub(super) fn spoil(&mut self) {
+        self.before = None;
+    }
+
     /// Gives the chain back for others to add to.
-    pub(super) fn committed(self) {
+    pub(super) fn committed(mut self) {
+        self.committed = true;
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         let Chain { writer, day, head } = self.chain.clone();
         chains.grown.insert(writer, (day, head));
@@ -135,9 +164,18 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // A chain of which it is not known how far it goes is never added to again.
-        if let Some(before) = self.before.take() {
-            self.chains.lock().unwrap_or_else(PoisonError::into_inner).idle.push(before);
+        if self.committed {
+            return;
+        }
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.before.take() {
+            Some(before) => chains.idle.push(before),
+            // A chain of which it is not known how far it goes is never added to again, and as long as
+            // the store says that it is.
+            None => {
+                chains.grown.remove(&self.chain.writer);
+                chains.own.remove(&self.chain.writer);
+            }
         }
     }
 }

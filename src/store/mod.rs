@@ -142,8 +142,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         which: &Which,
         now: Timestamp,
     ) -> Result<Vec<StoredToken>>;
-    /// Records what changed no row of the store: all of these events or none.
-    async fn record(&self, events: &[Event]) -> Result<()>;
+    /// Records at this moment what changed no row of the store: all of these events or none.
+    async fn record(&self, events: &[Event], now: Timestamp) -> Result<()>;
     /// A stretch of the tokens that live beyond `after`, in the order of their ends, and behind what the
     /// next one begins; `None` where this was the last.
     async fn live_tokens(
@@ -221,8 +221,8 @@ pub struct AuditFilter {
 pub struct AuditPosition {
     /// When it happened.
     pub at: Timestamp,
-    /// In which chain.
-    pub writer: WriterId,
+    /// In which chain, as its row says.
+    pub writer: String,
     /// Its number there.
     pub number: i64,
 }

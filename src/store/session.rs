@@ -100,6 +100,13 @@ impl Session {
         self.page.get_or_insert_with(take)
     }
 
+    /// Has nobody add to the page's chain any more.
+    pub(super) fn spoil_page(&mut self) {
+        if let Some(page) = &mut self.page {
+            page.spoil();
+        }
+    }
+
     /// Makes what the transaction changed last.
     pub(super) async fn commit(mut self) -> Result<()> {
         let mut page = self.page.take();

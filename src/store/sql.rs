@@ -98,9 +98,14 @@ impl<T> Column for T where
 }
 
 impl Row {
-    /// The column of that name; `None` where it holds nothing of that type, which a hand in the
-    /// database can bring about.
+    /// The column of that name; `None` where it holds nothing, or nothing of that type, which a hand in
+    /// the database can bring about.
     pub(super) fn get<T: Column>(&self, column: &str) -> Option<T> {
+        self.maybe(column).flatten()
+    }
+
+    /// The column of that name, which may hold nothing; `None` where it holds something of another type.
+    pub(super) fn maybe<T: Column>(&self, column: &str) -> Option<Option<T>> {
         match self {
             Self::Sqlite(row) => row.try_get(column).ok(),
             Self::Postgres(row) => row.try_get(column).ok(),

@@ -197,11 +197,11 @@ impl Store for SqlStore {
         bounded(tokens::discard(&self.engine, &self.ledger, tokens)).await
     }
 
-    async fn record(&self, events: &[Event]) -> Result<()> {
+    async fn record(&self, events: &[Event], now: Timestamp) -> Result<()> {
         bounded(async {
             let mut session = self.engine.write().await?;
             for event in events {
-                self.ledger.write(&mut session, event).await?;
+                self.ledger.write_on(&mut session, Day::of(now), event).await?;
             }
             session.commit().await
         })
@@ -247,7 +247,7 @@ impl Store for SqlStore {
     }
 
     async fn last_checkpoint(&self) -> Result<Option<Signed>> {
-        bounded(async { audit::last_checkpoint(&mut self.engine.read().await?).await }).await
+        bounded(async { audit::last_checkpoint(&mut self.engine.read().await?, &self.ledger).await }).await
     }
 
     async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>> {

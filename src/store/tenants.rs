@@ -41,7 +41,7 @@ impl Document for Tenant {
             && says("app_id", self.app.as_str())
             && says("enterprise_id", self.enterprise_id.as_str())
             && says("state", state(self).as_str())
-            && row.get::<Option<i64>>("purge_at") == Some(purge_at(self))
+            && row.maybe::<i64>("purge_at") == Some(purge_at(self))
     }
 }
 

@@ -81,7 +81,7 @@ fn the_key_may_come_from_a_file() {
     let file = path.to_str().unwrap();
     let answer = (
         "200 OK",
-        r#"{"id":"cal_1","name":"ann","kind":"service","grants":[],"credential":{"expires_at":"2030-01-01T00:00:00Z"}}"#,
+        r#"{"id":"cal_1","name":"ann","kind":"service","grants":[],"credential":{"type":"api_key","id":"key_1","expires_at":"2030-01-01T00:00:00Z"}}"#,
     );
     let broker = Canned::new(&[answer, answer]);
     let by_env = run(&["whoami"], &[("BTB_URL", &broker.url), ("BTB_KEY_FILE", file)]);

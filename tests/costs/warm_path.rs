@@ -11,9 +11,9 @@ use crate::ground::Ground;
 
 /// How many allocations, and bytes in them, one request may take: from its first byte in the broker to
 /// the last of its answer. Whoever makes it dearer raises the number, and says in the commit what for;
-/// whoever makes it cheaper lowers it.
+/// whoever makes it cheaper lowers it. The bytes have room for a field or two.
 const ALLOCATIONS: u64 = 51;
-const BYTES: u64 = 16_300;
+const BYTES: u64 = 17_000;
 
 /// How often it is asked: now and then the broker does something else meanwhile, never each time.
 const TIMES: usize = 200;

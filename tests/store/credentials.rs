@@ -172,8 +172,8 @@ pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Grou
 pub(crate) async fn what_is_only_recorded_changes_nothing(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
     let before = ground.store.last_change().await.unwrap();
-    ground.store.record(&[event(Action::TokenRevoke)]).await.unwrap();
-    ground.store.record(&[event(Action::TokenRevoke)]).await.unwrap();
+    ground.store.record(&[event(Action::TokenRevoke)], at(0)).await.unwrap();
+    ground.store.record(&[event(Action::TokenRevoke)], at(0)).await.unwrap();
     assert_eq!(ground.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
     assert_eq!(ground.store.last_change().await, Ok(before));
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));

@@ -126,7 +126,8 @@ fn unreadable(path: &Path, place: usize) -> Failure {
 }
 
 async fn of_store(vault: &Vault, store: &dyn Store, mut claims: Claims) -> Result<Found, Failure> {
-    let mut behind = 0;
+    // Numbers begin at 1, but a hand may have put others there.
+    let mut behind = i64::MIN;
     loop {
         let checkpoints = store.checkpoints(behind, AT_ONCE).await?;
         let Some(last) = checkpoints.last() else { break };

@@ -1,0 +1,404 @@
+//! Customers in every state, everybody who may ask, and things that requests may name.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use box_token_broker::auth::api_key;
+use box_token_broker::domain::caller::Permission;
+use box_token_broker::domain::id::KeyId;
+use box_token_broker::entropy::{SystemEntropy, base62};
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use crate::asking::any_token;
+use crate::database::Hand;
+use crate::ground::{Ground, KEYS};
+use crate::identity_scene::AUDIENCE;
+use crate::issuer::{Issuer, Signer, token};
+use crate::matrix_operations::{Operation, SPARE_ENTERPRISE, Things};
+use crate::registration::{shared_app, with};
+use crate::reply::Reply;
+use crate::rotation::by_key;
+
+/// How many customers the vendor's shared app has.
+const ENTERPRISES: usize = 20;
+
+/// Whatever stands in `Authorization`, line by line.
+pub(crate) type Credential = Vec<String>;
+
+/// A broker with two customers, `acme` and `globex`, and others of every state that a tenant can have.
+pub(crate) struct Scene {
+    pub(crate) ground: Ground,
+    /// What opens nothing, and what it is.
+    pub(crate) strangers: Vec<(&'static str, Credential)>,
+    /// May everything, a service and an admin, on globex alone.
+    pub(crate) foreigners: [(&'static str, Credential); 2],
+    /// Tenants that are not theirs, by name and id.
+    pub(crate) hidden: Vec<(String, String)>,
+    /// A keypair of globex'.
+    pub(crate) others_keypair: String,
+    issuer: Issuer,
+    serial: usize,
+    spares: usize,
+    /// Whether acme's key was replaced by the other one that Box knows.
+    is_next: bool,
+    /// How many refusals the audit has to tell of, by action and whoever asked.
+    pub(crate) refused: BTreeMap<(String, String), u64>,
+}
+
+/// The key, as it is sent.
+pub(crate) fn bearer(key: &str) -> Credential {
+    vec![format!("Bearer {key}")]
+}
+
+/// An id like this one that nothing has.
+pub(crate) fn never(id: &str) -> String {
+    let (kind, rest) = id.split_once('_').unwrap();
+    format!("{kind}_{}", "0".repeat(rest.len()))
+}
+
+/// All of these permissions that a grant on one tenant can give.
+fn on_one(permissions: impl IntoIterator<Item = Permission>) -> Vec<Permission> {
+    permissions.into_iter().filter(|permission| !permission.needs_every_tenant()).collect()
+}
+
+/// Everything but what gives `permission`: with some others it comes along.
+pub(crate) fn all_but(permission: Permission) -> Vec<Permission> {
+    let along = match permission {
+        Permission::TokensDownscope => Some(Permission::TokensMint),
+        Permission::AppsUse => Some(Permission::AppsWrite),
+        _ => None,
+    };
+    let gives = |held: &Permission| *held == permission || Some(*held) == along;
+    Permission::ALL.into_iter().filter(|held| !gives(held)).collect()
+}
+
+pub(crate) fn grant(tenant: &str, permissions: &[Permission]) -> Value {
+    json!([{ "tenant": tenant, "permissions": permissions, "subjects": ["enterprise", "user:*"] }])
+}
+
+/// What a grant on one tenant alone can give of these.
+pub(crate) fn grant_on(tenant: &str, permissions: impl IntoIterator<Item = Permission>) -> Value {
+    grant(tenant, &on_one(permissions))
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        let signer = Signer::rsa(0);
+        let issuer = Issuer::start(vec![signer.jwk("k1")]).await;
+        let oidc = issuer.setting();
+        let ground = Ground::with(&[("BTB_AUTH__OIDC", oidc.as_str())], |world, apps| {
+            let numbered = (0..ENTERPRISES).map(|number| format!("90{number:02}"));
+            for enterprise in numbered.chain([SPARE_ENTERPRISE.to_owned()]) {
+                world.add_enterprise(&apps.portal.client_id, &enterprise, &enterprise).unwrap();
+            }
+            world.add_public_key(&apps.acme.client_id, "next", &KEYS[1].public_pem()).unwrap();
+        })
+        .await;
+        ground.register("acme", &ground.apps.acme).await;
+        ground.register("globex", &ground.apps.globex).await;
+        shared_app(&ground).await;
+        let strangers = strangers(&ground, &issuer, &signer).await;
+        let service = Permission::ALL.into_iter().filter(|permission| permission.suits_a_service());
+        let foreigners = [
+            (
+                "foreign-service",
+                ground.caller("foreign-service", "service", grant_on("globex", service)).await,
+            ),
+            (
+                "foreign-admin",
+                ground.caller("foreign-admin", "admin", grant_on("globex", Permission::ALL)).await,
+            ),
+        ]
+        .map(|(name, key)| (name, bearer(&key)));
+        let keypair = ground.call(&ground.admin, "POST", "/v1/tenants/globex/keypairs", None).await.is(201);
+        let others_keypair = keypair["id"].as_str().unwrap().to_owned();
+        let mut scene = Self {
+            ground,
+            strangers,
+            foreigners,
+            hidden: Vec::new(),
+            others_keypair,
+            issuer,
+            serial: 0,
+            spares: 0,
+            is_next: false,
+            refused: BTreeMap::new(),
+        };
+        scene.hide().await;
+        scene
+    }
+
+    /// Makes a tenant of each state.
+    async fn hide(&mut self) {
+        self.hidden.push(("acme".to_owned(), self.id_of("tenants/acme").await));
+        for state in ["suspended", "locked", "deleted", "pending"] {
+            let name = self.spare_tenant(if state == "pending" { "?verify=later" } else { "" }).await;
+            let id = self.id_of(&format!("tenants/{name}")).await;
+            let (admin, path) = (&self.ground.admin, format!("/v1/tenants/{name}"));
+            match state {
+                "suspended" => {
+                    self.ground.patch(admin, &path, json!({ "state": state })).await.is(200);
+                }
+                "locked" => {
+                    self.ground.post(admin, &format!("{path}/lockdown"), json!({})).await.is(200);
+                }
+                "deleted" => {
+                    self.ground.delete(admin, &path).await.is(204);
+                }
+                _ => {}
+            }
+            let now = self.ground.get(admin, &path).await.is(200);
+            assert_eq!(now["state"], state);
+            self.hidden.push((name, id));
+        }
+    }
+
+    pub(crate) async fn id_of(&self, what: &str) -> String {
+        let told = self.ground.get(&self.ground.admin, &format!("/v1/{what}")).await.is(200);
+        told["id"].as_str().unwrap().to_owned()
+    }
+
+    fn next(&mut self, kind: &str) -> String {
+        self.serial += 1;
+        format!("{kind}-{}", self.serial)
+    }
+
+    /// A tenant on the vendor's shared app.
+    async fn spare_tenant(&mut self, query: &str) -> String {
+        let name = self.next("spare");
+        let enterprise = format!("90{:02}", self.spares);
+        self.spares += 1;
+        let body = json!({ "tenant": name, "app": "portal", "enterprise_id": enterprise });
+        self.ground.post(&self.ground.admin, &format!("/v1/tenants{query}"), body).await.is(201);
+        name
+    }
+
+    /// Things that this operation can be done with, made for this one time where it takes them away.
+    pub(crate) async fn things_for(&mut self, operation: &Operation) -> Things {
+        let mut things = Things {
+            tenant: "acme".to_owned(),
+            fresh: self.next("fresh"),
+            issuer: self.issuer.url().to_owned(),
+            ..Things::default()
+        };
+        let is_for_good = operation.method == "DELETE" || operation.id.contains("lock");
+        if operation.path.contains("{tenant}") && is_for_good {
+            things.tenant = self.spare_tenant("").await;
+        }
+        if operation.id == "replace_credentials" {
+            // Each time the other key of the two that Box knows.
+            let app = &self.ground.apps.acme;
+            let (kid, key) = if self.is_next { (app.public_key_id.as_str(), 0) } else { ("next", 1) };
+            things.credentials = by_key(app, kid, &KEYS[key])["credentials"].clone();
+            self.is_next = !self.is_next;
+        }
+        if operation.path.contains("{app}") {
+            self.make_app(&mut things).await;
+        }
+        if operation.path.contains("{keypair}") {
+            self.make_keypair(operation, &mut things).await;
+        }
+        if operation.path.contains("{caller}") {
+            self.make_caller(operation, &mut things).await;
+        }
+        if operation.id.ends_with(" locked") {
+            let path = format!("{}/lockdown", things.named(&operation.path));
+            self.ground.post(&self.ground.admin, &path, json!({})).await.is(200);
+        }
+        things
+    }
+
+    /// A shared app that serves nobody, and other credentials for it.
+    async fn make_app(&mut self, things: &mut Things) {
+        let name = self.next("app");
+        let credentials = |key| {
+            let body = by_key(&self.ground.apps.ccg, "one", &KEYS[key]);
+            let body = with(body, "/credentials/client_id", json!(name.replace('-', "")));
+            with(body, "/credentials/enterprise_id", Value::Null)["credentials"].clone()
+        };
+        let body = json!({ "app": name, "credentials": credentials(0) });
+        self.ground.post(&self.ground.admin, "/v1/apps", body).await.is(201);
+        things.credentials = credentials(1);
+        things.app = name;
+    }
+
+    /// A keypair whose public half Box knows.
+    async fn make_keypair(&mut self, operation: &Operation, things: &mut Things) {
+        let path = things.named(operation.path.split("/{keypair}").next().unwrap());
+        let keypair = self.ground.call(&self.ground.admin, "POST", &path, None).await.is(201);
+        things.kid = self.next("kid");
+        let added = json!({ "add_keys": [{ "kid": things.kid, "public_key": keypair["public_key"] }] });
+        self.ground.change_app(&self.ground.apps.acme, added).await;
+        things.keypair = keypair["id"].as_str().unwrap().to_owned();
+    }
+
+    /// A caller that holds on acme what is needed to treat it like this, with a key and a trust.
+    async fn make_caller(&mut self, operation: &Operation, things: &mut Things) {
+        things.caller = self.next("caller");
+        let (ground, path) = (&self.ground, format!("/v1/callers/{}", things.caller));
+        let grants = grant_on("acme", operation.permission);
+        ground.caller(&things.caller, "admin", grants).await;
+        let read = ground.get(&ground.admin, &path).await.is(200);
+        things.key = read["keys"][0]["id"].as_str().unwrap().to_owned();
+        let trust = json!({ "issuer": things.issuer, "audience": AUDIENCE, "subject": "somebody" });
+        let trust = ground.post(&ground.admin, &format!("{path}/trusts"), trust).await.is(201);
+        things.trust = trust["id"].as_str().unwrap().to_owned();
+    }
+
+    /// A caller of a name of its own with these grants, and its key as it is sent.
+    pub(crate) async fn new_caller(&mut self, kind: &str, grants: Value) -> (String, Credential) {
+        let name = self.next("asker");
+        let key = self.ground.caller(&name, kind, grants).await;
+        (name, bearer(&key))
+    }
+
+    /// A caller with exactly the permission that an operation needs, where it needs it.
+    pub(crate) async fn right_caller(
+        &mut self,
+        operation: &Operation,
+        things: &Things,
+    ) -> (String, Credential) {
+        let Some(permission) = operation.permission else {
+            return self.new_caller("service", json!([])).await;
+        };
+        let kind = if permission.suits_a_service() { "service" } else { "admin" };
+        let tenant = if operation.everywhere { "*" } else { &things.tenant };
+        let permissions: Vec<_> = [permission].into_iter().chain(operation.beside).collect();
+        self.new_caller(kind, grant(tenant, &permissions)).await
+    }
+
+    /// Asks, and takes note of what the audit has to tell of it.
+    pub(crate) async fn ask(
+        &mut self,
+        (name, credential): (&str, &Credential),
+        operation: &Operation,
+        things: &Things,
+    ) -> Reply {
+        let path = format!("{}{}", things.named(&operation.path), things.named(operation.row.query));
+        let request = self.ground.http.request(operation.method.parse().unwrap(), self.ground.url(&path));
+        let request = credential.iter().fold(request, |request, line| request.header("authorization", line));
+        let request = match operation.row.body {
+            Some(body) => request.json(&body(things)),
+            None => request,
+        };
+        let reply = Reply::of(request.send().await.unwrap()).await;
+        if [401, 403, 404].contains(&reply.status) {
+            let who = if reply.status == 401 { "unknown" } else { name };
+            *self.refused.entry((operation.audit.clone(), who.to_owned())).or_default() += 1;
+        }
+        reply
+    }
+
+    /// Every row of every table but those of the audit, and how many calls Box saw.
+    pub(crate) async fn state(&self) -> (BTreeMap<String, Vec<String>>, u64) {
+        let hand = self.ground.hand();
+        let tables = match hand {
+            Hand::Sqlite(_) => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            }
+            Hand::Postgres(_) => {
+                "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'"
+            }
+        };
+        let mut state = BTreeMap::new();
+        for table in hand.reads(tables).await.into_iter().filter(|table| !table.starts_with("audit")) {
+            let rows = hand.reads(&whole_rows(hand, &table).await).await;
+            state.insert(table, rows);
+        }
+        (state, self.ground.count("").await)
+    }
+
+    /// How many refusals the audit tells of, by action and whoever asked.
+    pub(crate) async fn recorded_refusals(&self) -> BTreeMap<(String, String), u64> {
+        // What is repeated is written at the end of its window.
+        self.ground.clock.advance(Duration::from_secs(61));
+        self.ground.broker().write_counts().await;
+        let mut told = BTreeMap::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/v1/audit?outcome=refused&limit=200{cursor}");
+            let page = self.ground.get(&self.ground.admin, &path).await.is(200);
+            for record in page["items"].as_array().unwrap() {
+                let action = record["action"].as_str().unwrap().to_owned();
+                let who = record["caller"]["name"].as_str().or(record["actor"].as_str()).unwrap().to_owned();
+                *told.entry((action, who)).or_default() += record["count"].as_u64().unwrap();
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return told,
+            }
+        }
+    }
+}
+
+/// Reads every column of a table as one text, but when keys were last used: that is written down by
+/// and by.
+async fn whole_rows(hand: &Hand, table: &str) -> String {
+    match hand {
+        Hand::Sqlite(_) => {
+            let columns = format!(
+                "SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}') WHERE name <> 'last_used_at'"
+            );
+            let columns = hand.reads(&columns).await.join(" || '|' || ");
+            format!("SELECT {columns} AS whole FROM {table} ORDER BY whole")
+        }
+        Hand::Postgres(_) => {
+            format!("SELECT (to_jsonb(t) - 'last_used_at')::text AS whole FROM {table} t ORDER BY whole")
+        }
+    }
+}
+
+/// All that somebody can come with who is nobody here.
+async fn strangers(ground: &Ground, issuer: &Issuer, signer: &Signer) -> Vec<(&'static str, Credential)> {
+    let admin = &ground.admin;
+    let another = |id: &KeyId| api_key::generate(id, &SystemEntropy).expose().to_owned();
+    let [revoked, locked, deleted] = [
+        ground.service("revoked", any_token("*")).await,
+        ground.service("locked", any_token("*")).await,
+        ground.service("deleted", any_token("*")).await,
+    ];
+    let path = format!("/v1/callers/revoked/keys/{}", api_key::id_of(&revoked).unwrap());
+    ground.delete(admin, &path).await.is(204);
+    ground.post(admin, "/v1/callers/locked/lockdown", json!({})).await.is(200);
+    ground.delete(admin, "/v1/callers/deleted").await.is(204);
+    ground.service("expired", any_token("*")).await;
+    let until = json!({ "expires_at": "2026-01-02T03:05:00Z" });
+    let expired = ground.post(admin, "/v1/callers/expired/keys", until).await.is(201);
+    ground.clock.advance(Duration::from_secs(120));
+    let at_box = ground.token(admin, "acme").await.token();
+    let (unsigned, unmatched) = tokens(issuer, ground, signer);
+    vec![
+        ("nothing", Vec::new()),
+        ("an empty header", vec![String::new()]),
+        ("no token behind the scheme", vec!["Bearer".to_owned()]),
+        ("garbage", bearer("garbage")),
+        ("a key that was never made", bearer(&another(&KeyId::generate(&SystemEntropy)))),
+        ("another secret for an admin's key", bearer(&another(&api_key::id_of(admin).unwrap()))),
+        ("a revoked key", bearer(&revoked)),
+        ("an expired key", bearer(expired["key"].as_str().unwrap())),
+        ("the key of a locked caller", bearer(&locked)),
+        ("the key of a deleted caller", bearer(&deleted)),
+        ("a browser session", bearer(&format!("btbs_{}", base62(&SystemEntropy, 43)))),
+        ("a token of Box's", bearer(&at_box)),
+        (
+            "an admin's key as a password",
+            vec![format!("Basic {}", BASE64.encode(format!("root:{admin}").as_bytes()))],
+        ),
+        ("an admin's key in another scheme", vec![format!("Basic {admin}")]),
+        ("an admin's key twice", [bearer(admin), bearer(admin)].concat()),
+        ("an admin's key behind garbage", [bearer("garbage"), bearer(admin)].concat()),
+        ("an unsigned token of nobody's", bearer(&unsigned)),
+        ("a good token that opens nobody", bearer(&unmatched)),
+    ]
+}
+
+/// A token of an issuer that nobody knows, not signed; and a good one that no trust matches.
+fn tokens(issuer: &Issuer, ground: &Ground, signer: &Signer) -> (String, String) {
+    use box_token_broker::clock::Clock as _;
+    let now = ground.clock.wall().as_second();
+    let claims = |issuer: &str| json!({ "iss": issuer, "aud": AUDIENCE, "sub": "root", "iat": now, "exp": now + 36_000, "jti": "t" });
+    let unsigned = token(&json!({ "alg": "none" }), &claims("https://issuer.example"), &Signer::None);
+    let header = json!({ "alg": "RS256", "kid": "k1", "typ": "JWT" });
+    (unsigned, token(&header, &claims(issuer.url()), signer))
+}
