@@ -301,7 +301,7 @@ async fn a_customer_reads_who_was_given_what_for_a_month() {
     assert_eq!(lines.len(), 3, "{}", ran.out);
     assert!(
         lines[1].starts_with("\"strong\",\"cal_")
-            && lines[1].contains(&format!(",user:{ADA},everything,,3,2026-01-02T03:04:05")),
+            && lines[1].contains(&format!("\"user:{ADA}\",\"everything\",\"\",\"3\",\"2026-01-02T03:04:05")),
         "{}",
         lines[1]
     );
@@ -311,4 +311,83 @@ async fn a_customer_reads_who_was_given_what_for_a_month() {
     assert_eq!(audit(ground, &["report", "--tenant", "nobody", "--month", "2026-01"]).code, 1);
     assert_eq!(audit(ground, &["report", "--tenant", "acme", "--month", "2026-13"]).code, 2);
     scene.end().await;
+}
+
+#[tokio::test]
+async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing() {
+    let mut ground = history().await;
+    let hand = ground.hand();
+    let last = async || hand.reads("SELECT CAST(MAX(number) AS TEXT) FROM audit_checkpoints").await.remove(0);
+    let more = async |ground: &Ground| {
+        ground.clock.advance(std::time::Duration::from_mins(2));
+        ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
+        ground.broker().write_counts().await;
+        ground.broker().make_checkpoint().await;
+    };
+    let before: i64 = last().await.parse().unwrap();
+    for number in [before + 1, before + 50, i64::MAX] {
+        hand.does(&format!(
+            "INSERT INTO audit_checkpoints SELECT {number}, day, content, sign_key, signature
+             FROM audit_checkpoints WHERE number = 1"
+        ))
+        .await;
+    }
+    hand.does(
+        "INSERT INTO audit_chains SELECT 'wri_madeup', day, 7, mac, 0 FROM audit_chains WHERE number > 0 LIMIT 1",
+    )
+    .await;
+    more(&ground).await;
+    assert_eq!(last().await, (before + 1).to_string(), "what nobody signed is gone, and the next follows");
+    is_whole(&ground, &[]);
+    // A record where the next one belongs costs its chain, and nobody anything else.
+    hand.does(
+        "INSERT INTO audit SELECT day, writer, number + 1, at, action, outcome, actor_id, tenant_id, app_id,
+         caller_id, on_behalf_of, fingerprint, doc, mac_key, mac FROM audit a
+         WHERE number = (SELECT MAX(number) FROM audit b WHERE b.writer = a.writer)",
+    )
+    .await;
+    more(&ground).await;
+    let patch = serde_json::json!({ "display_name": "Acme" });
+    let tried = ground.patch(&ground.admin, "/v1/tenants/acme", patch.clone()).await.status;
+    assert!(tried == 200 || ground.patch(&ground.admin, "/v1/tenants/acme", patch).await.status == 200);
+    is_broken(&ground, &[], "is not what the broker wrote there");
+    // A signature that is none, found at a start, is passed over as well.
+    hand.does("DELETE FROM audit WHERE doc IN (SELECT doc FROM audit GROUP BY doc HAVING COUNT(*) > 1)")
+        .await;
+    let number = last().await;
+    ground.stop().await;
+    ground
+        .hand()
+        .does(&format!("UPDATE audit_checkpoints SET content = '{{}}' WHERE number >= {number}"))
+        .await;
+    ground.start().await;
+    ground.clock.advance(std::time::Duration::from_mins(2));
+    ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
+    ground.broker().write_counts().await;
+    ground.broker().make_checkpoint().await;
+    let found = ground.hand().reads("SELECT content FROM audit_checkpoints ORDER BY number").await;
+    assert!(found.iter().all(|content| content != "{}"), "{found:?}");
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() {
+    let mut ground = history().await;
+    ground.stop().await;
+    ground.clock.advance(std::time::Duration::from_hours(24 * 5));
+    ground.settings.audit.retention = Some(std::time::Duration::from_hours(24));
+    ground.start().await;
+    ground.broker().keep_house().await;
+    is_whole(&ground, &[]);
+    let first =
+        ground.hand().reads("SELECT CAST(MIN(number) AS TEXT) FROM audit_checkpoints").await.remove(0);
+    assert!(first.parse::<i64>().unwrap() > 1);
+    // What was counted before midnight and is written behind it stands in a chain of today.
+    ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
+    ground.clock.advance(std::time::Duration::from_hours(48));
+    ground.broker().keep_house().await;
+    ground.broker().write_counts().await;
+    ground.broker().make_checkpoint().await;
+    is_whole(&ground, &[]);
+    ground.end().await;
 }
