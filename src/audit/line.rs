@@ -128,6 +128,15 @@ struct Sighting<'a> {
 /// an answer of `GET /v1/audit/checkpoint`.
 #[must_use]
 pub fn seen_in(line: &str) -> Option<(i64, String)> {
+    seen_within(line, LEVELS)
+}
+
+/// So many objects in one another are looked through at most: a log's line has a checkpoint's line in
+/// its `fields`, and that its content.
+const LEVELS: usize = 3;
+
+fn seen_within(line: &str, levels: usize) -> Option<(i64, String)> {
+    let levels = levels.checked_sub(1)?;
     let Sighting { content, checkpoint, fields } = serde_json::from_str(line).ok()?;
     if let Some(content) = content {
         return named(content.get());
@@ -136,9 +145,9 @@ pub fn seen_in(line: &str) -> Option<(i64, String)> {
         // The log has it as text, the others as it is.
         let text = serde_json::from_str::<String>(inner.get());
         let text = text.as_deref().unwrap_or(inner.get());
-        return named(text).or_else(|| seen_in(text));
+        return named(text).or_else(|| seen_within(text, levels));
     }
-    seen_in(fields?.get())
+    seen_within(fields?.get(), levels)
 }
 
 fn named(content: &str) -> Option<(i64, String)> {
@@ -149,6 +158,14 @@ fn named(content: &str) -> Option<(i64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_nothing_but_fields_within_fields_tells_of_none() {
+        for field in ["fields", "checkpoint"] {
+            let deep = format!(r#"{{"{field}":"#).repeat(100_000) + "{}" + &"}".repeat(100_000);
+            assert_eq!(seen_in(&deep), None, "{field}");
+        }
+    }
 
     #[test]
     fn a_checkpoint_is_found_wherever_it_was_kept() {

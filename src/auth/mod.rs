@@ -5,7 +5,7 @@ mod buckets;
 mod identity;
 mod jwks;
 pub mod limits;
-mod oidc;
+pub mod oidc;
 mod trusts;
 
 use std::sync::Arc;

@@ -93,7 +93,9 @@ impl TokenKey {
             "restricted" => Some(fields.restriction()?),
             _ => return None,
         };
-        fields.0.is_empty().then_some(Self { tenant, generation, subject, restriction })
+        let key = Self { tenant, generation, subject, restriction };
+        // Scopes in another order, or one of them twice, are the same set: only its own encoding counts.
+        (key.encoding() == bytes).then_some(key)
     }
 }
 
@@ -247,5 +249,29 @@ mod tests {
         };
         assert_ne!(with(["ab", "cd"]).encoding(), with(["a", "bcd"]).encoding());
         assert_eq!(with(["cd", "ab"]).encoding(), with(["ab", "cd"]).encoding());
+    }
+
+    #[test]
+    fn scopes_in_another_order_or_twice_are_not_what_was_written() {
+        let scopes = ["ab", "cd"].map(|name| Scope::parse(name).unwrap());
+        let key = TokenKey {
+            tenant: TenantId::parse("ten_a").unwrap(),
+            generation: Generation(1),
+            subject: Subject::ENTERPRISE,
+            restriction: Some(Restriction {
+                scopes: scopes.into_iter().collect(),
+                target: Target::Anything,
+                annotator: None,
+            }),
+        };
+        let encoding = key.encoding();
+        let place = encoding.windows(2).position(|part| part == b"ab").unwrap();
+        for (one, other) in [(b"cd", b"ab"), (b"ab", b"ab")] {
+            let mut altered = encoding.clone();
+            altered[place..place + 2].copy_from_slice(one);
+            altered[place + 10..place + 12].copy_from_slice(other);
+            assert_eq!(TokenKey::decode(&altered), None);
+        }
+        assert_eq!(TokenKey::decode(&encoding), Some(key));
     }
 }

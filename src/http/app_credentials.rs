@@ -31,12 +31,12 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub(super) struct ReplaceAppRequest {
     /// Box's config JSON as the developer console gave it for download.
     #[schema(value_type = Option<Object>)]
-    config: Option<Box<ConfigFile>>,
+    pub config: Option<Box<ConfigFile>>,
     /// The method that `config` is for; `jwt`, where left out.
-    auth: Option<AuthMethod>,
+    pub auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
-    credentials: Option<Box<CredentialFields>>,
+    pub credentials: Option<Box<CredentialFields>>,
     /// An enterprise that authorised the app, to test it with; one that it serves, where left out.
     #[schema(value_type = Option<String>)]
     enterprise_id: Option<BoxId>,

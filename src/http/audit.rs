@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ListQuery {
+pub(super) struct ListQuery {
     /// About this tenant, by name or id. Whoever has `audit:read` on single tenants has to name one.
     tenant: Option<String>,
     /// By this caller, or about it; by name or id.
@@ -176,9 +176,7 @@ pub(super) struct CheckpointResponse<'a> {
 )]
 /// Read the audit.
 async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
-    let limit = limit(caller.query.limit.as_deref())?;
-    let behind = caller.query.cursor.as_deref().map(position).transpose()?;
-    let query = query(caller.query)?;
+    let (query, behind, limit) = asked(caller.query)?;
     let stretch = api.registry.audit(&caller.identity, query, behind.as_ref(), limit).await?;
     let body = AuditResponse {
         items: stretch.records.iter().map(response).collect(),
@@ -205,6 +203,13 @@ async fn checkpoint(State(api): State<Api>, caller: Caller) -> Result<Response, 
         public_key: BASE64.encode(public_key),
     };
     Ok(axum::Json(body).into_response())
+}
+
+/// What a query asks for, behind which record, and how many.
+pub(super) fn asked(query: ListQuery) -> Result<(AuditQuery, Option<AuditPosition>, usize), ApiError> {
+    let limit = limit(query.limit.as_deref())?;
+    let behind = query.cursor.as_deref().map(position).transpose()?;
+    Ok((self::query(query)?, behind, limit))
 }
 
 fn query(query: ListQuery) -> Result<AuditQuery, ApiError> {

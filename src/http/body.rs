@@ -61,16 +61,14 @@ async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Re
     if body.is_end_stream() {
         return Ok(None);
     }
-    let mut bytes =
-        tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
+    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
     if bytes.is_empty() {
         return Ok(None);
     }
     if !is_json(&parts.headers, wanted) {
         return Err(ApiError::UnsupportedMediaType(wanted));
     }
-    blank_byte_order_marks(&mut bytes);
-    parse(&bytes).map(Some)
+    parse(bytes).map(Some)
 }
 
 /// The whole body. What is too long is read on for a while and thrown away: whoever is cut off while
@@ -116,8 +114,10 @@ fn blank_byte_order_marks(body: &mut [u8]) {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+/// What a body says that is here as a whole.
+pub(super) fn parse<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<T, ApiError> {
+    blank_byte_order_marks(&mut bytes);
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let value = document::read(&mut deserializer).map_err(|error| match error {
         Unreadable::Fault(fault) => ApiError::Invalid(vec![fault]),
         Unreadable::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),

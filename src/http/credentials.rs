@@ -35,18 +35,18 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub(super) struct ReplaceRequest {
     /// Box's config JSON as the developer console gave it for download.
     #[schema(value_type = Option<Object>)]
-    config: Option<Box<ConfigFile>>,
+    pub config: Option<Box<ConfigFile>>,
     /// The method that `config` is for; `jwt`, where left out.
-    auth: Option<AuthMethod>,
+    pub auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
-    credentials: Option<Box<CredentialFields>>,
+    pub credentials: Option<Box<CredentialFields>>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ReplaceQuery {
+pub(super) struct ReplaceQuery {
     /// Revoke at Box what was minted with the old credentials.
     #[param(value_type = Option<bool>)]
     revoke_old: Option<Flag>,

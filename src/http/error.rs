@@ -83,7 +83,7 @@ impl ApiError {
         Self::Invalid(vec![Fault::at(pointer, detail)])
     }
 
-    fn problem(self) -> Problem {
+    pub(super) fn problem(self) -> Problem {
         match self {
             Self::RateLimited { reach, retry_after } => rate_limited(reach, retry_after),
             Self::NotFound => not_found(),

@@ -90,7 +90,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Reads the query, whose unknown parameters are refused.
-fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
+pub(super) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     let mut document = serde_json::Map::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()).into_owned() {
         if document.insert(name.clone(), serde_json::Value::String(value)).is_some() {

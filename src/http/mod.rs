@@ -20,6 +20,7 @@ mod patience;
 mod peer;
 mod policy;
 mod problem;
+pub mod readers;
 mod registration;
 pub mod server;
 mod story;

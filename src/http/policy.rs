@@ -42,9 +42,9 @@ pub(super) struct ExplainRequest {
     subject: Option<Subject>,
     /// What the token would be for; a full one, where left out.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
-    scopes: Option<ScopeSet>,
+    pub scopes: Option<ScopeSet>,
     /// With `scopes`: the file or folder that it would be restricted to.
-    resource: Option<Resource>,
+    pub resource: Option<Resource>,
     /// For whom the request would say that it asks.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
@@ -129,7 +129,7 @@ async fn who(api: &Api, caller: Option<String>, claims: Option<Map<String, Value
 }
 
 /// How the token would be restricted; `None` for a full one.
-fn restriction(
+pub(super) fn restriction(
     scopes: Option<ScopeSet>,
     resource: Option<Resource>,
 ) -> Result<Option<Restriction>, ApiError> {

@@ -144,8 +144,8 @@ impl Problem {
         self
     }
 
-    /// The response, now that the request's id is known.
-    pub(super) fn render(&self, request_id: &str) -> Response {
+    /// The document's JSON, now that the request's id is known.
+    pub(super) fn document(&self, request_id: &str) -> Vec<u8> {
         let document = Document {
             kind: format!("urn:box-token-broker:problem:{}", self.code),
             title: self.title,
@@ -161,7 +161,12 @@ impl Problem {
             fix: self.fix.as_deref(),
         };
         // Texts and numbers always serialise.
-        let mut response = Body::from(serde_json::to_vec(&document).unwrap_or_default()).into_response();
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+
+    /// The response, now that the request's id is known.
+    pub(super) fn render(&self, request_id: &str) -> Response {
+        let mut response = Body::from(self.document(request_id)).into_response();
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -135,7 +135,7 @@ pub(super) fn material(
 }
 
 impl RegisterRequest {
-    fn into_registration(self, verify_later: bool) -> Result<Registration, ApiError> {
+    pub(super) fn into_registration(self, verify_later: bool) -> Result<Registration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
         let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
         {

@@ -25,7 +25,7 @@ use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::Finding;
 use crate::registry::{HealthState, HealthView, NewState};
-use crate::store::{TenantFilter, TenantRef};
+use crate::store::{Page, TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -129,7 +129,7 @@ pub(super) struct ListResponse<T> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ListQuery {
+pub(super) struct ListQuery {
     /// How many at most: 1 to 200, 50 where left out.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
@@ -146,7 +146,7 @@ struct ListQuery {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct DeleteQuery {
+pub(super) struct DeleteQuery {
     /// `now` erases at once and for good; needs `tenants:purge`.
     #[param(value_type = Option<String>)]
     purge: Option<Purge>,
@@ -154,7 +154,7 @@ struct DeleteQuery {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Purge {
+pub(super) enum Purge {
     Now,
 }
 
@@ -183,7 +183,15 @@ pub(super) struct TestResponse {
 )]
 /// List tenants.
 async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
-    let query = &caller.query;
+    let (filter, page) = asked(&caller.query)?;
+    let listing = api.registry.tenants(&caller.identity, (&filter, caller.query.health), page).await?;
+    let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+/// Which tenants a query asks for, and which stretch of them.
+pub(super) fn asked(query: &ListQuery) -> Result<(TenantFilter, Page), ApiError> {
     let labels = match &query.label {
         None => BTreeMap::new(),
         Some(label) => {
@@ -193,12 +201,8 @@ async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Respo
             BTreeMap::from([(key.to_owned(), value.to_owned())])
         }
     };
-    let filter = TenantFilter { labels, state: query.state };
     let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
-    let listing = api.registry.tenants(&caller.identity, (&filter, query.health), page).await?;
-    let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
-    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
-    Ok(axum::Json(body).into_response())
+    Ok((TenantFilter { labels, state: query.state }, page))
 }
 
 #[utoipa::path(

@@ -333,7 +333,7 @@ fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {
     }
 }
 
-fn restriction(body: DownscopedRequest) -> Result<(Subject, Restriction), ApiError> {
+pub(super) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restriction), ApiError> {
     let mut faults = Vec::new();
     let scopes = match (body.scopes, body.preset) {
         (Some(scopes), None) if (1..=SCOPES).contains(&scopes.len()) => scopes,

@@ -66,6 +66,14 @@ pub(super) struct Reading {
 }
 
 impl Material {
+    /// Finds out whether it can be read, without any work on keys.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check(self) -> Result<(), RegistryError> {
+        self.read().map(drop)
+    }
+
     /// Reads what is there, without any work on keys.
     pub(super) fn read(self) -> Result<Reading, RegistryError> {
         match self {

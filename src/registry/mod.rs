@@ -38,7 +38,7 @@ pub use self::keypairs::steps;
 pub use self::lockdown::Lockdown;
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
-pub use self::tenants::{Listing, NewState};
+pub use self::tenants::{Listing, NewState, check_tenant_patch};
 
 use self::pending::Waits;
 use crate::auth::Identity;

@@ -157,7 +157,12 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
-        let changed = merge(&current, patch)?;
+        let document = serde_json::json!({
+            "display_name": current.display_name,
+            "labels": current.labels,
+            "policy": current.policy,
+        });
+        let changed = merge(document, patch)?;
         let mut next = Tenant {
             display_name: changed.display_name.unwrap_or_else(|| current.name.as_str().to_owned()),
             labels: changed.labels,
@@ -249,16 +254,21 @@ impl Registry {
     }
 }
 
-/// What `current` becomes under `patch`.
-fn merge(current: &Tenant, patch: &Value) -> Result<Changeable, RegistryError> {
+/// Finds out whether `patch` can be read, as one of a tenant without labels.
+///
+/// # Errors
+/// [`RegistryError::Invalid`] tells what is wrong with it.
+pub fn check_tenant_patch(patch: &Value) -> Result<(), RegistryError> {
+    let document = serde_json::json!({ "display_name": "A", "labels": {}, "policy": Policy::default() });
+    let Changeable { display_name, labels, .. } = merge(document, patch)?;
+    check_fields(display_name.as_deref(), &labels)
+}
+
+/// What a tenant, of which `document` tells what can be changed, becomes under `patch`.
+fn merge(mut document: Value, patch: &Value) -> Result<Changeable, RegistryError> {
     let Value::Object(fields) = patch else {
         return Err(RegistryError::invalid("", "A patch is a JSON object (RFC 7396)."));
     };
-    let mut document = serde_json::json!({
-        "display_name": current.display_name,
-        "labels": current.labels,
-        "policy": current.policy,
-    });
     json_patch::merge(&mut document, patch);
     // A merge takes `null` for removal, and a tenant always has a state.
     if let Some(state) = fields.get("state") {

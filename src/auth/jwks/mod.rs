@@ -109,6 +109,22 @@ impl Known {
     }
 }
 
+/// The key of a published set (RFC 7517) that a token says it was signed with.
+pub(super) fn key_in(set: &[u8], wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, TokenFault> {
+    let document = serde_json::from_slice(set).map_err(|_| TokenFault::UnknownKey)?;
+    Ok(Keys::read(document).find(wanted)?)
+}
+
+impl From<NoKey> for TokenFault {
+    fn from(none: NoKey) -> Self {
+        match none {
+            NoKey::Unknown => Self::UnknownKey,
+            NoKey::OtherAlgorithm => Self::Algorithm,
+            NoKey::Ambiguous => Self::KeyNotNamed,
+        }
+    }
+}
+
 impl Issuer {
     /// The key that a token says it was signed with.
     ///
@@ -125,13 +141,7 @@ impl Issuer {
             }
             found => found,
         };
-        found.map_err(|none| {
-            AuthError::Token(match none {
-                NoKey::Unknown => TokenFault::UnknownKey,
-                NoKey::OtherAlgorithm => TokenFault::Algorithm,
-                NoKey::Ambiguous => TokenFault::KeyNotNamed,
-            })
-        })
+        found.map_err(|none| AuthError::Token(none.into()))
     }
 
     /// Fetches keys that are missing or were not looked after, and has others fetched in good time.

@@ -1,0 +1,121 @@
+//! Exports of the audit, and lines in which somebody kept a checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use box_token_broker::audit::{
+    Chain, ChainHead, Checkpoint, CheckpointLine, Claims, Day, Export, Found, Line, Link, Range, RecordLine,
+    Signed, seen_in,
+};
+use box_token_broker::crypto::Vault;
+use box_token_broker::domain::event::{Action, Cause, Event};
+use box_token_broker::domain::id::WriterId;
+use jiff::{SignedDuration, Timestamp};
+
+use super::key_set::vault;
+
+/// The only audit that the keys of this target ever vouched for.
+struct Genuine {
+    vault: Vault,
+    records: Vec<Link>,
+    /// Its export.
+    lines: Vec<String>,
+}
+
+static GENUINE: LazyLock<Genuine> = LazyLock::new(genuine);
+
+/// An export is whole only where it has every record that was written and no other, whatever somebody
+/// did to its lines; a checkpoint that is seen in a line is in it.
+pub fn run(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for line in text.lines() {
+        check_seen(line);
+        check_written_again(line);
+    }
+    if let Some((found, records)) = whole(text) {
+        assert_eq!(records, GENUINE.records);
+        assert_eq!(found, Found { records: records.len() as u64, uncovered: 0 });
+    }
+}
+
+/// The export that is whole, as a seed.
+#[must_use]
+pub fn export() -> String {
+    GENUINE.lines.join("\n")
+}
+
+/// The number of a checkpoint stands in its line, and the digest is one.
+fn check_seen(line: &str) {
+    if let Some((number, digest)) = seen_in(line) {
+        assert!(line.contains(&number.to_string()), "{number}");
+        assert!(digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+    }
+}
+
+/// A line says the same once it was read and written.
+fn check_written_again(line: &str) {
+    let Ok(read) = serde_json::from_str::<Line>(line) else { return };
+    let Ok(text) = serde_json::to_string(&read) else { panic!("a line that was read is written") };
+    let Ok(again) = serde_json::from_str::<Line>(&text) else { panic!("a line is read again: {text}") };
+    match (&read, &again) {
+        (Line::Record(one), Line::Record(other)) => assert_eq!(one.link(), other.link()),
+        (Line::Checkpoint(one), Line::Checkpoint(other)) => {
+            assert_eq!(one.signed().ok(), other.signed().ok())
+        }
+        _ => panic!("a line of one kind became another: {text}"),
+    }
+}
+
+/// What an export holds, where it is whole; read as `audit verify` reads it.
+fn whole(text: &str) -> Option<(Found, Vec<Link>)> {
+    let notary = GENUINE.vault.notary();
+    let mut claims = Claims::new(BTreeMap::new());
+    let mut records = Vec::new();
+    let mut ends_with_checkpoint = false;
+    for line in text.lines() {
+        let line = serde_json::from_str(line).ok()?;
+        ends_with_checkpoint = matches!(line, Line::Checkpoint(_));
+        match line {
+            Line::Checkpoint(line) => claims.take(notary, &line.signed().ok()?).ok()?,
+            Line::Record(line) => records.push(line.link()),
+        }
+    }
+    let mut verifier = ends_with_checkpoint.then_some(claims.of_export(notary).ok()?)?;
+    records.iter().try_for_each(|link| verifier.take(link)).ok()?;
+    Some((verifier.end().ok()?, records))
+}
+
+/// Two chains of one day with three records each, and the checkpoint that ends their export.
+fn genuine() -> Genuine {
+    let vault = vault();
+    let day = Day(20_000);
+    let (mut records, mut heads) = (Vec::new(), BTreeMap::new());
+    for writer in ["wri_a", "wri_b"] {
+        let mut chain = Chain::begin(id(writer), day);
+        for action in [Action::TokenMint, Action::TokenRelease, Action::TokenRevoke] {
+            let Ok(link) = chain.link(vault.notary(), &event(day.begins(), action)) else {
+                panic!("a notary links every event")
+            };
+            records.push(link);
+        }
+        heads.insert(chain.writer.clone(), ChainHead::new(day, chain.head));
+    }
+    let export = Export { days: Range { since: day, until: day }, first: 1 };
+    let at = day.plus(1).begins();
+    let checkpoint = Checkpoint { number: 1, at, previous: None, heads, dropped: None, export: Some(export) };
+    let signed = Signed::sign(vault.notary(), &checkpoint).ok();
+    let ends = signed.and_then(|signed| CheckpointLine::new(&signed).ok()).map(Line::Checkpoint);
+    let lines = records.iter().map(|link| RecordLine::new(link).ok().map(Line::Record)).chain([ends]);
+    let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default()).collect();
+    Genuine { vault, records, lines }
+}
+
+fn event(at: Timestamp, action: Action) -> Event {
+    let at = at.checked_add(SignedDuration::from_hours(1)).unwrap_or(at);
+    Event { count: 3, detail: Some("as the broker writes it".to_owned()), ..Cause::BROKER.event(at, action) }
+}
+
+fn id(text: &str) -> WriterId {
+    let Ok(id) = WriterId::parse(text) else { panic!("{text} is a writer's id") };
+    id
+}

@@ -1,0 +1,122 @@
+//! Every kind of body and query that is read, by the operation that reads it, for whoever tries texts
+//! of all sorts on the readers without a broker around them.
+
+use super::app_credentials::{ActivateAppRequest, ReplaceAppRequest};
+use super::apps::RegisterAppRequest;
+use super::body::parse;
+use super::callers::{CreateCallerRequest, CreateKeyRequest};
+use super::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
+use super::error::ApiError;
+use super::extract::{NoQuery, Stretch, page, query};
+use super::policy::ExplainRequest;
+use super::registration::{RegisterQuery, RegisterRequest, material};
+use super::tenants::{DeleteQuery, TestRequest};
+use super::tokens::{RevokeRequest, TokenRequest};
+use super::trusts::CreateTrustRequest;
+use super::{audit, policy, tenants, tokens};
+use crate::registry::callers::CallerPatch;
+use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
+
+/// A text that an operation does not take.
+#[derive(Debug)]
+pub struct Refused {
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The problem document (RFC 9457) that is answered.
+    pub document: Vec<u8>,
+}
+
+type ReadBody = fn(Vec<u8>) -> Result<(), ApiError>;
+type ReadQuery = fn(&str) -> Result<(), ApiError>;
+
+/// By `operationId`.
+const BODIES: [(&str, ReadBody); 17] = [
+    ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
+    ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
+    ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
+    ("register_tenant", |body| registration(parse(body)?)),
+    ("patch_tenant", |body| Ok(check_tenant_patch(&parse(body)?)?)),
+    ("test_tenant", |body| parse::<TestRequest>(body).map(drop)),
+    ("replace_credentials", |body| {
+        let ReplaceRequest { config, auth, credentials } = parse(body)?;
+        check(material(config, auth, credentials)?)
+    }),
+    ("activate_keypair", |body| parse::<ActivateRequest>(body).map(drop)),
+    ("register_app", |body| {
+        let RegisterAppRequest { config, auth, credentials, .. } = parse(body)?;
+        check(material(config, auth, credentials)?)
+    }),
+    ("patch_app", |body| parse::<AppPatch>(body).map(drop)),
+    ("replace_app_credentials", |body| {
+        let ReplaceAppRequest { config, auth, credentials, .. } = parse(body)?;
+        check(material(config, auth, credentials)?)
+    }),
+    ("activate_app_keypair", |body| parse::<ActivateAppRequest>(body).map(drop)),
+    ("create_caller", |body| parse::<CreateCallerRequest>(body).map(drop)),
+    ("patch_caller", |body| parse::<CallerPatch>(body).map(drop)),
+    ("create_key", |body| parse::<CreateKeyRequest>(body).map(drop)),
+    ("create_trust", |body| parse::<CreateTrustRequest>(body).map(drop)),
+    ("explain_policy", |body| {
+        let ExplainRequest { scopes, resource, .. } = parse(body)?;
+        policy::restriction(scopes, resource).map(drop)
+    }),
+];
+
+/// By `operationId`; `mint_token` stands for all that take no query.
+const QUERIES: [(&str, ReadQuery); 8] = [
+    ("register_tenant", |text| query::<RegisterQuery>(text).map(drop)),
+    ("list_tenants", |text| tenants::asked(&query(text)?).map(drop)),
+    ("delete_tenant", |text| query::<DeleteQuery>(text).map(drop)),
+    ("replace_credentials", |text| query::<ReplaceQuery>(text).map(drop)),
+    ("list_apps", stretch),
+    ("list_callers", stretch),
+    ("read_audit", |text| audit::asked(query(text)?).map(drop)),
+    ("mint_token", |text| query::<NoQuery>(text).map(drop)),
+];
+
+/// Reads a body as the operation of that name does; `None` where none reads such a body.
+#[must_use]
+pub fn read_body(operation: &str, body: &[u8]) -> Option<Result<(), Refused>> {
+    let (_, read) = BODIES.iter().find(|(name, _)| *name == operation)?;
+    Some(read(body.to_vec()).map_err(Refused::from))
+}
+
+/// Reads a query as the operation of that name does; `None` where none reads such a query.
+#[must_use]
+pub fn read_query(operation: &str, text: &str) -> Option<Result<(), Refused>> {
+    let (_, read) = QUERIES.iter().find(|(name, _)| *name == operation)?;
+    Some(read(text).map_err(Refused::from))
+}
+
+/// The operations whose bodies are read.
+pub fn bodies() -> impl Iterator<Item = &'static str> {
+    BODIES.iter().map(|(name, _)| *name)
+}
+
+/// The operations whose queries are read.
+pub fn queries() -> impl Iterator<Item = &'static str> {
+    QUERIES.iter().map(|(name, _)| *name)
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        let problem = error.problem();
+        Self { status: problem.status.as_u16(), document: problem.document("") }
+    }
+}
+
+fn stretch(text: &str) -> Result<(), ApiError> {
+    let Stretch { limit, cursor } = query(text)?;
+    page(limit.as_deref(), cursor.as_deref()).map(drop)
+}
+
+fn registration(body: RegisterRequest) -> Result<(), ApiError> {
+    match body.into_registration(false)?.source {
+        Source::Own(material) => check(Some(material)),
+        Source::Shared { .. } => Ok(()),
+    }
+}
+
+fn check(material: Option<Material>) -> Result<(), ApiError> {
+    Ok(material.map_or(Ok(()), Material::check)?)
+}
