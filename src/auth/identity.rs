@@ -53,17 +53,6 @@ pub struct Identity {
     pub peer: Option<IpAddr>,
 }
 
-/// What [`Identity::decide`] found.
-#[derive(Clone, Copy, Debug)]
-pub enum Judged<'a> {
-    /// This caller may.
-    Allowed(&'a Opened),
-    /// Some caller has a grant on the tenant, and none may do this.
-    Forbidden(Rule),
-    /// No caller has a grant on the tenant: to them it does not exist.
-    Absent,
-}
-
 impl Identity {
     /// The one caller of an API key.
     pub(super) fn of_key(opened: Opened, expires_at: Option<Timestamp>) -> Self {
@@ -102,36 +91,33 @@ impl Identity {
         Some(Self { first, others, token: self.token.clone(), ..*self })
     }
 
-    /// Judges one ask by each caller alone, then by the tenant's policy.
-    #[must_use]
-    pub fn decide(&self, tenant: &Tenant, ask: Ask<'_>) -> Judged<'_> {
-        let mut nearest = Judged::Absent;
+    /// The first caller that may do what is asked, each judged alone, then by the tenant's policy.
+    ///
+    /// # Errors
+    /// Why none may: the rule that came furthest, which tells the reader of the audit most, or `None` where
+    /// no caller has a grant on the tenant, and to them it does not exist.
+    pub fn decide(&self, tenant: &Tenant, ask: Ask<'_>) -> Result<&Opened, Option<Rule>> {
+        let mut nearest = None;
         for opened in self.callers() {
             match judge(&opened.caller, tenant, ask) {
-                Decision::Allowed(_) => return Judged::Allowed(opened),
-                // The rule that came furthest tells the reader of the audit most.
-                Decision::Forbidden(rule) => {
-                    nearest = Judged::Forbidden(match nearest {
-                        Judged::Forbidden(other) => other.max(rule),
-                        Judged::Allowed(_) | Judged::Absent => rule,
-                    });
-                }
+                Decision::Allowed(_) => return Ok(opened),
+                Decision::Forbidden(rule) => nearest = nearest.max(Some(rule)),
                 Decision::Absent => {}
             }
         }
-        nearest
+        Err(nearest)
     }
 
     /// The identity of those callers that may do what is asked.
     ///
     /// # Errors
-    /// Why none may: the rule, or `None` where no caller has a grant on the tenant.
+    /// As those of [`Identity::decide`].
     pub fn those_allowed(&self, tenant: &Tenant, ask: Ask<'_>) -> Result<Self, Option<Rule>> {
         let may = |caller: &Caller| matches!(judge(caller, tenant, ask), Decision::Allowed(_));
-        self.those(may).ok_or_else(|| match self.decide(tenant, ask) {
-            Judged::Forbidden(rule) => Some(rule),
-            Judged::Allowed(_) | Judged::Absent => None,
-        })
+        match self.those(may) {
+            Some(those) => Ok(those),
+            None => Err(self.decide(tenant, ask).err().flatten()),
+        }
     }
 
     /// Who acts, for the record: the first of the callers that are left.

@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
-pub use self::identity::{Identity, Judged, Opened};
+pub use self::identity::{Identity, Opened};
 pub use self::jwks::IssuerProblem;
 use self::jwks::Issuers;
 use self::oidc::Verifier;

@@ -9,7 +9,7 @@ use super::mint::Fate;
 use super::sealed_token::SealedToken;
 use super::turns::NoTurn;
 use super::{Broker, TokenError};
-use crate::auth::{Identity, Judged};
+use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
@@ -109,9 +109,9 @@ impl Broker {
         let judge = |subject: Option<&Subject>| {
             let ask = Ask::Revocation(subject);
             match identity.decide(tenant, ask) {
-                Judged::Allowed(by) if tenant.state != TenantState::Deleted => Ok(by),
-                Judged::Allowed(_) | Judged::Absent => Err(TokenError::Absent),
-                Judged::Forbidden(rule) => Err(TokenError::Forbidden(rule)),
+                Ok(by) if tenant.state != TenantState::Deleted => Ok(by),
+                Ok(_) | Err(None) => Err(TokenError::Absent),
+                Err(Some(rule)) => Err(TokenError::Forbidden(rule)),
             }
         };
         let mut event = Event {

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Registry, RegistryError};
+use super::{Registry, RegistryError, require};
 use crate::audit::Signed;
-use crate::auth::{Identity, Judged};
+use crate::auth::Identity;
 use crate::domain::caller::Permission;
 use crate::domain::id::TenantId;
-use crate::domain::policy::{Ask, Rule};
 use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
 
 /// How many read the audit at a time.
@@ -80,11 +79,10 @@ impl Registry {
         };
         let view = self.broker.view_for(identity, tenant).await?;
         match (view, tenant) {
-            (Some(view), _) => match identity.decide(&view.tenant, Ask::Admin(Permission::AuditRead)) {
-                Judged::Allowed(_) => Ok(Some(view.tenant.id.clone())),
-                Judged::Absent => Err(RegistryError::Absent),
-                Judged::Forbidden(rule) => Err(RegistryError::Forbidden(Rule::as_str(rule))),
-            },
+            (Some(view), _) => {
+                let _ = require(identity, &view.tenant, Permission::AuditRead)?;
+                Ok(Some(view.tenant.id.clone()))
+            }
             // An erased tenant's story stays; its id is never anybody else's.
             (None, TenantRef::Id(id)) if reads_all => Ok(Some(id.clone())),
             (None, _) => Err(RegistryError::Absent),

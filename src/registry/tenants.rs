@@ -10,7 +10,7 @@ use super::document::{self, Unreadable, given};
 use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
 use super::{Registry, changes, on_what_stands, require, require_everywhere};
-use crate::auth::{Identity, Judged};
+use crate::auth::Identity;
 use crate::broker::{Reach, View};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::Permission;
@@ -107,10 +107,7 @@ impl Registry {
             let was_last = tenants.len() <= wanted;
             for tenant in tenants {
                 page.after = Some(tenant.name.clone());
-                if !matches!(
-                    identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)),
-                    Judged::Allowed(_)
-                ) {
+                if identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)).is_err() {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
