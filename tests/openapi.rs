@@ -34,7 +34,7 @@ fn the_document_is_the_one_that_is_checked_in() {
 #[test]
 fn every_operation_says_who_may_and_how_it_can_fail() {
     let document = document();
-    let permissions: BTreeSet<String> = box_token_broker::domain::caller::Permission::ALL
+    let permissions: BTreeSet<String> = box_token_broker::domain::grant::Permission::ALL
         .iter()
         .map(|permission| serde_json::to_value(permission).unwrap().as_str().unwrap().to_owned())
         .collect();

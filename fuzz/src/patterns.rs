@@ -1,7 +1,7 @@
 //! Patterns: those of trusts over what a token says, those of grants over subjects, and the origins of
 //! web pages. The first line of the input is the kind and the pattern, the rest is the value.
 
-use box_token_broker::domain::caller::SubjectPattern;
+use box_token_broker::domain::grant::SubjectPattern;
 use box_token_broker::domain::origin::Origin;
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::trust::Pattern;

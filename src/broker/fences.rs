@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
-use crate::domain::caller::Grant;
+use crate::domain::grant::Grant;
 use crate::domain::id::TenantId;
 use crate::domain::policy;
 use crate::domain::token_key::TokenKey;
@@ -144,7 +144,7 @@ pub(super) fn reaches(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String
 
 /// Of which tenants alone `grants` may reach a token; `None` where that shows in each tenant.
 pub(super) fn named_tenants(grants: &[Grant]) -> Option<Vec<TenantId>> {
-    use crate::domain::caller::TenantSelector;
+    use crate::domain::grant::TenantSelector;
     let named = grants.iter().map(|grant| match &grant.tenants {
         TenantSelector::One { id, .. } => Some(id.clone()),
         TenantSelector::Every | TenantSelector::Labels(_) => None,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::fences::{named_tenants, reaches};
 use super::{Broker, TokenError};
-use crate::domain::caller::Grant;
+use crate::domain::grant::Grant;
 use crate::domain::id::{AppId, TenantId, TokenId};
 use crate::store::{After, Among, StoreError, StoredToken, TenantRef};
 

@@ -5,6 +5,7 @@ pub mod app;
 pub mod box_config;
 pub mod caller;
 pub mod event;
+pub mod grant;
 pub mod id;
 pub mod on_behalf_of;
 pub mod origin;

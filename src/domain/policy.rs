@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::caller::{Grant, Permission, SubjectPattern};
+use super::grant::{Grant, Permission, SubjectPattern};
 use super::id::{NotAnId, TenantId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;

@@ -9,8 +9,8 @@ use super::register::Tested;
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::domain::app::{App, Keypair};
-use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause};
+use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::store::{AppRef, Changed};
 

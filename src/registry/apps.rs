@@ -11,8 +11,8 @@ use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::{Reach, credentials_of};
 use crate::domain::app::{App, AppState, Owner};
-use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Event};
+use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
 use crate::store::{AppRef, Changed, NewApp, Page};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Registry, RegistryError, require};
 use crate::audit::Signed;
 use crate::auth::Identity;
-use crate::domain::caller::Permission;
+use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
 use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
 

@@ -6,8 +6,8 @@ use super::error::RegistryError;
 use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::View;
-use crate::domain::caller::Permission;
 use crate::domain::event::{Action, Cause};
+use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::store::{Changed, StoreError, TenantRef};
 

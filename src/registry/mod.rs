@@ -48,7 +48,7 @@ use crate::broker::{Broker, View};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
-use crate::domain::caller::Permission;
+use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
 use crate::domain::policy::{Ask, Rule};
 use crate::domain::tenant::Tenant;

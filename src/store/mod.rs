@@ -7,9 +7,11 @@
 
 mod apps;
 mod audit;
+mod audit_types;
 mod budget;
 mod callers;
 mod changes;
+mod checkpoints;
 mod document;
 mod engine;
 mod failure;
@@ -35,17 +37,17 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::audit::{Day, Link, Range, Signed};
+use crate::audit::{Day, Range, Signed};
 use crate::crypto::Place;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
-use crate::domain::event::{Action, Event, Outcome};
+use crate::domain::event::Event;
 use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, Name, TenantId, TokenId, WriterId};
-use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
+pub use audit_types::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, StoredLink};
 pub use open::{OpenError, Opening, migrate, open};
 pub use schema::Migrated;
 
@@ -193,69 +195,6 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn make_audit_days(&self, today: Day) -> Result<()>;
     /// Succeeds where the database answers.
     async fn ping(&self) -> Result<()>;
-}
-
-/// Which records of the audit; each part that is there has to fit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// About this tenant.
-    pub tenant: Option<TenantId>,
-    /// By this caller, or about it.
-    pub caller: Option<CallerId>,
-    /// Of this action.
-    pub action: Option<Action>,
-    /// That ended so.
-    pub outcome: Option<Outcome>,
-    /// For whom, as claimed.
-    pub on_behalf_of: Option<OnBehalfOf>,
-    /// Of the token whose SHA-256 this is, in lower-case hex.
-    pub fingerprint: Option<String>,
-    /// At this time or later.
-    pub since: Option<Timestamp>,
-    /// Earlier than this.
-    pub until: Option<Timestamp>,
-}
-
-/// Where a record stands among all, by time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditPosition {
-    /// When it happened.
-    pub at: Timestamp,
-    /// In which chain, as its row says.
-    pub writer: String,
-    /// Its number there.
-    pub number: i64,
-}
-
-/// A record of the audit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// In which chain.
-    pub writer: WriterId,
-    /// Its number there.
-    pub number: i64,
-    /// What happened.
-    pub event: Event,
-}
-
-/// A stretch of the audit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditStretch {
-    /// The records.
-    pub records: Vec<AuditRecord>,
-    /// How many were left out because they are not what the broker wrote.
-    pub refused: usize,
-    /// Behind what the next stretch begins; `None` where this was the last.
-    pub next: Option<AuditPosition>,
-}
-
-/// A record of the audit as it stands in the store, not verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredLink {
-    /// The record.
-    pub link: Link,
-    /// True where the columns by which it is found say what it says.
-    pub agrees: bool,
 }
 
 /// How a tenant is named in a path.

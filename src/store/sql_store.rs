@@ -13,7 +13,7 @@ use super::open::Lock;
 use super::{
     After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp,
     NewToken, Page, Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter,
-    TenantRef, Which, apps, audit, callers, changes, generations, keypairs, tenants, tokens,
+    TenantRef, Which, apps, audit, callers, changes, checkpoints, generations, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
@@ -243,23 +243,23 @@ impl Store for SqlStore {
     }
 
     async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<Signed>> {
-        bounded(audit::checkpoints(&self.engine, behind, limit)).await
+        bounded(checkpoints::behind(&self.engine, behind, limit)).await
     }
 
     async fn last_checkpoint(&self) -> Result<Option<Signed>> {
-        bounded(async { audit::last_checkpoint(&mut self.engine.read().await?, &self.ledger).await }).await
+        bounded(async { checkpoints::last(&mut self.engine.read().await?, &self.ledger).await }).await
     }
 
     async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>> {
-        bounded(audit::checkpoint(&self.engine, &self.ledger, at, export)).await
+        bounded(checkpoints::sign(&self.engine, &self.ledger, at, export)).await
     }
 
     async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<Signed>> {
-        bounded(audit::drop_before(&self.engine, &self.ledger, day, at)).await
+        bounded(checkpoints::drop_before(&self.engine, &self.ledger, day, at)).await
     }
 
     async fn make_audit_days(&self, today: Day) -> Result<()> {
-        bounded(audit::make_days(&self.engine, today)).await
+        bounded(checkpoints::make_days(&self.engine, today)).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use box_token_broker::domain::caller::Permission;
+use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
 use crate::hidden::without_ids;

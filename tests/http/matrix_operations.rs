@@ -1,8 +1,8 @@
 //! What the OpenAPI document says of each operation, and what the matrix of isolation has to know
 //! beside it: whom the operation is about, and what a right caller sends.
 
-use box_token_broker::domain::caller::Permission;
 use box_token_broker::domain::event::Action;
+use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
 /// An enterprise of the vendor's that no tenant has.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use box_token_broker::auth::api_key;
-use box_token_broker::domain::caller::Permission;
+use box_token_broker::domain::grant::Permission;
 use box_token_broker::domain::id::KeyId;
 use box_token_broker::entropy::{SystemEntropy, base62};
 use data_encoding::BASE64;

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyInfo, Owner};
-use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState, Grant};
+use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
 use box_token_broker::domain::event::{Action, Cause, Event};
+use box_token_broker::domain::grant::Grant;
 use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId, TrustId,
 };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::caller::TenantSelector;
+use crate::domain::grant::TenantSelector;
 use crate::domain::id::{BoxId, Name};
 use crate::domain::subject::{Resource, ResourceType, Scope, SharedLink};
 

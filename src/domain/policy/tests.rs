@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::random::{Asked, folder, scopes, some_ask, some_grant, some_policy};
 use super::*;
-use crate::domain::caller::TenantSelector;
+use crate::domain::grant::TenantSelector;
 use crate::domain::id::Name;
 
 const ALLOWED: Decision = Decision::Allowed(Grounds { grant: 0, waived: None });

@@ -10,7 +10,7 @@ use crate::domain::policy::random::{some_ask, some_grant, some_policy};
 
 const DAY: &str = "2026-01-02T00:00:00Z";
 
-fn caller(grants: Vec<crate::domain::caller::Grant>) -> Caller {
+fn caller(grants: Vec<crate::domain::grant::Grant>) -> Caller {
     let document = json!({
         "id": "cal_a", "name": "portal", "kind": "service", "grants": grants, "keys": [], "created_at": DAY,
         "version": 1,
