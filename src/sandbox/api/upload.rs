@@ -6,7 +6,7 @@ use axum::body::BodyDataStream;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::Answer;
-use super::super::content::Content;
+use super::super::content::{Content, NotKept};
 use super::super::enterprise::Enterprise;
 use super::super::random;
 use super::super::refusal::Refusal;
@@ -39,7 +39,7 @@ pub(super) fn preflight(view: &View<'_>, segments: &[&str]) -> Result<Answer, Re
     };
     if body::number(&body, "size")?.is_some_and(|size| size > view.box_.allowance.limit()) {
         let limit = view.box_.allowance.limit();
-        return Err(Refusal::not_kept(&super::super::content::NotKept::Full { limit }));
+        return Err(Refusal::not_kept(&NotKept::Full { limit }));
     }
     let url = format!("{}/api/2.0/{path}", view.base());
     Ok(Answer::json(json!({ "upload_url": url, "upload_token": random::alphanumeric(32) })))
