@@ -86,6 +86,13 @@ async fn a_new_version_takes_the_place_of_the_old_one() {
     let file = &fresh.body["entries"][0];
     assert_eq!((&file["etag"], &file["sha1"]), (&json!("1"), &json!(bench.sha1(b"second"))));
     assert_ne!(file["file_version"]["id"], before["file_version"]["id"]);
+    for number in 2..5 {
+        let shown = bench.read(&format!("/2.0/files/{CONTRACT_PDF}?fields=version_number"), &token).await;
+        assert_eq!(shown["version_number"], number.to_string());
+        let next = bench.form_upload(&path, &token, &json!({}), b"second").send().await.unwrap();
+        assert_eq!(next.status(), 201);
+    }
+    assert_eq!(bench.control("GET", "/storage", None).await.body["used_bytes"], b"second".len());
     assert_eq!(bench.download(&token, CONTRACT_PDF).await, b"second");
 }
 

@@ -17,9 +17,6 @@ use super::folders::free_name;
 use super::view::View;
 use super::{body, multipart};
 
-/// How many versions of a file are kept.
-const VERSIONS: usize = 2;
-
 /// `OPTIONS /2.0/files/content`, `OPTIONS /2.0/files/{id}/content`: whether an upload would do, and
 /// where to.
 pub(super) fn preflight(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
@@ -102,7 +99,7 @@ pub(super) fn put_new(
     view.box_.change_tree(&view.enterprise, |tree| {
         check_new(view, tree, folder, name)?;
         let mut item = view.made(ItemKind::File, folder, name.to_owned());
-        item.versions.push(Version { id: view.box_.next_id(), content });
+        item.version = Some(Version { id: view.box_.next_id(), number: 1, content });
         tree.put(item.clone());
         Ok(item)
     })
@@ -122,9 +119,8 @@ pub(super) fn put_version(
         if let Some(name) = name {
             name.clone_into(&mut item.name);
         }
-        item.versions.push(Version { id: view.box_.next_id(), content });
-        let surplus = item.versions.len().saturating_sub(VERSIONS);
-        item.versions.drain(..surplus);
+        let number = item.version.as_ref().map_or(1, |version| version.number + 1);
+        item.version = Some(Version { id: view.box_.next_id(), number, content });
         touch(view, &mut item);
         tree.put(item.clone());
         Ok(item)
