@@ -34,7 +34,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
     let (one, other) = futures::join!(migrate(&url), migrate(&url));
     let both = [one.unwrap(), other.unwrap()];
     assert!(
-        both.contains(&Migrated { from: 0, to: 4 }) && both.contains(&Migrated { from: 4, to: 4 }),
+        both.contains(&Migrated { from: 0, to: 5 }) && both.contains(&Migrated { from: 5, to: 5 }),
         "{both:?}"
     );
     open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap().ping().await.unwrap();
