@@ -217,10 +217,10 @@ async fn listen(
     };
     match admin {
         Some(admin) => {
-            serve(listener, &[Group::Service], &connections);
+            serve(listener, &[Group::Service, Group::Browser], &connections);
             serve(admin, &[Group::Admin], &connections);
         }
-        None => serve(listener, &[Group::Service, Group::Admin], &connections),
+        None => serve(listener, &[Group::Service, Group::Admin, Group::Browser], &connections),
     }
     // Whoever asks whether the broker is alive must hear it when every other place is taken.
     serve(operations, &[Group::Operations], &Arc::new(Semaphore::new(64)));

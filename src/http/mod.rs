@@ -27,6 +27,7 @@ mod story;
 mod subject_schema;
 mod tenants;
 mod to_the_end;
+pub mod token_provider;
 mod tokens;
 mod trusts;
 mod whoami;
@@ -130,6 +131,8 @@ pub enum Group {
     Service,
     /// What admins call.
     Admin,
+    /// What pages in browsers call.
+    Browser,
     /// What orchestrators call.
     Operations,
 }
@@ -143,6 +146,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Admin => router
                 .merge(admin_routes().split_for_parts().0.layer(Extension(BesideTenantLimits)))
                 .merge(description(openapi(api.public_url.as_ref()))),
+            Group::Browser => router.merge(token_provider::router()),
             Group::Operations => router.merge(operations::router()),
         };
     }
