@@ -216,6 +216,7 @@ impl Stage {
         for app in apps {
             world.app_mut(&app).into_iter().for_each(|app| app.origins.extend(origin.clone()));
         }
+        world.furnish();
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
         let sandbox = Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
         settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;

@@ -20,9 +20,9 @@ const TRIED: &str = "26.3.0";
 /// Where the page listens; a free port is taken where this one is not free.
 const PORT: u16 = 8082;
 
-/// A user of the sandbox's first enterprise, and a folder that they see.
+/// A user of the sandbox's first enterprise, and the folder `Demo`, which they see.
 const ADA: &str = "10000001001";
-const CONTRACTS: &str = "20000001001";
+const DEMO: &str = "20000001101";
 
 /// What the demo shows in a browser.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ impl PageArgs {
             }
             (true, Some(folder), user) => (folder, user),
             (false, folder, user) => {
-                (folder.unwrap_or_else(|| CONTRACTS.to_owned()), Some(user.unwrap_or_else(|| ADA.to_owned())))
+                (folder.unwrap_or_else(|| DEMO.to_owned()), Some(user.unwrap_or_else(|| ADA.to_owned())))
             }
         };
         let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await {
