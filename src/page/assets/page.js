@@ -113,7 +113,9 @@ function load(kind) {
             node.addEventListener("error", () => reject(new Error(`${kind} cannot be loaded`)));
         }));
         document.head.append(style, script);
-        loaded.set(kind, Promise.all(ready));
+        const all = Promise.all(ready);
+        all.catch(() => loaded.delete(kind));
+        loaded.set(kind, all);
     }
     return loaded.get(kind);
 }
@@ -128,7 +130,12 @@ function note(text) {
 async function show(kind) {
     shown = kind;
     tabs.forEach((tab) => tab.setAttribute("aria-selected", String(tab.dataset.element === kind)));
-    await load(kind);
+    try {
+        await load(kind);
+    } catch {
+        note("The element cannot be loaded: the page's server does not answer.");
+        return;
+    }
     if (shown !== kind) {
         return;
     }
@@ -157,6 +164,18 @@ async function show(kind) {
     element.addListener("cancel", () => tell("Nothing chosen."));
     element.show(item, current.token, { container, apiHost: api, uploadHost: upload, ...options });
 }
+
+/** Preview's viewers are on Box's CDN and nowhere else. */
+addEventListener("error", ({ target }) => {
+    if (target instanceof HTMLScriptElement && target.src.endsWith("/preview.js") && shown === "preview") {
+        const line = document.createElement("p");
+        line.className = "caption";
+        line.textContent =
+            `The file's name came from Box with the broker's token. Its viewer comes from ${new URL(target.src).host}, ` +
+            "which this browser cannot reach.";
+        stage.append(line);
+    }
+}, true);
 
 /** The first file of the folder: the Preview shows one. */
 async function firstFile() {
