@@ -77,6 +77,8 @@ pub struct Running {
     pub service: SocketAddr,
     /// Where admins call.
     pub admin: SocketAddr,
+    /// Where pages in browsers call.
+    pub browser: SocketAddr,
     /// Where orchestrators call.
     pub operations: SocketAddr,
     keeper: Arc<Keeper>,
@@ -199,14 +201,14 @@ async fn listen(
 ) -> Result<Running, StartError> {
     let http = &settings.http;
     let listener = bind(http.listen, "http.listen").await?;
-    let admin = match http.admin_listen {
-        Some(address) => Some(bind(address, "http.admin_listen").await?),
-        None => None,
-    };
+    let admin = bind_own(http.admin_listen, "http.admin_listen").await?;
+    let browser = bind_own(http.browser_listen, "http.browser_listen").await?;
     let operations = bind(http.operations_listen, "http.operations_listen").await?;
     let address = |listener: &TcpListener, named: SocketAddr| listener.local_addr().unwrap_or(named);
     let service_address = address(&listener, http.listen);
-    let admin_address = admin.as_ref().map_or(service_address, |admin| address(admin, service_address));
+    let own_or_service =
+        |own: &Option<TcpListener>| own.as_ref().map_or(service_address, |own| address(own, service_address));
+    let (admin_address, browser_address) = (own_or_service(&admin), own_or_service(&browser));
     let operations_address = address(&operations, http.operations_listen);
 
     let connections = Arc::new(Semaphore::new(settings.limits.connections));
@@ -215,13 +217,14 @@ async fn listen(
         let router = router(api.clone(), groups);
         tasks.spawn(server::serve(listener, router, Arc::clone(connections), stopping.clone()));
     };
-    match admin {
-        Some(admin) => {
-            serve(listener, &[Group::Service, Group::Browser], &connections);
-            serve(admin, &[Group::Admin], &connections);
+    let mut groups = vec![Group::Service];
+    for (group, own) in [(Group::Admin, admin), (Group::Browser, browser)] {
+        match own {
+            Some(own) => serve(own, &[group], &connections),
+            None => groups.push(group),
         }
-        None => serve(listener, &[Group::Service, Group::Admin, Group::Browser], &connections),
     }
+    serve(listener, &groups, &connections);
     // Whoever asks whether the broker is alive must hear it when every other place is taken.
     serve(operations, &[Group::Operations], &Arc::new(Semaphore::new(64)));
 
@@ -258,11 +261,23 @@ async fn listen(
     Ok(Running {
         service: service_address,
         admin: admin_address,
+        browser: browser_address,
         operations: operations_address,
         keeper,
         stopping,
         tasks,
     })
+}
+
+/// The listener of a group that has one of its own.
+async fn bind_own(
+    address: Option<SocketAddr>,
+    setting: &'static str,
+) -> Result<Option<TcpListener>, StartError> {
+    match address {
+        Some(address) => bind(address, setting).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

@@ -12,7 +12,7 @@ const ORDER: &str =
 const HOMES: [(&str, &[&str]); 10] = [
     ("axum", &["http", "sandbox", "app", "page"]),
     ("sqlx", &["store"]),
-    ("moka", &["broker/cache", "auth"]),
+    ("moka", &["broker/cache", "broker/ancestors", "auth"]),
     ("governor", &["auth/buckets"]),
     ("reqwest", &["auth/jwks", "box_api", "cli", "page"]),
     ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion", "sandbox"]),

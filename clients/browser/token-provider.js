@@ -225,12 +225,13 @@ class Line {
             if (token) {
                 this.#known.set(id, { token, refresh: answer.refresh, end: answer.end });
                 this.#take(id).resolve(token);
-            } else {
-                this.#known.delete(id);
-                const { code } = Object(own(answer.errors, id));
-                const text = `The broker gives no token for ${id}.`;
-                this.#take(id).reject(new TokenError(typeof code === "string" ? code : "outage", text, { id }));
+                continue;
             }
+            const refusal = refusalOf(answer, id);
+            if (refusal.code !== "outage") {
+                this.#known.delete(id);
+            }
+            this.#take(id).reject(refusal);
         }
     }
 
@@ -332,7 +333,9 @@ class Line {
         const date = Date.parse(response.headers.get("Date") ?? "");
         const now = Number.isNaN(date) ? wall() : date;
         const [refresh, end] = [refresh_at, expires_at].map((text) => this.#deadline(Date.parse(text) - now));
-        if (!isObject(tokens) || Number.isNaN(refresh.wall) || Number.isNaN(end.wall)) {
+        const timed = !Number.isNaN(refresh.wall) && !Number.isNaN(end.wall);
+        // Where no id has a token there is nothing that ends.
+        if (!isObject(tokens) || (!timed && Object.keys(tokens).length > 0)) {
             throw new TokenError("outage", "The broker's answer cannot be understood.", { status: response.status });
         }
         return { tokens, errors, refresh, end };
@@ -378,6 +381,18 @@ function tokenOf({ tokens }, id) {
         return undefined;
     }
     return text(write) ? { read, write } : { read };
+}
+
+/** Why the answer has no token for `id`; where asking again helps, it is an outage. */
+function refusalOf({ errors }, id) {
+    const { code, retry_after: retryAfter } = Object(own(errors, id));
+    const text = `The broker gives no token for ${id}.`;
+    if (typeof code !== "string") {
+        return new TokenError("outage", text, { id });
+    }
+    return Number.isInteger(retryAfter)
+        ? new TokenError("outage", text, { id, problem: code, retryAfter })
+        : new TokenError(code, text, { id });
 }
 
 /** What the broker's problem document means for the page. */

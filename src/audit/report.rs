@@ -86,6 +86,7 @@ fn kind(credential: &Credential) -> &'static str {
     match credential {
         Credential::Key(_) => "api_key",
         Credential::Jwt { .. } => "jwt",
+        Credential::Session(_) => "browser_session",
     }
 }
 

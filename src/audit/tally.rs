@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::clock::Monotonic;
 use crate::domain::event::{Actor, Credential, Event};
-use crate::domain::id::CallerId;
+use crate::domain::id::{CallerId, SessionId};
 
 /// Over how many locks the counts are spread.
 const SHARDS: usize = 16;
@@ -248,8 +248,12 @@ fn is_same(a: &Event, b: &Event) -> bool {
 /// What is left of an event that there is no room for: who, what, about which tenant, and how it ended.
 fn coarse(event: Event) -> Event {
     let mut actor = event.actor;
-    if let Actor::Caller { credential: Credential::Jwt { token_id, .. }, .. } = &mut actor {
-        *token_id = None;
+    if let Actor::Caller { credential, .. } = &mut actor {
+        match credential {
+            Credential::Jwt { token_id, .. } => *token_id = None,
+            Credential::Session(id) => *id = SessionId::several(),
+            Credential::Key(_) => {}
+        }
     }
     Event {
         actor,

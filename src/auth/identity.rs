@@ -54,8 +54,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The one caller of an API key.
-    pub(super) fn of_key(opened: Opened, expires_at: Option<Timestamp>) -> Self {
+    /// The one caller of an API key or a browser session.
+    pub(super) fn of_one(opened: Opened, expires_at: Option<Timestamp>) -> Self {
         Self { first: opened, others: Vec::new(), token: None, expires_at, peer: None }
     }
 
@@ -76,6 +76,12 @@ impl Identity {
     #[must_use]
     pub fn first(&self) -> &Opened {
         &self.first
+    }
+
+    /// True where it came with a browser session, by which nothing but that session's tokens may leave.
+    #[must_use]
+    pub fn is_of_a_session(&self) -> bool {
+        matches!(self.first.credential, Credential::Session(_))
     }
 
     /// True where one of the callers suits.

@@ -11,12 +11,17 @@ use super::buckets::Buckets;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::caller::Caller;
-use crate::domain::id::{CallerId, TenantId};
+use crate::domain::id::{CallerId, SessionId, TenantId};
 use crate::domain::rate_limit::RateLimit;
 use crate::domain::tenant::Tenant;
 
 /// How many callers, tenants and peers are told apart, each.
 const TOLD_APART: usize = 100_000;
+
+/// How often a page may ask by one browser session; with the module it does so once in some minutes.
+const PER_SESSION: RateLimit = RateLimit::of(20, 100);
+/// How many items' folders Box is asked about for one session.
+const LOOKS_PER_SESSION: RateLimit = RateLimit::of(10, 1000);
 
 /// The limits on requests, and how much of each is used.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct Limits {
     callers: Buckets<CallerId>,
     tenants: Buckets<TenantId>,
     peers: Buckets<IpAddr>,
+    sessions: Buckets<SessionId>,
+    looks: Buckets<SessionId>,
 }
 
 /// Too many requests came; after so long the next one may.
@@ -47,6 +54,8 @@ impl Limits {
             callers: Buckets::new(TOLD_APART, Arc::clone(clock)),
             tenants: Buckets::new(TOLD_APART, Arc::clone(clock)),
             peers: Buckets::new(TOLD_APART, Arc::clone(clock)),
+            sessions: Buckets::new(TOLD_APART, Arc::clone(clock)),
+            looks: Buckets::new(TOLD_APART, Arc::clone(clock)),
         }
     }
 
@@ -66,6 +75,22 @@ impl Limits {
         take(&self.tenants, &tenant.id, tenant.policy.rate_limit.or(self.per_tenant))
     }
 
+    /// Counts a request by a browser session, be it good or over.
+    ///
+    /// # Errors
+    /// Where too many came by it.
+    pub fn count_session(&self, session: &SessionId) -> Result<(), Exceeded> {
+        take(&self.sessions, session, Some(PER_SESSION))
+    }
+
+    /// Counts an item whose folders Box is asked about for a browser session.
+    ///
+    /// # Errors
+    /// Where Box was asked too often for it.
+    pub fn count_look(&self, session: &SessionId) -> Result<(), Exceeded> {
+        take(&self.looks, session, Some(LOOKS_PER_SESSION))
+    }
+
     /// Counts a request whose credential opens nothing, or that carries none; those whose address is
     /// not known count together.
     ///
@@ -81,6 +106,8 @@ impl Limits {
         self.callers.sweep();
         self.tenants.sweep();
         self.peers.sweep();
+        self.sessions.sweep();
+        self.looks.sweep();
     }
 }
 

@@ -6,6 +6,7 @@ mod identity;
 mod jwks;
 pub mod limits;
 pub mod oidc;
+mod sessions;
 mod trusts;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub use self::identity::{Identity, Opened};
 pub use self::jwks::IssuerProblem;
 use self::jwks::Issuers;
 use self::oidc::Verifier;
+pub use self::sessions::ProvenSession;
+use self::sessions::Sessions;
 use self::trusts::Trusts;
 use crate::clock::Clock;
 use crate::config;
@@ -45,6 +48,12 @@ pub enum AuthError {
     /// It looks like a token of an OIDC issuer, and opens nothing; why is for the log alone.
     #[error("the token opens nothing: {0}")]
     Token(#[from] TokenFault),
+    /// It is a browser session whose time is over.
+    #[error("the browser session has expired")]
+    SessionExpired,
+    /// It is a browser session that was cancelled, or whose opener is gone.
+    #[error("the browser session was cancelled, or who opened it opens nothing any more")]
+    SessionCancelled,
     /// It cannot be judged without the keys of an issuer that cannot be had.
     #[error(transparent)]
     IssuerDown(IssuerDown),
@@ -109,7 +118,7 @@ pub struct IssuerDown {
     pub retry_after: Duration,
 }
 
-/// Turns API keys and tokens of OIDC issuers into callers.
+/// Turns API keys, tokens of OIDC issuers and browser sessions into callers.
 #[derive(Debug)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
@@ -120,6 +129,7 @@ pub struct Authenticator {
     known: Cache<KeyId, Arc<Known>>,
     verifier: Verifier,
     trusts: Trusts,
+    sessions: Sessions,
 }
 
 /// What a key's id led to when it was last looked up.
@@ -149,7 +159,25 @@ impl Authenticator {
         let verifier = Verifier::new(issuers, Arc::clone(&clock));
         let max_age = settings.max_policy_age;
         let trusts = Trusts::new(Arc::clone(&store), Arc::clone(&watch), max_age, &settings.trusts);
-        Ok(Self { store, watch, vault, clock, max_age, known, verifier, trusts })
+        let stored = (Arc::clone(&store), Arc::clone(&watch));
+        let sessions = Sessions::new(stored, Arc::clone(&vault), Arc::clone(&clock), max_age);
+        Ok(Self { store, watch, vault, clock, max_age, known, verifier, trusts, sessions })
+    }
+
+    /// The browser session whose text this is; an API key or a token is none.
+    ///
+    /// # Errors
+    /// Where it is none's, or where that cannot be said at the moment.
+    pub async fn session(&self, text: &str) -> Result<ProvenSession, AuthError> {
+        self.sessions.prove(text).await
+    }
+
+    /// The caller who opened a session, as the one who acts by it.
+    ///
+    /// # Errors
+    /// Where the session is over, whatever ended it.
+    pub fn identify_opener(&self, proven: &ProvenSession) -> Result<Identity, AuthError> {
+        self.sessions.identify(proven, &self.trusts)
     }
 
     /// The caller whose key this is, or the callers whose trusts match this token.
@@ -184,6 +212,10 @@ impl Authenticator {
                 now.those(was_there).ok_or(TokenFault::Trust)?
             }
             (None, Credential::Key(id)) => self.identify(id, |_| Ok(true)).await?,
+            (None, Credential::Session(id)) => {
+                let proven = self.sessions.again(id).await?;
+                self.identify_opener(&proven)?
+            }
             (None, Credential::Jwt { .. }) => return Err(AuthError::Unauthenticated),
         };
         Ok(Identity { peer: identity.peer, ..now })
@@ -226,7 +258,7 @@ impl Authenticator {
         known.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
         let opened = Opened { caller: Arc::clone(caller), credential };
-        Ok(Identity::of_key(opened, key.expires_at))
+        Ok(Identity::of_one(opened, key.expires_at))
     }
 
     async fn look_up(&self, id: &KeyId) -> Result<Arc<Known>, StoreError> {

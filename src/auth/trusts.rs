@@ -77,6 +77,12 @@ impl Trusts {
         Ok(opened.into_iter().map(|(_, opened)| opened).collect())
     }
 
+    /// True where tokens open a caller by this trust still, by its row or by the settings.
+    pub(super) fn are_held(&self, caller: &Caller, id: &TrustId) -> bool {
+        let mut by_settings = self.settings.iter().filter(|(name, _)| *name == caller.name);
+        caller.trusts.iter().any(|trust| trust.id == *id) || by_settings.any(|(_, trust)| trust.id == *id)
+    }
+
     async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {
         self.watch.catch_up().await;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();

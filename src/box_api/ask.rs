@@ -1,5 +1,7 @@
 //! What can be asked of Box, and how each question is put.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -23,12 +25,14 @@ pub(super) enum Ask<'a> {
     Revoke { credentials: &'a Credentials, token: &'a SecretString },
     /// Whose token this is, or whether it may act as a user.
     Me { token: &'a SecretString, only_enterprise: bool, as_user: Option<&'a BoxId> },
+    /// In which folders an item lies.
+    Ancestors { token: &'a SecretString, item: &'a Resource },
 }
 
 /// A question as it is sent.
 pub(super) struct Request {
     /// Where to, below the API's address.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// The query, which never holds a secret.
     pub query: Option<&'static str>,
     /// The form, encoded; `None` makes it a GET.
@@ -48,7 +52,7 @@ impl Ask<'_> {
             Self::Mint { .. } => Place::Grant,
             Self::Exchange { .. } => Place::Exchange,
             Self::Revoke { .. } => Place::Revocation,
-            Self::Me { as_user: None, .. } => Place::Api,
+            Self::Me { as_user: None, .. } | Self::Ancestors { .. } => Place::Api,
             Self::Me { as_user: Some(_), .. } => Place::ApiAsUser,
         }
     }
@@ -106,29 +110,38 @@ impl Ask<'_> {
                 form.add_secret("token", token.expose());
                 Ok(form.into_request("oauth2/revoke"))
             }
-            Self::Me { token, only_enterprise, as_user } => {
-                let mut sent = Sent::default();
-                sent.add(token.expose());
-                Ok(Request {
-                    path: "2.0/users/me",
-                    query: only_enterprise.then_some("fields=enterprise"),
-                    form: None,
-                    bearer: Some(token.clone()),
-                    as_user: as_user.cloned(),
-                    sent,
-                })
-            }
+            Self::Me { token, only_enterprise, as_user } => Ok(Request {
+                query: only_enterprise.then_some("fields=enterprise"),
+                as_user: as_user.cloned(),
+                ..Request::of_api(token, "2.0/users/me")
+            }),
+            Self::Ancestors { token, item } => Ok(Request {
+                query: Some("fields=path_collection"),
+                ..Request::of_api(token, format!("2.0/{}/{}", collection(item), item.id))
+            }),
         }
     }
 }
 
 /// How Box names a file or folder in `resource`: under its own address, whatever host is called.
 fn address(resource: &Resource) -> String {
-    let kind = match resource.kind {
+    format!("https://api.box.com/2.0/{}/{}", collection(resource), resource.id)
+}
+
+fn collection(resource: &Resource) -> &'static str {
+    match resource.kind {
         ResourceType::File => "files",
         ResourceType::Folder => "folders",
-    };
-    format!("https://api.box.com/2.0/{kind}/{}", resource.id)
+    }
+}
+
+impl Request {
+    /// A call of Box's API with a token.
+    fn of_api(token: &SecretString, path: impl Into<Cow<'static, str>>) -> Self {
+        let mut sent = Sent::default();
+        sent.add(token.expose());
+        Self { path: path.into(), query: None, form: None, bearer: Some(token.clone()), as_user: None, sent }
+    }
 }
 
 /// A form that remembers which of its values are secret.
@@ -163,6 +176,6 @@ impl Form {
             serializer.append_pair(name, value);
         }
         let form = Some(Zeroizing::new(serializer.finish()));
-        Request { path, query: None, form, bearer: None, as_user: None, sent: self.sent }
+        Request { path: path.into(), query: None, form, bearer: None, as_user: None, sent: self.sent }
     }
 }

@@ -19,7 +19,7 @@ use super::upstream::Sent;
 use crate::clock::Clock;
 use crate::config::{self, RestrictedTo};
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::subject::{Resource, Restriction, Subject};
 use crate::domain::tenant::ServiceAccount;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
@@ -188,6 +188,39 @@ impl BoxClient {
         let ask = Ask::Me { token, only_enterprise: true, as_user: None };
         let me: Me = read_json(&self.ask(ask).await?.answer, "a user's enterprise")?;
         Ok(me.enterprise.map(|enterprise| enterprise.id))
+    }
+
+    /// The folders that an item lies in, the outermost first, as far as the token's subject sees them;
+    /// `None` where it does not see the item, or there is none.
+    ///
+    /// # Errors
+    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    pub async fn ancestors(
+        &self,
+        token: &SecretString,
+        item: &Resource,
+    ) -> Result<Option<Vec<BoxId>>, BoxError> {
+        #[derive(Deserialize)]
+        struct Item {
+            path_collection: Path,
+        }
+        #[derive(Deserialize)]
+        struct Path {
+            entries: Vec<Folder>,
+        }
+        #[derive(Deserialize)]
+        struct Folder {
+            id: BoxId,
+        }
+
+        match self.ask(Ask::Ancestors { token, item }).await {
+            Ok(answered) => {
+                let item: Item = read_json(&answered.answer, "an item's path")?;
+                Ok(Some(item.path_collection.entries.into_iter().map(|folder| folder.id).collect()))
+            }
+            Err(BoxError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Tries the `As-User` header with a service account's token: whether Box answers as `user`.

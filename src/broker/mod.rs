@@ -1,6 +1,7 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
 mod account;
+mod ancestors;
 pub mod cache;
 pub mod decision;
 mod error;
@@ -27,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use self::account::Release;
+pub use self::ancestors::Ancestors;
 pub use self::cache::{Token, View};
 pub use self::error::TokenError;
 pub use self::gate::Extent;
@@ -36,6 +38,7 @@ pub use self::mint::credentials_of;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
 
+use self::ancestors::Items;
 use self::cache::Memory;
 use self::flight::Flights;
 use self::gate::Gate;
@@ -86,6 +89,16 @@ impl Wanted {
             on_behalf_of: self.on_behalf_of.as_ref(),
         }
     }
+
+    /// The same, by what it is asked with: what leaves through a browser session needs another permission.
+    fn ask_by(&self, identity: &Identity) -> Ask<'_> {
+        match &self.restriction {
+            Some(restriction) if identity.is_of_a_session() => {
+                Ask::Session { subject: &self.subject, restriction, on_behalf_of: self.on_behalf_of.as_ref() }
+            }
+            _ => self.ask(),
+        }
+    }
 }
 
 /// A token that may leave, and by what.
@@ -113,6 +126,7 @@ pub struct Broker {
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
     looks: Flights<TokenId, Result<Verdict, TokenError>>,
+    items: Items,
     gate: Gate,
     healths: Healths,
     turns: Turns,
@@ -213,6 +227,7 @@ impl Broker {
             memory: Memory::new(settings.tokens.cache_max_bytes),
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
+            items: Items::new(tasks.clone()),
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
             writing_counts: tokio::sync::Mutex::default(),
@@ -275,7 +290,7 @@ impl Broker {
     ) -> Result<(Arc<View>, (&'a Opened, Grounds)), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let callers = identity.callers().map(|opened| (opened, &*opened.caller));
-        let found = decision::first_allowed(callers, &view, wanted.ask())?;
+        let found = decision::first_allowed(callers, &view, wanted.ask_by(identity))?;
         Ok((view, found))
     }
 

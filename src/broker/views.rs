@@ -109,7 +109,7 @@ impl Broker {
                 self.gate.forgive_app(app);
                 self.memory.forget_credentials(app);
             }
-            Changed::Caller(_) => {}
+            Changed::Caller(_) | Changed::Session(_) => {}
         }
     }
 }

@@ -55,10 +55,12 @@ pub struct Settings {
 /// `http.*`
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// The address of the service and admin routes.
+    /// The address of the service, admin and browser routes.
     pub listen: SocketAddr,
     /// Moves the admin routes to an address of their own.
     pub admin_listen: Option<SocketAddr>,
+    /// Moves the browser routes to an address of their own.
+    pub browser_listen: Option<SocketAddr>,
     /// The address of health and readiness.
     pub operations_listen: SocketAddr,
     /// How clients reach the broker, where that is not `listen`.
@@ -177,6 +179,7 @@ impl Default for Settings {
             http: Http {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
                 admin_listen: None,
+                browser_listen: None,
                 operations_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
                 public_url: None,
                 trusted_proxies: Vec::new(),
@@ -239,6 +242,7 @@ impl Settings {
         let listeners = [
             ("http.listen", Some(self.http.listen)),
             ("http.admin_listen", self.http.admin_listen),
+            ("http.browser_listen", self.http.browser_listen),
             ("http.operations_listen", Some(self.http.operations_listen)),
         ];
         for (index, (name, address)) in listeners.iter().enumerate() {

@@ -44,10 +44,10 @@ const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
 /// The settings, in the order in which they are documented.
-pub(super) static SETTINGS: [Entry; 29] = [
+pub(super) static SETTINGS: [Entry; 30] = [
     setting!(
         "http.listen",
-        "Address and port of the service and admin routes.",
+        "Address and port of the service, admin and browser routes.",
         http.listen = |v| v.address(),
         |address| Some(address.to_string())
     ),
@@ -55,6 +55,12 @@ pub(super) static SETTINGS: [Entry; 29] = [
         "http.admin_listen",
         "Moves the admin routes to an address of their own; elsewhere they answer 404.",
         http.admin_listen = |v| v.address().map(Some),
+        |address| address.map(|address| address.to_string())
+    ),
+    setting!(
+        "http.browser_listen",
+        "Moves the routes that pages in browsers call to an address of their own; elsewhere they answer 404.",
+        http.browser_listen = |v| v.address().map(Some),
         |address| address.map(|address| address.to_string())
     ),
     setting!(

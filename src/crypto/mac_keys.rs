@@ -38,9 +38,11 @@ impl MacKeys {
     /// # Errors
     /// `KeyUnavailable` where the set does not hold it.
     pub(super) fn find(&self, id: &str) -> Result<&MacKey, CryptoError> {
-        std::iter::once(&self.active)
-            .chain(&self.retired)
-            .find(|key| key.id == id)
-            .ok_or_else(|| CryptoError::unavailable(id))
+        self.all().find(|key| key.id == id).ok_or_else(|| CryptoError::unavailable(id))
+    }
+
+    /// Every key, the active one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &MacKey> {
+        std::iter::once(&self.active).chain(&self.retired)
     }
 }

@@ -15,6 +15,7 @@ mod keypair;
 mod mac_keys;
 mod notary;
 mod place;
+mod session_keys;
 mod vault;
 mod wrap;
 
@@ -24,5 +25,6 @@ pub use key_set::{KeyKind, KeySet, KeySetError, KeyState, KeyStatus};
 pub use keypair::new_rsa_key;
 pub use notary::{Notary, Signature};
 pub use place::Place;
+pub use session_keys::{ClaimedSession, SessionKeys};
 pub use vault::{Peppered, RowMac, Vault};
 pub use wrap::{KeyWrapper, LocalKeyWrapper, Wrapped};

@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 
 use super::envelope::Envelope;
 use super::mac_keys::{MacKey, MacKeys};
-use super::{CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper, Notary, Place, aead};
+use super::{
+    CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper, Notary, Place, SessionKeys, aead,
+};
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
 
@@ -19,6 +21,7 @@ pub struct Vault {
     wrapper: Arc<dyn KeyWrapper>,
     rows: MacKeys,
     peppers: MacKeys,
+    sessions: SessionKeys,
     notary: Notary,
     entropy: Arc<dyn Entropy>,
 }
@@ -52,7 +55,7 @@ impl Vault {
     /// A vault whose data keys are wrapped by `wrapper`, with the other keys from the set.
     ///
     /// # Errors
-    /// Where no `row`, no `pepper` or no `audit` key is active.
+    /// Where no `row`, `pepper`, `session` or `audit` key is active.
     pub fn new(
         keys: &KeySet,
         wrapper: Arc<dyn KeyWrapper>,
@@ -62,6 +65,7 @@ impl Vault {
             wrapper,
             rows: MacKeys::prepare(keys, KeyKind::Row)?,
             peppers: MacKeys::prepare(keys, KeyKind::Pepper)?,
+            sessions: SessionKeys::prepare(keys)?,
             notary: Notary::prepare(keys)?,
             entropy,
         })
@@ -121,6 +125,12 @@ impl Vault {
         let key = self.rows.find(&mac.key)?;
         verify_slices_are_equal(row_mac(key, place, content).as_ref(), &mac.mac)
             .map_err(|_| CryptoError::Refused)
+    }
+
+    /// What signs browser sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &SessionKeys {
+        &self.sessions
     }
 
     /// What vouches for the audit.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::{Deserialize, Serialize};
 
-use super::id::{AppId, CallerId, Generation, KeyId, Name, TenantId, TrustId};
+use super::id::{AppId, CallerId, Generation, KeyId, Name, SessionId, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
 use super::policy::Rule;
 use super::subject::{Resource, ScopeSet, Subject};
@@ -28,6 +28,8 @@ pub enum Credential {
         /// The trust that matches it.
         trust: TrustId,
     },
+    /// A browser session that the caller opened.
+    Session(SessionId),
 }
 
 /// Who acted.
@@ -206,6 +208,15 @@ pub enum Action {
     /// A trust was taken away.
     #[serde(rename = "trust.delete")]
     TrustDelete,
+    /// A browser session was opened.
+    #[serde(rename = "session.create")]
+    SessionCreate,
+    /// Browser sessions were to be read.
+    #[serde(rename = "session.read")]
+    SessionRead,
+    /// Browser sessions were cancelled.
+    #[serde(rename = "session.cancel")]
+    SessionCancel,
 }
 
 impl Action {
@@ -252,6 +263,9 @@ impl Action {
             Self::KeyRevoke => "key.revoke",
             Self::TrustCreate => "trust.create",
             Self::TrustDelete => "trust.delete",
+            Self::SessionCreate => "session.create",
+            Self::SessionRead => "session.read",
+            Self::SessionCancel => "session.cancel",
         }
     }
 }

@@ -116,6 +116,32 @@ own_id!(
     /// The id of one minted token's row.
     TokenId, "tok_"
 );
+own_id!(
+    /// A browser session's immutable id; without its prefix it is the session's public part.
+    SessionId, "ses_"
+);
+
+impl SessionId {
+    /// What stands for several sessions where a record tells of them together.
+    #[must_use]
+    pub fn several() -> Self {
+        Self("ses_several".into())
+    }
+
+    /// The id whose public part stands in a session's text.
+    ///
+    /// # Errors
+    /// Where the part is not base62.
+    pub fn from_public_part(part: &str) -> Result<Self, NotAnId> {
+        Self::parse(&format!("{}{part}", Self::PREFIX))
+    }
+
+    /// The part that stands in the session's text itself.
+    #[must_use]
+    pub fn public_part(&self) -> &str {
+        self.0.strip_prefix(Self::PREFIX).unwrap_or(&self.0)
+    }
+}
 
 impl TrustId {
     /// The id of what has no row to keep a random one in: made of a hash in hex, at most 40 digits of it.

@@ -12,6 +12,7 @@ pub mod origin;
 pub mod policy;
 pub mod rate_limit;
 pub mod refusal;
+pub mod session;
 pub mod signing_key;
 pub mod subject;
 pub mod tenant;

@@ -127,8 +127,19 @@ pub enum Ask<'a> {
         /// On whose behalf, as the caller claims.
         on_behalf_of: Option<&'a OnBehalfOf>,
     },
+    /// A token that leaves through a browser session.
+    Session {
+        /// For whom.
+        subject: &'a Subject,
+        /// How restricted.
+        restriction: &'a Restriction,
+        /// On whose behalf, as whoever opened the session claimed.
+        on_behalf_of: Option<&'a OnBehalfOf>,
+    },
     /// The end of tokens, for everybody who has them; of any subject, where none is named.
     Revocation(Option<&'a Subject>),
+    /// The end of browser sessions, or a look at them; of any subject, where none is named.
+    Cancellation(Option<&'a Subject>),
     /// An admin's call on the tenant.
     Admin(Permission),
 }
@@ -241,8 +252,13 @@ pub fn reaches(
     labels: &BTreeMap<String, String>,
     (subject, restriction): (&Subject, Option<&Restriction>),
 ) -> bool {
-    let ask = Ask::Token { subject, restriction, on_behalf_of: None };
-    grants.iter().any(|grant| grant.is_on(tenant, labels) && refusal_by_grant(grant, ask).is_none())
+    let direct = Ask::Token { subject, restriction, on_behalf_of: None };
+    let by_session = restriction.map(|restriction| Ask::Session { subject, restriction, on_behalf_of: None });
+    let gives = |grant: &Grant, ask: Ask<'_>| refusal_by_grant(grant, ask).is_none();
+    grants
+        .iter()
+        .filter(|grant| grant.is_on(tenant, labels))
+        .any(|grant| gives(grant, direct) || by_session.is_some_and(|by_session| gives(grant, by_session)))
 }
 
 /// True where full tokens for every user of the tenant may leave, whatever else may.
@@ -270,17 +286,17 @@ pub fn reaches_every_user(
 fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
     let (subject, restriction) = match ask {
         Ask::Admin(permission) => return (!grant.permits(permission)).then_some(Rule::Permission),
-        Ask::Revocation(subject) => {
-            let allows = |pattern: &SubjectPattern| subject.is_none_or(|subject| pattern.allows(subject));
-            return match grant.permits(Permission::TokensRevoke) {
-                false => Some(Rule::Permission),
-                true => (!grant.subjects.iter().any(allows)).then_some(Rule::GrantSubject),
-            };
-        }
+        Ask::Revocation(subject) => return refusal_of_an_end(grant, Permission::TokensRevoke, subject),
+        Ask::Cancellation(subject) => return refusal_of_an_end(grant, Permission::SessionsCancel, subject),
         Ask::Token { subject, restriction, .. } => (subject, restriction),
+        Ask::Session { subject, restriction, .. } => (subject, Some(restriction)),
     };
     let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
-    let permission = if full { Permission::TokensMint } else { Permission::TokensDownscope };
+    let permission = match ask {
+        Ask::Session { .. } => Permission::SessionsCreate,
+        _ if full => Permission::TokensMint,
+        _ => Permission::TokensDownscope,
+    };
     if !grant.permits(permission) {
         return Some(Rule::Permission);
     }
@@ -302,8 +318,21 @@ fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
     (!fits).then_some(Rule::GrantResource)
 }
 
+/// Why a grant does not allow to end what is a subject's.
+fn refusal_of_an_end(grant: &Grant, permission: Permission, subject: Option<&Subject>) -> Option<Rule> {
+    let allows = |pattern: &SubjectPattern| subject.is_none_or(|subject| pattern.allows(subject));
+    match grant.permits(permission) {
+        false => Some(Rule::Permission),
+        true => (!grant.subjects.iter().any(allows)).then_some(Rule::GrantSubject),
+    }
+}
+
 fn refusal_by_policy(policy: &Policy, ask: Ask<'_>) -> Option<Rule> {
-    let Ask::Token { subject, restriction, on_behalf_of } = ask else { return None };
+    let (subject, restriction, on_behalf_of) = match ask {
+        Ask::Token { subject, restriction, on_behalf_of } => (subject, restriction, on_behalf_of),
+        Ask::Session { subject, restriction, on_behalf_of } => (subject, Some(restriction), on_behalf_of),
+        Ask::Revocation(_) | Ask::Cancellation(_) | Ask::Admin(_) => return None,
+    };
     if !policy.subjects.iter().any(|pattern| pattern.allows(subject)) {
         return Some(Rule::PolicySubject);
     }

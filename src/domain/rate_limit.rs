@@ -28,6 +28,15 @@ impl RateLimit {
         Self { per_second, burst: None }
     }
 
+    /// So many a second, and so many at once after a pause; none counts as one.
+    #[must_use]
+    pub const fn of(per_second: u32, burst: u32) -> Self {
+        const fn at_least_one(number: u32) -> NonZeroU32 {
+            NonZeroU32::MIN.saturating_add(number.saturating_sub(1))
+        }
+        Self { per_second: at_least_one(per_second), burst: Some(at_least_one(burst)) }
+    }
+
     /// How many may come at once.
     #[must_use]
     pub fn at_once(self) -> NonZeroU32 {

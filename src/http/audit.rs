@@ -151,6 +151,11 @@ pub(super) enum CredentialResponse<'a> {
         /// The trust that it matched.
         trust: &'a str,
     },
+    /// A browser session that the caller opened.
+    BrowserSession {
+        /// The session's id.
+        id: &'a str,
+    },
 }
 
 /// The last checkpoint, and how to check it.
@@ -288,6 +293,7 @@ fn response(AuditRecord { writer, number, event }: &AuditRecord) -> RecordRespon
 fn credential_of(credential: &Credential) -> CredentialResponse<'_> {
     match credential {
         Credential::Key(id) => CredentialResponse::ApiKey { id: id.as_str() },
+        Credential::Session(id) => CredentialResponse::BrowserSession { id: id.as_str() },
         Credential::Jwt { issuer, subject, token_id, trust } => {
             CredentialResponse::Jwt { issuer, subject, id: token_id.as_deref(), trust: trust.as_str() }
         }

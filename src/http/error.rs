@@ -47,6 +47,10 @@ pub(super) enum ApiError {
     Token(TokenError),
     /// An admin's call failed.
     Registry(RegistryError),
+    /// A browser session does not give tokens to pages of this origin.
+    OriginNotAllowed,
+    /// What was found for each of several things, and holds for all of them.
+    Told(Box<Problem>),
     /// Not able to serve at all.
     NotReady(&'static str),
     /// A handler panicked.
@@ -111,11 +115,31 @@ impl ApiError {
             Self::Invalid(faults) => invalid(faults),
             Self::Auth(AuthError::Unauthenticated) => unauthenticated(),
             Self::Auth(AuthError::Token(fault)) => unauthenticated().cause(fault),
+            Self::Auth(AuthError::SessionExpired) => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "session_expired",
+                "Session expired",
+                "The browser session's time is over: open a new one.",
+            ),
+            Self::Auth(AuthError::SessionCancelled) => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "session_cancelled",
+                "Session cancelled",
+                "The browser session was cancelled, or whoever opened it may not any more.",
+            ),
+            Self::OriginNotAllowed => Problem::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "Origin not allowed",
+                "This browser session gives tokens to pages of its own origins alone, as `Origin` tells them.",
+            )
+            .reason("session.origins"),
             Self::Auth(AuthError::IssuerDown(down)) => issuer_down(&down),
             Self::Auth(AuthError::Store(error)) => of_store(error),
             Self::Auth(AuthError::Crypto(error)) => of_crypto("the caller's key", error),
             Self::Token(error) => of_token(error),
             Self::Registry(error) => of_registry(error),
+            Self::Told(problem) => *problem,
             Self::NotReady(detail) => store_unavailable().cause(detail),
             Self::Panicked => internal().cause("a handler panicked"),
         }

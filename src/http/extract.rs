@@ -13,7 +13,7 @@ use super::limits;
 use super::observe::RequestId;
 use super::story::Story;
 use crate::auth::{AuthError, Identity};
-use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, TrustId};
+use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, SessionId, TrustId};
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
 use crate::registry::grants::parse_tenant;
@@ -79,7 +79,7 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
 }
 
 /// The one credential of a request (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
@@ -105,7 +105,8 @@ pub(super) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     })
 }
 
-/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}` and `{keypair}`.
+/// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}`, `{keypair}` and
+/// `{session}`.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub T);
 
@@ -154,6 +155,13 @@ impl Nameable for TrustId {
 
 impl Nameable for KeypairId {
     const PARAMETER: &'static str = "keypair";
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Nameable for SessionId {
+    const PARAMETER: &'static str = "session";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }

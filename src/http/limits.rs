@@ -79,7 +79,7 @@ fn may_know(identity: &Identity, tenant: &Tenant) -> bool {
 }
 
 /// Counts a request about a tenant, by a caller who may know of it.
-fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
+pub(super) fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
     api.limits.count_tenant(tenant).map_err(|exceeded| limited(Reach::Tenant, exceeded))
 }
 
@@ -91,7 +91,7 @@ pub(super) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> Api
     }
 }
 
-fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {
+pub(super) fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {
     ApiError::RateLimited { reach, retry_after }
 }
 

@@ -1,13 +1,16 @@
 //! The HTTP API: routes, extractors, one error map, the OpenAPI document.
 //!
-//! Routes are in groups, each served where the settings say: `service` and `admin` here,
+//! Routes are in groups, each served where the settings say: `service`, `admin` and `browser` here,
 //! `operations` on a listener of its own.
 
 mod app_credentials;
 mod apps;
 mod audit;
 mod body;
+mod browser;
+mod browser_sessions;
 mod callers;
+mod cors;
 mod credentials;
 mod declared;
 mod error;
@@ -16,6 +19,7 @@ mod limits;
 mod lockdown;
 mod observe;
 mod operations;
+mod page;
 mod patience;
 mod peer;
 mod policy;
@@ -37,7 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -146,20 +150,34 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Admin => router
                 .merge(admin_routes().split_for_parts().0.layer(Extension(BesideTenantLimits)))
                 .merge(description(openapi(api.public_url.as_ref()))),
-            Group::Browser => router.merge(token_provider::router()),
+            Group::Browser => {
+                router.merge(browser_routes().split_for_parts().0).merge(token_provider::router())
+            }
             Group::Operations => router.merge(operations::router()),
         };
     }
-    router
+    let serves_pages = groups.contains(&Group::Browser);
+    router = router
         .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    if serves_pages {
+        router = router.layer(from_fn(cors::preflight));
+    }
+    router = router
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
-        .layer(from_fn_with_state(api.clone(), observe::observe))
-        .with_state(api)
+        .layer(from_fn_with_state(api.clone(), observe::observe));
+    if serves_pages {
+        router = router.layer(from_fn(cors::name_origin));
+    }
+    router.with_state(api)
+}
+
+fn browser_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().merge(browser::routes())
 }
 
 fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tokens::routes()).merge(whoami::routes())
+    OpenApiRouter::new().merge(tokens::routes()).merge(browser_sessions::routes()).merge(whoami::routes())
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {
@@ -200,6 +218,11 @@ fn document(public_url: Option<&Url>) -> OpenApi {
             "An API key of this broker, or a token of an OIDC issuer that a caller's trust matches.",
         ))
         .build();
+    let session = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("btbs_<key>_<id>_<signature>")
+        .description(Some("A browser session, as `open_browser_session` gave it."))
+        .build();
     let mut license = License::new("Apache-2.0");
     license.identifier = Some("Apache-2.0".to_owned());
     let info = InfoBuilder::new()
@@ -215,12 +238,16 @@ fn document(public_url: Option<&Url>) -> OpenApi {
         .info(info)
         .servers(public_url.map(|url| [Server::new(url.as_str().trim_end_matches('/'))]))
         .components(Some(
-            ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build(),
+            ComponentsBuilder::new()
+                .security_scheme("api_key", SecurityScheme::Http(bearer))
+                .security_scheme("browser_session", SecurityScheme::Http(session))
+                .build(),
         ))
         .build();
     let (_, document) = OpenApiRouter::<Api>::with_openapi(document)
         .merge(service_routes())
         .merge(admin_routes())
+        .merge(browser_routes())
         .split_for_parts();
     document
 }

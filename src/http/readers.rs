@@ -4,6 +4,8 @@
 use super::app_credentials::{ActivateAppRequest, ReplaceAppRequest};
 use super::apps::RegisterAppRequest;
 use super::body::parse;
+use super::browser::BrowserRequest;
+use super::browser_sessions::CancelSessionsQuery;
 use super::callers::{CreateCallerRequest, CreateKeyRequest};
 use super::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use super::error::ApiError;
@@ -13,7 +15,7 @@ use super::registration::{RegisterQuery, RegisterRequest, material};
 use super::tenants::{DeleteQuery, TestRequest};
 use super::tokens::{RevokeRequest, TokenRequest};
 use super::trusts::CreateTrustRequest;
-use super::{audit, policy, tenants, tokens};
+use super::{audit, browser_sessions, policy, tenants, tokens};
 use crate::registry::callers::CallerPatch;
 use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
 
@@ -30,7 +32,7 @@ type ReadBody = fn(Vec<u8>) -> Result<(), ApiError>;
 type ReadQuery = fn(&str) -> Result<(), ApiError>;
 
 /// By `operationId`.
-const BODIES: [(&str, ReadBody); 17] = [
+const BODIES: [(&str, ReadBody); 19] = [
     ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
     ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
     ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
@@ -60,10 +62,12 @@ const BODIES: [(&str, ReadBody); 17] = [
         let ExplainRequest { scopes, resource, .. } = parse(body)?;
         policy::restriction(scopes, resource).map(drop)
     }),
+    ("open_browser_session", |body| browser_sessions::new_session(parse(body)?).map(drop)),
+    ("browser_tokens", |body| parse::<BrowserRequest>(body).map(drop)),
 ];
 
 /// By `operationId`; `mint_token` stands for all that take no query.
-const QUERIES: [(&str, ReadQuery); 8] = [
+const QUERIES: [(&str, ReadQuery); 10] = [
     ("register_tenant", |text| query::<RegisterQuery>(text).map(drop)),
     ("list_tenants", |text| tenants::asked(&query(text)?).map(drop)),
     ("delete_tenant", |text| query::<DeleteQuery>(text).map(drop)),
@@ -72,6 +76,8 @@ const QUERIES: [(&str, ReadQuery); 8] = [
     ("list_callers", stretch),
     ("read_audit", |text| audit::asked(query(text)?).map(drop)),
     ("mint_token", |text| query::<NoQuery>(text).map(drop)),
+    ("list_browser_sessions", |text| browser_sessions::asked(&query(text)?)),
+    ("cancel_browser_sessions", |text| query::<CancelSessionsQuery>(text).map(drop)),
 ];
 
 /// Reads a body as the operation of that name does; `None` where none reads such a body.

@@ -15,6 +15,7 @@ use crate::broker::Wanted;
 use crate::domain::event::{Actor, Cause, Event, Outcome};
 use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::session::Session;
 use crate::domain::subject::{Resource, ScopeSet, Subject};
 use crate::store::TenantRef;
 
@@ -29,6 +30,7 @@ pub(super) struct Story {
 struct Told {
     identity: Option<Identity>,
     asked: Option<Asked>,
+    session: Option<Arc<Session>>,
 }
 
 /// What token was asked for.
@@ -77,6 +79,11 @@ impl Story {
         });
     }
 
+    /// Takes note of the browser session that the request came with, be it good or over.
+    pub(super) fn session(&self, session: &Arc<Session>) {
+        self.told().session = Some(Arc::clone(session));
+    }
+
     /// Who calls, where that is known; of several callers whom a token opens, the first.
     pub(super) fn caller_id(&self) -> Option<CallerId> {
         self.told().identity.as_ref().map(|identity| identity.first().caller.id.clone())
@@ -107,6 +114,13 @@ impl Story {
             reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
             ..cause.event(at, action)
         };
+        if let Some(session) = &told.session {
+            event.tenant = Some(session.tenant.clone());
+            event.subject = Some(session.subject.clone());
+            event.on_behalf_of.clone_from(&session.on_behalf_of);
+            event.detail = Some(session.id.to_string());
+            return Some(event);
+        }
         // Whoever is unknown asks for whatever comes to their mind.
         if told.identity.is_some() {
             let tenant = target.tenant().and_then(|tenant| api.broker.known_tenant(&tenant));

@@ -264,7 +264,12 @@ async fn release(
 /// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be slow to arrive and a mint takes its
 /// time: grants, policy and state that changed meanwhile count, and a token that is older than the
 /// tenant's credentials of that moment is asked for again.
-async fn current(api: &Api, caller: &Caller, tenant: &TenantRef, wanted: &Wanted) -> Result<Given, ApiError> {
+pub(super) async fn current(
+    api: &Api,
+    caller: &Caller,
+    tenant: &TenantRef,
+    wanted: &Wanted,
+) -> Result<Given, ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
@@ -290,16 +295,7 @@ async fn current(api: &Api, caller: &Caller, tenant: &TenantRef, wanted: &Wanted
 }
 
 fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
-    let clock = api.clock.as_ref();
-    let now = clock.wall();
-    let left = token.life.left(clock);
-    let expires_at = token.life.ends_at().min(after(now, left));
-    // By then it is renewed; those who have it come back at different times.
-    let mut random = [0];
-    api.entropy.fill(&mut random);
-    let spread = token.margin / 10 * u32::from(random[0]) / 255;
-    let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
-    let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
+    let Times { left, expires_at, refresh_at } = times(token, api);
     let restricted_to = token.restricted_to.as_ref().map(|objects| {
         objects
             .iter()
@@ -323,7 +319,33 @@ fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenR
     }
 }
 
-fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {
+/// How long a token is of use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// What remains of its life.
+    left: Duration,
+    /// When it ends.
+    pub(super) expires_at: Timestamp,
+    /// When to ask again.
+    pub(super) refresh_at: Timestamp,
+}
+
+/// How long a token is of use from now on.
+pub(super) fn times(token: &Token, api: &Api) -> Times {
+    let clock = api.clock.as_ref();
+    let now = clock.wall();
+    let left = token.life.left(clock);
+    let expires_at = token.life.ends_at().min(after(now, left));
+    // By then it is renewed; those who have it come back at different times.
+    let mut random = [0];
+    api.entropy.fill(&mut random);
+    let spread = token.margin / 10 * u32::from(random[0]) / 255;
+    let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
+    let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
+    Times { left, expires_at, refresh_at }
+}
+
+pub(super) fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {
     match min_ttl {
         Some(seconds) if seconds > LONGEST_MIN_TTL => {
             let detail = format!("At most {LONGEST_MIN_TTL} s can be promised.");
@@ -378,6 +400,6 @@ fn after(now: Timestamp, left: Duration) -> Timestamp {
     now.checked_add(signed(left)).unwrap_or(Timestamp::MAX)
 }
 
-fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -106,6 +106,10 @@ async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
     }
     let credential = match &first.credential {
         Credential::Key(id) => CredentialResponse::Key { kind: "api_key", id: id.as_str(), expires_at },
+        // None opens this route.
+        Credential::Session(id) => {
+            CredentialResponse::Key { kind: "browser_session", id: id.as_str(), expires_at }
+        }
         Credential::Jwt { issuer, subject, trust, .. } => {
             CredentialResponse::Jwt { kind: "jwt", issuer, subject, trust: trust.as_str(), expires_at }
         }
@@ -128,5 +132,6 @@ fn trust_of(opened: &Opened) -> &str {
     match &opened.credential {
         Credential::Key(id) => id.as_str(),
         Credential::Jwt { trust, .. } => trust.as_str(),
+        Credential::Session(id) => id.as_str(),
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
 use crate::domain::event::{Action, Cause};
 use crate::domain::grant::Grant;
 use crate::domain::id::{CallerId, KeyId, Name};
+use crate::domain::session::OpenedWith;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
@@ -97,7 +98,9 @@ impl Registry {
         }
         let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, self.now(), Action::KeyRevoke, key.to_string());
-        self.replace_caller(next, &event, None).await?;
+        let next = self.replace_caller(next, &event, None).await?;
+        let with = OpenedWith::Key(key.clone());
+        self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::material::{Material, check_enterprise};
 use super::tenants::{Listing, NewState};
 use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::{Reach, credentials_of};
+use crate::broker::credentials_of;
 use crate::domain::app::{App, AppState, Owner};
 use crate::domain::event::{Action, Event};
 use crate::domain::grant::Permission;
@@ -190,7 +190,7 @@ impl Registry {
         }
         if current.state == AppState::Locked {
             identity = require_everywhere(&identity, Permission::Lockdown)?;
-            self.finish(Reach::App(current.id.clone())).await?;
+            self.finish_app(current.id.clone()).await?;
         }
         let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
         let told = Some(format!("state {state:?}"));

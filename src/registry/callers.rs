@@ -243,8 +243,10 @@ impl Registry {
         let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
-        self.broker.forget(&Changed::Caller(current.id));
-        deleted.map_err(|error| unless_expected(expected, error))
+        self.broker.forget(&Changed::Caller(current.id.clone()));
+        deleted.map_err(|error| unless_expected(expected, error))?;
+        self.end_orphans(&current, &cause, |_| true).await;
+        Ok(())
     }
 
     async fn viewed(&self, caller: Caller, uses: BTreeMap<KeyId, Timestamp>) -> CallerView {

@@ -9,7 +9,7 @@ use crate::broker::View;
 use crate::domain::event::{Action, Cause};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{Changed, StoreError, TenantRef};
+use crate::store::{Changed, SessionsOf, StoreError, TenantRef};
 
 impl Registry {
     /// Takes a tenant out of service at once and has its tokens revoked. It is erased when its
@@ -97,6 +97,7 @@ impl Registry {
 
     async fn wind_up(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
         let tenant = &view.tenant;
+        self.end_sessions(SessionsOf::Tenant(tenant.id.clone()), cause, |_| true).await?;
         let left = self.broker.revoke_all(view).await;
         let Some(purge_at) = tenant.purge_at.filter(|at| *at <= self.now()) else {
             left?;

@@ -11,11 +11,11 @@ use crate::auth::Identity;
 use crate::broker::{Reach, Toll};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::{Caller, CallerState};
-use crate::domain::event::Action;
+use crate::domain::event::{Action, Cause};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{AppRef, CallerRef, Changed, Page, TenantFilter, TenantRef};
+use crate::store::{AppRef, CallerRef, Changed, Page, SessionsOf, TenantFilter, TenantRef};
 
 /// How many rows are read at once.
 const PAGE: usize = 200;
@@ -25,7 +25,7 @@ const PAGE: usize = 200;
 pub struct Lockdown {
     /// The tokens that it reached.
     pub toll: Toll,
-    /// How many browser sessions it ended: API keys are the only credentials that callers have.
+    /// How many browser sessions it ended.
     pub sessions: usize,
 }
 
@@ -41,8 +41,8 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
     ) -> Result<Lockdown, RegistryError> {
-        let id = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
-        self.take_down(Reach::Tenant(id)).await
+        let (id, cause) = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
+        self.take_down(Reach::Tenant(id.clone()), SessionsOf::Tenant(id), &cause).await
     }
 
     async fn lock_tenant_once(
@@ -50,20 +50,20 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-    ) -> Result<TenantId, RegistryError> {
+    ) -> Result<(TenantId, Cause), RegistryError> {
         let (identity, current, _) = self.fresh(identity, tenant, Permission::Lockdown).await?;
         let (id, cause) = (current.id.clone(), identity.cause(request_id));
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
             let event = self.event_of(&current, &cause, Action::TenantLockdown, told);
             self.store.record(std::slice::from_ref(&event), event.at).await?;
-            return Ok(id);
+            return Ok((id, cause));
         }
         // Whoever lifts the lock brings no old token back.
         let next = Tenant { generation: self.store.next_generation().await?, ..current }.locked();
         let event = self.event_of(&next, &cause, Action::TenantLockdown, told);
         self.replace(next, &event, None).await?;
-        Ok(id)
+        Ok((id, cause))
     }
 
     /// Locks a shared app, and with it every tenant that it serves.
@@ -78,7 +78,7 @@ impl Registry {
     ) -> Result<Lockdown, RegistryError> {
         let identity = require_everywhere(identity, Permission::Lockdown)?;
         let id = against_all(|| self.lock_app_once(&identity, request_id, app)).await?;
-        self.take_down(Reach::App(id)).await
+        self.take_down(Reach::App(id.clone()), SessionsOf::App(id), &identity.cause(request_id)).await
     }
 
     async fn lock_app_once(
@@ -115,8 +115,9 @@ impl Registry {
         request_id: &str,
         caller: &CallerRef,
     ) -> Result<Lockdown, RegistryError> {
-        let locked = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
-        self.take_down(Reach::Grants { grants: locked.grants.into(), until: None }).await
+        let (locked, cause) = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
+        let reach = Reach::Grants { grants: locked.grants.into(), until: None };
+        self.take_down(reach, SessionsOf::Caller(locked.id), &cause).await
     }
 
     async fn lock_caller_once(
@@ -124,7 +125,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         caller: &CallerRef,
-    ) -> Result<Caller, RegistryError> {
+    ) -> Result<(Caller, Cause), RegistryError> {
         if !identity.any(|one| one.holds(Permission::Lockdown)) {
             return Err(RegistryError::Forbidden("no grant gives lockdown"));
         }
@@ -135,12 +136,19 @@ impl Registry {
         let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
         let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, now, Action::CallerLockdown, told(&next));
-        self.replace_caller(next, &event, None).await
+        Ok((self.replace_caller(next, &event, None).await?, cause))
     }
 
-    async fn take_down(&self, reach: Reach) -> Result<Lockdown, RegistryError> {
+    async fn take_down(
+        &self,
+        reach: Reach,
+        of: SessionsOf,
+        cause: &Cause,
+    ) -> Result<Lockdown, RegistryError> {
+        let sessions =
+            self.end_sessions(of, cause, |_| true).await.inspect_err(|_| self.note_unfinished())?;
         let toll = self.broker.lock_down(reach).await.inspect_err(|_| self.note_unfinished())?;
-        Ok(Lockdown { toll, sessions: 0 })
+        Ok(Lockdown { toll, sessions })
     }
 
     fn note_unfinished(&self) {
@@ -172,7 +180,7 @@ impl Registry {
             let tenants = self.store.tenants(&filter, &this).await?;
             page = next_page(tenants.last().map(|tenant| &tenant.name), tenants.len());
             for tenant in tenants {
-                self.finish(Reach::Tenant(tenant.id)).await?;
+                self.finish_tenant(tenant.id).await?;
             }
         }
         Ok(())
@@ -184,7 +192,7 @@ impl Registry {
             let apps = self.store.shared_apps(&this).await?;
             page = next_page(apps.last().and_then(name_of), apps.len());
             for app in apps.into_iter().filter(|app| app.state == AppState::Locked) {
-                self.finish(Reach::App(app.id)).await?;
+                self.finish_app(app.id).await?;
             }
         }
         Ok(())
@@ -203,16 +211,30 @@ impl Registry {
     }
 
     /// Takes out of circulation what a lock reaches.
-    pub(super) async fn finish(&self, reach: Reach) -> Result<(), RegistryError> {
+    async fn finish(&self, reach: Reach, of: SessionsOf) -> Result<(), RegistryError> {
+        self.end_sessions(of, &Cause::BROKER, |_| true).await?;
         self.broker.put_out(&reach).await?;
         Ok(())
+    }
+
+    /// The same for a tenant that is locked.
+    pub(super) async fn finish_tenant(&self, tenant: TenantId) -> Result<(), RegistryError> {
+        self.finish(Reach::Tenant(tenant.clone()), SessionsOf::Tenant(tenant)).await
+    }
+
+    /// The same for a shared app that is locked.
+    pub(super) async fn finish_app(&self, app: AppId) -> Result<(), RegistryError> {
+        self.finish(Reach::App(app.clone()), SessionsOf::App(app)).await
     }
 
     /// The same for a caller, where it is locked: what its grants gave until it was.
     pub(super) async fn finish_caller(&self, caller: &Caller) -> Result<(), RegistryError> {
         match caller.locked_at {
             None => Ok(()),
-            until => self.finish(Reach::Grants { grants: caller.grants.as_slice().into(), until }).await,
+            until => {
+                let reach = Reach::Grants { grants: caller.grants.as_slice().into(), until };
+                self.finish(reach, SessionsOf::Caller(caller.id.clone())).await
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod lockdown;
 mod material;
 mod pending;
 mod register;
+mod sessions;
 mod tenant_test;
 mod tenants;
 mod trusts;
@@ -38,6 +39,7 @@ pub use self::keypairs::steps;
 pub use self::lockdown::Lockdown;
 pub use self::material::{CredentialFields, Material};
 pub use self::register::{Registered, Registration, Source};
+pub use self::sessions::{NewSession, OpenedSession, Sessions};
 pub use self::tenants::{Listing, NewState, check_tenant_patch};
 
 use self::pending::Waits;

@@ -11,7 +11,7 @@ use super::error::{Fault, RegistryError, unless_expected};
 use super::health::HealthState;
 use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::{Reach, View};
+use crate::broker::View;
 use crate::domain::app::{App, AppState};
 use crate::domain::event::{Action, Cause, Event};
 use crate::domain::grant::Permission;
@@ -19,7 +19,7 @@ use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{Ask, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
-use crate::store::{AppRef, Changed, Page, StoreError, TenantFilter, TenantRef};
+use crate::store::{AppRef, Changed, Page, SessionsOf, StoreError, TenantFilter, TenantRef};
 
 /// How many labels a tenant may bear, and how long their keys and values may be.
 const LABELS: usize = 64;
@@ -179,7 +179,7 @@ impl Registry {
         }
         if next.locked_from != current.locked_from {
             identity = with_lockdown(&identity, &current)?;
-            self.finish(Reach::Tenant(current.id.clone())).await?;
+            self.finish_tenant(current.id.clone()).await?;
         }
         if next.labels != current.labels {
             identity = require_everywhere(&identity, Permission::TenantsWrite)?;
@@ -189,6 +189,9 @@ impl Registry {
                 return Err(RegistryError::Conflict("The tenant's grace is over; it is being erased."));
             }
             next.purge_at = None;
+            // Those that were open before it was deleted do not come back with it.
+            let of = SessionsOf::Tenant(current.id.clone());
+            self.end_sessions(of, &identity.cause(request_id), |_| true).await?;
         }
         let told = changes(&told(&current), &told(&next));
         let event = self.event_of(&next, &identity.cause(request_id), Action::TenantUpdate, told);

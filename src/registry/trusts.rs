@@ -7,6 +7,7 @@ use crate::auth::Identity;
 use crate::domain::caller::Caller;
 use crate::domain::event::Action;
 use crate::domain::id::TrustId;
+use crate::domain::session::OpenedWith;
 use crate::domain::trust::{Terms, Trust};
 use crate::store::CallerRef;
 
@@ -75,7 +76,9 @@ impl Registry {
         let gone = next.trusts.remove(place);
         let cause = identity.cause(request_id);
         let event = event_of(&next, &cause, self.now(), Action::TrustDelete, told(&gone));
-        self.replace_caller(next, &event, None).await?;
+        let next = self.replace_caller(next, &event, None).await?;
+        let with = OpenedWith::Trust(trust.clone());
+        self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::document::{Document, Written, read, read_each, write};
 use super::engine::Engine;
 use super::ledger::Ledger;
 use super::session::Session;
-use super::sql::Row;
+use super::sql::{Row, holding};
 use super::stretch::Stretch;
 use super::{CallerRef, Changed, Conflict, Page, Result, StoreError};
 use crate::crypto::Vault;
@@ -53,6 +53,13 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, by: &CallerRef) -> Resu
         CallerRef::Key(id) => lists(caller, id),
         CallerRef::Id(_) | CallerRef::Name(_) => true,
     }))
+}
+
+/// The caller, whom nobody else changes until the transaction ends.
+pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &CallerId) -> Result<Option<Caller>> {
+    let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
+    let row = session.row(sql, &[id.as_str().into()]).await?;
+    row.map(|row| read(vault, &row)).transpose()
 }
 
 /// The index says that the key is the caller's; only the caller's own row can know.

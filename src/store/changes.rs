@@ -13,7 +13,7 @@ use super::sql::{Row, Sql};
 use super::{Change, Changed, Result, StoreError};
 use crate::crypto::{Place, Vault};
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, TenantId};
+use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
 
 /// For how long a change can be read; every process asks for changes each few seconds.
 const KEPT_MILLISECONDS: i64 = 60 * 60 * 1000;
@@ -88,6 +88,7 @@ fn read_change(vault: &Vault, row: &Row) -> Option<Change> {
         "tenant" => Changed::Tenant(TenantId::parse(&item).ok()?),
         "app" => Changed::App(AppId::parse(&item).ok()?),
         "caller" => Changed::Caller(CallerId::parse(&item).ok()?),
+        "session" => Changed::Session(SessionId::parse(&item).ok()?),
         _ => return None,
     };
     Some(Change { number, what })
@@ -105,6 +106,7 @@ fn parts(what: &Changed) -> (&'static str, &str) {
         Changed::Tenant(id) => ("tenant", id.as_str()),
         Changed::App(id) => ("app", id.as_str()),
         Changed::Caller(id) => ("caller", id.as_str()),
+        Changed::Session(id) => ("session", id.as_str()),
     }
 }
 

@@ -8,6 +8,7 @@
 mod apps;
 mod audit;
 mod audit_types;
+mod browser_sessions;
 mod budget;
 mod callers;
 mod changes;
@@ -23,6 +24,7 @@ mod postgres;
 mod schema;
 mod serve_lock;
 mod session;
+mod session_types;
 mod sql;
 mod sql_store;
 mod sqlite;
@@ -42,7 +44,10 @@ use crate::crypto::Place;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, Name, TenantId, TokenId, WriterId};
+use crate::domain::id::{
+    AppId, CallerId, Generation, KeyId, KeypairId, Name, SessionId, TenantId, TokenId, WriterId,
+};
+use crate::domain::session::Session as BrowserSession;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
@@ -50,6 +55,7 @@ use crate::domain::token_key::TokenKey;
 pub use audit_types::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, StoredLink};
 pub use open::{OpenError, Opening, migrate, open};
 pub use schema::Migrated;
+pub use session_types::{OpenSession, SessionFilter, SessionPosition, SessionStretch, SessionsOf};
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -129,6 +135,23 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When a caller's keys were last used.
     async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>>;
 
+    /// A browser session, until it is swept out a day after its end.
+    async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>>;
+    /// Adds a browser session; [`Conflict::Version`] where tenant, app or opener are not those any more by
+    /// which it was judged.
+    async fn open_session(&self, new: &OpenSession<'_>, event: &Event) -> Result<()>;
+    /// A stretch of the browser sessions that go on, the oldest first. A row that is refused is left out,
+    /// with an error logged.
+    async fn browser_sessions(
+        &self,
+        filter: &SessionFilter,
+        behind: Option<&SessionPosition>,
+        limit: usize,
+    ) -> Result<SessionStretch>;
+    /// Cancels browser sessions at the event's time, and tells how many were not cancelled before. Those
+    /// that are gone are passed over.
+    async fn cancel_sessions(&self, sessions: &[SessionId], event: &Event) -> Result<usize>;
+
     /// Keeps a minted token and its event. Within the same transaction it is compared with the
     /// tenant and app of the moment: only where both are active and at the token's generation is it
     /// [`Filed::Current`]. Else it is kept as discarded, so that it can still be revoked, is never
@@ -165,7 +188,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// What changed after the change of that number, oldest first; `None` where the log does not
     /// reach back that far and everything may have changed.
     async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>>;
-    /// Erases tokens that died before `now` and changes that everybody has long seen.
+    /// Erases tokens that died before `now`, browser sessions that ended a day before it, and changes that
+    /// everybody has long seen.
     async fn sweep(&self, now: Timestamp) -> Result<()>;
     /// Records of the audit that fit, the newest first, behind that position. One that is not what the
     /// broker wrote is left out and counted, with an error logged.
@@ -376,6 +400,8 @@ pub enum Changed {
     App(AppId),
     /// A caller.
     Caller(CallerId),
+    /// A browser session.
+    Session(SessionId),
 }
 
 /// One line of the log by which every process learns what the others changed.

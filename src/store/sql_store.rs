@@ -12,15 +12,19 @@ use super::ledger::Ledger;
 use super::open::Lock;
 use super::{
     After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp,
-    NewToken, Page, Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter,
-    TenantRef, Which, apps, audit, callers, changes, checkpoints, generations, keypairs, tenants, tokens,
+    NewToken, OpenSession, Page, Result, SessionFilter, SessionPosition, SessionStretch, Store,
+    StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps, audit,
+    browser_sessions, callers, changes, checkpoints, generations, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
-use crate::domain::id::{AppId, CallerId, Generation, KeyId, KeypairId, TenantId, TokenId, WriterId};
+use crate::domain::id::{
+    AppId, CallerId, Generation, KeyId, KeypairId, SessionId, TenantId, TokenId, WriterId,
+};
+use crate::domain::session::Session as BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
 
@@ -165,6 +169,27 @@ impl Store for SqlStore {
 
     async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
         bounded(callers::key_uses(&self.engine, caller)).await
+    }
+
+    async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>> {
+        bounded(browser_sessions::find(&self.engine, &self.ledger, id)).await
+    }
+
+    async fn open_session(&self, new: &OpenSession<'_>, event: &Event) -> Result<()> {
+        bounded(browser_sessions::insert(&self.engine, &self.ledger, new, event)).await
+    }
+
+    async fn browser_sessions(
+        &self,
+        filter: &SessionFilter,
+        behind: Option<&SessionPosition>,
+        limit: usize,
+    ) -> Result<SessionStretch> {
+        bounded(browser_sessions::stretch(&self.engine, &self.ledger, filter, behind, limit)).await
+    }
+
+    async fn cancel_sessions(&self, sessions: &[SessionId], event: &Event) -> Result<usize> {
+        bounded(browser_sessions::cancel(&self.engine, &self.ledger, sessions, event)).await
     }
 
     async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed> {

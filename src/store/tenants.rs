@@ -222,6 +222,7 @@ pub(super) async fn purge(
     let row = row.filter(|row| version.is_none() || row.get::<i64>("version") == version);
     let row = row.ok_or(StoreError::Conflict(Conflict::Version))?;
     session.run("DELETE FROM tokens WHERE tenant_id = $1", &[id.as_str().into()]).await?;
+    session.run("DELETE FROM sessions WHERE tenant_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM tenants WHERE id = $1", &[id.as_str().into()]).await?;
     let mut changed = vec![Changed::Tenant(id.clone())];
     let app = row.get::<String>("app_id").and_then(|app| AppId::parse(&app).ok());

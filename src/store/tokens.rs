@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Value, holding};
-use super::{After, Among, Filed, NewToken, Result, StoredToken, Which, apps, tenants};
+use super::{After, Among, Filed, NewToken, Result, StoredToken, Which, apps, browser_sessions, tenants};
 use crate::crypto::{Place, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
 use crate::domain::event::{Action, Event};
@@ -315,11 +315,12 @@ pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {
     session.commit().await
 }
 
-/// Erases what died before `now`, and changes that everybody has long seen.
+/// Erases what died before `now`, sessions that ended long ago, and changes that everybody has long seen.
 pub(super) async fn sweep(engine: &Engine, now: Timestamp) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM tokens WHERE expires_at <= $1", &[now.as_millisecond().into()]).await?;
     apps::sweep(&mut session).await?;
+    browser_sessions::sweep(&mut session, now).await?;
     changes::sweep(&mut session, now).await?;
     session.commit().await
 }

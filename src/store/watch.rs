@@ -114,6 +114,7 @@ impl Watch {
             Changed::Tenant(id) => id.as_str(),
             Changed::App(id) => id.as_str(),
             Changed::Caller(id) => id.as_str(),
+            Changed::Session(id) => id.as_str(),
         };
         let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch.load(Ordering::Acquire) + 1;

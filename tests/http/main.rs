@@ -20,6 +20,8 @@ mod audit_records;
 mod audit_whole;
 mod bad_tokens;
 mod beside;
+mod browser_scene;
+mod browser_tokens;
 mod by_hand;
 mod callers;
 mod climbing;

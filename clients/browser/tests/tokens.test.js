@@ -38,6 +38,35 @@ test("an id that is refused rejects alone, and is asked again", async () => {
     assert.equal((await token("file_9")).read, "read-file_9-2");
 });
 
+test("an answer without any token has no times, and each id its own reason", async () => {
+    const scene = new Scene();
+    const errors = { file_1: { code: "forbidden" }, file_2: { code: "overloaded", retry_after: 2 } };
+    scene.script.push(answer(200, { tokens: {}, errors, refresh_at: null, expires_at: null }));
+    const token = scene.provider();
+    const [one, two] = await Promise.all([rejection(token("file_1")), rejection(token("file_2"))]);
+    assert.equal(one.code, "forbidden");
+    assert.deepEqual([two.code, two.problem, two.retryAfter], ["outage", "overloaded", 2]);
+    assert.equal(scene.requests.length, 1);
+});
+
+test("an id whose renewal fails for a while is served on, and one that is refused is not", async () => {
+    for (const [error, served] of [[{ code: "overloaded", retry_after: 2 }, true], [{ code: "forbidden" }, false]]) {
+        const scene = new Scene();
+        const token = scene.provider();
+        await token("folder_1");
+        scene.pass(3001);
+        const refused = (ids) => scene.tokens(ids, { errors: { folder_1: error } });
+        scene.script.push(refused, refused);
+        await token("folder_1");
+        await quiet();
+        if (served) {
+            assert.equal((await token("folder_1")).read, "read-folder_1-1");
+        } else {
+            assert.equal((await rejection(token("folder_1"))).code, "forbidden");
+        }
+    }
+});
+
 test("an id that the broker says nothing of, or only by inheritance, has no token", async () => {
     const scene = new Scene();
     scene.script.push((ids) => scene.tokens(ids, { errors: { folder_1: {} } }));

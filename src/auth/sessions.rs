@@ -1,0 +1,161 @@
+//! Browser sessions: texts in, sessions and their openers out. What was looked up is remembered, what is
+//! cancelled too, so that whoever replays a text again and again costs the store nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::trusts::Trusts;
+use super::{AuthError, Identity, Opened};
+use crate::clock::Clock;
+use crate::crypto::{Vault, sha256};
+use crate::domain::caller::{Caller, CallerState};
+use crate::domain::event::Credential;
+use crate::domain::id::SessionId;
+use crate::domain::session::{OpenedWith, Session};
+use crate::store::watch::{Stamp, Watch};
+use crate::store::{CallerRef, Store, StoreError};
+
+/// How many bytes of sessions are remembered; each counts for at least a kilobyte.
+const MEMORY: u64 = 64 * 1024 * 1024;
+
+/// Knows sessions, and who opened them.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    store: Arc<dyn Store>,
+    watch: Arc<Watch>,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    max_age: Duration,
+    known: Cache<SessionId, Arc<Known>>,
+}
+
+/// What a session's id led to when it was last looked up.
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    found: Option<Found>,
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    session: Arc<Session>,
+    /// SHA-256 of all that it says, so that a request costs one short MAC however much that is.
+    content: [u8; 32],
+    opener: Option<Arc<Caller>>,
+}
+
+/// A session whose text was shown. Whether it is good at this moment is another question.
+#[derive(Clone, Debug)]
+pub struct ProvenSession {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Who opened it, where that caller is still there.
+    opener: Option<Arc<Caller>>,
+}
+
+impl Sessions {
+    pub(super) fn new(
+        (store, watch): (Arc<dyn Store>, Arc<Watch>),
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+        max_age: Duration,
+    ) -> Self {
+        let known = Cache::builder()
+            .max_capacity(MEMORY)
+            .weigher(|_, known: &Arc<Known>| known.bytes())
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { store, watch, vault, clock, max_age, known }
+    }
+
+    /// The session whose text this is.
+    ///
+    /// # Errors
+    /// [`AuthError::Unauthenticated`] where it is none's, [`AuthError::Store`] where that cannot be said.
+    pub(super) async fn prove(&self, text: &str) -> Result<ProvenSession, AuthError> {
+        let claimed = self.vault.sessions().read(text).ok_or(AuthError::Unauthenticated)?;
+        let id = SessionId::from_public_part(claimed.id).map_err(|_| AuthError::Unauthenticated)?;
+        let known = self.look_up(&id).await?;
+        let found = known.found.as_ref().filter(|found| claimed.says(&found.content));
+        let Found { session, opener, .. } = found.cloned().ok_or(AuthError::Unauthenticated)?;
+        Ok(ProvenSession { session, opener })
+    }
+
+    /// Whoever opened a session, as the one who acts by it, where it is good at this moment.
+    ///
+    /// # Errors
+    /// [`AuthError::SessionExpired`], and [`AuthError::SessionCancelled`] also where the opener, or what it
+    /// opened the session with, opens nothing any more.
+    pub(super) fn identify(&self, proven: &ProvenSession, trusts: &Trusts) -> Result<Identity, AuthError> {
+        let ProvenSession { session, opener } = proven;
+        let now = self.clock.wall();
+        if session.cancelled_at.is_some() {
+            return Err(AuthError::SessionCancelled);
+        }
+        if session.expires_at <= now {
+            return Err(AuthError::SessionExpired);
+        }
+        let stands = |caller: &&Arc<Caller>| match &session.opener.with {
+            _ if caller.state != CallerState::Active => false,
+            OpenedWith::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
+            OpenedWith::Trust(id) => trusts.are_held(caller, id),
+        };
+        let caller = Arc::clone(opener.as_ref().filter(stands).ok_or(AuthError::SessionCancelled)?);
+        let opened = Opened { caller, credential: Credential::Session(session.id.clone()) };
+        Ok(Identity::of_one(opened, Some(session.expires_at)))
+    }
+
+    /// A session that was proven before, as it stands now.
+    pub(super) async fn again(&self, id: &SessionId) -> Result<ProvenSession, AuthError> {
+        let known = self.look_up(id).await?;
+        let Found { session, opener, .. } = known.found.clone().ok_or(AuthError::SessionCancelled)?;
+        Ok(ProvenSession { session, opener })
+    }
+
+    async fn look_up(&self, id: &SessionId) -> Result<Arc<Known>, StoreError> {
+        self.watch.catch_up().await;
+        if let Some(known) = self.known.get(id)
+            && known.is_current(id, &self.watch)
+            && self.watch.age() <= self.max_age
+        {
+            return Ok(known);
+        }
+        let stamp = self.watch.stamp();
+        let found = match self.store.browser_session(id).await? {
+            None => None,
+            Some(session) => {
+                let by = CallerRef::Id(session.opener.caller.clone());
+                let opener = self.store.caller(&by).await?.map(Arc::new);
+                Some(Found { content: sha256(&session.encoding()), session: Arc::new(session), opener })
+            }
+        };
+        let known = Arc::new(Known { stamp, found });
+        self.known.insert(id.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+}
+
+impl Known {
+    /// A text leaves once its session stands in the store: one that is not there never comes.
+    fn is_current(&self, id: &SessionId, watch: &Watch) -> bool {
+        match &self.found {
+            Some(found) => {
+                watch.is_current(&self.stamp, &[id.as_str(), found.session.opener.caller.as_str()])
+            }
+            None => watch.is_current(&self.stamp, &[id.as_str()]),
+        }
+    }
+
+    fn bytes(&self) -> u32 {
+        let found = self.found.as_ref();
+        let texts = found.map_or(0, |found| {
+            let Session { resources, origins, read, write, .. } = &*found.session;
+            let scopes = read.len() + write.as_ref().map_or(0, |write| write.len());
+            128 * (resources.len() + origins.len() + scopes)
+        });
+        u32::try_from(1024 + texts).unwrap_or(u32::MAX)
+    }
+}

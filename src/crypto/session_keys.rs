@@ -1,0 +1,181 @@
+//! The text of a browser session: which key signed it, which session it is, and a MAC over all that the
+//! session says. It travels with each request of a page, so it is short and needs no encoding anywhere.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+
+use super::mac_keys::{MacKey, MacKeys};
+use super::{KeyKind, KeySet, KeySetError, Place, sha256};
+use crate::secret::SecretString;
+
+/// What every session's text begins with.
+const PREFIX: &str = "btbs_";
+/// How many characters tell which key signed.
+const TAG: usize = 8;
+/// How many characters show before any lookup that a text is one of ours: 35 bits.
+const CHECK: usize = 6;
+/// How many characters a whole MAC has.
+const PROOF: usize = 43;
+
+/// The labels that keep what these keys make apart; each ends in its format's version.
+const CHECKED: &str = "box-token-broker browser session check 1";
+const PROVEN: &str = "box-token-broker browser session 1";
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Signs browser sessions, and knows what it signed.
+#[derive(Debug)]
+pub struct SessionKeys(MacKeys);
+
+/// What a text claims to be, and that one of our keys made it for a session of that id.
+#[derive(Debug)]
+pub struct ClaimedSession<'a> {
+    key: &'a MacKey,
+    /// The session's id without its prefix.
+    pub id: &'a str,
+    proof: &'a str,
+}
+
+impl SessionKeys {
+    /// # Errors
+    /// Where no `session` key is active.
+    pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
+        MacKeys::prepare(keys, KeyKind::Session).map(Self)
+    }
+
+    /// The text of a session of this id (without its prefix) that says `content`, under the active key.
+    #[must_use]
+    pub fn text(&self, id: &str, content: &[u8]) -> SecretString {
+        let key = self.0.active();
+        // In one piece: a text that grows leaves copies of itself behind.
+        let mut text = String::with_capacity(PREFIX.len() + TAG + 1 + id.len() + 1 + CHECK + PROOF);
+        text.push_str(PREFIX);
+        text.extend(tag(key).map(char::from));
+        text.push('_');
+        text.push_str(id);
+        text.push('_');
+        text.extend(check(key, id).map(char::from));
+        text.extend(proof(key, id, content).map(char::from));
+        SecretString::new(text)
+    }
+
+    /// Reads a text; `None` for what no key of the set made, which costs no lookup.
+    #[must_use]
+    pub fn read<'a>(&'a self, text: &'a str) -> Option<ClaimedSession<'a>> {
+        let mut parts = text.strip_prefix(PREFIX)?.split('_');
+        let (signer, id, macs) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() || macs.len() != CHECK + PROOF || !macs.is_ascii() {
+            return None;
+        }
+        let (checked, proof) = macs.split_at(CHECK);
+        let made_it = |key: &&MacKey| {
+            tag(key) == *signer.as_bytes()
+                && verify_slices_are_equal(&check(key, id), checked.as_bytes()).is_ok()
+        };
+        Some(ClaimedSession { key: self.0.all().find(made_it)?, id, proof })
+    }
+}
+
+impl ClaimedSession<'_> {
+    /// Whether the text was made for a session that says `content`, in constant time.
+    #[must_use]
+    pub fn says(&self, content: &[u8]) -> bool {
+        verify_slices_are_equal(&proof(self.key, self.id, content), self.proof.as_bytes()).is_ok()
+    }
+}
+
+/// What tells keys apart in a text: ids may be long, and hold what does not belong there.
+fn tag(key: &MacKey) -> [u8; TAG] {
+    digits(&sha256(key.id.as_bytes()))
+}
+
+fn check(key: &MacKey, id: &str) -> [u8; CHECK] {
+    digits(mac(key, CHECKED, id, &[]).as_ref())
+}
+
+fn proof(key: &MacKey, id: &str, content: &[u8]) -> [u8; PROOF] {
+    digits(mac(key, PROVEN, id, content).as_ref())
+}
+
+fn mac(MacKey { id: key_id, key }: &MacKey, label: &str, id: &str, content: &[u8]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    let place = Place { table: "sessions", row: id, column: "text", version: 1 };
+    place.bind(label, key_id, content, |part| context.update(part));
+    context.sign()
+}
+
+/// The last so many digits of a number to the base of 62, the last one first.
+fn digits<const N: usize>(number: &[u8]) -> [u8; N] {
+    let mut number = number.to_vec();
+    std::array::from_fn(|_| {
+        let mut rest = 0_u32;
+        for byte in &mut number {
+            let dividend = rest << 8 | u32::from(*byte);
+            // A remainder is below 62, so the quotient is below 256.
+            *byte = (dividend / 62) as u8;
+            rest = dividend % 62;
+        }
+        ALPHABET[rest as usize]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn keys() -> SessionKeys {
+        SessionKeys::prepare(&KeySet::generate(&SystemEntropy)).unwrap()
+    }
+
+    #[test]
+    fn a_text_is_read_back_and_any_one_changed_character_is_refused() {
+        let keys = keys();
+        let text = keys.text("aB3", b"content");
+        let text = text.expose();
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{text}");
+        let accepted = |text: &str, content: &[u8]| {
+            let claimed = keys.read(text);
+            claimed.is_some_and(|claimed| claimed.id == "aB3" && claimed.says(content))
+        };
+        assert!(accepted(text, b"content"));
+        assert!(!accepted(text, b"other"));
+        for place in 0..text.len() {
+            let mut changed = text.as_bytes().to_vec();
+            changed[place] = if changed[place] == b'x' { b'y' } else { b'x' };
+            assert!(!accepted(std::str::from_utf8(&changed).unwrap(), b"content"), "at {place}");
+        }
+        for other in [
+            "",
+            "btbs_",
+            "btbs___",
+            "btb_a_b",
+            &text[..text.len() - 1],
+            &format!("{text}0"),
+            "btbs_\u{e4}_\u{e4}_\u{e4}",
+        ] {
+            assert!(keys.read(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_retired_key_goes_on_and_a_foreign_one_never_counts() {
+        let document = KeySet::generate(&SystemEntropy).to_json();
+        let mut document: serde_json::Value = serde_json::from_slice(document.expose()).unwrap();
+        let read = |document: &serde_json::Value| {
+            let set = KeySet::parse(&serde_json::to_vec(document).unwrap()).unwrap();
+            SessionKeys::prepare(&set)
+        };
+        let before = read(&document).unwrap();
+        let text = before.text("a", b"c");
+        document["session"][0]["state"] = "retired".into();
+        assert!(matches!(read(&document), Err(KeySetError::NoActive { kind: KeyKind::Session })));
+        let new = KeySet::generate(&SystemEntropy).to_json();
+        let new: serde_json::Value = serde_json::from_slice(new.expose()).unwrap();
+        document["session"].as_array_mut().unwrap().push(new["session"][0].clone());
+        let rotated = read(&document).unwrap();
+        assert!(rotated.read(text.expose()).is_some_and(|claimed| claimed.says(b"c")));
+        assert_ne!(rotated.text("a", b"c"), text, "the active key signs");
+        assert!(keys().read(text.expose()).is_none());
+    }
+}

@@ -1,0 +1,396 @@
+//! `POST /v1/browser/tokens`: what a page gets with its browser session.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use futures::stream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::body::Json;
+use super::error::ApiError;
+use super::limits;
+use super::page::Page;
+use super::problem::{Document, Problem, Reach};
+use super::tokens::{current, times, whole_seconds};
+use crate::broker::{Given, PATIENCE, Release, Token, TokenError, Wanted};
+use crate::domain::event::{Action, Event, Outcome};
+use crate::domain::id::BoxId;
+use crate::domain::policy::Rule;
+use crate::domain::session::{Place, Session};
+use crate::domain::subject::{Resource, ResourceType, ScopeSet};
+
+/// Where pages ask.
+pub(super) const PATH: &str = "/v1/browser/tokens";
+
+/// How many items a page may name at once.
+const IDS: usize = 1000;
+/// How many of its items are worked on at a time.
+const AT_ONCE: usize = 8;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(tokens))
+}
+
+/// Which items a page wants tokens for.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BrowserRequest {
+    /// Typed ids, as Box's UI Elements name items: `file_` or `folder_` and Box's number.
+    #[schema(min_items = 1, max_items = 1000, example = json!(["file_12345", "folder_678"]))]
+    ids: Vec<String>,
+}
+
+/// The tokens for some items.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct BrowserResponse<'a> {
+    /// By typed id.
+    tokens: BTreeMap<&'a str, ItemTokens<'a>>,
+    /// By typed id, for those that there is no token for.
+    errors: BTreeMap<&'a str, ItemError>,
+    /// When the first of the tokens ends; none where there is no token.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When to ask again; none where there is no token.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    refresh_at: Option<Timestamp>,
+}
+
+/// The tokens for one item.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ItemTokens<'a> {
+    /// What the item is read with.
+    read: &'a str,
+    /// What the item is changed with, where the session gives that and it may be given now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    write: Option<&'a str>,
+}
+
+/// Why there is no token for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(super) struct ItemError {
+    /// One of the codes of problems.
+    code: &'static str,
+    /// After how many seconds to ask again, where that helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    retry_after: Option<u64>,
+}
+
+/// What a resource's tokens came to.
+type Outcomes = BTreeMap<Resource, Result<Pair, Problem>>;
+
+/// The tokens for a resource.
+#[derive(Debug)]
+struct Pair {
+    read: Arc<Token>,
+    write: Option<Arc<Token>>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/browser/tokens", tag = "browser", operation_id = "browser_tokens",
+    request_body(content = BrowserRequest),
+    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    security(("browser_session" = [])),
+    extensions(("x-access" = json!({"permission": null, "group": "browser", "audit": "token.release"}))),
+)]
+/// A page's tokens, for pages of the session's origins alone.
+///
+/// An item that is a resource of the session gets that resource's tokens; any other those of the session's
+/// folder, of several folders of the innermost one that the item lies in. Every answer names the page's
+/// `Origin`, errors too; preflights are answered alike for everybody.
+async fn tokens(
+    State(api): State<Api>,
+    page: Page,
+    Json(body): Json<BrowserRequest>,
+) -> Result<Response, ApiError> {
+    let page = page.now(&api).await?;
+    if body.ids.is_empty() || body.ids.len() > IDS {
+        return Err(ApiError::invalid("/ids", format!("Name 1 to {IDS} items.")));
+    }
+    let mut timer = std::pin::pin!(tokio::time::sleep(PATIENCE));
+    let placed = place(&api, &page, &body.ids, timer.as_mut()).await;
+    let mut outcomes = Outcomes::new();
+    {
+        let one = |resource: Resource| async {
+            let pair = pair(&api, &page, &resource).await;
+            (resource, pair)
+        };
+        // Their futures first: a stream that made them would have to serve every lifetime.
+        let work: Vec<_> = resources(&placed).into_iter().map(one).collect();
+        let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
+        loop {
+            let done = tokio::select! {
+                biased;
+                done = work.next() => done,
+                () = timer.as_mut() => None,
+            };
+            let Some((resource, pair)) = done else { break };
+            outcomes.insert(resource, pair);
+        }
+    }
+    respond(&api, &page, &placed, &outcomes)
+}
+
+/// By which resource each named item is served; why by none.
+type Placed<'a> = BTreeMap<&'a str, Result<Resource, Problem>>;
+
+fn resources(placed: &Placed<'_>) -> Vec<Resource> {
+    let mut resources: Vec<Resource> = placed.values().filter_map(|one| one.as_ref().ok().cloned()).collect();
+    resources.sort();
+    resources.dedup();
+    resources
+}
+
+async fn place<'a>(
+    api: &Api,
+    page: &Page,
+    ids: &'a [String],
+    mut timer: std::pin::Pin<&mut tokio::time::Sleep>,
+) -> Placed<'a> {
+    let mut placed = Placed::new();
+    let mut asked = Vec::new();
+    for id in ids {
+        let item = item(id);
+        let found = match item.as_ref().map(|item| page.session.place_of(item)) {
+            None => Err(not_an_item()),
+            Some(Place::At(resource)) => Ok(resource.clone()),
+            Some(Place::Nowhere) => Err(outside(api, page)),
+            Some(Place::InAFolder) => {
+                asked.extend(item.map(|item| (id.as_str(), item)));
+                Err(too_late())
+            }
+        };
+        placed.insert(id.as_str(), found);
+    }
+    let one = |(id, item): (&'a str, Resource)| async move { (id, folder_of(api, page, &item).await) };
+    let looks: Vec<_> = asked.into_iter().map(one).collect();
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    loop {
+        let done = tokio::select! {
+            biased;
+            done = looks.next() => done,
+            () = timer.as_mut() => None,
+        };
+        let Some((id, found)) = done else { return placed };
+        placed.insert(id, found);
+    }
+}
+
+/// The item that a typed id names.
+fn item(id: &str) -> Option<Resource> {
+    let (kind, id) = id.split_once('_')?;
+    let kind = match kind {
+        "file" => ResourceType::File,
+        "folder" => ResourceType::Folder,
+        _ => return None,
+    };
+    Some(Resource { kind, id: BoxId::parse(id).ok()? })
+}
+
+/// The session's folder that an item lies in. Whether there is no such item, or only none in these
+/// folders, a page does not learn.
+async fn folder_of(api: &Api, page: &Page, item: &Resource) -> Result<Resource, Problem> {
+    let (session, view) = (&page.session, &page.view);
+    let ancestors = match api.broker.known_ancestors(view, &session.subject, item) {
+        Some(ancestors) => ancestors,
+        None => {
+            may_look(api, page).await?;
+            let counted = api.limits.count_look(&session.id);
+            counted.map_err(|exceeded| limits::limited(Reach::Request, exceeded).problem())?;
+            let mut cause = page.caller.identity.cause(&page.caller.request_id.0);
+            cause.on_behalf_of.clone_from(&session.on_behalf_of);
+            let seen = api.broker.ancestors(view, &session.subject, item, &cause).await;
+            seen.map_err(|error| failed(api, page, (None, &session.read), error.into()))?
+        }
+    };
+    let folder = ancestors.as_deref().and_then(|ancestors| session.folder_among(ancestors));
+    folder.cloned().ok_or_else(|| outside(api, page))
+}
+
+/// Succeeds where the session gives a token of any folder at this moment: else nothing is asked for it.
+async fn may_look(api: &Api, page: &Page) -> Result<(), Problem> {
+    let mut refused = None;
+    for resource in &page.session.resources {
+        let wanted = wanted(&page.session, &page.session.read, resource);
+        match api.broker.judge(&page.caller.identity, &page.tenant(), &wanted).await {
+            Ok(_) => return Ok(()),
+            Err(error) => refused = Some((resource, error)),
+        }
+    }
+    let Some((resource, error)) = refused else { return Ok(()) };
+    Err(failed(api, page, (Some(resource), &page.session.read), error.into()))
+}
+
+fn wanted(session: &Session, scopes: &ScopeSet, resource: &Resource) -> Wanted {
+    Wanted {
+        subject: session.subject.clone(),
+        restriction: Some(Session::restriction(scopes, resource)),
+        min_ttl: session.min_ttl.map(std::time::Duration::from_secs),
+        rejected: None,
+        on_behalf_of: session.on_behalf_of.clone(),
+    }
+}
+
+/// The tokens for a resource of the session. What may not be written may be read all the same.
+async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Problem> {
+    let read = token(api, page, resource, &page.session.read).await?;
+    let write = match &page.session.write {
+        None => None,
+        Some(scopes) => match token(api, page, resource, scopes).await {
+            Err(problem) if problem.code == "forbidden" => None,
+            token => Some(token?),
+        },
+    };
+    Ok(Pair { read, write })
+}
+
+async fn token(
+    api: &Api,
+    page: &Page,
+    resource: &Resource,
+    scopes: &ScopeSet,
+) -> Result<Arc<Token>, Problem> {
+    let wanted = wanted(&page.session, scopes, resource);
+    let given = current(api, &page.caller, &page.tenant(), &wanted).await;
+    let Given { token, grounds, by } =
+        given.map_err(|error| failed(api, page, (Some(resource), scopes), error))?;
+    api.broker.count_release(&Release {
+        by: &by,
+        peer: page.caller.identity.peer,
+        request_id: &page.caller.request_id.0,
+        on_behalf_of: page.session.on_behalf_of.as_ref(),
+        token: &token,
+        reason: grounds.waived.map(Rule::observed),
+    });
+    Ok(token)
+}
+
+/// What a page hears of a token that it does not get, once that is recorded.
+fn failed(
+    api: &Api,
+    page: &Page,
+    (resource, scopes): (Option<&Resource>, &ScopeSet),
+    error: ApiError,
+) -> Problem {
+    let problem = match error {
+        // The opener has no grant on the tenant any more; which tenant that is the page knows.
+        ApiError::Token(TokenError::Absent) => TokenError::Forbidden(Rule::Permission).into(),
+        error => error,
+    }
+    .problem();
+    record(api, page, (resource, Some(scopes)), &problem);
+    problem
+}
+
+fn outside(api: &Api, page: &Page) -> Problem {
+    let problem = ApiError::from(TokenError::Forbidden(Rule::GrantResource)).problem();
+    let problem = problem.reason("session.resources");
+    record(api, page, (None, None), &problem);
+    problem
+}
+
+fn record(
+    api: &Api,
+    page: &Page,
+    (resource, scopes): (Option<&Resource>, Option<&ScopeSet>),
+    problem: &Problem,
+) {
+    let (session, caller) = (&page.session, &page.caller);
+    let is_failure = problem.status.is_server_error() || problem.status == StatusCode::FAILED_DEPENDENCY;
+    let cause = caller.identity.cause(&caller.request_id.0);
+    api.broker.count_refusal(Event {
+        outcome: if is_failure { Outcome::Failed } else { Outcome::Refused },
+        reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
+        on_behalf_of: session.on_behalf_of.clone(),
+        tenant: Some(session.tenant.clone()),
+        subject: Some(session.subject.clone()),
+        scopes: scopes.cloned(),
+        resource: resource.cloned(),
+        ..cause.event(api.clock.wall(), Action::TokenRelease)
+    });
+}
+
+fn not_an_item() -> Problem {
+    ApiError::invalid("/ids", "An id is `file_` or `folder_` and Box's number.").problem()
+}
+
+fn too_late() -> Problem {
+    ApiError::from(TokenError::too_late()).problem()
+}
+
+/// True for what the whole session meets, and not only some item of it.
+fn is_of_all(problem: &Problem) -> bool {
+    problem.status.is_server_error()
+        || problem.status == StatusCode::TOO_MANY_REQUESTS
+        || problem.status == StatusCode::UNAUTHORIZED
+        || problem.reach == Reach::Tenant && problem.status == StatusCode::FORBIDDEN
+}
+
+fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> Result<Response, ApiError> {
+    let late = too_late();
+    let mut body = BrowserResponse {
+        tokens: BTreeMap::new(),
+        errors: BTreeMap::new(),
+        expires_at: None,
+        refresh_at: None,
+    };
+    let mut for_all = None;
+    for (id, found) in placed {
+        let outcome = match found {
+            Err(problem) => Err(problem),
+            Ok(resource) => outcomes.get(resource).map_or(Err(&late), Result::as_ref),
+        };
+        match outcome {
+            Ok(Pair { read, write }) => {
+                let write = write.as_ref().map(|token| token.secret.expose());
+                body.tokens.insert(id, ItemTokens { read: read.secret.expose(), write });
+            }
+            Err(problem) => {
+                if is_of_all(problem) {
+                    for_all = for_all.or(Some(problem));
+                }
+                let error = ItemError { code: problem.code, retry_after: problem.retry_after };
+                body.errors.insert(id, error);
+            }
+        }
+    }
+    if let Some(problem) = for_all.filter(|_| body.tokens.is_empty()) {
+        return Err(ApiError::Told(Box::new(problem.clone())));
+    }
+    let pairs = outcomes.values().filter_map(|outcome| outcome.as_ref().ok());
+    for token in pairs.flat_map(|pair| std::iter::once(&pair.read).chain(&pair.write)) {
+        let its = times(token, api);
+        let sooner =
+            |so_far: Option<Timestamp>, its: Timestamp| Some(so_far.map_or(its, |other| other.min(its)));
+        body.expires_at = sooner(body.expires_at, whole_seconds(its.expires_at));
+        body.refresh_at = sooner(body.refresh_at, whole_seconds(its.refresh_at));
+    }
+    Ok(written(page, &body))
+}
+
+/// The answer in one piece: a buffer that grows leaves copies of tokens behind.
+fn written(page: &Page, body: &BrowserResponse<'_>) -> Response {
+    let tokens = body
+        .tokens
+        .iter()
+        .map(|(id, ItemTokens { read, write })| id.len() + read.len() + write.map_or(0, str::len) + 32);
+    let errors = body.errors.keys().map(|id| 2 * id.len() + 96);
+    let mut bytes = Vec::with_capacity(256 + tokens.sum::<usize>() + errors.sum::<usize>());
+    // Texts and numbers always serialise, and memory takes every byte.
+    let _ = serde_json::to_writer(&mut bytes, body);
+    tracing::trace!(session = %page.session.id, tokens = body.tokens.len(), "a page is answered");
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, bytes).into_response()
+}

@@ -1,0 +1,347 @@
+//! Browser sessions: opened by services for their pages, listed, and ended.
+
+use jiff::SignedDuration;
+
+use super::error::{Fault, RegistryError};
+use super::{Registry, on_what_stands, shortened};
+use crate::auth::{Identity, Opened};
+use crate::broker::decision::{Refused, decide};
+use crate::broker::{TokenError, View};
+use crate::crypto::sha256;
+use crate::domain::caller::{Caller, CallerState};
+use crate::domain::event::{Action, Cause, Credential, Event};
+use crate::domain::grant::Permission;
+use crate::domain::id::SessionId;
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::origin::Origin;
+use crate::domain::policy::{Ask, Policy};
+use crate::domain::session::{OpenedWith, Opener, Session};
+use crate::domain::subject::{Resource, ScopeSet, Subject};
+use crate::domain::tenant::Tenant;
+use crate::secret::SecretString;
+use crate::store::{CallerRef, Changed, OpenSession, SessionFilter, SessionPosition, SessionsOf, TenantRef};
+
+/// How long a session lives where nobody says how long, in seconds; no longer than the policy lets it.
+const USUAL_TTL: u64 = 3600;
+/// How many sessions are ended at once.
+const AT_ONCE: usize = 100;
+
+/// A session to be opened. Each list holds what it may hold, as the types cannot tell.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// For whom its tokens act.
+    pub subject: Subject,
+    /// On which files and folders.
+    pub resources: Vec<Resource>,
+    /// What a token to read with may do.
+    pub read: ScopeSet,
+    /// What a token to write with may do.
+    pub write: Option<ScopeSet>,
+    /// On whose pages it is good.
+    pub origins: Vec<Origin>,
+    /// How many seconds it lives.
+    pub ttl: Option<u64>,
+    /// How many seconds each of its tokens lives at least.
+    pub min_ttl: Option<u64>,
+    /// For whom, as the caller claims.
+    pub on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// A session that was opened, and its text, which is shown this once.
+#[derive(Debug)]
+pub struct OpenedSession {
+    /// The session.
+    pub session: Session,
+    /// Its text.
+    pub text: SecretString,
+}
+
+/// A stretch of a list of sessions, and behind which the next one begins.
+pub type Sessions = (Vec<Session>, Option<SessionPosition>);
+
+impl Registry {
+    /// Opens a session, where one of the caller's grants allows each token that it may give, and the
+    /// tenant's policy all of it. It stands in the store with its record before its text leaves.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn open_session(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        new: &NewSession,
+    ) -> Result<OpenedSession, RegistryError> {
+        on_what_stands(|| self.open_session_once(identity, request_id, tenant, new)).await
+    }
+
+    async fn open_session_once(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        new: &NewSession,
+    ) -> Result<OpenedSession, RegistryError> {
+        let (identity, tenant, view) = self.fresh(identity, tenant, Permission::SessionsCreate).await?;
+        let (opened, caller, session) = self.judged(&identity, &view, new).await?;
+        check_against(&tenant.policy, new)?;
+        let cause = Cause { on_behalf_of: new.on_behalf_of.clone(), ..identity.cause_of(opened, request_id) };
+        let event = Event {
+            tenant: Some(tenant.id.clone()),
+            app: Some(view.app.id.clone()),
+            subject: Some(session.subject.clone()),
+            scopes: Some(session.read.clone()),
+            detail: Some(told(&session)),
+            ..cause.event(session.created_at, Action::SessionCreate)
+        };
+        let new = OpenSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
+        self.store.open_session(&new, &event).await?;
+        let content = sha256(&session.encoding());
+        let text = self.vault.sessions().text(session.id.public_part(), &content);
+        Ok(OpenedSession { session, text })
+    }
+
+    /// The session as the first of the callers would open it that may, and that caller as it stands.
+    async fn judged<'a>(
+        &self,
+        identity: &'a Identity,
+        view: &View,
+        new: &NewSession,
+    ) -> Result<(&'a Opened, Caller, Session), RegistryError> {
+        let mut nearest = Refused::NoGrant;
+        for opened in identity.callers() {
+            let caller = self.store.caller(&CallerRef::Id(opened.caller.id.clone())).await?;
+            let Some(caller) = caller.filter(|caller| self.still_opens(caller, &opened.credential)) else {
+                continue;
+            };
+            let Some(session) = self.session_of(&caller, &opened.credential, view, new) else { continue };
+            match all_allowed(&caller, view, &session) {
+                Ok(()) => return Ok((opened, caller, session)),
+                Err(refused) => nearest = nearest.max(refused),
+            }
+        }
+        Err(TokenError::from(nearest).into())
+    }
+
+    /// True where what a caller came with opens it as it stands. A trust of the settings stands in no row.
+    fn still_opens(&self, caller: &Caller, credential: &Credential) -> bool {
+        let is_live = match credential {
+            Credential::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(self.now())),
+            Credential::Jwt { .. } => true,
+            Credential::Session(_) => false,
+        };
+        is_live && caller.state == CallerState::Active
+    }
+
+    fn session_of(
+        &self,
+        caller: &Caller,
+        credential: &Credential,
+        view: &View,
+        new: &NewSession,
+    ) -> Option<Session> {
+        let created_at = self.now();
+        let longest = view.tenant.policy.max_session_ttl.seconds();
+        let ttl = new.ttl.unwrap_or(USUAL_TTL.min(longest));
+        let lives = SignedDuration::from_secs(i64::try_from(ttl).unwrap_or(i64::MAX));
+        Some(Session {
+            id: self.new_id(SessionId::generate),
+            tenant: view.tenant.id.clone(),
+            subject: new.subject.clone(),
+            resources: new.resources.clone(),
+            read: new.read.clone(),
+            write: new.write.clone(),
+            origins: new.origins.clone(),
+            opener: Opener { caller: caller.id.clone(), with: OpenedWith::of(credential)? },
+            on_behalf_of: new.on_behalf_of.clone(),
+            min_ttl: new.min_ttl,
+            created_at,
+            expires_at: created_at.checked_add(lives).unwrap_or(jiff::Timestamp::MAX),
+            cancelled_at: None,
+            version: 1,
+        })
+    }
+
+    /// A stretch of the tenant's sessions that have not expired and that the caller may end, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells.
+    pub async fn sessions(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+        on_behalf_of: Option<OnBehalfOf>,
+        mut behind: Option<SessionPosition>,
+        limit: usize,
+    ) -> Result<Sessions, RegistryError> {
+        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let of = SessionsOf::Tenant(view.tenant.id.clone());
+        let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
+        loop {
+            let mut stretch = self.store.browser_sessions(&filter, behind.as_ref(), limit).await?;
+            stretch.sessions.retain(|session| those_who_end(&identity, &view.tenant, session).is_some());
+            if !stretch.sessions.is_empty() || stretch.next.is_none() {
+                return Ok((stretch.sessions, stretch.next));
+            }
+            behind = stretch.next;
+        }
+    }
+
+    /// Cancels a session; one that was cancelled already is a success.
+    ///
+    /// # Errors
+    /// [`RegistryError::Absent`] for one that is not there, or not the caller's to end.
+    pub async fn cancel_session(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        id: &SessionId,
+    ) -> Result<(), RegistryError> {
+        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let session = self.store.browser_session(id).await?;
+        let session = session.filter(|session| session.tenant == view.tenant.id);
+        let session = session.ok_or(RegistryError::Absent)?;
+        let identity = those_who_end(&identity, &view.tenant, &session).ok_or(RegistryError::Absent)?;
+        let cause = identity.cause(request_id);
+        self.cancel(&SessionsOf::Tenant(view.tenant.id.clone()), &[session], &cause).await?;
+        Ok(())
+    }
+
+    /// Cancels all of a tenant's sessions for one person, as far as they are the caller's to end.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] tells. What is cancelled by then, is.
+    pub async fn cancel_sessions_for(
+        &self,
+        identity: &Identity,
+        request_id: &str,
+        tenant: &TenantRef,
+        who: &OnBehalfOf,
+    ) -> Result<(), RegistryError> {
+        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let filter = SessionFilter {
+            of: SessionsOf::Tenant(view.tenant.id.clone()),
+            on_behalf_of: Some(who.clone()),
+            beyond: self.now(),
+        };
+        let cause = Cause { on_behalf_of: Some(who.clone()), ..identity.cause(request_id) };
+        let may_end = |session: &Session| those_who_end(&identity, &view.tenant, session).is_some();
+        if self.end(&filter, &cause, may_end).await? == 0 {
+            self.cancel(&filter.of, &[], &cause).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all of these sessions, and tells how many were not cancelled before: what they hang on is gone.
+    ///
+    /// # Errors
+    /// Where the store does not answer. What is cancelled by then, is.
+    pub(super) async fn end_sessions(
+        &self,
+        of: SessionsOf,
+        cause: &Cause,
+        which: impl Fn(&Session) -> bool,
+    ) -> Result<usize, RegistryError> {
+        self.end(&SessionFilter { of, on_behalf_of: None, beyond: self.now() }, cause, which).await
+    }
+
+    async fn end(
+        &self,
+        filter: &SessionFilter,
+        cause: &Cause,
+        which: impl Fn(&Session) -> bool,
+    ) -> Result<usize, RegistryError> {
+        let (mut behind, mut ended) = (None, 0);
+        loop {
+            let stretch = self.store.browser_sessions(filter, behind.as_ref(), AT_ONCE).await?;
+            let goes_on = |session: &Session| session.cancelled_at.is_none() && which(session);
+            let sessions: Vec<Session> = stretch.sessions.into_iter().filter(goes_on).collect();
+            if !sessions.is_empty() {
+                ended += self.cancel(&filter.of, &sessions, cause).await?;
+            }
+            behind = match stretch.next {
+                None => return Ok(ended),
+                next => next,
+            };
+        }
+    }
+
+    async fn cancel(
+        &self,
+        of: &SessionsOf,
+        sessions: &[Session],
+        cause: &Cause,
+    ) -> Result<usize, RegistryError> {
+        let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+        let named: Vec<&str> = ids.iter().map(SessionId::as_str).collect();
+        let detail = match named.len() {
+            1 => named.concat(),
+            count => format!("{count} browser sessions: {}", named.join(" ")),
+        };
+        let mut event =
+            Event { detail: Some(shortened(detail)), ..cause.event(self.now(), Action::SessionCancel) };
+        match of {
+            SessionsOf::Tenant(id) => event.tenant = Some(id.clone()),
+            SessionsOf::App(id) => event.app = Some(id.clone()),
+            SessionsOf::Caller(id) => event.caller = Some(id.clone()),
+        }
+        let cancelled = self.store.cancel_sessions(&ids, &event).await;
+        // Whether it was written or not: what is remembered may be old.
+        ids.into_iter().for_each(|id| self.broker.forget(&Changed::Session(id)));
+        Ok(cancelled?)
+    }
+
+    /// Ends sessions whose opener is gone already, so that lists say so too; they open nothing as it is.
+    pub(super) async fn end_orphans(&self, caller: &Caller, cause: &Cause, which: impl Fn(&Session) -> bool) {
+        if let Err(error) = self.end_sessions(SessionsOf::Caller(caller.id.clone()), cause, which).await {
+            tracing::warn!(caller = %caller.id, %error, "sessions that open nothing any more stay listed");
+        }
+    }
+}
+
+/// The identity of those callers that may end a session.
+fn those_who_end(identity: &Identity, tenant: &Tenant, session: &Session) -> Option<Identity> {
+    identity.those_allowed(tenant, Ask::Cancellation(Some(&session.subject))).ok()
+}
+
+/// Judges every token that a session may give.
+fn all_allowed(caller: &Caller, view: &View, session: &Session) -> Result<(), Refused> {
+    let (subject, on_behalf_of) = (&session.subject, session.on_behalf_of.as_ref());
+    session.restrictions().try_for_each(|restriction| {
+        let ask = Ask::Session { subject, restriction: &restriction, on_behalf_of };
+        decide(caller, view, ask).map(drop)
+    })
+}
+
+/// Refuses what the policy says of sessions alone.
+fn check_against(policy: &Policy, new: &NewSession) -> Result<(), RegistryError> {
+    let mut faults = Vec::new();
+    for (place, origin) in new.origins.iter().enumerate() {
+        if !policy.browser_origins.contains(origin) {
+            let detail = "Not one of the origins that the tenant's policy names in `browser_origins`.";
+            faults.push(Fault::at(format!("/origins/{place}"), detail));
+        }
+    }
+    let longest = policy.max_session_ttl.seconds();
+    if new.ttl.is_some_and(|ttl| ttl > longest) {
+        let detail =
+            format!("The tenant's policy lets a session live {longest} s at most (`max_session_ttl`).");
+        faults.push(Fault::at("/ttl", detail));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
+}
+
+fn told(session: &Session) -> String {
+    fn list<T: ToString>(items: &[T]) -> String {
+        items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+    let Session { id, resources, write, origins, expires_at, .. } = session;
+    let write = write.as_ref().map_or_else(|| "nothing".to_owned(), ScopeSet::joined);
+    shortened(format!(
+        "{id} until {expires_at}, on {}, to write {write}, at {}",
+        list(resources),
+        list(origins)
+    ))
+}

@@ -1,0 +1,63 @@
+//! What is asked of the store about browser sessions.
+
+use jiff::Timestamp;
+
+use crate::domain::app::App;
+use crate::domain::caller::Caller;
+use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::session::Session;
+use crate::domain::tenant::Tenant;
+
+/// A browser session to be added, and by what it was judged.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenSession<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// Its tenant.
+    pub tenant: &'a Tenant,
+    /// The app that serves the tenant.
+    pub app: &'a App,
+    /// Who opens it.
+    pub caller: &'a Caller,
+}
+
+/// Whose browser sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionsOf {
+    /// A tenant's.
+    Tenant(TenantId),
+    /// Those of every tenant that an app serves.
+    App(AppId),
+    /// Those that a caller opened.
+    Caller(CallerId),
+}
+
+/// Which browser sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Whose.
+    pub of: SessionsOf,
+    /// Of a tenant's, those for this one alone.
+    pub on_behalf_of: Option<OnBehalfOf>,
+    /// Those that end after this.
+    pub beyond: Timestamp,
+}
+
+/// Behind which session a stretch begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPosition {
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: SessionId,
+}
+
+/// A stretch of sessions, and behind what the next one begins; `None` where this was the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStretch {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// Where it goes on.
+    pub next: Option<SessionPosition>,
+}
