@@ -14,8 +14,8 @@ import { Window } from "./window.js";
 
 /** The sandbox's folder Demo, a folder below it, a file of each, and who looks at them. */
 const FOLDER = { id: "20000001101", below: "Pictures", file: "Minutes.txt", deeper: "Dawn.png" };
-/** A folder whose files have no thumbnails, so that the Explorer needs no token of theirs. */
-const PLAIN = { id: "20000001001", file: "Contract.pdf" };
+/** A folder that holds nothing but a folder: no file, of whose thumbnail the Explorer would want a token. */
+const PLAIN = { file: "Inside" };
 const ADA = { type: "user", id: "10000001001" };
 const READ = { scopes: ["base_explorer", "base_picker", "item_preview", "item_download"] };
 const WRITE = { preset: "explorer" };
@@ -45,6 +45,8 @@ before(async () => {
     for (const { client_id } of apps) {
         await demo.arrange("PATCH", `/apps/${client_id}`, { origins: [...origins, foreigner.origin] });
     }
+    PLAIN.id = await newFolder("Plain", FOLDER.id);
+    await newFolder(PLAIN.file, PLAIN.id);
     view = await Window.open(process.env.BTB_TEST_SCREENSHOTS);
     old = expiring();
 });
@@ -55,6 +57,18 @@ after(async () => {
     foreigner?.stop();
     await demo?.stop();
 });
+
+/** Makes a folder at Box, as Ada; its id. */
+async function newFolder(name, id) {
+    const { access_token } = await demo.ask(demo.service, "POST", "/v1/tenants/acme/token", { subject: ADA });
+    const made = await fetch(`${demo.sandbox}/2.0/folders`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" },
+        body: JSON.stringify({ name, parent: { id } }),
+    });
+    assert.equal(made.status, 201);
+    return (await made.json()).id;
+}
 
 /** A session for the friendly page. */
 const session = (more = {}) => demo.session({
@@ -183,7 +197,8 @@ test("without the write scope there is no rename, and Box refuses it", async () 
     await row(page, "Renamed.txt").waitFor();
     await page.locator("#write").uncheck();
     await page.locator("#state").getByText("may only look").waitFor();
-    await row(page, "Renamed.txt").waitFor();
+    const id = await page.locator("#session").textContent();
+    await page.locator(`[data-session=${id}]`).getByText("Renamed.txt").waitFor();
     await menu(page, "Renamed.txt");
     await page.getByRole("menuitem", { name: "Download" }).waitFor();
     assert.equal(await page.getByRole("menuitem", { name: "Rename" }).count(), 0);

@@ -151,6 +151,7 @@ async function show(kind) {
     }
     const container = document.createElement("div");
     container.className = "element";
+    container.dataset.session = current.id;
     stage.replaceChildren(container);
     const { name, options } = ELEMENTS[kind];
     element = new window.Box[name]();
