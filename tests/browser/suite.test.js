@@ -173,46 +173,52 @@ test("the Uploader uploads a file, which then appears", async () => {
     await page.close();
 });
 
-/** Opens the menu of an item in the Explorer. */
-async function menu(page, name) {
-    await row(page, name).hover();
+/** Opens the menu of an item in the Explorer; gives the entry that is looked for, which is there. */
+async function menu(page, name, wanted) {
+    const entry = page.getByRole("menuitem", { name: wanted });
     const line = stage(page).getByRole("row").filter({ hasText: name });
-    await line.getByRole("button", { name: "More options" }).click();
+    await row(page, name).hover();
+    // The Explorer paints its rows anew when thumbnails arrive, and an open menu is gone with its row.
+    await until(page, async () => {
+        await line.getByRole("button", { name: "More options" }).click();
+        return entry.waitFor({ timeout: 2_000 }).then(() => true, () => false);
+    });
+    return entry;
 }
 
 test("a rename works under a write scope", async () => {
     const page = await view.tab(demo.page);
-    await row(page, "Uploaded.txt").waitFor();
-    await menu(page, "Uploaded.txt");
-    await page.getByRole("menuitem", { name: "Rename" }).click();
-    await page.getByRole("dialog").getByRole("textbox").fill("Renamed");
+    await row(page, "Read me.md").waitFor();
+    await page.waitForLoadState("networkidle");
+    await (await menu(page, "Read me.md", "Rename")).click();
+    await page.getByRole("dialog").getByRole("textbox").fill("Read us");
     await view.shoot(page, "rename");
     await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
-    await row(page, "Renamed.txt").waitFor();
+    await row(page, "Read us.md").waitFor();
     await page.close();
 });
 
 test("without the write scope there is no rename, and Box refuses it", async () => {
     const page = await view.tab(demo.page);
-    await row(page, "Renamed.txt").waitFor();
+    await row(page, FOLDER.file).waitFor();
     await page.locator("#write").uncheck();
     await page.locator("#state").getByText("may only look").waitFor();
     const id = await page.locator("#session").textContent();
-    await page.locator(`[data-session=${id}]`).getByText("Renamed.txt").waitFor();
-    await menu(page, "Renamed.txt");
-    await page.getByRole("menuitem", { name: "Download" }).waitFor();
+    await page.locator(`[data-session=${id}]`).getByText(FOLDER.file).waitFor();
+    await page.waitForLoadState("networkidle");
+    await menu(page, FOLDER.file, "Download");
     assert.equal(await page.getByRole("menuitem", { name: "Rename" }).count(), 0);
     await view.shoot(page, "read-only");
     const token = tokenInUse(page);
-    const scopes = (await demo.known(token)).scopes;
+    const { scopes } = await demo.known(token);
     assert.ok(scopes.includes("base_explorer") && !scopes.includes("item_rename"), String(scopes));
-    const status = await page.evaluate(async ({ api, folder, token }) => {
+    const status = await page.evaluate(async ({ api, folder, name, token }) => {
         const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
         const { entries } = await (await fetch(`${api}/2.0/folders/${folder}/items`, { headers })).json();
-        const { id } = entries.find(({ name }) => name === "Renamed.txt");
+        const file = entries.find((entry) => entry.name === name);
         const body = JSON.stringify({ name: "Stolen.txt" });
-        return (await fetch(`${api}/2.0/files/${id}`, { method: "PUT", headers, body })).status;
-    }, { api: demo.sandbox, folder: FOLDER.id, token });
+        return (await fetch(`${api}/2.0/files/${file.id}`, { method: "PUT", headers, body })).status;
+    }, { api: demo.sandbox, folder: FOLDER.id, name: FOLDER.file, token });
     assert.equal(status, 403);
     await page.close();
 });
