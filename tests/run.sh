@@ -266,7 +266,10 @@ suite_openapi() {
 }
 
 need_browser() {
+    local trusted=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     need chromium chromium && need node nodejs && need npm npm || return 1
+    # Node has a list of its own of whom to trust; the machine's counts too.
+    [ ! -r "$trusted" ] || export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$trusted}
     # Without a font every text is a row of boxes.
     [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || install fonts-dejavu-core
 }
