@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Which files look into a secret, and what for.
-const EXPOSING: [(&str, &[&str]); 9] = [
+const EXPOSING: [(&str, &[&str]); 10] = [
     ("the types themselves", &["secret"]),
     (
         "sealing, opening, hashing",
@@ -22,6 +22,7 @@ const EXPOSING: [(&str, &[&str]); 9] = [
     ),
     ("token answers and keys that are shown once", &["http/tokens", "http/callers", "cli/"]),
     ("the demo's page calls the broker with its key", &["page/sessions"]),
+    ("what pages get, and sessions that are shown once", &["http/browser", "http/browser_sessions"]),
 ];
 
 fn src() -> PathBuf {

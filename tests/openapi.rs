@@ -45,11 +45,18 @@ fn every_operation_says_who_may_and_how_it_can_fail() {
         let name = format!("{method} {path}");
         assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{name}: its id is another's too");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
-        assert_eq!(operation["security"], serde_json::json!([{ "api_key": [] }]), "{name}");
         let access = &operation["x-access"];
-        assert!(["service", "admin"].contains(&access["group"].as_str().unwrap()), "{name}");
+        let group = access["group"].as_str().unwrap();
+        let credential = match group {
+            "browser" => serde_json::json!([{ "browser_session": [] }]),
+            _ => serde_json::json!([{ "api_key": [] }]),
+        };
+        assert_eq!(operation["security"], credential, "{name}");
+        assert!(["service", "admin", "browser"].contains(&group), "{name}");
         match access.get("permission").unwrap() {
-            Value::Null => assert_eq!(path, "/v1/whoami", "{name} needs a permission"),
+            Value::Null => {
+                assert!(group == "browser" || path == "/v1/whoami", "{name} needs a permission");
+            }
             permission => assert!(permissions.contains(permission.as_str().unwrap()), "{name}"),
         }
         let problem = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];

@@ -48,6 +48,9 @@ pub enum AuthError {
     /// It looks like a token of an OIDC issuer, and opens nothing; why is for the log alone.
     #[error("the token opens nothing: {0}")]
     Token(#[from] TokenFault),
+    /// It is no browser session, and nothing else counts here.
+    #[error("the credential is no browser session")]
+    NoSession,
     /// It is a browser session whose time is over.
     #[error("the browser session has expired")]
     SessionExpired,

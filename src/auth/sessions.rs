@@ -74,13 +74,13 @@ impl Sessions {
     /// The session whose text this is.
     ///
     /// # Errors
-    /// [`AuthError::Unauthenticated`] where it is none's, [`AuthError::Store`] where that cannot be said.
+    /// [`AuthError::NoSession`] where it is none's, [`AuthError::Store`] where that cannot be said.
     pub(super) async fn prove(&self, text: &str) -> Result<ProvenSession, AuthError> {
-        let claimed = self.vault.sessions().read(text).ok_or(AuthError::Unauthenticated)?;
-        let id = SessionId::from_public_part(claimed.id).map_err(|_| AuthError::Unauthenticated)?;
+        let claimed = self.vault.sessions().read(text).ok_or(AuthError::NoSession)?;
+        let id = SessionId::from_public_part(claimed.id).map_err(|_| AuthError::NoSession)?;
         let known = self.look_up(&id).await?;
         let found = known.found.as_ref().filter(|found| claimed.says(&found.content));
-        let Found { session, opener, .. } = found.cloned().ok_or(AuthError::Unauthenticated)?;
+        let Found { session, opener, .. } = found.cloned().ok_or(AuthError::NoSession)?;
         Ok(ProvenSession { session, opener })
     }
 

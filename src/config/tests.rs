@@ -372,7 +372,7 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn the_table_names_every_setting_with_its_default() {
     let rows = markdown_rows();
-    assert_eq!(rows.lines().count(), 29);
+    assert_eq!(rows.lines().count(), 30);
     assert!(rows.starts_with("| `http.listen` | `127.0.0.1:8080` | "), "{rows}");
     assert!(rows.contains("| `database.url` | `sqlite:box-token-broker.db` | "), "{rows}");
     assert!(rows.contains("| `box.api_url` | `https://api.box.com` | "), "{rows}");

@@ -115,6 +115,12 @@ impl ApiError {
             Self::Invalid(faults) => invalid(faults),
             Self::Auth(AuthError::Unauthenticated) => unauthenticated(),
             Self::Auth(AuthError::Token(fault)) => unauthenticated().cause(fault),
+            Self::Auth(AuthError::NoSession) => Problem {
+                detail: "Send `Authorization: Bearer` with a live browser session: no other credential counts \
+                         here."
+                    .to_owned(),
+                ..unauthenticated()
+            },
             Self::Auth(AuthError::SessionExpired) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "session_expired",

@@ -37,11 +37,11 @@ impl FromRequestParts<Api> for Page {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
         let peer = story.peer();
-        let unknown = || limits::stranger(api, peer, AuthError::Unauthenticated);
+        let unknown = || limits::stranger(api, peer, AuthError::NoSession);
         let text = bearer(&parts.headers).ok_or_else(unknown)?;
         let since = api.authenticator.stamp();
         let proven = match api.authenticator.session(text).await {
-            Err(AuthError::Unauthenticated) => return Err(unknown()),
+            Err(AuthError::NoSession) => return Err(unknown()),
             proven => proven?,
         };
         story.session(&proven.session);

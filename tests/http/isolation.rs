@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::hidden::without_ids;
 use crate::matrix_operations::{About, Operation, Recorded, Things, operations};
-use crate::matrix_scene::{Credential, Scene, all_but, bearer, grant, grant_on, never};
+use crate::matrix_scene::{Credential, SESSION, Scene, all_but, bearer, grant, grant_on, never};
 use crate::reply::Reply;
 
 /// An answer but for what differs between any two.
@@ -42,6 +42,10 @@ async fn s6_every_operation_is_refused_to_everybody_but_those_who_may() {
     let operations = operations(&document()).unwrap();
     assert!(operations.len() > 30);
     for operation in &operations {
+        if operation.row.about == About::Page {
+            no_callers_credential_opens(&mut scene, operation).await;
+            continue;
+        }
         let (first, second) = (scene.things_for(operation).await, scene.things_for(operation).await);
         let (name, right) = scene.right_caller(operation, &first).await;
         let lacking = lacking(&mut scene, operation, &first).await;
@@ -74,6 +78,22 @@ async fn strangers_are_refused(scene: &mut Scene, operation: &Operation, things:
         assert_eq!(reply.status, 401, "{} with {what}: {reply:?}", operation.id);
         is_like_the_first(&mut texts.unauthenticated, reply, &format!("{} with {what}", operation.id));
     }
+}
+
+/// What opens callers, an admin too, is no session.
+async fn no_callers_credential_opens(scene: &mut Scene, operation: &Operation) {
+    let mut told = None;
+    let things = scene.things_for(operation).await;
+    let mut everybody = scene.strangers.clone();
+    everybody.retain(|(what, _)| *what != SESSION);
+    everybody.extend(scene.foreigners.clone());
+    everybody.push(("an admin's key", bearer(&scene.ground.admin)));
+    for (what, credential) in everybody {
+        let reply = scene.ask((what, &credential), operation, &things).await;
+        assert_eq!(reply.status, 401, "{} with {what}: {reply:?}", operation.id);
+        is_like_the_first(&mut told, reply, &format!("{} with {what}", operation.id));
+    }
+    scene.ground.clock.advance(Duration::from_secs(1));
 }
 
 /// Callers that hold every permission but the one that is needed; and for what needs a grant on every
@@ -151,7 +171,9 @@ async fn pairs(scene: &Scene, operation: &Operation, things: &Things) -> Vec<(Th
             pair(&|things, app| things.app = app.to_owned(), &things.app, "nothing");
             pair(&|things, app| things.app = app.to_owned(), &id, &never(&id));
         }
-        About::Broker | About::List | About::Oneself => pairs.push((things.clone(), things.clone())),
+        About::Broker | About::List | About::Oneself | About::Page => {
+            pairs.push((things.clone(), things.clone()))
+        }
     }
     pairs
 }
@@ -188,6 +210,10 @@ async fn nothing_of_others(
     if operation.path.contains("{trust}") {
         let trusts = [others.trust.clone(), never(&others.trust)];
         pairs.push(trusts.map(|trust| Things { trust, ..own.clone() }));
+    }
+    if operation.path.contains("{session}") {
+        let sessions = [others.session.clone(), never(&others.session)];
+        pairs.push(sessions.map(|session| Things { session, ..own.clone() }));
     }
     if operation.path.contains("{app}") {
         let acme = scene.ground.get(&scene.ground.admin, "/v1/tenants/acme").await.is(200);

@@ -5,6 +5,8 @@ use box_token_broker::domain::event::Action;
 use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
+use crate::browser_scene::PORTAL;
+
 /// An enterprise of the vendor's that no tenant has.
 pub(crate) const SPARE_ENTERPRISE: &str = "9099";
 
@@ -45,6 +47,8 @@ pub(crate) enum About {
     Broker,
     /// Whoever asks.
     Oneself,
+    /// A page, which comes with a session: no caller's own credential opens it.
+    Page,
 }
 
 /// Which record a success leaves.
@@ -80,6 +84,8 @@ pub(crate) struct Things {
     pub(crate) key: String,
     pub(crate) trust: String,
     pub(crate) keypair: String,
+    /// A browser session of the tenant.
+    pub(crate) session: String,
     /// By what id Box knows the keypair.
     pub(crate) kid: String,
     /// A name that nothing bears yet.
@@ -102,6 +108,7 @@ impl Things {
             ("{key}", &self.key),
             ("{trust}", &self.trust),
             ("{keypair}", &self.keypair),
+            ("{session}", &self.session),
         ];
         let path = names.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value));
         assert!(!path.contains('{'), "{path}: the matrix does not know what to put there");
@@ -177,8 +184,8 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
     let row = row(id).ok_or_else(|| {
         format!("add a row for `{id}` to `row` in tests/http/matrix_operations.rs: whom it is about, and what a right caller sends")
     })?;
-    if permission.is_none() && row.about != About::Oneself {
-        return Err("only what is about the caller alone needs no permission".to_owned());
+    if permission.is_none() && ![About::Oneself, About::Page].contains(&row.about) {
+        return Err("only what is about the caller alone, or a page's, needs no permission".to_owned());
     }
     let statuses = operation["responses"].as_object().ok_or("it has no `responses`")?.keys();
     Ok(Operation {
@@ -198,7 +205,7 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
 /// What the matrix knows of an operation; `None` for one that it has never heard of.
 #[rustfmt::skip]
 fn row(id: &str) -> Option<Row> {
-    use About::{Broker, Caller, Grants, List, Oneself, Tenant};
+    use About::{Broker, Caller, Grants, List, Oneself, Page, Tenant};
     use Recorded::{As, Declared, Nothing};
     let (about, query, body, recorded): (_, _, Option<Body>, _) = match id {
         "list_apps" | "read_app" => (Broker, "", None, Nothing),
@@ -231,6 +238,12 @@ fn row(id: &str) -> Option<Row> {
         "downscope_token" => (Tenant, "", Some(|_| json!({ "scopes": ["item_preview"] })), Declared),
         "revoke_token" => (Tenant, "", Some(|_| json!({ "subject": { "type": "enterprise" } })), Declared),
         "whoami" => (Oneself, "", None, Nothing),
+        "open_browser_session" => (Tenant, "", Some(|_| json!({ "resources": [{ "type": "folder", "id": "1" }],
+            "read": { "preset": "explorer" }, "origins": [PORTAL] })), Declared),
+        "list_browser_sessions" => (Tenant, "", None, Nothing),
+        "cancel_browser_sessions" => (Tenant, "?on_behalf_of=ada", None, Declared),
+        "cancel_browser_session" => (Tenant, "", None, Declared),
+        "browser_tokens" => (Page, "", Some(|_| json!({ "ids": ["folder_1"] })), Declared),
         _ => return None,
     };
     Some(Row { about, query, body, recorded })

@@ -70,6 +70,7 @@ fn nothings() -> Things {
         key: id("key"),
         trust: id("tru"),
         keypair: id("kpr"),
+        session: id("ses"),
         ..Things::default()
     }
 }
@@ -82,13 +83,17 @@ async fn anonymous(ground: &Ground, address: SocketAddr, method: &str, path: &st
 
 #[tokio::test]
 async fn s6_each_operation_is_served_by_the_listener_of_its_group_alone_and_to_nobody_unknown() {
-    let ground = Ground::with(&[("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0")], |_, _| {}).await;
+    let own = [("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0"), ("BTB_HTTP__BROWSER_LISTEN", "127.0.0.1:0")];
+    let ground = Ground::with(&own, |_, _| {}).await;
     let broker = ground.broker();
     for operation in operations(&document()).unwrap() {
         let path = nothings().named(&operation.path);
-        for (group, address) in
-            [("service", broker.service), ("admin", broker.admin), ("operations", broker.operations)]
-        {
+        for (group, address) in [
+            ("service", broker.service),
+            ("admin", broker.admin),
+            ("browser", broker.browser),
+            ("operations", broker.operations),
+        ] {
             let reply = anonymous(&ground, address, &operation.method, &path).await;
             let expected = if operation.group == group { 401 } else { 404 };
             assert_eq!(reply.status, expected, "{} on the {group} listener: {reply:?}", operation.id);

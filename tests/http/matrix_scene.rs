@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::asking::any_token;
+use crate::browser_scene::{self, Opened};
 use crate::database::Hand;
 use crate::ground::{Ground, KEYS};
 use crate::identity_scene::AUDIENCE;
@@ -22,6 +23,9 @@ use crate::rotation::by_key;
 
 /// How many customers the vendor's shared app has.
 const ENTERPRISES: usize = 20;
+
+/// What is good, and for pages alone.
+pub(crate) const SESSION: &str = "a browser session";
 
 /// Whatever stands in `Authorization`, line by line.
 pub(crate) type Credential = Vec<String>;
@@ -97,6 +101,7 @@ impl Scene {
         .await;
         ground.register("acme", &ground.apps.acme).await;
         ground.register("globex", &ground.apps.globex).await;
+        ground.pages_of("acme").await;
         shared_app(&ground).await;
         let strangers = strangers(&ground, &issuer, &signer).await;
         let service = Permission::ALL.into_iter().filter(|permission| permission.suits_a_service());
@@ -193,6 +198,10 @@ impl Scene {
             things.credentials = by_key(app, kid, &KEYS[key])["credentials"].clone();
             self.is_next = !self.is_next;
         }
+        if operation.path.contains("{session}") {
+            self.ground.pages_of(&things.tenant).await;
+            things.session = Opened::of(self.session_of(&things.tenant).await).id;
+        }
         if operation.path.contains("{app}") {
             self.make_app(&mut things).await;
         }
@@ -207,6 +216,12 @@ impl Scene {
             self.ground.post(&self.ground.admin, &path, json!({})).await.is(200);
         }
         things
+    }
+
+    /// A session that the admin opens.
+    async fn session_of(&self, tenant: &str) -> Reply {
+        let path = format!("/v1/tenants/{tenant}/browser-sessions");
+        self.ground.post(&self.ground.admin, &path, browser_scene::usual()).await
     }
 
     /// A shared app that serves nobody, and other credentials for it.
@@ -367,6 +382,9 @@ async fn strangers(ground: &Ground, issuer: &Issuer, signer: &Signer) -> Vec<(&'
     let expired = ground.post(admin, "/v1/callers/expired/keys", until).await.is(201);
     ground.clock.advance(Duration::from_secs(120));
     let at_box = ground.token(admin, "acme").await.token();
+    let path = "/v1/tenants/acme/browser-sessions";
+    let body = browser_scene::but(json!({ "ttl": 28800 }));
+    let session = Opened::of(ground.post(admin, path, body).await);
     let (unsigned, unmatched) = tokens(issuer, ground, signer);
     vec![
         ("nothing", Vec::new()),
@@ -379,7 +397,8 @@ async fn strangers(ground: &Ground, issuer: &Issuer, signer: &Signer) -> Vec<(&'
         ("an expired key", bearer(expired["key"].as_str().unwrap())),
         ("the key of a locked caller", bearer(&locked)),
         ("the key of a deleted caller", bearer(&deleted)),
-        ("a browser session", bearer(&format!("btbs_{}", base62(&SystemEntropy, 43)))),
+        (SESSION, bearer(&session.text)),
+        ("no browser session", bearer(&format!("btbs_{}", base62(&SystemEntropy, 43)))),
         ("a token of Box's", bearer(&at_box)),
         (
             "an admin's key as a password",

@@ -1,6 +1,7 @@
 //! One suite for every engine: what the store promises, whichever database stands behind it.
 
 pub(crate) mod apps;
+pub(crate) mod browser_sessions;
 pub(crate) mod callers;
 pub(crate) mod changes;
 pub(crate) mod credentials;
@@ -39,6 +40,14 @@ macro_rules! conformance {
                 an_issuer_leads_to_those_whose_own_rows_trust_it
                 of_two_changes_of_one_version_one_wins_for_callers
                 the_last_use_of_a_key_is_kept
+            }
+            browser_sessions: {
+                a_session_comes_back_as_it_was_written
+                sessions_are_listed_by_age_and_of_whom_they_are
+                a_cancelled_session_stays_cancelled_and_is_told_once
+                a_session_is_opened_only_by_what_stands
+                invariant_6_a_session_that_is_altered_is_refused_alone
+                a_session_is_swept_out_a_day_after_its_end
             }
             credentials: {
                 keypairs_are_listed_by_age_and_go_with_their_app

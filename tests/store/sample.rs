@@ -10,6 +10,7 @@ use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId, TrustId,
 };
 use box_token_broker::domain::policy::Policy;
+use box_token_broker::domain::session::Session;
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use box_token_broker::domain::token_key::TokenKey;
@@ -240,5 +241,11 @@ impl Ground {
     /// The actions of all events, in their order.
     pub(crate) async fn actions(&self) -> Vec<String> {
         self.database.hand.reads("SELECT action FROM audit ORDER BY at, number").await
+    }
+}
+
+impl Versioned for Session {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
     }
 }

@@ -273,3 +273,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_session_needs_its_own_permission_and_all_else_that_a_token_needs() {
+    let restriction = Restriction {
+        scopes: scopes(&["item_preview"]),
+        target: Target::Resource(folder("1")),
+        annotator: None,
+    };
+    let ask = Ask::Session { subject: &Subject::ENTERPRISE, restriction: &restriction, on_behalf_of: None };
+    let with =
+        |permissions: &[Permission]| Grant { permissions: permissions.to_vec(), ..Grant::everything() };
+    let found = |grant: Grant, policy: &Policy| decide(&[grant], &tenant(), &BTreeMap::new(), policy, ask);
+    let (free, all) = (Policy::default(), with(&[Permission::SessionsCreate]));
+    assert!(matches!(found(all.clone(), &free), Decision::Allowed(_)));
+    let others: Vec<_> =
+        Permission::ALL.into_iter().filter(|one| *one != Permission::SessionsCreate).collect();
+    assert_eq!(found(with(&others), &free), Decision::Forbidden(Rule::Permission));
+    let elsewhere = Grant { resources: Some(vec![folder("2")]), ..all.clone() };
+    assert_eq!(found(elsewhere, &free), Decision::Forbidden(Rule::GrantResource));
+    let narrow = Policy { scopes: Some(scopes(&["item_download"])), ..Policy::default() };
+    assert_eq!(found(all.clone(), &narrow), Decision::Forbidden(Rule::PolicyScopes));
+    let named = Policy { require_on_behalf_of: true, ..Policy::default() };
+    assert_eq!(found(all.clone(), &named), Decision::Forbidden(Rule::PolicyOnBehalfOf));
+    // What a lockdown of its opener has to reach.
+    let reached = |restriction| {
+        reaches(std::slice::from_ref(&all), &tenant(), &BTreeMap::new(), (&Subject::ENTERPRISE, restriction))
+    };
+    assert!(reached(Some(&restriction)) && !reached(None));
+}

@@ -1,0 +1,197 @@
+//! Browser sessions.
+
+use box_token_broker::domain::app::App;
+use box_token_broker::domain::caller::Caller;
+use box_token_broker::domain::event::Action;
+use box_token_broker::domain::id::{BoxId, SessionId};
+use box_token_broker::domain::on_behalf_of::OnBehalfOf;
+use box_token_broker::domain::origin::Origin;
+use box_token_broker::domain::session::{OpenedWith, Opener, Session};
+use box_token_broker::domain::subject::{Preset, Resource, ResourceType, Subject};
+use box_token_broker::domain::tenant::Tenant;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::{
+    Changed, Conflict, OpenSession, SessionFilter, SessionsOf, StoreError, TenantRef,
+};
+
+use super::ground::{Ground, Hand};
+use super::sample::{at, event, next};
+
+/// A tenant, its app, and who opens its sessions.
+struct Scene {
+    tenant: Tenant,
+    app: App,
+    caller: Caller,
+}
+
+impl Scene {
+    async fn new(ground: &Ground, name: &str) -> Self {
+        let (tenant, app) = ground.own_tenant(name).await;
+        Self { tenant, app, caller: ground.caller(&format!("{name}-portal")).await }
+    }
+
+    fn session(&self, age: i64, who: Option<&str>) -> Session {
+        Session {
+            id: SessionId::generate(&SystemEntropy),
+            tenant: self.tenant.id.clone(),
+            subject: Subject::ENTERPRISE,
+            resources: vec![Resource { kind: ResourceType::Folder, id: BoxId::parse("7").unwrap() }],
+            read: Preset::Explorer.scopes(),
+            write: Some(Preset::Uploader.scopes()),
+            origins: vec![Origin::parse("https://app.example.com").unwrap()],
+            opener: Opener {
+                caller: self.caller.id.clone(),
+                with: OpenedWith::Key(self.caller.keys[0].id.clone()),
+            },
+            on_behalf_of: who.map(|who| OnBehalfOf::parse(who).unwrap()),
+            min_ttl: Some(60),
+            created_at: at(age),
+            expires_at: at(age + 3600),
+            cancelled_at: None,
+            version: 1,
+        }
+    }
+
+    async fn opened(&self, ground: &Ground, age: i64, who: Option<&str>) -> Session {
+        let session = self.session(age, who);
+        self.open(ground, &session).await.unwrap();
+        session
+    }
+
+    async fn open(&self, ground: &Ground, session: &Session) -> Result<(), StoreError> {
+        let Self { tenant, app, caller } = self;
+        let new = OpenSession { session, tenant, app, caller };
+        ground.store.open_session(&new, &event(Action::SessionCreate)).await
+    }
+}
+
+fn filter(of: SessionsOf) -> SessionFilter {
+    SessionFilter { of, on_behalf_of: None, beyond: at(0) }
+}
+
+async fn listed(ground: &Ground, filter: &SessionFilter) -> Vec<Session> {
+    ground.store.browser_sessions(filter, None, 100).await.unwrap().sessions
+}
+
+pub(crate) async fn a_session_comes_back_as_it_was_written(ground: &Ground) {
+    let scene = Scene::new(ground, "acme").await;
+    let session = scene.opened(ground, 0, Some("ada \u{1F4E6}")).await;
+    assert_eq!(ground.store.browser_session(&session.id).await, Ok(Some(session)));
+    let absent = SessionId::generate(&SystemEntropy);
+    assert_eq!(ground.store.browser_session(&absent).await, Ok(None));
+}
+
+pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Ground) {
+    let (acme, globex) = (Scene::new(ground, "acme").await, Scene::new(ground, "globex").await);
+    let mut all = Vec::new();
+    for age in [5, 1, 3, 3, 2] {
+        all.push(acme.opened(ground, age, (age == 3).then_some("ada")).await);
+    }
+    let others = globex.opened(ground, 4, None).await;
+    all.sort_by_key(|session| (session.created_at, session.id.clone()));
+    let of_acme = filter(SessionsOf::Tenant(acme.tenant.id.clone()));
+    assert_eq!(listed(ground, &of_acme).await, all);
+    let (mut walked, mut behind) = (Vec::new(), None);
+    loop {
+        let stretch = ground.store.browser_sessions(&of_acme, behind.as_ref(), 2).await.unwrap();
+        walked.extend(stretch.sessions);
+        behind = stretch.next;
+        if behind.is_none() {
+            break;
+        }
+    }
+    assert_eq!(walked, all);
+    let hers = SessionFilter { on_behalf_of: OnBehalfOf::parse("ada").ok(), ..of_acme.clone() };
+    assert_eq!(listed(ground, &hers).await.len(), 2);
+    assert_eq!(listed(ground, &SessionFilter { beyond: at(3603), ..of_acme }).await, all[4..]);
+    assert_eq!(listed(ground, &filter(SessionsOf::App(globex.app.id.clone()))).await, [others.clone()]);
+    assert_eq!(listed(ground, &filter(SessionsOf::Caller(globex.caller.id.clone()))).await, [others]);
+    assert_eq!(listed(ground, &filter(SessionsOf::Caller(acme.caller.id))).await, all);
+}
+
+pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground: &Ground) {
+    let scene = Scene::new(ground, "acme").await;
+    let (one, other) = (scene.opened(ground, 0, None).await, scene.opened(ground, 0, None).await);
+    let before = ground.store.last_change().await.unwrap();
+    let cancel = event(Action::SessionCancel);
+    let ids = [one.id.clone(), SessionId::generate(&SystemEntropy)];
+    assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(1));
+    assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(0));
+    let changes = ground.store.changes_since(before).await.unwrap().unwrap();
+    let told: Vec<Changed> = changes.into_iter().map(|change| change.what).collect();
+    assert_eq!(
+        told,
+        [Changed::Session(one.id.clone())],
+        "an opened one concerns nobody, a cancelled one once"
+    );
+    let expected = next(&one, |session| session.cancelled_at = Some(at(0)));
+    assert_eq!(ground.store.browser_session(&one.id).await, Ok(Some(expected)));
+    assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other)));
+}
+
+pub(crate) async fn a_session_is_opened_only_by_what_stands(ground: &Ground) {
+    let scene = Scene::new(ground, "acme").await;
+    let stale = Err(StoreError::Conflict(Conflict::Version));
+    let session = scene.session(0, None);
+    let tenant = next(&scene.tenant, |tenant| tenant.display_name = "Acme".to_owned());
+    ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+    assert_eq!(scene.open(ground, &session).await, stale);
+    let scene = Scene { tenant, ..scene };
+    let caller = next(&scene.caller, |caller| caller.grants.clear());
+    ground.store.update_caller(&caller, &event(Action::CallerUpdate)).await.unwrap();
+    assert_eq!(scene.open(ground, &session).await, stale);
+    let scene = Scene { caller, ..scene };
+    let app = next(&scene.app, |app| app.fence = app.generation);
+    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    assert_eq!(scene.open(ground, &session).await, stale);
+    assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
+    let scene = Scene { app, ..scene };
+    assert_eq!(scene.open(ground, &session).await, Ok(()));
+    ground.store.purge_tenant(&scene.tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    assert_eq!(ground.store.tenant(&TenantRef::Id(scene.tenant.id.clone())).await, Ok(None));
+    assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
+    assert_eq!(scene.open(ground, &scene.session(0, None)).await, stale);
+}
+
+pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(ground: &Ground) {
+    let scene = Scene::new(ground, "acme").await;
+    let (one, other) =
+        (scene.opened(ground, 0, Some("ada")).await, scene.opened(ground, 9, Some("grace")).await);
+    let hand: &Hand = &ground.database.hand;
+    hand.does("CREATE TABLE kept AS SELECT * FROM sessions").await;
+    let mut tried = 0;
+    for (column, _) in hand.columns("sessions").await {
+        let beside = format!("(SELECT {column} FROM kept WHERE id = '{}')", other.id);
+        let differs = format!("SELECT id FROM kept WHERE id = '{}' AND {column} <> {beside}", one.id);
+        if column == "id" || hand.reads(&differs).await.is_empty() {
+            continue;
+        }
+        tried += 1;
+        hand.does(&format!("UPDATE sessions SET {column} = {beside} WHERE id = '{}'", one.id)).await;
+        let refused = ground.store.browser_session(&one.id).await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused { table: "sessions", .. })),
+            "{column}: {refused:?}"
+        );
+        assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other.clone())));
+        let of = filter(SessionsOf::Tenant(scene.tenant.id.clone()));
+        assert_eq!(listed(ground, &of).await, [other.clone()], "{column}");
+        let ids = [one.id.clone()];
+        assert_eq!(ground.store.cancel_sessions(&ids, &event(Action::SessionCancel)).await, Ok(0));
+        hand.does("DELETE FROM sessions").await;
+        hand.does("INSERT INTO sessions SELECT * FROM kept").await;
+    }
+    assert!(tried >= 5, "{tried}");
+    assert_eq!(ground.store.browser_session(&one.id).await, Ok(Some(one)));
+}
+
+pub(crate) async fn a_session_is_swept_out_a_day_after_its_end(ground: &Ground) {
+    let scene = Scene::new(ground, "acme").await;
+    let (old, young) = (scene.opened(ground, 0, None).await, scene.opened(ground, 10, None).await);
+    let day = 24 * 3600;
+    ground.store.sweep(at(3600 + day - 1)).await.unwrap();
+    assert!(ground.store.browser_session(&old.id).await.unwrap().is_some());
+    ground.store.sweep(at(3600 + day)).await.unwrap();
+    assert_eq!(ground.store.browser_session(&old.id).await, Ok(None));
+    assert_eq!(ground.store.browser_session(&young.id).await, Ok(Some(young)));
+}
