@@ -228,7 +228,11 @@ class Line {
                 continue;
             }
             const refusal = refusalOf(answer, id);
-            if (refusal.code !== "outage") {
+            const known = this.#known.get(id);
+            if (known && refusal.code === "outage") {
+                // It serves on, and is not renewed again with each call.
+                known.refresh = this.#deadline(restAfter(refusal));
+            } else {
                 this.#known.delete(id);
             }
             this.#take(id).reject(refusal);
@@ -250,7 +254,7 @@ class Line {
             waiting.forEach(([id, { resolve }]) => resolve(this.#successor.ask(id)));
             return;
         }
-        const rest = final ? Infinity : Math.max(REFUSAL_REST, (error.retryAfter ?? 0) * 1000);
+        const rest = final ? Infinity : restAfter(error);
         this.#refusal = { error, until: this.#lines.world.monotonic() + rest };
         waiting.forEach(([, { reject }]) => reject(error));
     }
@@ -394,6 +398,9 @@ function refusalOf({ errors }, id) {
         ? new TokenError("outage", text, { id, problem: code, retryAfter })
         : new TokenError(code, text, { id });
 }
+
+/** For how long not to ask again, in milliseconds. */
+const restAfter = ({ retryAfter }) => Math.max(REFUSAL_REST, (retryAfter ?? 0) * 1000);
 
 /** What the broker's problem document means for the page. */
 function problem(response, { code, detail }) {

@@ -29,8 +29,6 @@ const WRITE: [&str; 6] =
 pub(super) struct Wish {
     /// Whether files may be changed.
     write: bool,
-    /// Seconds until the session ends; the broker's default where it is left out.
-    ttl: Option<u32>,
 }
 
 /// The one way to the broker.
@@ -61,9 +59,6 @@ pub(super) async fn open(State(page): State<Arc<Page>>, wish: Result<Json<Wish>,
     }
     if wish.write {
         body["write"] = json!({ "scopes": READ.iter().chain(&WRITE).collect::<Vec<_>>() });
-    }
-    if let Some(ttl) = wish.ttl {
-        body["ttl"] = json!(ttl);
     }
     let request = page.client.post(sessions(&page, None)).json(&body);
     passed_on(send(&page, request).await)

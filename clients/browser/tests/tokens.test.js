@@ -60,7 +60,15 @@ test("an id whose renewal fails for a while is served on, and one that is refuse
         await token("folder_1");
         await quiet();
         if (served) {
-            assert.equal((await token("folder_1")).read, "read-folder_1-1");
+            for (const calls of [1, 2, 3]) {
+                assert.equal((await token("folder_1")).read, "read-folder_1-1", String(calls));
+                await quiet();
+            }
+            assert.equal(scene.requests.length, 2);
+            scene.pass(6);
+            await token("folder_1");
+            await quiet();
+            assert.equal(scene.requests.length, 3);
         } else {
             assert.equal((await rejection(token("folder_1"))).code, "forbidden");
         }
