@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Which files look into a secret, and what for.
-const EXPOSING: [(&str, &[&str]); 10] = [
+const EXPOSING: [(&str, &[&str]); 11] = [
     ("the types themselves", &["secret"]),
     (
         "sealing, opening, hashing",
@@ -32,6 +32,7 @@ const EXPOSING: [(&str, &[&str]); 10] = [
         &["broker/webhooks", "http/client", "http/exchange"],
     ),
     ("token answers and keys that are shown once", &["http/tokens", "http/oauth", "http/callers", "cli/"]),
+    ("the demo's page calls the broker with its key", &["page/sessions"]),
     ("what pages get, and sessions that are shown once", &["http/browser", "http/browser_sessions"]),
 ];
 

@@ -12,14 +12,17 @@
 #   process   the real binary, on SQLite: killed and stopped; the search for secrets
 #   postgres  the store on both engines; on a private Postgres what http and process do
 #   openapi   the OpenAPI document is the one that is checked in
+#   browser   the browser module, and Box UI Elements in headless Chromium; pictures in $BTB_TEST_SCREENSHOTS,
+#             or target/screenshots
 #
-# Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing.
+# Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium and nodejs where they are
+# missing, and what the browser suite needs of npm into a folder of its own.
 # The last line is `N passed, N failed`; the exit code is 1 where anything failed.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-suites=(fmt clippy docs unit layering http process postgres openapi)
+suites=(fmt clippy docs unit layering http process postgres openapi browser)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi)
 # No suite takes longer; one that hangs is a failure.
@@ -82,6 +85,27 @@ cargo_tests() {
     done < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
     if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
         fail "$name (does not build, hangs or breaks off)"
+    elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
+        fail "$name (no test ran)"
+    fi
+}
+
+# node_tests NAME ARGUMENT…: Node's test runner, whose tests count one by one.
+node_tests() {
+    local name=$1 log="$scratch/log" status ran_well ran_badly line
+    shift
+    echo "== $name"
+    timeout "$limit" node --test --test-reporter=tap "$@" 2>&1 | tee "$log" | grep -v -E '^ +(---|\.\.\.|duration_ms|type:)'
+    status=${PIPESTATUS[0]}
+    ran_well=$(sum 's/^# pass \([0-9]*\)$/\1/p' "$log")
+    ran_badly=$(sum 's/^# \(fail\|cancelled\) \([0-9]*\)$/\2/p' "$log")
+    passed=$((passed + ran_well))
+    failed=$((failed + ran_badly))
+    while IFS= read -r line; do
+        failing+=("$name: $line")
+    done < <(sed -n 's/^ *not ok [0-9]* - //p' "$log")
+    if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
+        fail "$name (does not run, hangs or breaks off)"
     elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
         fail "$name (no test ran)"
     fi
@@ -239,6 +263,36 @@ suite_postgres() {
 
 suite_openapi() {
     cargo_tests openapi --test openapi
+}
+
+need_browser() {
+    local trusted=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+    need chromium chromium && need node nodejs && need npm npm || return 1
+    # Node has a list of its own of whom to trust; the machine's counts too.
+    [ ! -r "$trusted" ] || export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$trusted}
+    # Without a font every text is a row of boxes.
+    [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || install fonts-dejavu-core
+}
+
+suite_browser() {
+    local folder="$scratch/browser"
+    need_browser || {
+        fail "browser (chromium, node or npm cannot be installed)"
+        return
+    }
+    node_tests "browser module" clients/browser/tests/*.test.js
+    check "browser: the broker builds" cargo build --locked --bin box-token-broker
+    cp -r tests/browser "$folder"
+    check "browser: what it needs is installed" npm --prefix "$folder" ci --legacy-peer-deps --ignore-scripts \
+        --no-audit --no-fund
+    BTB_TEST_PROGRAM="$(cargo_target)/debug/box-token-broker" \
+        BTB_TEST_SCREENSHOTS=${BTB_TEST_SCREENSHOTS:-$(cargo_target)/screenshots} \
+        node_tests "browser" "$folder/suite.test.js"
+}
+
+cargo_target() {
+    local folder=${CARGO_TARGET_DIR:-target}
+    mkdir -p "$folder" && (cd "$folder" && pwd)
 }
 
 [ $# -gt 0 ] || set -- "${suites[@]}"

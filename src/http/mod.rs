@@ -36,6 +36,7 @@ mod story;
 mod subject_schema;
 mod tenants;
 mod to_the_end;
+pub mod token_provider;
 mod tokens;
 mod trusts;
 mod webhooks;
@@ -157,7 +158,9 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Admin => router
                 .merge(admin_routes().split_for_parts().0.layer(Extension(BesideTenantLimits)))
                 .merge(description(openapi(api.public_url.as_ref()))),
-            Group::Browser => router.merge(browser_routes().split_for_parts().0),
+            Group::Browser => {
+                router.merge(browser_routes().split_for_parts().0).merge(token_provider::router())
+            }
             Group::Operations => router.merge(operations::router()),
         };
     }

@@ -96,6 +96,7 @@ mod tampering;
 mod tenant_deletion;
 mod tenant_test;
 mod tenants;
+mod token_provider;
 mod trusts;
 mod unread;
 mod watching;
