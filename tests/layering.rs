@@ -9,7 +9,7 @@ const ORDER: &str =
     "clock entropy secret domain config crypto audit store box_api auth broker registry http app cli main";
 
 /// Which files may name which crate.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("axum", &["http", "sandbox", "app"]),
     ("sqlx", &["store"]),
     ("moka", &["broker/cache", "auth"]),
@@ -18,6 +18,8 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion", "sandbox"]),
     ("aws_lc_rs", &["crypto", "box_api/assertion", "entropy"]),
     ("rsa", &["domain/signing_key", "sandbox"]),
+    ("multer", &["sandbox"]),
+    ("sha1", &["sandbox"]),
 ];
 
 /// What is wrong in a file of `src`; `path` is `broker/cache.rs`, say.

@@ -40,7 +40,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let world = World::from_key_json(texts).map_err(Failure::failed)?;
+    let mut world = World::from_key_json(texts).map_err(Failure::failed)?;
+    world.furnish();
     if !args.listen.ip().is_loopback() {
         terminal::remark(
             "warning: whoever reaches this address can read and change everything in the sandbox",
