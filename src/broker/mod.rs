@@ -7,10 +7,12 @@ mod error;
 mod fences;
 pub mod flight;
 mod gate;
+mod given;
 mod health;
 mod life;
 mod lockdown;
 mod mint;
+mod presented;
 mod queue;
 mod renewal;
 mod reported;
@@ -19,6 +21,7 @@ mod schedule;
 mod sealed_token;
 mod turns;
 mod views;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,12 +36,14 @@ pub use self::gate::Extent;
 pub use self::health::Health;
 pub use self::lockdown::{Reach, Toll};
 pub use self::mint::credentials_of;
+pub use self::presented::Presented;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
 
 use self::cache::Memory;
 use self::flight::Flights;
 use self::gate::Gate;
+use self::given::Unwritten;
 use self::health::Healths;
 use self::queue::Queue;
 use self::reported::Verdict;
@@ -123,6 +128,7 @@ pub struct Broker {
     renewal_places: usize,
     tasks: TaskTracker,
     tally: Tally,
+    unwritten_givings: Unwritten,
     writing_counts: tokio::sync::Mutex<()>,
     /// Why the last token could not be written down, until something can be again.
     unrecorded: Mutex<Option<StoreError>>,
@@ -215,6 +221,7 @@ impl Broker {
             looks: Flights::new(tasks.clone()),
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
+            unwritten_givings: Unwritten::default(),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),
         }

@@ -29,6 +29,7 @@ mod tenants;
 mod to_the_end;
 mod tokens;
 mod trusts;
+mod webhooks;
 mod whoami;
 
 use std::ops::Deref;
@@ -155,7 +156,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
 }
 
 fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tokens::routes()).merge(whoami::routes())
+    OpenApiRouter::new().merge(tokens::routes()).merge(webhooks::routes()).merge(whoami::routes())
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {

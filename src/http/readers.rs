@@ -13,7 +13,7 @@ use super::registration::{RegisterQuery, RegisterRequest, material};
 use super::tenants::{DeleteQuery, TestRequest};
 use super::tokens::{RevokeRequest, TokenRequest};
 use super::trusts::CreateTrustRequest;
-use super::{audit, policy, tenants, tokens};
+use super::{audit, policy, tenants, tokens, webhooks};
 use crate::registry::callers::CallerPatch;
 use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
 
@@ -30,7 +30,7 @@ type ReadBody = fn(Vec<u8>) -> Result<(), ApiError>;
 type ReadQuery = fn(&str) -> Result<(), ApiError>;
 
 /// By `operationId`.
-const BODIES: [(&str, ReadBody); 17] = [
+const BODIES: [(&str, ReadBody); 18] = [
     ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
     ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
     ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
@@ -60,6 +60,7 @@ const BODIES: [(&str, ReadBody); 17] = [
         let ExplainRequest { scopes, resource, .. } = parse(body)?;
         policy::restriction(scopes, resource).map(drop)
     }),
+    ("verify_webhook", |body| webhooks::came(parse(body)?).map(drop)),
 ];
 
 /// By `operationId`; `mint_token` stands for all that take no query.

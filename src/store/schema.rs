@@ -8,7 +8,7 @@ use super::sql::Sql;
 use crate::crypto::sha256_hex;
 
 /// The migrations in their order; the first brings the schema to version 1.
-const MIGRATIONS: [Sql; 4] = [
+const MIGRATIONS: [Sql; 5] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
         postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
@@ -24,6 +24,10 @@ const MIGRATIONS: [Sql; 4] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0004_trusts.sql"),
         postgres: include_str!("../../migrations/postgres/0004_trusts.sql"),
+    },
+    Sql {
+        sqlite: include_str!("../../migrations/sqlite/0006_given.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_given.sql"),
     },
 ];
 

@@ -230,6 +230,7 @@ fn row(id: &str) -> Option<Row> {
         "mint_token" => (Tenant, "", None, Declared),
         "downscope_token" => (Tenant, "", Some(|_| json!({ "scopes": ["item_preview"] })), Declared),
         "revoke_token" => (Tenant, "", Some(|_| json!({ "subject": { "type": "enterprise" } })), Declared),
+        "verify_webhook" => (Tenant, "", Some(|_| json!({ "headers": {}, "body": "" })), Nothing),
         "whoami" => (Oneself, "", None, Nothing),
         _ => return None,
     };

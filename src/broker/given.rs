@@ -1,0 +1,95 @@
+//! To whom full tokens were given. It is noted at once, and written down within a second, so that whoever has
+//! such a token can exchange it after a restart too.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::Broker;
+use super::cache::Token;
+use crate::auth::Opened;
+use crate::domain::id::TokenId;
+use crate::domain::receiver::Receiver;
+use crate::store::{Giving, StoreError};
+
+/// To how many a token's givings are remembered. Whoever comes later can use the token, and not have it
+/// exchanged by itself.
+const REMEMBERED: usize = 1024;
+/// How many givings wait at most to be written down.
+const WAITING: usize = 100_000;
+/// How many are written at once.
+const AT_ONCE: usize = 200;
+
+/// To whom this process gave a token.
+#[derive(Debug, Default)]
+pub struct Receivers(RwLock<Vec<Receiver>>);
+
+impl Receivers {
+    /// True where this caller was given the token when it came with the same.
+    #[must_use]
+    pub fn contain(&self, by: &Opened) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().any(|receiver| receiver.is(&by.caller.id, &by.credential))
+    }
+
+    /// Takes note of one, and hands it back where it is new.
+    fn note(&self, by: &Opened) -> Option<Receiver> {
+        if self.contain(by) {
+            return None;
+        }
+        let receiver = Receiver::new(&by.caller.id, &by.credential);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED || known.contains(&receiver) {
+            return None;
+        }
+        known.push(receiver.clone());
+        Some(receiver)
+    }
+
+    /// All of them, in the order in which they were given it.
+    pub(super) fn all(&self) -> Vec<Receiver> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Givings that are not written down yet.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten(Mutex<Vec<Giving>>);
+
+impl Unwritten {
+    fn lock(&self) -> MutexGuard<'_, Vec<Giving>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To whom a token was given that nobody else knows of yet.
+    pub(super) fn of(&self, token: &TokenId) -> Vec<Receiver> {
+        let waiting = self.lock();
+        let of_it = waiting.iter().filter(|giving| giving.token == *token);
+        of_it.map(|giving| giving.receiver.clone()).collect()
+    }
+}
+
+impl Broker {
+    /// Takes note that a full token is given to somebody.
+    pub(super) fn note_given(&self, token: &Token, by: &Opened) {
+        if token.key.restriction.is_some() {
+            return;
+        }
+        let Some(receiver) = token.receivers.note(by) else { return };
+        let mut waiting = self.unwritten_givings.lock();
+        if waiting.len() < WAITING {
+            waiting.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
+        }
+    }
+
+    /// Writes down to whom tokens were given. What is not written yet stays to be found meanwhile.
+    pub(super) async fn write_givings(&self) -> Result<(), StoreError> {
+        loop {
+            let some: Vec<_> = self.unwritten_givings.lock().iter().take(AT_ONCE).cloned().collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.store.note_given(&some).await?;
+            // One writes at a time, and others only append.
+            self.unwritten_givings.lock().drain(..some.len());
+        }
+    }
+}
