@@ -43,7 +43,7 @@ def a_downscoped_token_reaches_its_folder_alone():
     be({scope.object.id for scope in token.restricted_to}, {STAGE["folder"]})
     narrow = at_box(BoxDeveloperTokenAuth(token.access_token))
     be("Contract.pdf" in names(narrow, STAGE["folder"]), True)
-    refused(lambda: narrow.folders.get_folder_by_id(STAGE["foreign_folder"]), BoxAPIError, 404)
+    refused(lambda: narrow.folders.get_folder_by_id(STAGE["foreign_folder"]), BoxAPIError, 403, 404)
 
 
 def revoking_ends_nobody_elses_token():

@@ -41,7 +41,7 @@ def a_downscoped_token_reaches_its_folder_alone():
     narrow = client.downscope_token(["base_explorer", "item_preview"], client.folder(STAGE["folder"]))
     narrow = boxsdk.Client(boxsdk.OAuth2(None, None, access_token=narrow.access_token))
     be("Contract.pdf" in names(narrow, STAGE["folder"]), True)
-    refused(lambda: narrow.folder(STAGE["foreign_folder"]).get(), BoxAPIException, 404)
+    refused(lambda: narrow.folder(STAGE["foreign_folder"]).get(), BoxAPIException, 403, 404)
 
 
 def revoking_ends_nobody_elses_token():
