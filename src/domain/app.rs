@@ -250,7 +250,8 @@ mod tests {
         let stored = of("abc", secret("one"), secret("two"));
         assert!(of("abc", None, None).with_webhook_keys_of(&stored) == stored);
         assert!(of("abc", secret(""), None).with_webhook_keys_of(&stored) == stored);
-        let others = [of("abc", secret("three"), None), of("abc", None, secret("two")), of("xyz", None, None)];
+        let others =
+            [of("abc", secret("three"), None), of("abc", None, secret("two")), of("xyz", None, None)];
         for other in others {
             assert!(other.clone().with_webhook_keys_of(&stored) == other);
         }

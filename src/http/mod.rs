@@ -7,13 +7,18 @@ mod app_credentials;
 mod apps;
 mod audit;
 mod body;
+mod box_shape;
 mod callers;
+mod client;
 mod credentials;
 mod declared;
 mod error;
+mod exchange;
 mod extract;
+mod form;
 mod limits;
 mod lockdown;
+mod oauth;
 mod observe;
 mod operations;
 mod patience;
@@ -95,6 +100,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// Where Box's API is.
+    pub box_api_url: Url,
     /// How clients reach the broker, where that is known.
     pub public_url: Option<Url>,
     /// Where what outlives its caller is waited for when the process stops.
@@ -156,7 +163,11 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
 }
 
 fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tokens::routes()).merge(webhooks::routes()).merge(whoami::routes())
+    OpenApiRouter::new()
+        .merge(tokens::routes())
+        .merge(whoami::routes())
+        .merge(webhooks::routes())
+        .merge(oauth::routes())
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {
@@ -197,6 +208,13 @@ fn document(public_url: Option<&Url>) -> OpenApi {
             "An API key of this broker, or a token of an OIDC issuer that a caller's trust matches.",
         ))
         .build();
+    let client = Http::builder()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some(
+            "An API key in the guise of client credentials, for clients that speak Box's: the user name is \
+             `btb_<id>-<tenant>` and the password the whole key. The form may say the same.",
+        ))
+        .build();
     let mut license = License::new("Apache-2.0");
     license.identifier = Some("Apache-2.0".to_owned());
     let info = InfoBuilder::new()
@@ -212,7 +230,10 @@ fn document(public_url: Option<&Url>) -> OpenApi {
         .info(info)
         .servers(public_url.map(|url| [Server::new(url.as_str().trim_end_matches('/'))]))
         .components(Some(
-            ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build(),
+            ComponentsBuilder::new()
+                .security_scheme("api_key", SecurityScheme::Http(bearer))
+                .security_scheme("client", SecurityScheme::Http(client))
+                .build(),
         ))
         .build();
     let (_, document) = OpenApiRouter::<Api>::with_openapi(document)

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Api;
+use super::box_shape;
 use super::error;
 use super::peer::{Connected, origin};
 use super::problem::Problem;
@@ -34,6 +35,8 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
+    let speaks_box = route.as_ref().is_some_and(|route| box_shape::is_expected_at(route.as_str()));
+    let by_header = request.headers().contains_key(header::AUTHORIZATION);
 
     let mut response = next.run(request).await;
 
@@ -47,7 +50,10 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
             }
         }
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = problem.render(&id.0);
+        response = match speaks_box {
+            true => problem.render_as_box(&id.0, by_header),
+            false => problem.render(&id.0),
+        };
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }

@@ -19,7 +19,8 @@ pub(super) async fn note(engine: &Engine, ledger: &Ledger, givings: &[Giving]) -
     let mut session = engine.write().await?;
     for Giving { token, until, receiver } in givings {
         let until = until.as_millisecond();
-        let doc = serde_json::to_string(receiver).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        let doc =
+            serde_json::to_string(receiver).map_err(|error| StoreError::Unexpected(error.to_string()))?;
         let digest = sha256_hex(doc.as_bytes());
         let RowMac { key, mac } = ledger.authenticate(&place(token.as_str()), &content(until, &doc));
         let sql = "INSERT INTO given (token_id, receiver, expires_at, doc, mac_key, mac)

@@ -13,7 +13,8 @@ use super::open::Lock;
 use super::{
     After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, Giving, NewApp,
     NewToken, Page, Result, Store, StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter,
-    TenantRef, Which, apps, audit, callers, changes, checkpoints, generations, given, keypairs, tenants, tokens,
+    TenantRef, Which, apps, audit, callers, changes, checkpoints, generations, given, keypairs, tenants,
+    tokens,
 };
 use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;

@@ -240,8 +240,7 @@ pub(super) async fn with(
     now: Timestamp,
 ) -> Result<Option<StoredToken>> {
     let sql = select!("WHERE fingerprint = $1 AND discarded = 0 AND expires_at > $2");
-    let rows =
-        engine.read().await?.rows(sql, &[fingerprint.into(), now.as_millisecond().into()]).await?;
+    let rows = engine.read().await?.rows(sql, &[fingerprint.into(), now.as_millisecond().into()]).await?;
     Ok(rows.iter().find_map(|row| left_out(read(vault, row))))
 }
 
