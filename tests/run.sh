@@ -12,14 +12,16 @@
 #   process   the real binary, on SQLite: killed and stopped; the search for secrets
 #   postgres  the store on both engines; on a private Postgres what http and process do
 #   openapi   the OpenAPI document is the one that is checked in
+#   sdk       Box's official SDKs with the adapters of clients/ and the Box-compatible endpoint
 #
-# Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing.
+# Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing, and for
+# `sdk` its Python, Node, Java and Go, and the SDKs at fixed versions from their registries.
 # The last line is `N passed, N failed`; the exit code is 1 where anything failed.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-suites=(fmt clippy docs unit layering http process postgres openapi)
+suites=(fmt clippy docs unit layering http process postgres openapi sdk)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi)
 # No suite takes longer; one that hangs is a failure.
@@ -84,6 +86,27 @@ cargo_tests() {
         fail "$name (does not build, hangs or breaks off)"
     elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
         fail "$name (no test ran)"
+    fi
+}
+
+# tally NAME COMMAND…: a command whose lines `ok: …` and `FAILED: …` are checks.
+tally() {
+    local name=$1 log="$scratch/log" status ran_well ran_badly line
+    shift
+    echo "== $name"
+    timeout "$limit" "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    ran_well=$(grep -c '^ok: ' "$log")
+    ran_badly=$(grep -c '^FAILED: ' "$log")
+    passed=$((passed + ran_well))
+    failed=$((failed + ran_badly))
+    while IFS= read -r line; do
+        failing+=("$name: $line")
+    done < <(sed -n 's/^FAILED: //p' "$log")
+    if [ "$status" -ne 0 ]; then
+        fail "$name (hangs or breaks off)"
+    elif [ $((ran_well + ran_badly)) -eq 0 ]; then
+        fail "$name (no check ran)"
     fi
 }
 
@@ -239,6 +262,31 @@ suite_postgres() {
 
 suite_openapi() {
     cargo_tests openapi --test openapi
+}
+
+# What the SDKs run on; they are installed beside the compiler's work.
+prepare_sdks() {
+    need python3 python3 &&
+        { python3 -c 'import ensurepip' 2>/dev/null || install python3-venv; } &&
+        need node nodejs && need npm npm && need javac default-jdk-headless && need mvn maven &&
+        need go golang-go && need openssl openssl &&
+        timeout "$limit" python3 tests/sdk/suite.py prepare "$1"
+}
+
+suite_sdk() {
+    local preparing
+    prepare_sdks "$scratch/sdk" &
+    preparing=$!
+    cargo build --locked --bin box-token-broker || {
+        fail "sdk (the program does not build)"
+        wait "$preparing"
+        return
+    }
+    wait "$preparing" || {
+        fail "sdk (what the SDKs run on cannot be installed)"
+        return
+    }
+    tally sdk python3 tests/sdk/suite.py run "$scratch/sdk" "${CARGO_TARGET_DIR:-target}/debug/box-token-broker"
 }
 
 [ $# -gt 0 ] || set -- "${suites[@]}"

@@ -9,6 +9,8 @@ import threading
 import urllib.error
 import urllib.request
 
+import tls
+
 # Seconds that `demo` may take to come up, to answer, and to end.
 PATIENCE = 60
 # Keys with which webhooks are signed.
@@ -22,6 +24,7 @@ class Stage:
 
     def __init__(self, binary, folder):
         self.folder = folder
+        self.fronts = []
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BTB_")}
         self.process = subprocess.Popen(
             [binary, "demo", "--data", folder, "--listen", "127.0.0.1:0"],
@@ -79,6 +82,13 @@ class Stage:
         self.admin_call("POST", "/v1/callers", {"name": "hooks", "kind": "service", "grants": grants})
         return self.admin_call("POST", "/v1/callers/hooks/keys", {})["key"]
 
+    def behind_tls(self):
+        """The same two servers for those who speak TLS alone."""
+        own, key = tls.certificate(self.folder)
+        self.fronts = [tls.Front(url, own, key) for url in (self.broker, self.sandbox)]
+        broker, sandbox = (front.url for front in self.fronts)
+        return {"tls_broker": broker, "tls_sandbox": sandbox, "certificate": own}
+
     def write(self, path):
         """What the drivers have to know, as JSON."""
         config = os.path.join(self.folder, "acme_config.json")
@@ -92,6 +102,7 @@ class Stage:
             "user": "10000001001", "other_user": "10000001002",
             "folder": "20000001001", "foreign_folder": "20000001004",
             "webhook_key": self.register_webhooks(), "webhook_keys": WEBHOOK_KEYS,
+            **self.behind_tls(),
         }
         with open(path, "w", encoding="utf-8") as file:
             json.dump(facts, file)
@@ -103,6 +114,8 @@ class Stage:
         self.admin_call("POST", "/v1/tenants/acme/flush")
 
     def stop(self):
+        for front in self.fronts:
+            front.stop()
         self.process.terminate()
         try:
             self.process.wait(PATIENCE)

@@ -18,7 +18,7 @@ import java.util.Set;
 /** Box's Java SDK ({@code com.box.sdkgen}) with the broker's adapter, and with its own JWT. */
 final class AdapterChecks {
   private static final BrokerAuth BROKER =
-      new BrokerAuth.Builder(Stage.fact("broker"), "acme", Stage.fact("key")).build();
+      new BrokerAuth.Builder(Stage.fact("tls_broker"), "acme", Stage.fact("key")).build();
   private static final BrokerAuth USER = BROKER.withUserSubject(Stage.fact("user"));
 
   private AdapterChecks() {}
@@ -36,7 +36,7 @@ final class AdapterChecks {
   }
 
   private static BoxClient atBox(Authentication auth) {
-    String sandbox = Stage.fact("sandbox");
+    String sandbox = Stage.fact("tls_sandbox");
     return new BoxClient(auth)
         .withCustomBaseUrls(
             new BaseUrls.Builder().baseUrl(sandbox).uploadUrl(sandbox).oauth2Url(sandbox).build());
@@ -96,7 +96,7 @@ final class AdapterChecks {
   }
 
   private static void refused() {
-    BrokerAuth nobody = new BrokerAuth.Builder(Stage.fact("broker"), "nobody", Stage.fact("key")).build();
+    BrokerAuth nobody = new BrokerAuth.Builder(Stage.fact("tls_broker"), "nobody", Stage.fact("key")).build();
     try {
       names(atBox(nobody), "0");
     } catch (BrokerError error) {

@@ -38,9 +38,9 @@ final class OlderChecks {
   }
 
   private static BoxCCGAPIConnection asked(BoxCCGAPIConnection connection) {
-    JsonObject state = Json.parse(connection.save()).asObject();
-    state.set("tokenURL", Stage.fact("broker") + "/oauth2/token");
-    state.set("revokeURL", Stage.fact("broker") + "/oauth2/revoke");
+    JsonObject state = Json.parse(connection.save()).asObject().set("accessToken", "");
+    state.set("tokenURL", Stage.fact("tls_broker") + "/oauth2/token");
+    state.set("revokeURL", Stage.fact("tls_broker") + "/oauth2/revoke");
     connection.restore(state.toString());
     atBox(connection);
     return connection;
@@ -57,8 +57,8 @@ final class OlderChecks {
   }
 
   private static void atBox(BoxAPIConnection connection) {
-    connection.setBaseURL(Stage.fact("sandbox"));
-    connection.setBaseUploadURL(Stage.fact("sandbox"));
+    connection.setBaseURL(Stage.fact("tls_sandbox"));
+    connection.setBaseUploadURL(Stage.fact("tls_sandbox"));
     connection.setMaxRetryAttempts(0);
   }
 
@@ -156,6 +156,6 @@ final class OlderChecks {
   private static String sign(
       BoxWebHookSignatureVerifier verifier, String body, Map<String, String> headers, String key) {
     String at = headers.get("box-delivery-timestamp");
-    return verifier.sign(BoxSignatureAlgorithm.HMAC_SHA256, body, key, at);
+    return verifier.sign(BoxSignatureAlgorithm.HMAC_SHA256, key, body, at);
   }
 }
