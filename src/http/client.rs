@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use data_encoding::BASE64;
 
 use super::Api;
@@ -23,17 +23,18 @@ use crate::store::TenantRef;
 pub(super) struct Asker {
     pub(super) story: Story,
     pub(super) request_id: RequestId,
-    /// What stands in `Authorization`.
+    /// Whose credentials stand in `Authorization`.
     header: InHeader,
 }
 
-/// What stands in `Authorization`.
+/// Whose credentials stand in `Authorization`.
 #[derive(Debug)]
 enum InHeader {
-    Nothing,
-    Credentials(Credentials),
-    /// Something that is no client's credentials.
-    Else,
+    /// No client's. Some SDKs send the token that they want exchanged as a bearer's: it says nothing here.
+    Nobody,
+    Client(Credentials),
+    /// What was meant as a client's, and cannot be read.
+    Unreadable,
 }
 
 /// Client credentials as they came.
@@ -62,24 +63,34 @@ impl FromRequestParts<Api> for Asker {
     }
 }
 
+/// True for HTTP Basic (RFC 7617).
+fn is_basic(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"basic")
+}
+
+/// True where a client shows its credentials in a header, and not in the form.
+pub(super) fn comes_by_header(headers: &HeaderMap) -> bool {
+    headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
+}
+
 impl InHeader {
-    /// Reads HTTP Basic (RFC 7617); a client has its credentials in one place.
     fn read(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Self::Nothing };
-        let read = || {
-            let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
-            let decoded = BASE64.decode(text.trim().as_bytes()).ok()?;
-            let decoded = SecretString::new(String::from_utf8(decoded).ok()?);
-            let (id, secret) = decoded.expose().split_once(':')?;
-            let credentials = Credentials { id: id.to_owned(), secret: SecretString::new(secret.to_owned()) };
-            scheme.eq_ignore_ascii_case("basic").then_some(credentials)
-        };
-        match (read(), values.next()) {
-            (Some(credentials), None) => Self::Credentials(credentials),
-            _ => Self::Else,
+        let mut basic = headers.get_all(header::AUTHORIZATION).iter().filter(|value| is_basic(value));
+        let Some(value) = basic.next() else { return Self::Nobody };
+        match (credentials(value), basic.next()) {
+            (Some(credentials), None) => Self::Client(credentials),
+            _ => Self::Unreadable,
         }
     }
+}
+
+fn credentials(value: &HeaderValue) -> Option<Credentials> {
+    let (_, text) = value.to_str().ok()?.split_once(' ')?;
+    let decoded = BASE64.decode(text.trim().as_bytes()).ok()?;
+    let decoded = SecretString::new(String::from_utf8(decoded).ok()?);
+    let (id, secret) = decoded.expose().split_once(':')?;
+    Some(Credentials { id: id.to_owned(), secret: SecretString::new(secret.to_owned()) })
 }
 
 impl Asker {
@@ -94,15 +105,15 @@ impl Asker {
         secret: Option<SecretString>,
     ) -> Result<Option<Client>, ApiError> {
         let Credentials { id, secret } = match (&self.header, id, secret) {
-            (InHeader::Nothing, None, None) => return Ok(None),
-            (InHeader::Nothing, Some(id), Some(secret)) => Credentials { id, secret },
-            (InHeader::Credentials(given), id, secret)
+            (InHeader::Nobody, None, None) => return Ok(None),
+            (InHeader::Nobody, Some(id), Some(secret)) => Credentials { id, secret },
+            (InHeader::Client(given), id, secret)
                 if id.as_ref().is_none_or(|id| *id == given.id)
                     && secret.as_ref().is_none_or(|secret| *secret == given.secret) =>
             {
                 given.clone()
             }
-            (InHeader::Credentials(_), ..) => {
+            (InHeader::Client(_), ..) => {
                 let twice = "Different client credentials stand in `Authorization` and in the form.";
                 return Err(ApiError::Malformed(twice.to_owned()));
             }

@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::Api;
 use super::box_shape;
+use super::client::comes_by_header;
 use super::error;
 use super::peer::{Connected, origin};
 use super::problem::Problem;
@@ -36,7 +37,7 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
     let speaks_box = route.as_ref().is_some_and(|route| box_shape::is_expected_at(route.as_str()));
-    let by_header = request.headers().contains_key(header::AUTHORIZATION);
+    let by_header = speaks_box && comes_by_header(request.headers());
 
     let mut response = next.run(request).await;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::hidden::without_ids;
 use crate::matrix_operations::{About, Operation, Recorded, Things, operations};
-use crate::matrix_scene::{Credential, Scene, all_but, bearer, grant, grant_on, never};
+use crate::matrix_scene::{Credential, Scene, all_but, bearer, grant, grant_on, is_a_clients, never};
 use crate::reply::Reply;
 
 /// An answer but for what differs between any two.
@@ -76,7 +76,7 @@ async fn s6_every_operation_is_refused_to_everybody_but_those_who_may() {
 async fn strangers_are_refused(scene: &mut Scene, operation: &Operation, things: &Things, texts: &mut Texts) {
     for (what, credential) in scene.strangers.clone() {
         let reply = scene.ask((what, &credential), operation, things).await;
-        if operation.keeps_quiet() && credential.is_empty() {
+        if operation.keeps_quiet() && !is_a_clients(&credential) {
             scene.is_quiet(operation, "unknown", &reply);
             continue;
         }

@@ -355,6 +355,12 @@ fn as_client(credential: &Credential, tenant: &str) -> (Vec<(&'static str, Strin
     (fields, Vec::new())
 }
 
+/// True where somebody who speaks Box shows something as a client's credentials.
+pub(crate) fn is_a_clients(credential: &Credential) -> bool {
+    let (fields, lines) = as_client(credential, "acme");
+    !fields.is_empty() || lines.iter().any(|line| line.starts_with("Basic"))
+}
+
 /// A problem in Box's shape with the status that its code has elsewhere, and without what tells how somebody came.
 fn as_a_problem(mut reply: Reply) -> Reply {
     if reply.body.get("error").is_none() {
