@@ -14,8 +14,8 @@ use super::refusal::Refusal;
 use super::tokens::{Token, sha256};
 use super::upstream::Upstream;
 
-/// The largest request body that is read; Box's own forms are a few kilobytes.
-const LARGEST_BODY: usize = 256 * 1024;
+/// The largest request body that is read at once, in bytes: a commit lists thousands of parts.
+const LARGEST_BODY: usize = 2 * 1024 * 1024;
 
 /// A request to Box's side. Without `Debug`: it holds tokens and secrets.
 pub(super) struct Call {
@@ -59,9 +59,8 @@ impl Call {
         let (body, rest) = if is_upload(&head.method, head.uri.path()) {
             (Bytes::new(), body)
         } else {
-            let unreadable =
-                || Refusal::grant("invalid_request", "The body is broken or larger than 256 KiB");
-            (to_bytes(body, LARGEST_BODY).await.map_err(|_| unreadable())?, Body::empty())
+            let read = to_bytes(body, LARGEST_BODY).await;
+            (read.map_err(|_| unreadable(head.uri.path()))?, Body::empty())
         };
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let is_form = header("content-type")
@@ -109,6 +108,15 @@ impl Call {
     pub(super) fn query(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+fn unreadable(path: &str) -> Refusal {
+    let message = "The body is broken or larger than 2 MiB";
+    if api_path(path).starts_with("/2.0/") {
+        Refusal::bad_request(message)
+    } else {
+        Refusal::grant("invalid_request", message)
     }
 }
 

@@ -148,15 +148,15 @@ impl Session {
         finish.await.map_err(|problem| Refusal::not_kept(&NotKept::Disk(std::io::Error::other(problem))))?
     }
 
+    /// Reads the file without the lock, so that nobody waits for it; what comes meanwhile is refused.
     fn finish_now(&self, sha1: [u8; 20]) -> Result<Content, Refusal> {
-        let mut state = self.lock();
-        let (file, share) = state.file.take().ok_or_else(Refusal::not_found)?;
+        let (file, share) = self.lock().file.take().ok_or_else(Refusal::not_found)?;
         let content = Content::of_file(file.clone(), self.size, share)
             .map_err(|problem| Refusal::not_kept(&NotKept::Disk(problem)))?;
         if content.sha1() == hexadecimal(&sha1) {
             return Ok(content);
         }
-        state.file = content.give_back().map(|share| (file, share));
+        self.lock().file = content.give_back().map(|share| (file, share));
         Err(Refusal::precondition("The whole file does not have the SHA-1 that was sent"))
     }
 
@@ -186,7 +186,9 @@ impl Sessions {
 
     /// The session of an id, unless it is over.
     pub(super) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Session>> {
-        self.lock().get(id).filter(|session| now < session.expires_at).cloned()
+        let mut sessions = self.lock();
+        sessions.retain(|_, known| now < known.expires_at);
+        sessions.get(id).cloned()
     }
 
     /// Ends a session.

@@ -1,6 +1,6 @@
 //! Which pages may call: Box asks the app's allowed origins, and answers preflights for every page.
 
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::answer::Answer;
 use super::app::App;
@@ -48,12 +48,15 @@ pub(super) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
     }
 }
 
-/// Lets a page of an allowed origin read the answer, errors too.
-pub(super) fn share(app: Option<&App>, call: &Call, answer: Answer) -> Answer {
+/// What lets a page of an allowed origin read an answer, a refusal too.
+pub(super) fn headers(app: Option<&App>, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
     let origin = call.header("origin").filter(|&origin| app.is_some_and(|app| app.origins.contains(origin)));
-    let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else { return answer };
-    answer
-        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-        .header(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED))
-        .header(header::VARY, HeaderValue::from_static("Origin"))
+    let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else {
+        return Vec::new();
+    };
+    vec![
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED)),
+        (header::VARY, HeaderValue::from_static("Origin")),
+    ]
 }

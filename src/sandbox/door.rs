@@ -47,15 +47,15 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
         if !effect.hang && !effect.drop {
             drain(&mut body).await;
         }
-        return spoil(&box_, &effect, n, &request_id).await;
+        let mut response = spoil(&box_, &effect, n, &request_id).await;
+        response.headers_mut().extend(shared(&box_, &call));
+        return response;
     }
     let answer = route(&box_, &call, &mut body).await;
     drain(&mut body).await;
     let mut answer = answer.unwrap_or_else(|refusal| Answer::refusal(&refusal, &request_id));
     distort(&effect, &mut answer);
-    if is_api(&call) && !cors::is_preflight(&call) {
-        answer = cors::share(api::app_of(&box_, &call).as_deref(), &call, answer);
-    }
+    answer.headers.extend(shared(&box_, &call));
     box_.journal.finish(n, answer.status.as_u16(), answer.error.clone(), answer.issued.clone());
     respond(answer, &request_id)
 }
@@ -76,6 +76,15 @@ async fn route(box_: &Upstream, call: &Call, body: &mut BodyDataStream) -> Resul
         download::PATH => download::answer(box_, call),
         _ if is_api(call) => api::answer(box_, call, body).await,
         _ => Err(Refusal::not_found()),
+    }
+}
+
+/// The headers that let a page read what the API answers.
+fn shared(box_: &Upstream, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
+    if is_api(call) && !cors::is_preflight(call) {
+        cors::headers(api::app_of(box_, call).as_deref(), call)
+    } else {
+        Vec::new()
     }
 }
 

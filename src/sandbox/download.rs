@@ -92,8 +92,10 @@ pub(super) fn answer(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
     let ticket = ticket.ok_or_else(Refusal::not_found)?;
     let app = box_.app(&ticket.client_id).ok_or_else(Refusal::not_found)?;
     cors::check(&app, call)?;
-    let answer = bytes(&ticket.content, &ticket.name, call)?;
-    Ok(cors::share(Some(&app), call, answer.header(header::CONTENT_DISPOSITION, attachment(&ticket.name))))
+    let mut answer = bytes(&ticket.content, &ticket.name, call)?
+        .header(header::CONTENT_DISPOSITION, attachment(&ticket.name));
+    answer.headers.extend(cors::headers(Some(&app), call));
+    Ok(answer)
 }
 
 /// The bytes, or those of them that `Range` asks for.

@@ -135,7 +135,7 @@ impl Enterprise {
         };
         let mut item = Item::new(kind, id, name.to_owned(), by, BORN);
         let version = id_of(6, self.number, which);
-        item.versions.extend(bytes.map(|bytes| Version { id: version, content: Content::born(bytes) }));
+        item.version = bytes.map(|bytes| Version { id: version, number: 1, content: Content::born(bytes) });
         item
     }
 }

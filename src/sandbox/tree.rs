@@ -47,10 +47,12 @@ pub(super) struct Person {
     pub(super) login: String,
 }
 
-/// One version of a file: its id and its bytes.
+/// A file's newest version; Box keeps older ones, the sandbox does not.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) id: String,
+    /// Counts from 1.
+    pub(super) number: u64,
     pub(super) content: Content,
 }
 
@@ -77,8 +79,8 @@ pub struct Item {
     pub(super) modified_at: Timestamp,
     pub(super) created_by: Person,
     pub(super) modified_by: Person,
-    /// The versions of a file, the newest last; none for a folder.
-    pub(super) versions: Vec<Version>,
+    /// Absent for a folder.
+    pub(super) version: Option<Version>,
 }
 
 impl Item {
@@ -97,13 +99,8 @@ impl Item {
             modified_at: at,
             created_by: by.clone(),
             modified_by: by,
-            versions: Vec::new(),
+            version: None,
         }
-    }
-
-    /// The newest version of a file.
-    pub(super) fn version(&self) -> Option<&Version> {
-        self.versions.last()
     }
 
     /// The id of the folder that it lies in, the root's where it lies at the top.
@@ -196,7 +193,7 @@ impl Tree {
     /// The bytes of a file, or of all files below a folder.
     pub(super) fn weight(&self, item: &Item) -> u64 {
         match item.kind {
-            ItemKind::File => item.version().map_or(0, |version| version.content.size()),
+            ItemKind::File => item.version.as_ref().map_or(0, |version| version.content.size()),
             ItemKind::Folder => {
                 let below = self.items.values().filter(|child| child.parent.as_ref() == Some(&item.id));
                 below.map(|child| self.weight(child)).sum()

@@ -26,6 +26,9 @@ const LEAST_IN_PARTS: u64 = 20_000_000;
 /// How large parts are, in bytes, as at Box.
 const PART: u64 = 8 * 1024 * 1024;
 
+/// How many bytes of uploaded files are kept at most, all together.
+const KEPT: u64 = 4 * 1024 * 1024 * 1024;
+
 /// One running sandbox. Apps and enterprises are replaced whole, so that no lock is held while a
 /// request is worked on.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl Upstream {
             replays: Replays::default(),
             faults: Faults::default(),
             journal: Journal::default(),
-            allowance: Arc::new(Allowance::new(world.kept_bytes)),
+            allowance: Arc::new(Allowance::new(KEPT)),
             sessions: Sessions::default(),
             tickets: Tickets::default(),
             closing,

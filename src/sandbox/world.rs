@@ -15,11 +15,7 @@ pub struct World {
     pub(super) children_die_with_parent: bool,
     pub(super) token_life: i64,
     pub(super) child_life: i64,
-    pub(super) kept_bytes: u64,
 }
-
-/// How many bytes of uploaded files a sandbox keeps, where nobody says otherwise.
-const KEPT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 impl Default for World {
     fn default() -> Self {
@@ -38,7 +34,6 @@ impl World {
             children_die_with_parent: false,
             token_life: 3600,
             child_life: 4175,
-            kept_bytes: KEPT_BYTES,
         }
     }
 
@@ -117,12 +112,6 @@ impl World {
     /// Sets how many seconds full and downscoped tokens live.
     pub fn token_lives(&mut self, full: i64, downscoped: i64) -> &mut Self {
         (self.token_life, self.child_life) = (full, downscoped);
-        self
-    }
-
-    /// Sets how many bytes of uploaded files are kept at most, all together; 4 GiB without it.
-    pub fn kept_bytes(&mut self, bytes: u64) -> &mut Self {
-        self.kept_bytes = bytes;
         self
     }
 

@@ -71,8 +71,10 @@ async fn lists_come_in_pages_by_offset_or_marker_and_in_the_order_asked_for() {
     let marker = first["next_marker"].as_str().unwrap();
     let last = list(&format!("usemarker=true&limit=3&marker={marker}")).await;
     assert_eq!((names(&last), &last["next_marker"]), (vec!["Invoice.pdf"], &json!("")));
-    let odd = Reply::of(bench.get(&format!("{items}?limit=x"), &token).send().await.unwrap()).await;
-    refused(&odd, 400, "bad_request");
+    for odd in ["limit=x", "limit=0", "usemarker=true&marker=later", "offset=-1"] {
+        let odd = Reply::of(bench.get(&format!("{items}?{odd}"), &token).send().await.unwrap()).await;
+        refused(&odd, 400, "bad_request");
+    }
 }
 
 #[tokio::test]

@@ -166,3 +166,22 @@ async fn small_files_and_files_beyond_the_cap_come_in_no_parts() {
     let odd = bench.control("PUT", "/storage", Some(json!({ "part_size": 1_048_577 }))).await;
     assert_eq!(odd.status, 422);
 }
+
+#[tokio::test]
+async fn a_session_outlives_the_tokens_of_its_opener() {
+    let (bench, bytes) = bench().await;
+    let first = bench.service_token().await;
+    let session = bench.open(&first, bytes.len()).await.body;
+    let mut parts = vec![bench.good_part(&first, &session, &bytes, 0).await];
+    bench.control("DELETE", "/tokens", None).await;
+    let part = &bytes[PART..2 * PART];
+    let dead = bench.part(&first, &session, &bytes, 1, &sha(part)).await;
+    assert_eq!((dead.status.as_u16(), dead.header("www-authenticate").is_empty()), (401, false));
+    let second = bench.service_token().await;
+    parts.push(bench.good_part(&second, &session, &bytes, 1).await);
+    bench.clock.advance(std::time::Duration::from_secs(3600));
+    let third = bench.service_token().await;
+    parts.push(bench.good_part(&third, &session, &bytes, 2).await);
+    assert_eq!(bench.commit(&third, &session, json!(parts), &sha(&bytes)).await.status, 201);
+    assert_eq!(bench.count("path=/api/2.0/*&status=401").await, 1);
+}

@@ -62,6 +62,23 @@ async fn uploads_and_downloads_are_shared_with_the_apps_origins_alone() {
 }
 
 #[tokio::test]
+async fn a_page_reads_why_it_is_refused_and_what_a_fault_says() {
+    let bench = bench().await;
+    let token = bench.service_token().await;
+    let status = async || {
+        let get = bench.get(&format!("/2.0/folders/{CONTRACTS}"), &token).header("Origin", PAGE);
+        let reply = Reply::of(get.send().await.unwrap()).await;
+        assert_eq!(reply.header("access-control-allow-origin"), PAGE);
+        reply.status.as_u16()
+    };
+    let busy = json!({ "status": 429, "retry_after": 1 });
+    bench.fault(json!({ "select": { "path": "/2.0/*" }, "effect": busy, "times": 1 })).await;
+    assert_eq!((status().await, status().await), (429, 200));
+    bench.control("DELETE", "/tokens", None).await;
+    assert_eq!(status().await, 401);
+}
+
+#[tokio::test]
 async fn the_demos_texts_and_pictures_can_be_previewed() {
     let bench = bench().await;
     let parent = bench.service_token().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, CONTRACT_PDF, CONTRACTS, CONTRACTS_2024, INVOICES, Reply};
+use crate::bench::{ADA, Bench, CONTRACT_PDF, CONTRACTS, CONTRACTS_2024, INVOICES, Reply};
 
 #[tokio::test]
 async fn an_uploaded_file_is_listed_and_comes_back_as_it_was() {
@@ -86,6 +86,13 @@ async fn a_new_version_takes_the_place_of_the_old_one() {
     let file = &fresh.body["entries"][0];
     assert_eq!((&file["etag"], &file["sha1"]), (&json!("1"), &json!(bench.sha1(b"second"))));
     assert_ne!(file["file_version"]["id"], before["file_version"]["id"]);
+    for number in 2..5 {
+        let shown = bench.read(&format!("/2.0/files/{CONTRACT_PDF}?fields=version_number"), &token).await;
+        assert_eq!(shown["version_number"], number.to_string());
+        let next = bench.form_upload(&path, &token, &json!({}), b"second").send().await.unwrap();
+        assert_eq!(next.status(), 201);
+    }
+    assert_eq!(bench.control("GET", "/storage", None).await.body["used_bytes"], b"second".len());
     assert_eq!(bench.download(&token, CONTRACT_PDF).await, b"second");
 }
 
@@ -152,4 +159,34 @@ async fn an_upload_needs_its_scope_and_stays_within_the_tokens_folder() {
     let dead = bench.upload("made-up", CONTRACTS, "No.txt", &[0; 3_000_000]).await;
     assert_eq!((dead.status.as_u16(), &dead.body), (401, &Value::Null));
     assert_eq!(bench.status(&format!("/2.0/files/{CONTRACT_PDF}/content"), &uploader).await, 403);
+}
+
+#[tokio::test]
+async fn what_is_uploaded_as_a_user_is_that_users() {
+    let bench = Bench::new().await;
+    let token = bench.service_token().await;
+    let attributes = json!({ "name": "Mine.txt", "parent": { "id": "0" } });
+    let form = bench.form_upload("/api/2.0/files/content", &token, &attributes, b"x");
+    let reply = Reply::of(form.header("As-User", ADA).send().await.unwrap()).await;
+    let file = &reply.body["entries"][0];
+    assert_eq!((&file["created_by"]["id"], &file["parent"]["id"]), (&json!(ADA), &json!("0")));
+    let path = format!("/2.0/files/{}", file["id"].as_str().unwrap());
+    let ada = bench.mint("user", ADA).await.token();
+    assert_eq!((bench.status(&path, &ada).await, bench.status(&path, &token).await), (200, 404));
+}
+
+#[tokio::test]
+async fn the_journal_holds_no_bytes_tickets_or_tokens_of_urls() {
+    let bench = Bench::new().await;
+    let token = bench.service_token().await;
+    bench.upload(&token, CONTRACTS, "Letter.txt", b"dear reader").await;
+    let file = bench.read(&format!("/2.0/files/{CONTRACT_PDF}?fields=download_url"), &token).await;
+    let url = file["download_url"].as_str().unwrap();
+    assert_eq!(bench.http.get(url).send().await.unwrap().status(), 200);
+    let by_parameter = format!("{}/2.0/files/{CONTRACT_PDF}?access_token={token}", bench.sandbox.url());
+    assert_eq!(bench.http.get(by_parameter).send().await.unwrap().status(), 200);
+    let journal = bench.control("GET", "/journal", None).await.body.to_string();
+    let ticket = url.split('-').next_back().unwrap();
+    assert!(journal.contains("\"/dl\"") && journal.contains("/api/2.0/files/content"), "{journal}");
+    assert!(![ticket, &token, "dear reader"].iter().any(|secret| journal.contains(*secret)), "{journal}");
 }

@@ -163,7 +163,9 @@ impl View<'_> {
             }
             "representations" => Some(self.representations(item)),
             "watermark_info" => Some(json!({ "is_watermarked": false })),
-            "version_number" => Some(json!(item.versions.len().to_string())),
+            "version_number" => {
+                Some(json!(item.version.as_ref().map_or(1, |version| version.number).to_string()))
+            }
             "comment_count" => Some(json!(0)),
             "extension" => Some(json!(extension(&item.name))),
             "lock" | "metadata" | "expiring_embed_link" => Some(Value::Null),
@@ -175,7 +177,7 @@ impl View<'_> {
 
 /// What is shown of an item to everybody who may see it.
 fn plain(item: &Item, field: &str) -> Option<Value> {
-    let version = item.version();
+    let version = item.version.as_ref();
     Some(match field {
         "type" => json!(item.kind.as_str()),
         "id" => json!(item.id),

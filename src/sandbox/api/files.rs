@@ -35,7 +35,8 @@ pub(super) fn representation(view: &View<'_>, id: &str) -> Result<Answer, Refusa
 /// by.
 pub(super) fn shown(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Preview)?;
-    let version = item.version().filter(|_| !kinds(&item).is_empty()).ok_or_else(Refusal::not_found)?;
+    let version =
+        item.version.as_ref().filter(|_| !kinds(&item).is_empty()).ok_or_else(Refusal::not_found)?;
     download::bytes(&version.content, &item.name, view.call)
 }
 
@@ -53,7 +54,7 @@ fn kinds(item: &Item) -> &'static [(&'static str, Option<&'static str>)] {
 impl View<'_> {
     /// The URL that opens a file once, where the token may download it.
     pub(super) fn ticket_url(&self, item: &Item) -> Option<String> {
-        let content = item.version()?.content.clone();
+        let content = item.version.as_ref()?.content.clone();
         if !self.may(Deed::Download, item) {
             return None;
         }
@@ -64,7 +65,7 @@ impl View<'_> {
 
     /// What Preview can show of a file: texts and pictures.
     pub(super) fn representations(&self, item: &Item) -> Value {
-        let Some(version) = item.version().filter(|_| self.may(Deed::Preview, item)) else {
+        let Some(version) = item.version.as_ref().filter(|_| self.may(Deed::Preview, item)) else {
             return json!({ "entries": [] });
         };
         let entry = |(name, dimensions): &(&str, Option<&str>)| {

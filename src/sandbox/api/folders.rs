@@ -43,7 +43,11 @@ pub(super) fn items(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
 
 /// The offset and limit that the call asks for.
 pub(super) fn page(view: &View<'_>) -> Result<(usize, usize), Refusal> {
-    Ok((view.number("offset", 0)?, view.number("limit", 100)?.min(LONGEST)))
+    let limit = view.number("limit", 100)?;
+    if limit == 0 {
+        return Err(Refusal::bad_request("'limit' must be at least 1"));
+    }
+    Ok((view.number("offset", 0)?, limit.min(LONGEST)))
 }
 
 /// What lies in a folder, in the order that the call asks for.

@@ -6,7 +6,7 @@ use axum::body::BodyDataStream;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::Answer;
-use super::super::content::Content;
+use super::super::content::{Content, NotKept};
 use super::super::enterprise::Enterprise;
 use super::super::random;
 use super::super::refusal::Refusal;
@@ -16,9 +16,6 @@ use super::changes::{fresh, touch};
 use super::folders::free_name;
 use super::view::View;
 use super::{body, multipart};
-
-/// How many versions of a file are kept.
-const VERSIONS: usize = 2;
 
 /// `OPTIONS /2.0/files/content`, `OPTIONS /2.0/files/{id}/content`: whether an upload would do, and
 /// where to.
@@ -39,7 +36,7 @@ pub(super) fn preflight(view: &View<'_>, segments: &[&str]) -> Result<Answer, Re
     };
     if body::number(&body, "size")?.is_some_and(|size| size > view.box_.allowance.limit()) {
         let limit = view.box_.allowance.limit();
-        return Err(Refusal::not_kept(&super::super::content::NotKept::Full { limit }));
+        return Err(Refusal::not_kept(&NotKept::Full { limit }));
     }
     let url = format!("{}/api/2.0/{path}", view.base());
     Ok(Answer::json(json!({ "upload_url": url, "upload_token": random::alphanumeric(32) })))
@@ -102,7 +99,7 @@ pub(super) fn put_new(
     view.box_.change_tree(&view.enterprise, |tree| {
         check_new(view, tree, folder, name)?;
         let mut item = view.made(ItemKind::File, folder, name.to_owned());
-        item.versions.push(Version { id: view.box_.next_id(), content });
+        item.version = Some(Version { id: view.box_.next_id(), number: 1, content });
         tree.put(item.clone());
         Ok(item)
     })
@@ -122,9 +119,8 @@ pub(super) fn put_version(
         if let Some(name) = name {
             name.clone_into(&mut item.name);
         }
-        item.versions.push(Version { id: view.box_.next_id(), content });
-        let surplus = item.versions.len().saturating_sub(VERSIONS);
-        item.versions.drain(..surplus);
+        let number = item.version.as_ref().map_or(1, |version| version.number + 1);
+        item.version = Some(Version { id: view.box_.next_id(), number, content });
         touch(view, &mut item);
         tree.put(item.clone());
         Ok(item)
