@@ -15,7 +15,7 @@
 #   sdk       Box's official SDKs with the adapters of clients/ and the Box-compatible endpoint
 #
 # Needs a Rust toolchain; installs Debian's compiler, openssl and postgresql where they are missing, and for
-# `sdk` its Python, Node, Java and Go, and the SDKs at fixed versions from their registries.
+# `sdk` its Python, Node, Java and Go, and the SDKs at fixed versions.
 # The last line is `N passed, N failed`; the exit code is 1 where anything failed.
 
 set -u -o pipefail
