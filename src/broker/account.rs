@@ -107,8 +107,8 @@ impl Broker {
     /// Where the store does not take it; it is kept for the next attempt.
     pub async fn write_counts(&self, everything: bool) -> Result<(), StoreError> {
         let _alone = self.writing_counts.lock().await;
-        self.write_givings().await?;
-        self.write_due(everything).await
+        self.write_due(everything).await?;
+        self.write_givings(everything).await
     }
 
     /// Succeeds where what is minted now can be written down, as far as anybody knows. After a token could

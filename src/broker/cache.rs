@@ -31,8 +31,8 @@ const TENANTS: u64 = 100_000;
 const CREDENTIALS: u64 = 10_000;
 const MEMBERS: u64 = 1_000_000;
 const DEATHS: u64 = 10_000;
-/// Of how many full tokens it is remembered which key they are under.
-const FULL_TOKENS: u64 = 100_000;
+/// What share of the tokens' bytes may be taken more to find full ones by their SHA-256.
+const INDEX_SHARE: u64 = 4;
 
 /// How long a renewal that failed is not tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -237,9 +237,16 @@ impl Memory {
                 u32::try_from(weight_of(key) + token.bytes()).unwrap_or(u32::MAX)
             })
             .build();
+        let full_tokens = Cache::builder()
+            .max_capacity(tokens_bytes / INDEX_SHARE)
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|fingerprint: &Box<str>, key: &TokenKey| {
+                u32::try_from(weight_of(key) + fingerprint.len()).unwrap_or(u32::MAX)
+            })
+            .build();
         Self {
             tokens,
-            full_tokens: bounded(FULL_TOKENS),
+            full_tokens,
             tenants: bounded(TENANTS),
             credentials: bounded(CREDENTIALS),
             members: bounded(MEMBERS),
@@ -275,6 +282,11 @@ impl Memory {
     pub fn full_token_with(&self, fingerprint: &str) -> Option<Arc<Token>> {
         let key = self.full_tokens.get(fingerprint)?;
         self.token(&key).filter(|token| *token.fingerprint == *fingerprint)
+    }
+
+    /// To how many the tokens were given that are here.
+    pub(super) fn receivers(&self) -> usize {
+        self.tokens.iter().map(|(_, token)| token.receivers.len()).sum()
     }
 
     /// Forgets a token, if it is still the one that is there.

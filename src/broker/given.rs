@@ -1,6 +1,7 @@
 //! To whom full tokens were given. It is noted at once, and written down within a second, so that whoever has
 //! such a token can exchange it after a restart too.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Broker;
@@ -13,10 +14,13 @@ use crate::store::{Giving, StoreError};
 /// To how many a token's givings are remembered. Whoever comes later can use the token, and not have it
 /// exchanged by itself.
 const REMEMBERED: usize = 1024;
+/// And of all tokens together, at about a hundred bytes each.
+const REMEMBERED_IN_ALL: usize = 500_000;
 /// How many givings wait at most to be written down.
 const WAITING: usize = 100_000;
-/// How many are written at once.
+/// How many are written at once, and how often in one go: the audit has its turn each second.
 const AT_ONCE: usize = 200;
+const TIMES: usize = 10;
 
 /// To whom this process gave a token.
 #[derive(Debug, Default)]
@@ -44,19 +48,29 @@ impl Receivers {
         Some(receiver)
     }
 
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// All of them, in the order in which they were given it.
     pub(super) fn all(&self) -> Vec<Receiver> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Givings that are not written down yet.
+/// What was given lately.
 #[derive(Debug, Default)]
-pub(super) struct Unwritten(Mutex<Vec<Giving>>);
+pub(super) struct Givings {
+    /// Those that are not written down yet.
+    unwritten: Mutex<Vec<Giving>>,
+    /// How many are in memory at most: tokens that are gone are taken off now and then.
+    remembered: AtomicUsize,
+}
 
-impl Unwritten {
+impl Givings {
     fn lock(&self) -> MutexGuard<'_, Vec<Giving>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To whom a token was given that nobody else knows of yet.
@@ -70,26 +84,33 @@ impl Unwritten {
 impl Broker {
     /// Takes note that a full token is given to somebody.
     pub(super) fn note_given(&self, token: &Token, by: &Opened) {
-        if token.key.restriction.is_some() {
+        let is_full = || self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL;
+        if token.key.restriction.is_some() || is_full() {
             return;
         }
         let Some(receiver) = token.receivers.note(by) else { return };
-        let mut waiting = self.unwritten_givings.lock();
+        self.givings.remembered.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = self.givings.lock();
         if waiting.len() < WAITING {
             waiting.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
         }
     }
 
-    /// Writes down to whom tokens were given. What is not written yet stays to be found meanwhile.
-    pub(super) async fn write_givings(&self) -> Result<(), StoreError> {
-        loop {
-            let some: Vec<_> = self.unwritten_givings.lock().iter().take(AT_ONCE).cloned().collect();
+    /// Writes down to whom tokens were given: some, or `everything`. What is not written yet stays to be found
+    /// meanwhile.
+    pub(super) async fn write_givings(&self, everything: bool) -> Result<(), StoreError> {
+        if self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL {
+            self.givings.remembered.store(self.memory.receivers(), Ordering::Relaxed);
+        }
+        for _ in 0..if everything { usize::MAX } else { TIMES } {
+            let some: Vec<_> = self.givings.lock().iter().take(AT_ONCE).cloned().collect();
             if some.is_empty() {
                 return Ok(());
             }
             self.store.note_given(&some).await?;
             // One writes at a time, and others only append.
-            self.unwritten_givings.lock().drain(..some.len());
+            self.givings.lock().drain(..some.len());
         }
+        Ok(())
     }
 }

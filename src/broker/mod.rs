@@ -43,7 +43,7 @@ pub use self::retire::Revoked;
 use self::cache::Memory;
 use self::flight::Flights;
 use self::gate::Gate;
-use self::given::Unwritten;
+use self::given::Givings;
 use self::health::Healths;
 use self::queue::Queue;
 use self::reported::Verdict;
@@ -128,7 +128,7 @@ pub struct Broker {
     renewal_places: usize,
     tasks: TaskTracker,
     tally: Tally,
-    unwritten_givings: Unwritten,
+    givings: Givings,
     writing_counts: tokio::sync::Mutex<()>,
     /// Why the last token could not be written down, until something can be again.
     unrecorded: Mutex<Option<StoreError>>,
@@ -221,7 +221,7 @@ impl Broker {
             looks: Flights::new(tasks.clone()),
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
-            unwritten_givings: Unwritten::default(),
+            givings: Givings::default(),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),
         }

@@ -81,7 +81,7 @@ impl Broker {
     /// Where the store does not answer.
     pub async fn receivers_of(&self, token: &Presented) -> Result<Vec<Receiver>, TokenError> {
         // First what waits: it may be written down meanwhile.
-        let mut all = self.unwritten_givings.of(&token.row);
+        let mut all = self.givings.of(&token.row);
         for receiver in self.store.receivers(&token.row).await? {
             if !all.contains(&receiver) {
                 all.push(receiver);
