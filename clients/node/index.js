@@ -203,8 +203,8 @@ class BrokerAuth {
 }
 
 /**
- * A client of `box-node-sdk` 3, which has no setting for where tokens come from. A call that meets a
- * dead token fails as ever, but reports it, so that the next one is sent with another.
+ * A client of `box-node-sdk` 3, which has no setting for where tokens come from. A request that meets
+ * a dead token is sent once more with another, unless its body is a stream.
  */
 function legacyClient(sdk, auth) {
   const client = sdk.getBasicClient('');
@@ -215,13 +215,28 @@ function legacyClient(sdk, auth) {
     exchangeToken: (scopes, resource, options) =>
       begin().then(async () => legacyToken(await auth.downscopeToken([scopes].flat(), resource, options?.sharedLink))),
     revokeTokens: () => begin().then(() => auth.revokeToken()),
-    handleExpiredTokensError: (error) =>
-      begin().then(async () => {
-        await auth.refreshToken();
-        throw error;
-      }),
   };
-  return new client.constructor(session, sdk.config, sdk.requestManager);
+  return new client.constructor(session, sdk.config, legacyRequests(sdk.requestManager, auth));
+}
+
+/** The SDK's requests, with an eye on 401. */
+function legacyRequests(requests, auth) {
+  return Object.assign(Object.create(requests), {
+    async makeRequest(params) {
+      const response = await requests.makeRequest(params);
+      if (response.statusCode !== 401) return response;
+      const Authorization = `Bearer ${(await auth.refreshToken()).accessToken}`;
+      const isStream = params.formData !== undefined || typeof params.body?.pipe === 'function';
+      if (isStream || Authorization === params.headers.Authorization) return response;
+      return requests.makeRequest({ ...params, headers: { ...params.headers, Authorization } });
+    },
+    makeStreamingRequest(params) {
+      // The reader sees Box's answer; the next request has another token.
+      return requests.makeStreamingRequest(params).on('response', ({ statusCode }) => {
+        if (statusCode === 401) auth.refreshToken().catch(() => {});
+      });
+    },
+  });
 }
 
 function legacyToken(token) {

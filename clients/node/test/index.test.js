@@ -3,6 +3,7 @@
 // The adapter against a small HTTP server that stands for the broker, with a clock of its own.
 
 const assert = require('node:assert/strict');
+const { EventEmitter } = require('node:events');
 const http = require('node:http');
 const timers = require('node:timers/promises');
 const { test, beforeEach, afterEach } = require('node:test');
@@ -262,24 +263,42 @@ test('neither token nor key shows', async () => {
   }
 });
 
-test('a client of the third generation asks before each request and reports a 401', async () => {
+test('a client of the third generation asks before each request and sends again after a 401', async () => {
   class Client {
     constructor(session, config, requestManager) {
       Object.assign(this, { _session: session, config, requestManager });
     }
   }
-  const sdk = { config: 'config', requestManager: 'manager' };
-  sdk.getBasicClient = (text) => new Client({ getAccessToken: async () => text }, sdk.config, sdk.requestManager);
+  const sent = [];
+  const answers = [];
+  const requestManager = {
+    async makeRequest({ headers, body }) {
+      sent.push([headers.Authorization, body]);
+      return { statusCode: answers.shift() ?? 200 };
+    },
+    makeStreamingRequest: () => new EventEmitter(),
+  };
+  const sdk = { config: 'config', requestManager };
+  sdk.getBasicClient = (text) => new Client({ getAccessToken: async () => text }, sdk.config, requestManager);
   const client = legacyClient(sdk, auth);
-  assert.deepEqual([client.config, client.requestManager], ['config', 'manager']);
-  assert.equal(await client._session.getAccessToken(), 'token-1');
-  const dead = new Error('Unauthorized');
-  await assert.rejects(client._session.handleExpiredTokensError(dead), dead);
-  assert.equal(await client._session.getAccessToken(), 'token-2');
-  assert.deepEqual(bodies(), [{}, { rejected: 'token-1' }]);
+  const ask = async (more) => {
+    const headers = { Authorization: `Bearer ${await client._session.getAccessToken()}` };
+    return (await client.requestManager.makeRequest({ headers, ...more })).statusCode;
+  };
+  assert.equal(client.config, 'config');
+  answers.push(401);
+  assert.equal(await ask({ body: 'folder' }), 200);
+  answers.push(401);
+  assert.equal(await ask({ body: { pipe() {} } }), 401);
+  client.requestManager.makeStreamingRequest({}).emit('response', { statusCode: 401 });
+  await auth.refreshToken(); // The same report.
+  assert.equal(await ask(), 200);
+  const bearers = sent.map(([authorization]) => authorization.slice(-1));
+  assert.deepEqual(bearers, ['1', '2', '2', '4']);
+  assert.deepEqual(bodies().slice(1).map(({ rejected }) => rejected), ['token-1', 'token-2', 'token-3']);
   await client._session.revokeTokens();
   broker.script = [token('narrow', { restricted_to: [] })];
   const narrow = await client._session.exchangeToken('item_preview', 'https://api.box.com/2.0/folders/7');
   assert.equal(narrow.accessToken, 'narrow');
-  assert.deepEqual(broker.seen[2].body, { scopes: ['item_preview'], resource: { type: 'folder', id: '7' } });
+  assert.deepEqual(bodies().at(-1), { scopes: ['item_preview'], resource: { type: 'folder', id: '7' } });
 });

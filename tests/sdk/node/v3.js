@@ -50,12 +50,11 @@ run({
     assert.ok((await names(client)).has("Ada's notes"));
   },
 
-  async 'after a call that met a token which Box killed, the next works'() {
+  async 'a token that Box kills is replaced'() {
     const client = legacyClient(sdk, broker);
     await names(client);
     const since = await lastEntry();
     await kill(`enterprise:${STAGE.enterprise}`);
-    await assert.rejects(names(client), { statusCode: 401 });
     assert.ok((await names(client)).has('Contracts'));
     const seen = await journal({ since, path: '/2.0/folders/*' });
     assert.deepEqual(seen.map((entry) => entry.status), [401, 200]);
