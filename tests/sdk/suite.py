@@ -1,6 +1,6 @@
 """The suite `sdk`: Box's official SDKs, unmodified, with the adapters and the Box-compatible endpoint.
 
-    python3 suite.py prepare SCRATCH          installs the SDKs, each in a folder of its own
+    python3 suite.py prepare SCRATCH          installs the SDKs, each in a folder of its own; unit tests
     python3 suite.py run SCRATCH BINARY       runs what was prepared; prints `ok: …` and `FAILED: …`
 
 Nothing is written outside of SCRATCH but the package managers' own caches.
@@ -24,53 +24,43 @@ LIMIT = 600
 SHORT_LIFE = 20
 
 
-def say(well, text):
-    print(("ok: " if well else "FAILED: ") + text, flush=True)
-    return well
-
-
 def prepare(scratch):
+    """Installs what can be installed, and keeps for `run` how the unit tests went."""
     with ThreadPoolExecutor(2) as pool:
-        problems = dict(zip(ENVIRONMENTS, pool.map(lambda name: attempt(ENVIRONMENTS[name], scratch), ENVIRONMENTS)))
+        told = pool.map(lambda name: attempt(ENVIRONMENTS[name], scratch), ENVIRONMENTS)
+        prepared = dict(zip(ENVIRONMENTS, told))
     with open(os.path.join(scratch, "prepared.json"), "w", encoding="utf-8") as file:
-        json.dump(problems, file)
+        json.dump(prepared, file)
 
 
 def attempt(environment, scratch):
-    """Prepares an environment; what went wrong, if anything did."""
+    """Whether an environment could be prepared, and what is to be said of it."""
     try:
         environment.prepare(scratch)
     except subprocess.CalledProcessError as error:
-        return f"{' '.join(map(str, error.cmd))} ended with {error.returncode}:\n{error.output}"
+        problem = f"{' '.join(map(str, error.cmd))} ended with {error.returncode}:\n{error.output}"
     except Exception:
-        return traceback.format_exc()
-    return None
+        problem = traceback.format_exc()
+    else:
+        return True, [line for test in environment.unit_tests(scratch) for line in drive(*test, {})]
+    return False, [failed(f"{environment.title} cannot be prepared"), indented(problem)]
 
 
 def run(scratch, binary):
     with open(os.path.join(scratch, "prepared.json"), encoding="utf-8") as file:
-        problems = json.load(file)
-    ready = []
-    for name, environment in ENVIRONMENTS.items():
-        if problems[name] is None:
-            ready.append(environment)
-        else:
-            say(False, f"{environment.title} cannot be prepared")
-            print(indented(problems[name]), flush=True)
-    for environment in ready:
-        for title, command, read in environment.unit_tests(scratch):
-            drive(title, command, read, {})
+        prepared = json.load(file)
+    for _, told in prepared.values():
+        say(told)
+    ready = [ENVIRONMENTS[name] for name, (is_ready, _) in prepared.items() if is_ready]
     try:
         stage = Stage(binary, os.path.join(scratch, "stage"))
     except Exception:
-        say(False, "the broker and the stand-in for Box do not come up")
-        traceback.print_exc()
+        say([failed("the broker and the stand-in for Box do not come up"), indented(traceback.format_exc())])
         return
     try:
         on_stage(stage, ready, scratch)
     except Exception:
-        say(False, "the broker or the stand-in for Box does not answer")
-        traceback.print_exc()
+        say([failed("the broker or the stand-in for Box does not answer"), indented(traceback.format_exc())])
     finally:
         stage.stop()
 
@@ -82,38 +72,48 @@ def on_stage(stage, ready, scratch):
     for environment in ready:
         for title, command in environment.checks(scratch):
             stage.begin_anew()
-            drive(title, command, reports.lines, variables)
+            say(drive(title, command, reports.lines, variables))
     stage.begin_anew(SHORT_LIFE)
     uploads = [upload for environment in ready for upload in environment.uploads(scratch)]
     with ThreadPoolExecutor(len(uploads) or 1) as pool:
-        list(pool.map(lambda upload: drive(*upload, reports.lines, variables), uploads))
+        for told in pool.map(lambda upload: drive(*upload, reports.lines, variables), uploads):
+            say(told)
 
 
 def drive(title, command, read, variables):
-    """Runs a driver, and says how each of its checks went."""
+    """Runs a driver: how each of its checks went, and all that it printed where one did not go well."""
     folder, words = command
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("BTB_")}, **variables}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("BTB_")}
     try:
         done = subprocess.run(
-            words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=LIMIT,
+            words, cwd=folder, env={**own, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=LIMIT,
         )
     except subprocess.TimeoutExpired as error:
-        say(False, f"{title}: it takes longer than {LIMIT} s")
-        print(indented(error.output or ""), flush=True)
-        return
+        printed = (error.output or b"").decode(errors="replace")
+        return [failed(f"{title}: it takes longer than {LIMIT} s"), indented(printed)]
     results = list(read(folder, done.stdout))
-    for well, name in results:
-        say(well, f"{title}: {name}")
-    if not results or (done.returncode != 0 and all(well for well, _ in results)):
-        say(False, f"{title}: it broke off")
-    if not results or not all(well for well, _ in results) or done.returncode != 0:
-        print(indented(done.stdout), flush=True)
+    told = [(f"ok: {title}: {name}" if well else failed(f"{title}: {name}")) for well, name in results]
+    all_well = all(well for well, _ in results)
+    if not results or (done.returncode != 0 and all_well):
+        told.append(failed(f"{title}: it broke off"))
+    if not results or not all_well or done.returncode != 0:
+        told.append(indented(done.stdout))
+    return told
+
+
+def say(told):
+    for text in told:
+        print(text, flush=True)
+
+
+def failed(text):
+    return f"FAILED: {text}"
 
 
 def indented(text):
-    """What a driver printed, so that none of its lines counts a second time."""
-    return "".join(f"    {line}\n" for line in text.splitlines())
+    """What somebody printed, so that none of its lines counts a second time."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 if __name__ == "__main__":
