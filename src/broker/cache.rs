@@ -33,6 +33,8 @@ const MEMBERS: u64 = 1_000_000;
 const DEATHS: u64 = 10_000;
 /// What share of the tokens' bytes may be taken more to find full ones by their SHA-256.
 const INDEX_SHARE: u64 = 4;
+/// How long a SHA-256 in hex is.
+const SHA256_HEX: usize = 64;
 
 /// How long a renewal that failed is not tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -240,9 +242,7 @@ impl Memory {
         let full_tokens = Cache::builder()
             .max_capacity(tokens_bytes / INDEX_SHARE)
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|fingerprint: &Box<str>, key: &TokenKey| {
-                u32::try_from(weight_of(key) + fingerprint.len()).unwrap_or(u32::MAX)
-            })
+            .weigher(|_, key: &TokenKey| u32::try_from(weight_of(key) + SHA256_HEX).unwrap_or(u32::MAX))
             .build();
         Self {
             tokens,

@@ -48,6 +48,18 @@ impl Receivers {
         Some(receiver)
     }
 
+    /// Takes note of those to whom it was given by an earlier process; how many they are.
+    fn recall(&self, earlier: Vec<Receiver>) -> usize {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.len();
+        for receiver in earlier {
+            if known.len() < REMEMBERED && !known.contains(&receiver) {
+                known.push(receiver);
+            }
+        }
+        known.len() - before
+    }
+
     /// How many they are.
     pub(super) fn len(&self) -> usize {
         self.0.read().unwrap_or_else(PoisonError::into_inner).len()
@@ -93,6 +105,23 @@ impl Broker {
         let mut waiting = self.givings.lock();
         if waiting.len() < WAITING {
             waiting.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
+        }
+    }
+
+    /// Takes note of those to whom an earlier process gave a token that is found again. Where the store does not
+    /// tell, it is asked once somebody wants to know.
+    pub(super) async fn recall_receivers(&self, token: &Token) {
+        if token.key.restriction.is_some() {
+            return;
+        }
+        match self.store.receivers(&token.row).await {
+            Ok(earlier) => {
+                let recalled = token.receivers.recall(earlier);
+                self.givings.remembered.fetch_add(recalled, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::debug!(token = %token.row, %error, "to whom a token was given is not known yet")
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Caller, authenticate};
+use super::extract::{Caller, NoQuery, authenticate, query};
 use super::limits;
 use super::observe::RequestId;
 use super::story::Story;
@@ -55,6 +55,8 @@ impl FromRequestParts<Api> for Asker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, ApiError> {
+        // What should stand in the form would stand in logs.
+        let NoQuery {} = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self {
             story: parts.extensions.get::<Story>().cloned().unwrap_or_default(),
             request_id: parts.extensions.get::<RequestId>().cloned().unwrap_or_default(),

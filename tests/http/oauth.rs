@@ -369,6 +369,22 @@ async fn who_asks_again_late_or_while_box_is_away_is_given_what_there_is() {
 }
 
 #[tokio::test]
+async fn after_a_restart_it_is_known_who_asks_again() {
+    let (mut ground, key) = acme().await;
+    let first = ground.service("first", any_token("acme")).await;
+    let token = ground.ccg(&key, None, &[]).await.token();
+    ground.restart().await;
+    ground.clock.advance(Duration::from_secs(60));
+    let (looks, mints) = seen(&ground).await;
+    assert_eq!(ground.ccg(&first, None, &[]).await.token(), token);
+    assert_eq!(seen(&ground).await, (looks, mints), "it was never given this one");
+    ground.kill(&token).await;
+    assert_ne!(ground.ccg(&key, None, &[]).await.token(), token);
+    assert_eq!(seen(&ground).await, (looks + 1, mints + 1));
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_token_that_dies_again_at_once_is_not_replaced_for_a_while() {
     let (ground, key) = acme().await;
     let first = ground.ccg(&key, None, &[]).await.token();

@@ -189,6 +189,13 @@ async fn a_tenant_without_keys_is_told_what_to_do_and_keys_come_and_stay_with_th
         assert_eq!(ground.put_keys(primary, secondary).await["generation"], now["generation"]);
         assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
     }
+    // So it is where the registration is repeated; other keys are other credentials.
+    let app = &ground.apps.acme;
+    for (primary, status) in [("SamplePrimaryKey", 200), ("", 200), ("OtherPrimaryKey", 409)] {
+        let secondary = if primary.is_empty() { "" } else { "SampleSecondaryKey" };
+        ground.post(&ground.admin, "/v1/tenants", with_keys(app, primary, secondary)).await.is(status);
+    }
+    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
     // One key at a time is how they are changed: the other one goes on.
     ground.put_keys("NewPrimaryKey", "SampleSecondaryKey").await;
     assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "secondary");
