@@ -45,7 +45,8 @@ fn code() -> Vec<(String, String)> {
         entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
     }
     let src = src();
-    let named = files(&src).into_iter().map(|file| {
+    let is_code = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "rs");
+    let named = files(&src).into_iter().filter(is_code).map(|file| {
         let name = file.strip_prefix(&src).unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
         let text = text.split("#[cfg(test)]\nmod ").next().unwrap();

@@ -190,7 +190,8 @@ impl Stage {
             };
             texts.push(text);
         }
-        let world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        let mut world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        world.furnish();
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
         let sandbox = Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
         settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;
