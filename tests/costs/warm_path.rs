@@ -16,8 +16,8 @@ const ALLOCATIONS: u64 = 51;
 const BYTES: u64 = 17_000;
 
 /// The same for a page that names a folder and nine files in it, which all get the folder's two tokens.
-const PAGE_ALLOCATIONS: u64 = 100;
-const PAGE_BYTES: u64 = 30_000;
+const PAGE_ALLOCATIONS: u64 = 98;
+const PAGE_BYTES: u64 = 40_000;
 
 /// How often it is asked: now and then the broker does something else meanwhile, never each time.
 const TIMES: usize = 200;
