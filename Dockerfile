@@ -15,6 +15,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs benches/bare.rs >/dev/null \
     && cargo build --release --locked && rm -rf src
 COPY migrations migrations
+COPY clients/browser clients/browser
 COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin box-token-broker
 

@@ -31,3 +31,5 @@ pub mod app;
 pub mod cli;
 
 pub mod sandbox;
+
+pub mod page;

@@ -20,6 +20,17 @@ fn the_settings_table_is_the_codes() {
 }
 
 #[test]
+fn the_elements_that_readers_get_are_those_that_were_tried() {
+    let package = include_str!("browser/package.json");
+    let package: serde_json::Value = serde_json::from_str(package).unwrap();
+    let version = package["dependencies"]["box-ui-elements"].as_str().unwrap();
+    let get = format!("npm pack box-ui-elements@{version} && tar xzf box-ui-elements-{version}.tgz");
+    assert!(readme().contains(&get), "{get}");
+    let told = include_str!("../src/cli/demo_page.rs");
+    assert!(told.contains(&format!("const TRIED: &str = \"{version}\";")));
+}
+
+#[test]
 fn every_refusal_of_boxs_is_listed() {
     let readme = readme();
     for refusal in Refusal::ALL {

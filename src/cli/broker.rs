@@ -146,6 +146,11 @@ impl Broker {
         self.send(self.request(Method::POST, path, query).json(body)).await
     }
 
+    /// Changes what stands under these path segments (RFC 7396).
+    pub(super) async fn patch(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
+        self.send(self.request(Method::PATCH, path, &[]).json(body)).await
+    }
+
     fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         // An http URL always has segments.

@@ -21,11 +21,13 @@ use crate::config::{DatabaseUrl, Settings};
 use crate::crypto::{KeySet, Vault, file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
+use crate::page;
 use crate::sandbox::{self, Sandbox, World, key_json};
 use crate::secret::SecretString;
 use crate::store::{self, Opening, Page, TenantFilter, Which};
 
 use super::broker::Broker;
+use super::demo_page::{self, PageArgs, Place};
 use super::failure::Failure;
 use super::guide::Guide;
 use super::{callers, config_file, logging, signal, terminal};
@@ -43,6 +45,7 @@ const SECOND: &str = "globex";
 Examples:
   box-token-broker demo
   box-token-broker demo --data ./demo                       (kept, and found again the next time)
+  box-token-broker demo --ui-elements package/dist          (and a page with Box UI Elements)
   box-token-broker demo --key-json 12345_abc_config.json    (your own app, at the real Box)")]
 pub(super) struct Args {
     /// Keep everything in this folder instead of a temporary one.
@@ -54,6 +57,8 @@ pub(super) struct Args {
     /// Where the broker listens; a free port is taken where this one is not free.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -61,6 +66,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     settings.log.level = "warn".to_owned();
     logging::begin(&settings.log)?;
     let stop = signal::stop()?;
+    let place = args.page.take_place(args.key_json.is_some()).await?;
     let folder = Folder::open(args.data.as_deref())?;
     settings.keys.file = folder.path("keys.json");
     settings.database = DatabaseUrl::Sqlite(folder.path("broker.db"));
@@ -71,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
     let stage = match &args.key_json {
         Some(path) => Stage::real(path)?,
-        None => Stage::sandbox(&folder, &mut settings).await?,
+        None => Stage::sandbox(&folder, &mut settings, place.as_ref().map(Place::origin)).await?,
     };
 
     let admin_key = admin_key(&folder, &settings).await?;
@@ -87,6 +93,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if let Err(failure) = &registered {
         terminal::complain(failure);
     }
+    let origin = place.as_ref().map(Place::origin).filter(|_| registered.is_ok());
+    let page = match place {
+        Some(place) if registered.is_ok() => Some(stage.page(place, &folder, &broker, &url).await?),
+        _ => None,
+    };
     let guide = Guide {
         url: &url,
         folder: folder.root(),
@@ -98,9 +109,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         sandbox: stage.sandbox.as_ref().map(sandbox::Running::url),
         key_json: &stage.key_json,
         program: &program(),
+        page: origin.as_deref(),
     };
     terminal::print(guide)?;
     stop.await;
+    if let Some(page) = page {
+        page.stop().await;
+    }
     running.stop().await;
     if let Some(sandbox) = stage.sandbox {
         sandbox.stop().await;
@@ -175,7 +190,13 @@ impl Stage {
     }
 
     /// A sandbox that knows two apps, each in an enterprise of its own.
-    async fn sandbox(folder: &Folder, settings: &mut Settings) -> Result<Self, Failure> {
+    ///
+    /// Pages of `origin` may call it.
+    async fn sandbox(
+        folder: &Folder,
+        settings: &mut Settings,
+        origin: Option<String>,
+    ) -> Result<Self, Failure> {
         let mut texts = Vec::new();
         for name in [TENANT, SECOND] {
             let file = format!("{name}_config.json");
@@ -190,13 +211,44 @@ impl Stage {
             };
             texts.push(text);
         }
-        let world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        let mut world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        let apps: Vec<String> = world.apps().map(|app| app.client_id.clone()).collect();
+        for app in apps {
+            world.app_mut(&app).into_iter().for_each(|app| app.origins.extend(origin.clone()));
+        }
+        world.furnish();
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
         let sandbox = Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
         settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;
         forget_tokens(settings).await?;
         let config = serde_json::from_str(&texts[0]).map_err(failed)?;
         Ok(Self { sandbox: Some(sandbox), config, key_json: folder.path(&format!("{SECOND}_config.json")) })
+    }
+}
+
+impl Stage {
+    /// Serves the page, whose back end is a caller of its own.
+    async fn page(
+        &self,
+        place: Place,
+        folder: &Folder,
+        broker: &Broker,
+        url: &str,
+    ) -> Result<page::Running, Failure> {
+        let key = match folder.secret("page.key") {
+            Some(key) => key,
+            None => {
+                let key = demo_page::page_key(broker, TENANT).await?;
+                folder.keep("page.key", key.expose())?;
+                key
+            }
+        };
+        let (api, upload) = match &self.sandbox {
+            Some(sandbox) => (sandbox.url(), sandbox.url()),
+            None => ("https://api.box.com".to_owned(), "https://upload.box.com".to_owned()),
+        };
+        let parse = |text: &str| Url::parse(text).map_err(failed);
+        place.serve(broker, TENANT, key, (parse(url)?, parse(&api)?, parse(&upload)?)).await
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::secret::SecretString;
 
+use super::demo_page;
+
 /// The demo's guide.
 pub(super) struct Guide<'a> {
     pub url: &'a str,
@@ -22,6 +24,8 @@ pub(super) struct Guide<'a> {
     pub key_json: &'a Path,
     /// This program, as a shell finds it.
     pub program: &'a str,
+    /// The origin of the page with Box UI Elements, where it is served.
+    pub page: Option<&'a str>,
 }
 
 impl fmt::Display for Guide<'_> {
@@ -67,12 +71,22 @@ impl fmt::Display for Guide<'_> {
         }
         writeln!(f, "\nWhat works between a tenant and Box, and what to click where it does not:\n")?;
         post(f, "ADMIN", &format!("/v1/tenants/{tenant}/test"), None)?;
+        match self.page {
+            Some(page) => writeln!(f, "\nBox UI Elements, fed by the broker, are on a page at {page}/")?,
+            None => self.elements(f)?,
+        }
         writeln!(f, "\nAll that can be asked is at {url}/docs, to be read and tried out in a browser.")?;
         writeln!(f, "\nCtrl-C ends the demo.")
     }
 }
 
 impl Guide<'_> {
+    fn elements(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = if self.sandbox.is_some() { "" } else { " --key-json FILE --folder ID" };
+        writeln!(f, "\nTo see Box UI Elements that the broker feeds: {}.", demo_page::how_to_get_them())?;
+        writeln!(f, "Then start it so:\n\n  {} demo{again} --ui-elements package/dist", self.program)
+    }
+
     fn tokens(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenant = self.tenant;
         // The sandbox's first enterprise has these; at the real Box the reader has their own.

@@ -5,6 +5,7 @@ mod broker;
 mod callers;
 mod config_file;
 mod demo;
+mod demo_page;
 mod failure;
 mod guide;
 mod keys;

@@ -12,9 +12,10 @@ use super::{signal, terminal};
 
 /// Run a stand-in for Box, to develop and test against.
 ///
-/// It knows the apps of the given config files, each in its own enterprise with a few users and
-/// folders, and is as strict as Box about how tokens are asked for. It keeps secrets in the clear
-/// and lets everybody in: not for production. Prints its URL and runs until it is interrupted.
+/// It knows the apps of the given config files, each in its own enterprise with a few users, folders
+/// and files, and is as strict as Box about how tokens are asked for and what they may do. It keeps
+/// secrets in the clear and lets everybody in: not for production. What is uploaded is gone when it
+/// ends. Prints its URL and runs until it is interrupted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +29,15 @@ Examples:
 
   Let the next two calls fail as Box does when it is overloaded:
     curl http://127.0.0.1:8081/sandbox/faults -H 'Content-Type: application/json' \\
-      -d '{\"select\": {}, \"effect\": {\"status\": 429, \"retry_after\": 2}, \"times\": 2}'")]
+      -d '{\"select\": {}, \"effect\": {\"status\": 429, \"retry_after\": 2}, \"times\": 2}'
+
+  End every token in mid-life, and count what was answered with 401 since:
+    curl -X DELETE http://127.0.0.1:8081/sandbox/tokens
+    curl 'http://127.0.0.1:8081/sandbox/journal/count?path=*&status=401'
+
+  Let the pages of an origin in:
+    curl -X PATCH http://127.0.0.1:8081/sandbox/apps/CLIENT_ID -H 'Content-Type: application/json' \\
+      -d '{\"origins\": [\"http://localhost:3000\"]}'")]
 pub(super) struct Args {
     /// Address and port to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
@@ -40,7 +49,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let world = World::from_key_json(texts).map_err(Failure::failed)?;
+    let mut world = World::from_key_json(texts).map_err(Failure::failed)?;
+    world.furnish();
     if !args.listen.ip().is_loopback() {
         terminal::remark(
             "warning: whoever reaches this address can read and change everything in the sandbox",

@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use super::download::Stretch;
 use super::refusal::{Refusal, Shape};
 
 /// An answer of Box's side. The journal reads its error and which token it gives away. Without
@@ -11,6 +12,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Bytes of a file, in place of a body.
+    pub(super) stretch: Option<Stretch>,
     pub(super) error: Option<String>,
     /// The SHA-256 of the token in the body.
     pub(super) issued: Option<String>,
@@ -22,9 +25,14 @@ impl Answer {
         Self { body: Some(body), ..Self::empty(StatusCode::OK) }
     }
 
+    /// 201 with a JSON body.
+    pub(super) fn created(body: Value) -> Self {
+        Self { body: Some(body), ..Self::empty(StatusCode::CREATED) }
+    }
+
     /// An answer without a body.
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self { status, body: None, headers: Vec::new(), error: None, issued: None }
+        Self { status, body: None, headers: Vec::new(), stretch: None, error: None, issued: None }
     }
 
     /// The same, noting which token it gives away.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::body::to_bytes;
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
 use serde::Serialize;
 use url::form_urlencoded;
 
@@ -13,8 +14,8 @@ use super::refusal::Refusal;
 use super::tokens::{Token, sha256};
 use super::upstream::Upstream;
 
-/// The largest request body that is read; Box's own forms are a few kilobytes.
-const LARGEST_BODY: usize = 256 * 1024;
+/// The largest request body that is read at once, in bytes: a commit lists thousands of parts.
+const LARGEST_BODY: usize = 2 * 1024 * 1024;
 
 /// A request to Box's side. Without `Debug`: it holds tokens and secrets.
 pub(super) struct Call {
@@ -24,6 +25,8 @@ pub(super) struct Call {
     headers: HeaderMap,
     /// The form, where the body is one.
     pub(super) form: Option<Form>,
+    /// The body; empty where an upload reads it piece by piece.
+    pub(super) body: Bytes,
     /// The token in `Authorization`, live or not.
     pub(super) token: Option<Arc<Token>>,
     pub(super) seen: Seen,
@@ -49,17 +52,25 @@ pub(super) struct Seen {
 }
 
 impl Call {
-    /// Reads a request, or answers with why it cannot be read.
-    pub(super) async fn read(box_: &Upstream, request: Request) -> Result<Self, Refusal> {
+    /// Reads a request, or answers with why it cannot be read. The bytes of an upload are left to be
+    /// read.
+    pub(super) async fn read(box_: &Upstream, request: Request) -> Result<(Self, BodyDataStream), Refusal> {
         let (head, body) = request.into_parts();
-        let unreadable = || Refusal::grant("invalid_request", "The body is broken or larger than 256 KiB");
-        let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| unreadable())?;
+        let (body, rest) = if is_upload(&head.method, head.uri.path()) {
+            (Bytes::new(), body)
+        } else {
+            let read = to_bytes(body, LARGEST_BODY).await;
+            (read.map_err(|_| unreadable(head.uri.path()))?, Body::empty())
+        };
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let is_form = header("content-type")
             .and_then(|kind| kind.split(';').next())
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
         let form = is_form.then(|| Form::parse(&body));
-        let bearer = header("authorization").and_then(bearer);
+        let pairs = || form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+        // What a page embeds has no header: Box takes the token as a parameter too.
+        let parameter = pairs().find(|(key, _)| key == "access_token").map(|(_, value)| value.into_owned());
+        let bearer = header("authorization").and_then(bearer).or(parameter.as_deref());
         let token = bearer.and_then(|token| box_.tokens.find(&sha256(token)));
         let mut seen = form.as_ref().map(|form| seen(box_, form)).unwrap_or_default();
         seen.as_user = header("as-user").map(bounded);
@@ -70,15 +81,22 @@ impl Call {
             seen.client_id = Some(token.client_id.clone());
             seen.subject = Some(token.subject.label());
         }
-        Ok(Self {
+        let call = Self {
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             method: head.method,
             headers: head.headers,
             form,
+            body,
             token,
             seen,
-        })
+        };
+        Ok((call, rest.into_data_stream()))
+    }
+
+    /// The path as on the host of the API: that of uploads has `/api` before it.
+    pub(super) fn api_path(&self) -> &str {
+        api_path(&self.path)
     }
 
     /// A header, where it is readable text.
@@ -90,6 +108,33 @@ impl Call {
     pub(super) fn query(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+fn unreadable(path: &str) -> Refusal {
+    let message = "The body is broken or larger than 2 MiB";
+    if api_path(path).starts_with("/2.0/") {
+        Refusal::bad_request(message)
+    } else {
+        Refusal::grant("invalid_request", message)
+    }
+}
+
+fn api_path(path: &str) -> &str {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    match path.strip_prefix("/api") {
+        Some(rest) if rest.starts_with("/2.0/") => rest,
+        _ => path,
+    }
+}
+
+/// Whether the body of a request is the bytes of a file, or a part of them.
+fn is_upload(method: &Method, path: &str) -> bool {
+    let segments: Vec<&str> = api_path(path).split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["2.0", "files", "content"] | ["2.0", "files", _, "content"] => method == Method::POST,
+        ["2.0", "files", "upload_sessions", _] => method == Method::PUT,
+        _ => false,
     }
 }
 

@@ -15,13 +15,19 @@ use serde_json::{Value, json};
 
 use super::app::{App, AuthMethod};
 use super::config_file::public_key_of_pem;
+use super::enterprise::{Enterprise, User};
 use super::faults::Order;
 use super::journal::Filter;
+use super::tokens::Token;
+use super::tree::Item;
 use super::upstream::Upstream;
 
 type Body<T> = Result<Json<T>, JsonRejection>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
 type Box_ = State<Arc<Upstream>>;
+
+/// How large parts of a file may be, in bytes: each is in memory while it comes.
+const PART_SIZES: std::ops::RangeInclusive<u64> = 1_048_576..=67_108_864;
 
 /// The routes below `/sandbox`.
 pub(super) fn routes() -> Router<Arc<Upstream>> {
@@ -34,7 +40,9 @@ pub(super) fn routes() -> Router<Arc<Upstream>> {
         .route("/sandbox/apps/{client_id}", patch(change_app).get(app))
         .route("/sandbox/journal", get(journal).delete(forget_journal))
         .route("/sandbox/journal/count", get(count_journal))
-        .route("/sandbox/tokens/{sha256}", get(token))
+        .route("/sandbox/storage", put(set_storage).get(storage))
+        .route("/sandbox/tokens", delete(kill_tokens))
+        .route("/sandbox/tokens/{sha256}", get(token).delete(kill_token))
         .route(
             "/sandbox/{*rest}",
             axum::routing::any(async || problem(StatusCode::NOT_FOUND, "no such route")),
@@ -50,29 +58,27 @@ fn unprocessable(text: impl Into<String>) -> Response {
 }
 
 async fn overview(State(box_): Box_) -> Response {
-    let enterprises: Vec<Value> =
-        box_.enterprises
-            .values()
-            .map(|enterprise| {
-                let users: Vec<Value> = enterprise
-                    .users
-                    .iter()
-                    .map(|user| {
-                        json!({
-                            "id": user.id, "name": user.name, "login": user.login, "managed": user.managed,
-                            "terms_of_service_required": user.terms_of_service_required,
-                        })
-                    })
-                    .collect();
-                let items: Vec<Value> = enterprise.tree.items().map(|item| json!({
-            "type": item.kind.as_str(), "id": item.id, "name": item.name, "parent": item.parent,
-            "shared_link": item.shared_link,
-        })).collect();
-                json!({ "id": enterprise.id, "name": enterprise.name, "users": users, "items": items })
-            })
-            .collect();
+    let enterprises: Vec<Value> = box_.enterprises().iter().map(|one| enterprise_overview(one)).collect();
     let apps: Vec<Value> = box_.apps().iter().map(|app| app_overview(app)).collect();
     Json(json!({ "now": box_.now().to_string(), "apps": apps, "enterprises": enterprises })).into_response()
+}
+
+fn enterprise_overview(enterprise: &Enterprise) -> Value {
+    let user = |user: &User| {
+        json!({
+            "id": user.id, "name": user.name, "login": user.login, "managed": user.managed,
+            "terms_of_service_required": user.terms_of_service_required,
+        })
+    };
+    let item = |item: &Arc<Item>| {
+        json!({
+            "type": item.kind.as_str(), "id": item.id, "name": item.name, "parent": item.parent,
+            "shared_link": item.shared_link,
+        })
+    };
+    let users: Vec<Value> = enterprise.users.iter().map(user).collect();
+    let items: Vec<Value> = enterprise.tree.items().map(item).collect();
+    json!({ "id": enterprise.id, "name": enterprise.name, "users": users, "items": items })
 }
 
 /// An app without its secret.
@@ -304,6 +310,70 @@ async fn token(State(box_): Box_, Path(sha256): Path<String>) -> Response {
         "annotator": token.annotator,
         "parent": token.parent,
         "expires_at": token.expires_at.to_string(),
+    }))
+    .into_response()
+}
+
+/// Ends one token, as Box may at any moment.
+async fn kill_token(State(box_): Box_, Path(sha256): Path<String>) -> Response {
+    let sha256 = sha256.to_ascii_lowercase();
+    if box_.tokens.find(&sha256).is_none() {
+        return problem(StatusCode::NOT_FOUND, "no token has this SHA-256");
+    }
+    box_.tokens.revoke(&sha256, false);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Whose tokens to end; without any field, all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    client_id: Option<String>,
+    subject: Option<String>,
+}
+
+async fn kill_tokens(State(box_): Box_, whose: Asked<Whose>) -> Response {
+    let Query(whose) = match whose {
+        Ok(whose) => whose,
+        Err(rejection) => return unprocessable(rejection.body_text()),
+    };
+    let fits = |token: &Token| {
+        whose.client_id.as_ref().is_none_or(|id| *id == token.client_id)
+            && whose.subject.as_ref().is_none_or(|subject| *subject == token.subject.label())
+    };
+    Json(json!({ "count": box_.tokens.kill(box_.now(), fits) })).into_response()
+}
+
+/// What is kept of uploaded files, and from which size on they come in parts; what is left out stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Storage {
+    kept_bytes: Option<u64>,
+    least_in_parts: Option<u64>,
+    part_size: Option<u64>,
+}
+
+async fn set_storage(State(box_): Box_, change: Body<Storage>) -> Response {
+    let Json(change) = match change {
+        Ok(change) => change,
+        Err(rejection) => return unprocessable(rejection.body_text()),
+    };
+    let is_part = |size: u64| size.is_power_of_two() && PART_SIZES.contains(&size);
+    if change.part_size.is_some_and(|size| !is_part(size)) {
+        return unprocessable("part_size is a power of two between 1048576 and 67108864");
+    }
+    if let Some(bytes) = change.kept_bytes {
+        box_.allowance.set_limit(bytes);
+    }
+    box_.set_parts(change.least_in_parts, change.part_size);
+    storage(State(box_)).await
+}
+
+async fn storage(State(box_): Box_) -> Response {
+    let (least, size) = box_.parts();
+    Json(json!({
+        "kept_bytes": box_.allowance.limit(), "used_bytes": box_.allowance.kept(),
+        "least_in_parts": least, "part_size": size,
     }))
     .into_response()
 }

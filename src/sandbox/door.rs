@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::answer::Answer;
@@ -16,7 +17,7 @@ use super::faults::Effect;
 use super::journal::Entry;
 use super::refusal::Refusal;
 use super::upstream::Upstream;
-use super::{api, assertion, exchange, grant, random};
+use super::{api, assertion, cors, download, exchange, grant, random};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("box-request-id");
 
@@ -26,8 +27,8 @@ const HUGE: usize = 10_000_000;
 /// Answers a request to Box's side.
 pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -> Response {
     let request_id = random::lower(16);
-    let call = match Call::read(&box_, request).await {
-        Ok(call) => call,
+    let (call, mut body) = match Call::read(&box_, request).await {
+        Ok(read) => read,
         Err(refusal) => return respond(Answer::refusal(&refusal, &request_id), &request_id),
     };
     let (fault, effect) = box_.faults.strike(&call).unzip();
@@ -43,18 +44,23 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
     }
     if effect.replaces_the_answer() {
         use_up(&box_, &call);
-        return spoil(&box_, &effect, n, &request_id).await;
+        if !effect.hang && !effect.drop {
+            drain(&mut body).await;
+        }
+        let mut response = spoil(&box_, &effect, n, &request_id).await;
+        response.headers_mut().extend(shared(&box_, &call));
+        return response;
     }
-    let mut answer = route(&box_, &call).unwrap_or_else(|refusal| Answer::refusal(&refusal, &request_id));
+    let answer = route(&box_, &call, &mut body).await;
+    drain(&mut body).await;
+    let mut answer = answer.unwrap_or_else(|refusal| Answer::refusal(&refusal, &request_id));
     distort(&effect, &mut answer);
-    if call.path.starts_with("/2.0/") && call.method != Method::OPTIONS {
-        answer = share(&box_, &call, answer);
-    }
+    answer.headers.extend(shared(&box_, &call));
     box_.journal.finish(n, answer.status.as_u16(), answer.error.clone(), answer.issued.clone());
     respond(answer, &request_id)
 }
 
-fn route(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
+async fn route(box_: &Upstream, call: &Call, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
     let post = call.method == Method::POST;
     let form = || {
         let problem = "The body must be application/x-www-form-urlencoded";
@@ -63,16 +69,32 @@ fn route(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
     match call.path.as_str() {
         "/oauth2/token" if post => grant::token(box_, form()?),
         "/oauth2/revoke" if post => exchange::revoke(box_, form()?),
-        "/oauth2/token" | "/oauth2/revoke" => Err(method_not_allowed()),
-        path if path.starts_with("/2.0/") && call.method == Method::GET => api::answer(box_, call),
-        path if path.starts_with("/2.0/") && call.method == Method::OPTIONS => Ok(preflight(call)),
-        path if path.starts_with("/2.0/") => Err(method_not_allowed()),
+        "/oauth2/token" | "/oauth2/revoke" => Err(Refusal::method_not_allowed()),
+        path if cors::is_preflight(call) && (is_api(call) || path == download::PATH) => {
+            Ok(cors::preflight(call))
+        }
+        download::PATH => download::answer(box_, call),
+        _ if is_api(call) => api::answer(box_, call, body).await,
         _ => Err(Refusal::not_found()),
     }
 }
 
-fn method_not_allowed() -> Refusal {
-    Refusal::api(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
+/// The headers that let a page read what the API answers.
+fn shared(box_: &Upstream, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
+    if is_api(call) && !cors::is_preflight(call) {
+        cors::headers(api::app_of(box_, call).as_deref(), call)
+    } else {
+        Vec::new()
+    }
+}
+
+fn is_api(call: &Call) -> bool {
+    call.api_path().starts_with("/2.0/")
+}
+
+/// Reads what is left of a body: who still sends does not listen for the answer.
+async fn drain(body: &mut BodyDataStream) {
+    while let Some(Ok(_)) = body.next().await {}
 }
 
 fn entry(box_: &Upstream, call: &Call, fault: Option<u64>) -> Entry {
@@ -153,47 +175,15 @@ fn distort(effect: &Effect, answer: &mut Answer) {
     body.retain(|field, _| !effect.omit.contains(field));
 }
 
-/// Box answers a preflight for every origin: it carries no token, so Box cannot know the app yet.
-fn preflight(call: &Call) -> Answer {
-    let answer = Answer::empty(StatusCode::OK);
-    let Some(origin) = call.header("origin").and_then(|origin| HeaderValue::from_str(origin).ok()) else {
-        return answer;
-    };
-    let headers = call.header("access-control-request-headers").unwrap_or("authorization, content-type");
-    let headers = HeaderValue::from_str(headers).unwrap_or(HeaderValue::from_static("authorization"));
-    answer
-        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-        .header(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS"),
-        )
-        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
-        .header(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
-        .header(header::VARY, HeaderValue::from_static("Origin"))
-}
-
-/// Lets a page of an allowed origin read the answer, errors too.
-fn share(box_: &Upstream, call: &Call, answer: Answer) -> Answer {
-    let app = call.token.as_ref().and_then(|token| box_.app(&token.client_id));
-    let origin = call.header("origin").filter(|&origin| app.is_some_and(|app| app.origins.contains(origin)));
-    let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else { return answer };
-    answer
-        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-        .header(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("box-request-id, retry-after"),
-        )
-        .header(header::VARY, HeaderValue::from_static("Origin"))
-}
-
 fn respond(answer: Answer, request_id: &str) -> Response {
-    let mut response = match answer.body {
-        Some(body) => {
+    let mut response = match (answer.stretch, answer.body) {
+        (Some(stretch), _) => Response::new(stretch.body()),
+        (None, Some(body)) => {
             let mut response = Response::new(Body::from(body.to_string()));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        None => Response::new(Body::empty()),
+        (None, None) => Response::new(Body::empty()),
     };
     *response.status_mut() = answer.status;
     for (name, value) in answer.headers {

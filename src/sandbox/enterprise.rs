@@ -1,6 +1,12 @@
 //! An enterprise with its users and items, and the standard population that a new one gets.
 
-use super::tree::{Item, ItemKind, Member, Tree};
+use jiff::Timestamp;
+
+use super::content::Content;
+use super::tree::{Item, ItemKind, Member, Person, Tree, Version};
+
+/// When everything was made that an enterprise is born with: 2024-01-01.
+pub(super) const BORN: Timestamp = Timestamp::constant(1_704_067_200, 0);
 
 /// A user of an enterprise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +35,15 @@ pub struct Enterprise {
     pub users: Vec<User>,
     /// Its folders and files.
     pub tree: Tree,
+    /// Its place in the ids of what it was born with.
+    pub(super) number: usize,
 }
 
 impl Enterprise {
     /// An enterprise without users and items.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), users: Vec::new(), tree: Tree::default() }
+        Self { id: id.into(), name: name.into(), users: Vec::new(), tree: Tree::default(), number: 0 }
     }
 
     /// An enterprise with the standard population, the `number`th of its world, counted from 1. With
@@ -64,7 +72,7 @@ impl Enterprise {
     /// Invoice.pdf.
     #[must_use]
     pub fn populated(id: impl Into<String>, name: impl Into<String>, number: usize) -> Self {
-        let mut enterprise = Self::new(id, name);
+        let mut enterprise = Self { number, ..Self::new(id, name) };
         for (user, name, managed, terms) in [
             (1, "Ada", true, false),
             (2, "Grace", true, false),
@@ -81,15 +89,15 @@ impl Enterprise {
         }
         let user = |which| Member::User(id_of(1, number, which));
         let everybody = vec![Member::ServiceAccounts, user(1), user(2)];
-        enterprise.put(number, Folder, 1, "Contracts", None, everybody, false);
-        enterprise.put(number, Folder, 2, "2024", Some(1), vec![], true);
-        enterprise.put(number, Folder, 3, "Invoices", None, vec![Member::ServiceAccounts], false);
-        enterprise.put(number, Folder, 4, "Ada's notes", None, vec![user(1)], false);
-        enterprise.put(number, Folder, 5, "Grace's drafts", None, vec![user(2)], false);
-        enterprise.put(number, File, 1, "Contract.pdf", Some(1), vec![], false);
-        enterprise.put(number, File, 2, "Offer.docx", Some(2), vec![], false);
-        enterprise.put(number, File, 3, "Invoice.pdf", Some(3), vec![], true);
-        enterprise.put(number, File, 4, "Notes.txt", Some(4), vec![], false);
+        enterprise.put(Folder, 1, "Contracts", None, everybody, false);
+        enterprise.put(Folder, 2, "2024", Some(1), vec![], true);
+        enterprise.put(Folder, 3, "Invoices", None, vec![Member::ServiceAccounts], false);
+        enterprise.put(Folder, 4, "Ada's notes", None, vec![user(1)], false);
+        enterprise.put(Folder, 5, "Grace's drafts", None, vec![user(2)], false);
+        enterprise.put(File, 1, "Contract.pdf", Some(1), vec![], false);
+        enterprise.put(File, 2, "Offer.docx", Some(2), vec![], false);
+        enterprise.put(File, 3, "Invoice.pdf", Some(3), vec![], true);
+        enterprise.put(File, 4, "Notes.txt", Some(4), vec![], false);
         enterprise
     }
 
@@ -99,10 +107,8 @@ impl Enterprise {
         self.users.iter().find(|user| user.id == id)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one row of the table above")]
     fn put(
         &mut self,
-        number: usize,
         kind: ItemKind,
         which: usize,
         name: &str,
@@ -110,20 +116,32 @@ impl Enterprise {
         members: Vec<Member>,
         linked: bool,
     ) {
-        let id = id_of(if kind == Folder { 2 } else { 3 }, number, which);
-        self.tree.put(Item {
-            kind,
-            name: name.to_owned(),
-            parent: parent.map(|folder| id_of(2, number, folder)),
-            members: members.into_iter().collect(),
-            shared_link: linked.then(|| format!("https://app.box.com/s/sandbox-{id}")),
-            id,
-        });
+        let bytes = format!("{name}, made up by the sandbox.\n");
+        let mut item = self.born(kind, which, name, (kind == File).then(|| bytes.into()));
+        item.parent = parent.map(|folder| id_of(2, self.number, folder));
+        item.members = members.into_iter().collect();
+        item.shared_link = linked.then(|| format!("https://app.box.com/s/sandbox-{}", item.id));
+        self.tree.put(item);
+    }
+
+    /// An item as enterprises are born with, by its number in the enterprise.
+    pub(super) fn born(&self, kind: ItemKind, which: usize, name: &str, bytes: Option<bytes::Bytes>) -> Item {
+        let id = id_of(if kind == Folder { 2 } else { 3 }, self.number, which);
+        let owner = self.users.first();
+        let by = Person {
+            id: owner.map_or_else(|| "2".to_owned(), |user| user.id.clone()),
+            name: owner.map_or_else(|| self.name.clone(), |user| user.name.clone()),
+            login: owner.map_or_else(String::new, |user| user.login.clone()),
+        };
+        let mut item = Item::new(kind, id, name.to_owned(), by, BORN);
+        let version = id_of(6, self.number, which);
+        item.version = bytes.map(|bytes| Version { id: version, number: 1, content: Content::born(bytes) });
+        item
     }
 }
 
 use ItemKind::{File, Folder};
 
-fn id_of(kind: usize, enterprise: usize, which: usize) -> String {
+pub(super) fn id_of(kind: usize, enterprise: usize, which: usize) -> String {
     (kind * 10_000_000_000 + enterprise * 1000 + which).to_string()
 }

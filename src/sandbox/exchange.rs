@@ -9,7 +9,7 @@ use super::enterprise::Enterprise;
 use super::grant::{client, missing};
 use super::refusal::Refusal;
 use super::tokens::{Confinement, Token, sha256};
-use super::tree::{Item, ItemKind, ROOT, root};
+use super::tree::{ItemKind, ROOT};
 use super::upstream::Upstream;
 use super::{api, assertion, scope};
 
@@ -35,10 +35,10 @@ pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
     }
     let scopes = scopes(form, &parent)?;
     let enterprise = box_.enterprise(&parent.enterprise).ok_or_else(invalid_resource)?;
-    let confinement = confinement(form, enterprise, &parent)?;
+    let confinement = confinement(form, &enterprise, &parent)?;
     let annotator = annotator(box_, form, &parent)?;
     let restricted_to = match &confinement {
-        Some(confinement) => restricted_to(&scopes, &object(enterprise, confinement)),
+        Some(confinement) => restricted_to(&scopes, &object(&enterprise, confinement)),
         None => json!([]),
     };
     let mut child = Token::new(&parent.client_id, &parent.enterprise, parent.subject.clone(), scopes);
@@ -58,12 +58,14 @@ pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
     Ok(Answer::json(body).issuing(sha256))
 }
 
-/// `POST /oauth2/revoke`.
+/// `POST /oauth2/revoke`. The client's credentials may be left out, as SDKs do that were given a token
+/// alone; where they are there, they must be right.
 pub(super) fn revoke(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
-    let app = client(box_, form)?;
+    let named = form.one("client_id")?.is_some() || form.one("client_secret")?.is_some();
+    let app = if named { Some(client(box_, form)?) } else { None };
     let sha256 = sha256(form.required("token")?);
     match box_.tokens.find(&sha256) {
-        Some(token) if token.client_id != app.client_id => {
+        Some(token) if app.is_some_and(|app| token.client_id != app.client_id) => {
             Err(Refusal::grant("unauthorized_client", "The token was not issued to this client"))
         }
         // A token that was never there is as dead as one that was revoked: success (RFC 7009, 2.2).
@@ -117,7 +119,7 @@ fn confinement(form: &Form, enterprise: &Enterprise, parent: &Token) -> Result<O
             }
             let item =
                 enterprise.tree.item(id).filter(|item| item.kind == kind).ok_or_else(invalid_resource)?;
-            if !api::reaches(enterprise, parent, &parent.subject.member(), item) {
+            if !api::reaches(&enterprise.tree, parent, &parent.subject.member(), item) {
                 return Err(invalid_resource());
             }
             let by_link = parent.confinement.as_ref().is_some_and(|confinement| confinement.by_link);
@@ -163,7 +165,7 @@ fn annotator(box_: &Upstream, form: &Form, parent: &Token) -> Result<Option<Stri
 }
 
 fn object(enterprise: &Enterprise, confinement: &Confinement) -> Value {
-    enterprise.tree.item(&confinement.id).map_or_else(root, Item::mini)
+    enterprise.tree.item(&confinement.id).map_or_else(|| api::mini(&api::root()), |item| api::mini(item))
 }
 
 fn restricted_to(scopes: &[String], object: &Value) -> Value {

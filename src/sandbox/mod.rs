@@ -4,9 +4,21 @@
 //! has its own types, its own randomness and its own reading of Box's rules. It holds secrets in
 //! plain text, listens without authentication and belongs on a developer's machine alone.
 //!
-//! Box's side: `POST /oauth2/token` (JWT bearer, client credentials, token exchange),
-//! `POST /oauth2/revoke`, `GET /2.0/users/me`, `/2.0/folders/{id}`, `/2.0/folders/{id}/items`,
-//! `/2.0/files/{id}`, with `As-User` and CORS. Who and what is there: [`Enterprise::populated`].
+//! Box's side: `POST /oauth2/token` (JWT bearer, client credentials, token exchange) and
+//! `/oauth2/revoke`; under `/2.0`, and for uploads under `/api/2.0` as well, what Box UI Elements and
+//! the official SDKs call, with `As-User`, CORS and the downscoped token enforced on each call:
+//!
+//! | what | calls |
+//! |---|---|
+//! | users | `GET users/me`, `users/{id}` |
+//! | folders | `GET folders/{id}`, `folders/{id}/items` (`fields`, `offset` or `usemarker` and `marker`, `limit`, `sort`, `direction`), `POST folders`, `PUT`, `DELETE folders/{id}` |
+//! | files | `GET`, `PUT`, `DELETE files/{id}`, `GET files/{id}/content` (302 to a URL that opens once; `Range`), representations of texts and pictures |
+//! | uploads | `OPTIONS` and `POST files/content`, `files/{id}/content` |
+//! | uploads in parts | `POST files/upload_sessions`, `files/{id}/upload_sessions`; `GET`, `PUT`, `DELETE files/upload_sessions/{id}`, `GET …/parts`, `POST …/commit`, `…/log` |
+//! | lists | `GET search`, `recent_items`; comments, tasks, versions, collaborations, metadata and its templates, always empty |
+//!
+//! Who and what is there: [`Enterprise::populated`], and a folder `Demo` after [`World::furnish`].
+//! Bytes are kept in memory up to a mebibyte and in nameless temporary files beyond it.
 //!
 //! Control plane, JSON, for tests and people:
 //!
@@ -19,6 +31,8 @@
 //! | `PUT /sandbox/token-life` | `{seconds?, child_seconds?, client_id?}` |
 //! | `GET`, `PATCH /sandbox/apps/{client_id}` | `{client_secret?, auth?, authorized?, user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid, public_key}]}` |
 //! | `GET`, `DELETE /sandbox/journal`, `GET /sandbox/journal/count` | `?client_id=&subject=&path=&grant=&status=&since=`; a path may end in `*`, `grant` is `jwt-bearer`, `client_credentials` or `token-exchange` |
+//! | `GET`, `PUT /sandbox/storage` | `{kept_bytes?, least_in_parts?, part_size?}`: how much is kept at most, and from which size on files come in parts of which size |
+//! | `DELETE /sandbox/tokens/{sha256}`, `DELETE /sandbox/tokens[?client_id=&subject=]` | ends a token, or all that fit (`{count}`) |
 //! | `GET /sandbox/tokens/{sha256}` | `{live, subject, client_id, enterprise, scopes, resource, annotator, parent, expires_at}` |
 
 use std::net::SocketAddr;
@@ -42,13 +56,18 @@ mod api;
 mod app;
 mod assertion;
 mod call;
+mod chunked;
 mod config_file;
 mod connection;
+mod content;
 mod control;
+mod cors;
 mod door;
+mod download;
 mod enterprise;
 mod exchange;
 mod faults;
+mod furnishing;
 mod grant;
 mod journal;
 pub mod key_json;

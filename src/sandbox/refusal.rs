@@ -3,6 +3,10 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::content::NotKept;
+
+const HELP: &str = "https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/";
+
 /// A refusal, in the words that Box has for it.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -10,6 +14,8 @@ pub(super) struct Refusal {
     pub(super) error: &'static str,
     pub(super) description: String,
     pub(super) shape: Shape,
+    /// What `context_info` tells, on API calls.
+    pub(super) context: Option<Value>,
 }
 
 /// Which of Box's error bodies a refusal has.
@@ -27,12 +33,12 @@ impl Refusal {
     /// A refusal of the token endpoint: always 400, unlike RFC 6749's 401 for a wrong client.
     pub(super) fn grant(error: &'static str, description: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
-        Self { status, error, description: description.into(), shape: Shape::Grant }
+        Self { status, error, description: description.into(), shape: Shape::Grant, context: None }
     }
 
     /// A refusal of an API call.
     pub(super) fn api(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error: code, description: message.into(), shape: Shape::Api }
+        Self { status, error: code, description: message.into(), shape: Shape::Api, context: None }
     }
 
     /// The refusal of a token that is unknown, expired or revoked.
@@ -43,6 +49,7 @@ impl Refusal {
             error: "invalid_token",
             description,
             shape: Shape::DeadToken,
+            context: None,
         }
     }
 
@@ -60,6 +67,40 @@ impl Refusal {
         Self::api(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
+    /// The refusal of a method that a path does not have.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::api(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
+    }
+
+    /// The refusal of a request that makes no sense; `message` says what is wrong with it.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::api(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// The refusal of a change to another version than the one that stands.
+    pub(super) fn precondition(message: impl Into<String>) -> Self {
+        Self::api(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
+    }
+
+    /// The refusal of bytes that the sandbox cannot keep.
+    pub(super) fn not_kept(problem: &NotKept) -> Self {
+        let raise = "delete something, or raise kept_bytes at PUT /sandbox/storage";
+        match problem {
+            NotKept::Full { .. } => {
+                Self::api(StatusCode::FORBIDDEN, "storage_limit_exceeded", format!("{problem}: {raise}"))
+            }
+            NotKept::Disk(_) => {
+                Self::api(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", problem.to_string())
+            }
+        }
+    }
+
+    /// The same with more in `context_info`.
+    pub(super) fn with_context(mut self, context: Value) -> Self {
+        self.context = Some(context);
+        self
+    }
+
     /// The same with another status.
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
@@ -70,14 +111,20 @@ impl Refusal {
     pub(super) fn body(&self, request_id: &str) -> Option<Value> {
         match self.shape {
             Shape::Grant => Some(json!({ "error": self.error, "error_description": self.description })),
-            Shape::Api => Some(json!({
-                "type": "error",
-                "status": self.status.as_u16(),
-                "code": self.error,
-                "help_url": "https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/",
-                "message": self.description,
-                "request_id": request_id,
-            })),
+            Shape::Api => {
+                let mut body = json!({
+                    "type": "error",
+                    "status": self.status.as_u16(),
+                    "code": self.error,
+                    "help_url": HELP,
+                    "message": self.description,
+                    "request_id": request_id,
+                });
+                if let Some(context) = &self.context {
+                    body["context_info"] = context.clone();
+                }
+                Some(body)
+            }
             Shape::DeadToken => None,
         }
     }

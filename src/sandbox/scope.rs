@@ -1,4 +1,4 @@
-//! The scopes that the sandbox knows and which of them let a token read an item.
+//! The scopes that the sandbox knows, and what each lets a token do.
 //!
 //! Source: Box's pages on downscoping and on application scopes.
 
@@ -36,21 +36,61 @@ pub(super) const KNOWN: [&str; 30] = [
     "gcm",
 ];
 
-const READING: [&str; 9] = [
-    "root_readonly",
-    "root_readwrite",
-    "base_explorer",
-    "base_picker",
-    "base_preview",
-    "base_sidebar",
-    "item_preview",
-    "item_download",
-    "item_read",
-];
+/// What a call does to an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Reads what is said of it, or lists it.
+    Read,
+    /// Shows what it looks like.
+    Preview,
+    /// Takes its bytes.
+    Download,
+    /// Puts a file or folder into it, or a new version upon it.
+    Upload,
+    /// Changes its name or description.
+    Rename,
+    /// Opens or closes a shared link.
+    Share,
+    /// Deletes it.
+    Delete,
+    /// Puts it into another folder.
+    Move,
+}
 
-/// Whether a token with these scopes may read items and list folders.
-pub(super) fn allow_reading<'a>(scopes: impl IntoIterator<Item = &'a String>) -> bool {
-    scopes.into_iter().any(|scope| READING.contains(&scope.as_str()))
+impl Deed {
+    /// Whether it changes something.
+    pub(super) fn writes(self) -> bool {
+        !matches!(self, Self::Read | Self::Preview | Self::Download)
+    }
+
+    /// The scopes of which each is enough for it.
+    fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Read => &[
+                "root_readonly",
+                "root_readwrite",
+                "base_explorer",
+                "base_picker",
+                "base_preview",
+                "base_sidebar",
+                "item_preview",
+                "item_download",
+                "item_read",
+            ],
+            Self::Preview => &["root_readonly", "root_readwrite", "base_preview", "item_preview"],
+            Self::Download => &["root_readonly", "root_readwrite", "item_download"],
+            Self::Upload => &["root_readwrite", "base_upload", "item_upload"],
+            Self::Rename => &["root_readwrite", "item_rename"],
+            Self::Share => &["root_readwrite", "item_share"],
+            Self::Delete => &["root_readwrite", "item_delete"],
+            Self::Move => &["root_readwrite"],
+        }
+    }
+}
+
+/// Whether a token with these scopes may do this to items that it reaches.
+pub(super) fn allow<'a>(scopes: impl IntoIterator<Item = &'a String>, deed: Deed) -> bool {
+    scopes.into_iter().any(|scope| deed.scopes().contains(&scope.as_str()))
 }
 
 /// Whether a token with these scopes may act for its subject as a whole, not on items alone.

@@ -145,6 +145,13 @@ impl Tokens {
         }
     }
 
+    /// Ends the living tokens that fit, and answers with how many they were.
+    pub(super) fn kill(&self, now: Timestamp, fits: impl Fn(&Token) -> bool) -> usize {
+        let kept = self.lock();
+        let doomed = kept.tokens.values().filter(|token| token.live(now) && fits(token));
+        doomed.map(|token| token.revoked.store(true, Ordering::Release)).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.by_sha256.lock().unwrap_or_else(PoisonError::into_inner)
     }

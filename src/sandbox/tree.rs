@@ -1,8 +1,11 @@
 //! An enterprise's made-up folders and files, and who sees which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+
+use super::content::Content;
 
 /// The id of everybody's root folder.
 pub const ROOT: &str = "0";
@@ -36,6 +39,23 @@ pub enum Member {
     User(String),
 }
 
+/// Who made or changed an item, as Box names people beside what they did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) login: String,
+}
+
+/// A file's newest version; Box keeps older ones, the sandbox does not.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    pub(super) id: String,
+    /// Counts from 1.
+    pub(super) number: u64,
+    pub(super) content: Content,
+}
+
 /// A folder or file.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -45,40 +65,96 @@ pub struct Item {
     pub kind: ItemKind,
     /// The name shown.
     pub name: String,
+    /// What is said of it.
+    pub description: String,
     /// The folder it lies in; absent for what lies at the top.
     pub parent: Option<String>,
     /// Who was invited to this very item.
     pub members: BTreeSet<Member>,
     /// An open shared link to it, as a URL.
     pub shared_link: Option<String>,
+    /// Counts the changes, from 0; also the item's `etag`.
+    pub(super) sequence: u64,
+    pub(super) created_at: Timestamp,
+    pub(super) modified_at: Timestamp,
+    pub(super) created_by: Person,
+    pub(super) modified_by: Person,
+    /// Absent for a folder.
+    pub(super) version: Option<Version>,
 }
 
-/// All items of one enterprise.
+impl Item {
+    /// An item that a person makes at a moment, without a parent, members and bytes.
+    pub(super) fn new(kind: ItemKind, id: String, name: String, by: Person, at: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            name,
+            description: String::new(),
+            parent: None,
+            members: BTreeSet::new(),
+            shared_link: None,
+            sequence: 0,
+            created_at: at,
+            modified_at: at,
+            created_by: by.clone(),
+            modified_by: by,
+            version: None,
+        }
+    }
+
+    /// The id of the folder that it lies in, the root's where it lies at the top.
+    pub(super) fn folder(&self) -> &str {
+        self.parent.as_deref().unwrap_or(ROOT)
+    }
+
+    /// The etag; the root folder has none.
+    pub(super) fn etag(&self) -> Option<String> {
+        (self.id != ROOT).then(|| self.sequence.to_string())
+    }
+
+    /// Whether two items of one folder would have the same name: Box ignores case.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name.to_lowercase() == name.to_lowercase()
+    }
+}
+
+/// All items of one enterprise. Copies share the items, so that a change may copy the tree.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    items: BTreeMap<String, Item>,
+    items: BTreeMap<String, Arc<Item>>,
 }
 
 impl Tree {
     /// Adds an item, or replaces the one with its id.
     pub fn put(&mut self, item: Item) {
-        self.items.insert(item.id.clone(), item);
+        self.items.insert(item.id.clone(), Arc::new(item));
+    }
+
+    /// Takes an item away and all that lies below it.
+    pub(super) fn remove(&mut self, id: &str) {
+        let mut doomed = vec![id.to_owned()];
+        while let Some(id) = doomed.pop() {
+            self.items.remove(&id);
+            let below = self.items.values().filter(|item| item.parent.as_deref() == Some(&id));
+            doomed.extend(below.map(|item| item.id.clone()));
+        }
     }
 
     /// The item with this id, be it visible or not.
     #[must_use]
-    pub fn item(&self, id: &str) -> Option<&Item> {
+    pub fn item(&self, id: &str) -> Option<&Arc<Item>> {
         self.items.get(id)
     }
 
     /// All items, by id.
-    pub fn items(&self) -> impl Iterator<Item = &Item> {
+    pub fn items(&self) -> impl Iterator<Item = &Arc<Item>> {
         self.items.values()
     }
 
     /// The item that an open shared link leads to.
     #[must_use]
-    pub fn linked(&self, link: &str) -> Option<&Item> {
+    pub fn linked(&self, link: &str) -> Option<&Arc<Item>> {
         self.items.values().find(|item| item.shared_link.as_deref() == Some(link))
     }
 
@@ -94,9 +170,10 @@ impl Tree {
         top == ROOT || self.upwards(item).any(|item| item.id == top)
     }
 
-    /// What a folder shows: for the root, everything that was shared with the viewer at its top.
-    pub(super) fn children(&self, folder: &str, viewer: &Member) -> Vec<&Item> {
-        let here = |item: &&Item| {
+    /// What a folder shows, folders first and then by name: for the root, everything that was shared
+    /// with the viewer at its top.
+    pub(super) fn children(&self, folder: &str, viewer: &Member) -> Vec<&Arc<Item>> {
+        let here = |item: &&Arc<Item>| {
             if folder != ROOT {
                 return item.parent.as_deref() == Some(folder);
             }
@@ -108,42 +185,33 @@ impl Tree {
         children
     }
 
+    /// The item of this name in a folder, as the viewer sees it.
+    pub(super) fn called(&self, folder: &str, name: &str, viewer: &Member) -> Option<&Arc<Item>> {
+        self.children(folder, viewer).into_iter().find(|item| item.is_called(name))
+    }
+
+    /// The bytes of a file, or of all files below a folder.
+    pub(super) fn weight(&self, item: &Item) -> u64 {
+        match item.kind {
+            ItemKind::File => item.version.as_ref().map_or(0, |version| version.content.size()),
+            ItemKind::Folder => {
+                let below = self.items.values().filter(|child| child.parent.as_ref() == Some(&item.id));
+                below.map(|child| self.weight(child)).sum()
+            }
+        }
+    }
+
+    /// The folders above an item that the viewer sees, the highest first.
+    pub(super) fn above<'a>(&'a self, item: &'a Item, viewer: &Member) -> Vec<&'a Item> {
+        let mut above: Vec<_> = self.upwards(item).skip(1).filter(|item| self.sees(viewer, item)).collect();
+        above.reverse();
+        above
+    }
+
     /// The item and the folders above it, from itself upwards.
     fn upwards<'a>(&'a self, item: &'a Item) -> impl Iterator<Item = &'a Item> {
         // A tree is a few levels deep; the bound keeps a loop made by hand from hanging a test.
-        std::iter::successors(Some(item), |item| self.item(item.parent.as_deref()?)).take(64)
+        std::iter::successors(Some(item), |item| self.item(item.parent.as_deref()?).map(|parent| &**parent))
+            .take(64)
     }
-
-    /// The item as Box shows it by itself, with the path that leads to it.
-    pub(super) fn whole(&self, item: &Item, viewer: &Member) -> Value {
-        let mut above: Vec<_> =
-            self.upwards(item).skip(1).filter(|item| self.sees(viewer, item)).map(Item::mini).collect();
-        above.push(root());
-        above.reverse();
-        let mut whole = item.mini();
-        whole["parent"] = above.last().cloned().unwrap_or_default();
-        whole["path_collection"] = json!({ "total_count": above.len(), "entries": above });
-        whole["item_status"] = json!("active");
-        whole["shared_link"] =
-            item.shared_link.as_ref().map_or(Value::Null, |url| json!({ "url": url, "access": "open" }));
-        whole
-    }
-}
-
-impl Item {
-    /// The item as Box shows it in lists.
-    pub(super) fn mini(&self) -> Value {
-        let mut mini = json!({
-            "type": self.kind.as_str(), "id": self.id, "sequence_id": "0", "etag": "0", "name": self.name,
-        });
-        if self.kind == ItemKind::File {
-            mini["size"] = json!(1024);
-        }
-        mini
-    }
-}
-
-/// The root folder as Box shows it in lists.
-pub(super) fn root() -> Value {
-    json!({ "type": "folder", "id": ROOT, "sequence_id": null, "etag": null, "name": "All Files" })
 }

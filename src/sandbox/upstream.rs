@@ -1,23 +1,36 @@
 //! What one running sandbox knows and remembers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
+use super::chunked::Sessions;
+use super::content::Allowance;
+use super::download::Tickets;
 use super::enterprise::{Enterprise, User};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::replay::Replays;
 use super::tokens::Tokens;
+use super::tree::Tree;
 use super::world::World;
 use crate::clock::Clock;
 
-/// One running sandbox. Enterprises stand still; apps are replaced whole, so that no lock is held
-/// while a request is worked on.
+/// How large files must be to come in parts, in bytes, as at Box.
+const LEAST_IN_PARTS: u64 = 20_000_000;
+
+/// How large parts are, in bytes, as at Box.
+const PART: u64 = 8 * 1024 * 1024;
+
+/// How many bytes of uploaded files are kept at most, all together.
+const KEPT: u64 = 4 * 1024 * 1024 * 1024;
+
+/// One running sandbox. Apps and enterprises are replaced whole, so that no lock is held while a
+/// request is worked on.
 #[derive(Debug)]
 pub(super) struct Upstream {
     clock: Arc<dyn Clock>,
@@ -25,12 +38,18 @@ pub(super) struct Upstream {
     token_life: AtomicI64,
     child_life: AtomicI64,
     apps: RwLock<BTreeMap<String, Arc<App>>>,
-    pub(super) enterprises: BTreeMap<String, Enterprise>,
+    enterprises: RwLock<BTreeMap<String, Arc<Enterprise>>>,
+    last_item: AtomicU64,
+    least_in_parts: AtomicU64,
+    part_size: AtomicU64,
     pub(super) children_die_with_parent: bool,
     pub(super) tokens: Tokens,
     pub(super) replays: Replays,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
+    pub(super) allowance: Arc<Allowance>,
+    pub(super) sessions: Sessions,
+    pub(super) tickets: Tickets,
     /// Cancelled when the sandbox stops: nobody waits for a hanging answer then.
     pub(super) closing: CancellationToken,
 }
@@ -43,12 +62,20 @@ impl Upstream {
             token_life: AtomicI64::new(world.token_life),
             child_life: AtomicI64::new(world.child_life),
             apps: RwLock::new(world.apps.into_iter().map(|(id, app)| (id, Arc::new(app))).collect()),
-            enterprises: world.enterprises,
+            enterprises: RwLock::new(
+                world.enterprises.into_iter().map(|(id, enterprise)| (id, Arc::new(enterprise))).collect(),
+            ),
+            last_item: AtomicU64::new(0),
+            least_in_parts: AtomicU64::new(LEAST_IN_PARTS),
+            part_size: AtomicU64::new(PART),
             children_die_with_parent: world.children_die_with_parent,
             tokens: Tokens::default(),
             replays: Replays::default(),
             faults: Faults::default(),
             journal: Journal::default(),
+            allowance: Arc::new(Allowance::new(KEPT)),
+            sessions: Sessions::default(),
+            tickets: Tickets::default(),
             closing,
         }
     }
@@ -111,13 +138,56 @@ impl Upstream {
         self.apps().iter().any(|app| app.is_service_account(id))
     }
 
-    /// The enterprise of an id.
-    pub(super) fn enterprise(&self, id: &str) -> Option<&Enterprise> {
-        self.enterprises.get(id)
+    /// The enterprise of an id, as it is at this moment.
+    pub(super) fn enterprise(&self, id: &str) -> Option<Arc<Enterprise>> {
+        self.enterprises.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// All enterprises, by id.
+    pub(super) fn enterprises(&self) -> Vec<Arc<Enterprise>> {
+        self.enterprises.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Changes an enterprise's items all at once or, where `change` fails, not at all; answers with
+    /// the enterprise as it is then.
+    pub(super) fn change_tree<Done, Problem>(
+        &self,
+        enterprise: &Arc<Enterprise>,
+        change: impl FnOnce(&mut Tree) -> Result<Done, Problem>,
+    ) -> Result<(Arc<Enterprise>, Done), Problem> {
+        let mut enterprises = self.enterprises.write().unwrap_or_else(PoisonError::into_inner);
+        let place = enterprises.entry(enterprise.id.clone()).or_insert_with(|| enterprise.clone());
+        let mut changed = Enterprise::clone(place);
+        let done = change(&mut changed.tree)?;
+        *place = Arc::new(changed);
+        Ok((place.clone(), done))
+    }
+
+    /// A new id for an item or a version of a file, which no other has.
+    pub(super) fn next_id(&self) -> String {
+        (50_000_000_000 + self.last_item.fetch_add(1, Ordering::Relaxed) + 1).to_string()
+    }
+
+    /// How many bytes a file must have at least to come in parts, and how many a part has.
+    pub(super) fn parts(&self) -> (u64, u64) {
+        (self.least_in_parts.load(Ordering::Relaxed), self.part_size.load(Ordering::Relaxed))
+    }
+
+    /// Changes what `parts` tells, for sessions to come.
+    pub(super) fn set_parts(&self, least: Option<u64>, size: Option<u64>) {
+        for (value, place) in [(least, &self.least_in_parts), (size, &self.part_size)] {
+            if let Some(value) = value {
+                place.store(value, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The user of an id and the enterprise that has them.
-    pub(super) fn user(&self, id: &str) -> Option<(&Enterprise, &User)> {
-        self.enterprises.values().find_map(|enterprise| Some((enterprise, enterprise.user(id)?)))
+    pub(super) fn user(&self, id: &str) -> Option<(Arc<Enterprise>, User)> {
+        let enterprises = self.enterprises();
+        enterprises.into_iter().find_map(|enterprise| {
+            let user = enterprise.user(id)?.clone();
+            Some((enterprise, user))
+        })
     }
 }

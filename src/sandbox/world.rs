@@ -115,6 +115,12 @@ impl World {
         self
     }
 
+    /// Gives each enterprise a folder `Demo` besides what it has, with texts and pictures to look at.
+    pub fn furnish(&mut self) -> &mut Self {
+        self.enterprises.values_mut().for_each(Enterprise::furnish);
+        self
+    }
+
     /// The app of a client id.
     #[must_use]
     pub fn app(&self, client_id: &str) -> Option<&App> {

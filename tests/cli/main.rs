@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod database;
+mod demo_page;
 mod harness;
 mod journey;
 mod keys;

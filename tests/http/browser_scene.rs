@@ -115,7 +115,11 @@ impl Reply {
     #[track_caller]
     pub(crate) fn names(&self, origin: &str) {
         assert_eq!(self.header("access-control-allow-origin"), origin, "{self:?}");
-        assert_eq!(self.header("access-control-expose-headers"), "retry-after, x-request-id", "{self:?}");
+        assert_eq!(
+            self.header("access-control-expose-headers"),
+            "date, retry-after, x-request-id",
+            "{self:?}"
+        );
         assert_eq!(self.header("vary"), "origin", "{self:?}");
         assert!(self.headers.get("access-control-allow-credentials").is_none(), "{self:?}");
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -139,7 +140,7 @@ async fn asks(ground: &Ground) -> Vec<Ask> {
     let until = json!({ "expires_at": "2026-01-02T03:05:00Z" });
     let expired = ground.post(&ground.admin, "/v1/callers/every/keys", until).await.is(201);
     let expired = expired["key"].as_str().unwrap().to_owned();
-    ground.clock.advance(std::time::Duration::from_secs(120));
+    ground.clock.advance(Duration::from_secs(120));
     let (full, ada) = (json!({}), json!({ "subject": { "type": "user", "id": ADA } }));
     let (preview, download) = (json!({ "scopes": ["item_preview"] }), json!({ "scopes": ["item_download"] }));
     [
@@ -347,6 +348,8 @@ async fn nobody_gains(tables: &[&str]) {
         }
         done += 1;
         log.take();
+        // A full token that is dead at Box is replaced if it is older than the request that finds it so.
+        scene.ground.clock.advance(Duration::from_secs(1));
         scene.ground.start().await;
         scene.compare(&sql, &log).await;
         scene.ground.stop().await;

@@ -182,6 +182,68 @@ impl Bench {
         reply.body
     }
 
+    /// A call with a JSON body, or none.
+    pub(crate) async fn send(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
+        let url = format!("{}{path}", self.sandbox.url());
+        let request = self.http.request(method.parse().unwrap(), url).bearer_auth(token);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        Reply::of(request.send().await.unwrap()).await
+    }
+
+    /// A token with these scopes on one folder.
+    pub(crate) async fn child(&self, parent: &str, scopes: &str, folder: &str) -> String {
+        let resource = format!("https://api.box.com/2.0/folders/{folder}");
+        self.exchange(parent, scopes, &[("resource", &resource)]).await.token()
+    }
+
+    /// A multipart form of these fields; the one called `file` has a file name.
+    pub(crate) fn multipart(&self, path: &str, token: &str, fields: &[(&str, &[u8])]) -> RequestBuilder {
+        let mut body = Vec::new();
+        for (name, bytes) in fields {
+            let file = if *name == "file" { "; filename=\"upload\"" } else { "" };
+            let head = format!("--seam\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--seam--\r\n");
+        let request = self.http.post(format!("{}{path}", self.sandbox.url())).bearer_auth(token);
+        request.header("Content-Type", "multipart/form-data; boundary=seam").body(body)
+    }
+
+    pub(crate) fn form_upload(
+        &self,
+        path: &str,
+        token: &str,
+        attributes: &Value,
+        bytes: &[u8],
+    ) -> RequestBuilder {
+        self.multipart(path, token, &[("attributes", attributes.to_string().as_bytes()), ("file", bytes)])
+    }
+
+    pub(crate) async fn upload(&self, token: &str, folder: &str, name: &str, bytes: &[u8]) -> Reply {
+        let attributes = json!({ "name": name, "parent": { "id": folder } });
+        let request = self.form_upload("/api/2.0/files/content", token, &attributes, bytes);
+        Reply::of(request.send().await.unwrap()).await
+    }
+
+    /// The bytes of a file, by way of its download URL.
+    pub(crate) async fn download(&self, token: &str, file: &str) -> Vec<u8> {
+        let response = self.get(&format!("/2.0/files/{file}/content"), token).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    pub(crate) async fn size_of(&self, file: &str, token: &str) -> Option<u64> {
+        Some(self.download(token, file).await.len() as u64)
+    }
+
+    /// The SHA-1 as Box shows it.
+    #[expect(clippy::unused_self, reason = "reads better where it is used")]
+    pub(crate) fn sha1(&self, bytes: &[u8]) -> String {
+        hex::encode(sha1(bytes))
+    }
+
     pub(crate) async fn control(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
         let url = format!("{}/sandbox{path}", self.sandbox.url());
         let request = self.http.request(method.parse().unwrap(), url);
@@ -210,4 +272,9 @@ pub(crate) fn sign(key: &AppKey, algorithm: Algorithm, kid: Option<&str>, claims
     header.kid = kid.map(str::to_owned);
     let key = EncodingKey::from_rsa_pem(key.to_pem().as_bytes()).unwrap();
     jsonwebtoken::encode(&header, claims, &key).unwrap()
+}
+
+pub(crate) fn sha1(bytes: &[u8]) -> [u8; 20] {
+    use sha1::Digest as _;
+    sha1::Sha1::digest(bytes).into()
 }

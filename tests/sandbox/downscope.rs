@@ -185,7 +185,7 @@ async fn a_revoked_token_is_dead_and_its_children_live_on() {
 }
 
 #[tokio::test]
-async fn only_the_client_that_owns_a_token_revokes_it() {
+async fn a_token_is_revoked_by_its_client_or_by_whoever_has_it_alone() {
     let bench = Bench::new().await;
     let token = bench.service_token().await;
     let wrong = [("client_id", bench.app.client_id.as_str()), ("client_secret", "x"), ("token", &token)];
@@ -196,7 +196,11 @@ async fn only_the_client_that_owns_a_token_revokes_it() {
         ("token", &token),
     ];
     bench.form("/oauth2/revoke", &other).await.refuses("unauthorized_client", "not issued to this client");
+    let half = [("client_id", bench.app.client_id.as_str()), ("token", &token)];
+    bench.form("/oauth2/revoke", &half).await.refuses("invalid_request", "'client_secret'");
     assert_eq!(bench.status("/2.0/users/me", &token).await, 200);
+    assert_eq!(bench.form("/oauth2/revoke", &[("token", &token)]).await.status, 200);
+    assert_eq!(bench.status("/2.0/users/me", &token).await, 401);
 }
 
 fn sha256(text: &str) -> String {

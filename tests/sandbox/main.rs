@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod bench;
+mod changes;
+mod chunked;
 mod downscope;
 mod faults;
 mod grants;
 mod items;
+mod pages;
+mod uploads;
