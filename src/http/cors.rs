@@ -7,10 +7,7 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-
-use super::browser::PATH;
 
 /// For how many seconds a browser need not ask again; none keeps it longer than two hours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
@@ -25,34 +22,23 @@ pub(super) fn origin_of(headers: &HeaderMap) -> Option<&HeaderValue> {
     values.next().is_none().then_some(value)
 }
 
-/// Answers a preflight, which carries no session and is told the same whoever asks.
-pub(super) async fn preflight(request: Request, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.uri().path() == PATH
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if !is_preflight {
-        return next.run(request).await;
-    }
+/// The answer to a preflight, which carries no session and is told the same whoever asks; `None` for any
+/// other request.
+pub(super) fn preflight(request: &Request) -> Option<Response> {
+    let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let told = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST")),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type")),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
     ];
-    (StatusCode::NO_CONTENT, told).into_response()
+    (request.method() == Method::OPTIONS && asks).then(|| (StatusCode::NO_CONTENT, told).into_response())
 }
 
-/// Names the page's origin in every answer of the browser endpoint.
-pub(super) async fn name_origin(request: Request, next: Next) -> Response {
-    if request.uri().path() != PATH {
-        return next.run(request).await;
-    }
-    let origin = origin_of(request.headers()).cloned();
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+/// Names the page's origin in an answer, whatever it says.
+pub(super) fn name_origin(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
     headers.insert(header::VARY, HeaderValue::from(header::ORIGIN));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
-    response
 }

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -156,20 +156,12 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
             Group::Operations => router.merge(operations::router()),
         };
     }
-    let serves_pages = groups.contains(&Group::Browser);
-    router = router
+    router
         .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-    if serves_pages {
-        router = router.layer(from_fn(cors::preflight));
-    }
-    router = router
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
-        .layer(from_fn_with_state(api.clone(), observe::observe));
-    if serves_pages {
-        router = router.layer(from_fn(cors::name_origin));
-    }
-    router.with_state(api)
+        .layer(from_fn_with_state(api.clone(), observe::observe))
+        .with_state(api)
 }
 
 fn browser_routes() -> OpenApiRouter<Api> {

@@ -1,4 +1,4 @@
-//! Around every request: its id, its line in the log, its problem document.
+//! Around every request: its id, its line in the log, its problem document, and what browsers have to be told.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Api;
-use super::error;
 use super::peer::{Connected, origin};
 use super::problem::Problem;
 use super::story::{Story, Target};
+use super::{browser, cors, error};
 use crate::domain::id::CallerId;
 use crate::entropy::{Entropy, base62};
 
@@ -34,8 +34,14 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
+    let is_a_pages = route.as_ref().is_some_and(|route| route.as_str() == browser::PATH);
+    let page = cors::origin_of(request.headers()).filter(|_| is_a_pages).cloned();
 
-    let mut response = next.run(request).await;
+    let preflight = if is_a_pages { cors::preflight(&request) } else { None };
+    let mut response = match preflight {
+        Some(answer) => answer,
+        None => next.run(request).await,
+    };
 
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
     let problem = problem.or_else(|| error::of_bare(response.status()).map(Arc::new));
@@ -54,6 +60,9 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if is_a_pages {
+        cors::name_origin(page, response.headers_mut());
     }
 
     let status = response.status().as_u16();

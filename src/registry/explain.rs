@@ -86,7 +86,7 @@ pub struct Explanation {
 /// Something that an admin should know beside the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Warning {
-    /// What it is about: `enterprise_token_acts_as_users`, `observed` or `label_grant`.
+    /// What it is about: `enterprise_token_acts_as_users`, `browser_session`, `observed` or `label_grant`.
     pub code: &'static str,
     /// What it is, in words.
     pub detail: String,
@@ -315,6 +315,14 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
                 .to_owned(),
         });
     }
+    if let Some((caller, grounds)) = by_a_session(callers, view, question) {
+        let (name, place) = (&caller.name, grounds.grant);
+        let detail = format!(
+            "Whatever the answer, pages get such a token by browser sessions, which grant {place} of {name} \
+             (`sessions:create`) lets it open; at the origins alone that the tenant's policy names."
+        );
+        warnings.push(Warning { code: "browser_session", detail });
+    }
     let Ok((caller, grounds)) = found else { return warnings };
     if let Some(rule) = grounds.waived {
         let detail = format!(
@@ -332,6 +340,18 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
         warnings.push(Warning { code: "label_grant", detail });
     }
     warnings
+}
+
+/// Who may open a browser session by which such a token leaves, and by which grant.
+fn by_a_session<'a>(
+    callers: &'a [Caller],
+    view: &View,
+    question: &Question,
+) -> Option<(&'a Caller, Grounds)> {
+    let restriction = question.restriction.as_ref().filter(|_| !question.is_for_a_full_token())?;
+    restriction.target.resource()?;
+    let (subject, on_behalf_of) = (&question.subject, question.on_behalf_of.as_ref());
+    judge(callers, view, Ask::Session { subject, restriction, on_behalf_of }).ok()
 }
 
 /// True for all but a downscoped token of the service account, with which the header does nothing.

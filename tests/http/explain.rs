@@ -229,6 +229,21 @@ async fn it_warns_of_a_policy_that_only_observes_and_of_a_grant_that_hangs_on_la
 }
 
 #[tokio::test]
+async fn it_tells_where_pages_get_by_sessions_what_the_caller_does_not() {
+    let (ground, _) = acme().await;
+    let grants =
+        json!([{ "tenant": "acme", "permissions": ["sessions:create"], "scopes": ["item_preview"] }]);
+    ground.service("portal-pages", grants).await;
+    let asked = |scope: &str| json!({ "scopes": [scope], "resource": { "type": "file", "id": "1" } });
+    let told = explain(&ground, &ground.admin, "portal-pages", asked("item_preview")).await.is(200);
+    assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("grant.permission")));
+    assert_eq!(codes(&told), ["browser_session"]);
+    let told = explain(&ground, &ground.admin, "portal-pages", asked("item_download")).await.is(200);
+    assert!(codes(&told).is_empty(), "{told}");
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn asking_mints_nothing_and_needs_the_permission_on_the_tenant() {
     let (ground, portal) = acme().await;
     ground.register("globex", &ground.apps.globex).await;

@@ -11,7 +11,7 @@ use crate::cast::{Cast, parsed};
 use crate::mishaps;
 use crate::process::{Place, Serving};
 use crate::searcher::{Canary, Searcher};
-use crate::visitor::Visitor;
+use crate::visitor::{PORTAL, Visitor};
 
 /// A text that stands in the database in the clear, by which a search shows that it reads the right
 /// files.
@@ -29,6 +29,7 @@ async fn s1_s8_a_hundred_customers_leave_no_secret_in_a_file_a_log_or_an_answer(
     register(&visitor, &serving, &admin, &cast).await;
     let key = caller(&visitor, &serving, &admin).await;
     ask_for_tokens(&visitor, &serving, &key, &cast).await;
+    ask_as_pages(&visitor, &serving, &admin, &cast).await;
     mishaps::wrong_keys(&visitor, &serving, &admin).await;
     mishaps::wrong_places(&visitor, &serving, &admin, &cast).await;
     mishaps::echoes(&visitor, &serving, &key, &cast).await;
@@ -92,6 +93,31 @@ async fn ask_for_tokens(visitor: &Visitor, serving: &Serving, key: &str, cast: &
         ] {
             visitor.gets(serving, key, ("POST", &format!("{path}/downscoped")), &body).await;
         }
+    }
+}
+
+/// Pages with a session each, one of which is cancelled and one altered.
+async fn ask_as_pages(visitor: &Visitor, serving: &Serving, admin: &str, cast: &Cast) {
+    for customer in cast.customers.iter().step_by(10) {
+        let (path, file) = (format!("/v1/tenants/{}", customer.name), customer.file());
+        let policy = json!({ "policy": { "browser_origins": [PORTAL] } });
+        visitor.gets(serving, admin, ("PATCH", &path), &policy).await;
+        let body = json!({
+            "subject": { "type": "user", "id": customer.user(1) }, "resources": [{ "type": "file", "id": file }],
+            "read": { "preset": "preview" }, "write": { "preset": "sidebar" }, "origins": [PORTAL],
+        });
+        let sessions = format!("{path}/browser-sessions");
+        let opened = visitor.gets(serving, admin, ("POST", &sessions), &body).await;
+        let (id, text) = (opened["id"].as_str().unwrap(), opened["session"].as_str().unwrap());
+        let (ask, ids) =
+            (("POST", "/v1/browser/tokens"), json!({ "ids": [format!("file_{file}"), "file_1"] }));
+        let given = visitor.gets(serving, text, ask, &ids).await;
+        assert!(given["tokens"].as_object().is_some_and(|tokens| tokens.len() == 1), "{given}");
+        visitor.fails(serving, &format!("{text}x"), ask, &ids, "unauthenticated").await;
+        visitor.fails(serving, text, ("GET", "/v1/whoami"), &Value::Null, "unauthenticated").await;
+        visitor.gets(serving, admin, ("GET", &sessions), &Value::Null).await;
+        visitor.gets(serving, admin, ("DELETE", &format!("{sessions}/{id}")), &Value::Null).await;
+        visitor.fails(serving, text, ask, &ids, "session_cancelled").await;
     }
 }
 

@@ -9,8 +9,11 @@ use serde_json::Value;
 use crate::process::Serving;
 use crate::searcher::Canary;
 
-/// Where an answer may hold a secret: a token, and a new API key.
-const BY_RIGHT: [&str; 2] = ["access_token", "key"];
+/// Where an answer may hold a secret: a token, a new API key, a browser session.
+const BY_RIGHT: [&str; 3] = ["access_token", "key", "session"];
+
+/// Where its pages are.
+pub(crate) const PORTAL: &str = "https://portal.example.com";
 
 pub(crate) struct Visitor {
     http: Client,
@@ -50,7 +53,7 @@ impl Visitor {
         body: String,
     ) -> (u16, Value) {
         let method: Method = method.parse().unwrap();
-        let request = self.http.request(method, serving.url(path)).bearer_auth(key);
+        let request = self.http.request(method, serving.url(path)).bearer_auth(key).header("origin", PORTAL);
         let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
         let status = response.status().as_u16();
         let head = format!("{status} {:?}\n", response.headers());
@@ -62,6 +65,11 @@ impl Visitor {
                 self.keeps(&format!("{field} from {path}"), secret_part);
                 text = text.replacen(secret, "", 1);
             }
+        }
+        let of_items = body["tokens"].as_object().into_iter().flat_map(|items| items.values());
+        for secret in of_items.flat_map(|item| [&item["read"], &item["write"]]).filter_map(Value::as_str) {
+            self.keeps(&format!("a page's token from {path}"), secret);
+            text = text.replace(secret, "");
         }
         self.heard.lock().unwrap().extend_from_slice(format!("{head}{text}\n").as_bytes());
         (status, body)
