@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 /// For how many seconds a browser need not ask again; none keeps it longer than two hours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
+
 /// What a page may read beside the body. `Date` tells one whose own clock is wrong how long its tokens live.
 const EXPOSED: HeaderValue = HeaderValue::from_static("date, retry-after, x-request-id");
 

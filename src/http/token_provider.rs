@@ -13,8 +13,7 @@ use crate::crypto::{sha256, sha256_hex};
 /// The module as it is.
 const MODULE: &str = include_str!("../../clients/browser/token-provider.js");
 
-/// Where the newest module is, and where this version of it is for ever. A change of the module is a new version.
-const NEWEST: &str = "/v1/browser/token-provider.js";
+/// Where this version of the module is for ever. A change of the module is a new version.
 const VERSIONED: &str = "/v1/browser/token-provider-1.0.0.js";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -27,7 +26,7 @@ pub(super) fn router() -> Router<Api> {
         get(async move |headers: HeaderMap| module(&headers, &etag, caching))
     };
     Router::new()
-        .route(NEWEST, serve("public, max-age=300"))
+        .route("/v1/browser/token-provider.js", serve("public, max-age=300"))
         .route(VERSIONED, serve("public, max-age=31536000, immutable"))
 }
 

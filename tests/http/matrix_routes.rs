@@ -12,9 +12,14 @@ use crate::isolation::document;
 use crate::matrix_operations::{Things, operations};
 use crate::reply::Reply;
 
-/// The routes that the document does not list: its own, and what orchestrators ask.
-const UNLISTED: [(&str, &str); 3] =
-    [("mod.rs", "/openapi.json"), ("operations.rs", "/healthz"), ("operations.rs", "/readyz")];
+/// The routes that the document does not list: its own, what orchestrators ask, and the module that pages load.
+const UNLISTED: [(&str, &str); 5] = [
+    ("mod.rs", "/openapi.json"),
+    ("operations.rs", "/healthz"),
+    ("operations.rs", "/readyz"),
+    ("token_provider.rs", "/v1/browser/token-provider-1.0.0.js"),
+    ("token_provider.rs", "/v1/browser/token-provider.js"),
+];
 
 /// The document with one operation more, which `x-access` is said of.
 fn with_a_new_one(access: Option<Value>) -> Value {
@@ -158,9 +163,13 @@ async fn s6_what_is_public_says_nothing_of_anybody() {
     let ground = Ground::new().await;
     ground.register("acme", &ground.apps.acme).await;
     let (service, operations) = (ground.broker().service, ground.broker().operations);
-    for (address, path) in
-        [(service, "/openapi.json"), (service, "/docs/"), (operations, "/healthz"), (operations, "/readyz")]
-    {
+    for (address, path) in [
+        (service, "/openapi.json"),
+        (service, "/docs/"),
+        (service, "/v1/browser/token-provider.js"),
+        (operations, "/healthz"),
+        (operations, "/readyz"),
+    ] {
         let response = ground.http.get(format!("http://{address}{path}")).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let text = response.text().await.unwrap();
