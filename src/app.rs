@@ -181,6 +181,7 @@ pub async fn start(
         max_policy_age,
         clock: Arc::clone(&clock),
         entropy,
+        box_api_url: settings.box_api.api_url.clone(),
         public_url: settings.http.public_url.clone(),
         tasks: work.clone(),
         stopping: stopping.clone(),

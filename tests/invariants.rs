@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Which files look into a secret, and what for.
-const EXPOSING: [(&str, &[&str]); 10] = [
+const EXPOSING: [(&str, &[&str]); 11] = [
     ("the types themselves", &["secret"]),
     (
         "sealing, opening, hashing",
@@ -18,9 +18,20 @@ const EXPOSING: [(&str, &[&str]); 10] = [
     ("requests to Box", &["box_api/ask", "box_api/assertion", "box_api/token_answer", "box_api/transport"]),
     (
         "digests, sizes, and how the database is reached",
-        &["broker/mint", "broker/retire", "broker/cache", "registry/api_keys", "store/postgres"],
+        &[
+            "broker/mint",
+            "broker/retire",
+            "broker/cache",
+            "registry/api_keys",
+            "store/postgres",
+            "broker/presented",
+        ],
     ),
-    ("token answers and keys that are shown once", &["http/tokens", "http/callers", "cli/"]),
+    (
+        "webhooks' signatures, and what comes in OAuth's forms",
+        &["broker/webhooks", "http/client", "http/exchange"],
+    ),
+    ("token answers and keys that are shown once", &["http/tokens", "http/oauth", "http/callers", "cli/"]),
     ("the demo's page calls the broker with its key", &["page/sessions"]),
     ("what pages get, and sessions that are shown once", &["http/browser", "http/browser_sessions"]),
 ];

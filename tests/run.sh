@@ -14,15 +14,17 @@
 #   openapi   the OpenAPI document is the one that is checked in
 #   browser   the browser module, and Box UI Elements in headless Chromium; pictures in $BTB_TEST_SCREENSHOTS,
 #             or target/screenshots
+#   sdk       Box's official SDKs with the adapters of clients/ and the Box-compatible endpoint
 #
-# Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium and nodejs where they are
-# missing, and what the browser suite needs of npm into a folder of its own.
+# Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium, Python, Node, Java and Go
+# where they are missing, and what the last two suites need of npm, PyPI, Maven Central and Go's modules, at
+# fixed versions, into folders of their own.
 # The last line is `N passed, N failed`; the exit code is 1 where anything failed.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-suites=(fmt clippy docs unit layering http process postgres openapi browser)
+suites=(fmt clippy docs unit layering http process postgres openapi browser sdk)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi)
 # No suite takes longer; one that hangs is a failure.
@@ -69,20 +71,15 @@ check() {
     if timeout "$limit" "$@"; then pass "$name"; else fail "$name"; fi
 }
 
-# cargo_tests NAME ARGUMENT…: `cargo test`, whose tests count one by one.
-cargo_tests() {
-    local name=$1 log="$scratch/log" status ran_well ran_badly line
-    shift
-    echo "== $name"
-    timeout "$limit" cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
-    ran_well=$(sum 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log")
-    ran_badly=$(sum 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log")
+# add_up NAME STATUS PASSED FAILED SED LOG: what a command's own tests came to; SED finds in LOG the names of
+# those that failed.
+add_up() {
+    local name=$1 status=$2 ran_well=$3 ran_badly=$4 line
     passed=$((passed + ran_well))
     failed=$((failed + ran_badly))
     while IFS= read -r line; do
         failing+=("$name: $line")
-    done < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
+    done < <(sed -n "$5" "$6")
     if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
         fail "$name (does not build, hangs or breaks off)"
     elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
@@ -90,25 +87,36 @@ cargo_tests() {
     fi
 }
 
+# cargo_tests NAME ARGUMENT…: `cargo test`, whose tests count one by one.
+cargo_tests() {
+    local name=$1 log="$scratch/log" status
+    shift
+    echo "== $name"
+    timeout "$limit" cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    add_up "$name" "$status" "$(sum 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log")" \
+        "$(sum 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log")" 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log"
+}
+
 # node_tests NAME ARGUMENT…: Node's test runner, whose tests count one by one.
 node_tests() {
-    local name=$1 log="$scratch/log" status ran_well ran_badly line
+    local name=$1 log="$scratch/log" status
     shift
     echo "== $name"
     timeout "$limit" node --test --test-reporter=tap "$@" 2>&1 | tee "$log" | grep -v -E '^ +(---|\.\.\.|duration_ms|type:)'
     status=${PIPESTATUS[0]}
-    ran_well=$(sum 's/^# pass \([0-9]*\)$/\1/p' "$log")
-    ran_badly=$(sum 's/^# \(fail\|cancelled\) \([0-9]*\)$/\2/p' "$log")
-    passed=$((passed + ran_well))
-    failed=$((failed + ran_badly))
-    while IFS= read -r line; do
-        failing+=("$name: $line")
-    done < <(sed -n 's/^ *not ok [0-9]* - //p' "$log")
-    if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
-        fail "$name (does not run, hangs or breaks off)"
-    elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
-        fail "$name (no test ran)"
-    fi
+    add_up "$name" "$status" "$(sum 's/^# pass \([0-9]*\)$/\1/p' "$log")" \
+        "$(sum 's/^# \(fail\|cancelled\) \([0-9]*\)$/\2/p' "$log")" 's/^ *not ok [0-9]* - //p' "$log"
+}
+
+# tally NAME COMMAND…: a command whose lines `ok: …` and `FAILED: …` are checks.
+tally() {
+    local name=$1 log="$scratch/log" status
+    shift
+    echo "== $name"
+    timeout "$limit" "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    add_up "$name" "$status" "$(grep -c '^ok: ' "$log")" "$(grep -c '^FAILED: ' "$log")" 's/^FAILED: //p' "$log"
 }
 
 sum() {
@@ -293,6 +301,31 @@ suite_browser() {
 cargo_target() {
     local folder=${CARGO_TARGET_DIR:-target}
     mkdir -p "$folder" && (cd "$folder" && pwd)
+}
+
+# What the SDKs run on; they are installed beside the compiler's work.
+prepare_sdks() {
+    need python3 python3 &&
+        { python3 -c 'import ensurepip' 2>/dev/null || install python3-venv; } &&
+        need node nodejs && need npm npm && need javac default-jdk-headless && need mvn maven &&
+        need go golang-go && need openssl openssl &&
+        timeout "$limit" python3 tests/sdk/suite.py prepare "$1"
+}
+
+suite_sdk() {
+    local preparing
+    prepare_sdks "$scratch/sdk" &
+    preparing=$!
+    cargo build --locked --bin box-token-broker || {
+        fail "sdk (the program does not build)"
+        wait "$preparing"
+        return
+    }
+    wait "$preparing" || {
+        fail "sdk (what the SDKs run on cannot be installed)"
+        return
+    }
+    tally sdk python3 tests/sdk/suite.py run "$scratch/sdk" "$(cargo_target)/debug/box-token-broker"
 }
 
 [ $# -gt 0 ] || set -- "${suites[@]}"

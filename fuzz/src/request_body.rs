@@ -1,9 +1,9 @@
-//! Bodies and queries of the API. The first line of the input is `body` or `query` and the name of the
+//! Bodies, forms and queries of the API. The first line of the input is `body`, `form` or `query` and the name of the
 //! operation; what it reads follows.
 
 use std::collections::BTreeMap;
 
-use box_token_broker::http::readers::{Refused, bodies, queries, read_body, read_query};
+use box_token_broker::http::readers::{Refused, bodies, forms, queries, read_body, read_form, read_query};
 use serde_json::Value;
 
 /// What an operation takes is JSON of one reading, and what it refuses is refused as a client's fault,
@@ -14,6 +14,7 @@ pub fn run(input: &[u8]) {
     let Ok(line) = std::str::from_utf8(line) else { return };
     match line.split_once(' ') {
         Some(("body", operation)) => body(operation, rest),
+        Some(("form", operation)) => form(operation, rest),
         Some(("query", operation)) => query(operation, rest),
         _ => {}
     }
@@ -31,6 +32,19 @@ fn body(operation: &str, bytes: &[u8]) {
             let again = value.to_string();
             // Texts are told apart by what they say, not by how they are escaped or indented.
             assert!(matches!(read_body(operation, again.as_bytes()), Some(Ok(()))), "{again}");
+        }
+    }
+}
+
+/// A form that is taken has one reading, in whichever way its bytes are escaped.
+fn form(operation: &str, bytes: &[u8]) {
+    match read_form(operation, bytes) {
+        None => assert!(!forms().any(|name| name == operation)),
+        Some(Err(refused)) => check_refused(&refused, bytes.len()),
+        Some(Ok(())) => {
+            let pairs: Vec<_> = url::form_urlencoded::parse(bytes).into_owned().collect();
+            let again = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            assert!(matches!(read_form(operation, again.as_bytes()), Some(Ok(()))), "{again}");
         }
     }
 }

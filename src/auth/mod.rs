@@ -32,6 +32,7 @@ use crate::crypto::{CryptoError, Vault};
 use crate::domain::caller::{ApiKey, Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::KeyId;
+use crate::domain::receiver::Receiver;
 use crate::domain::trust::TokenClaims;
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
@@ -219,9 +220,35 @@ impl Authenticator {
                 let proven = self.sessions.again(id).await?;
                 self.identify_opener(&proven)?
             }
-            (None, Credential::Jwt { .. }) => return Err(AuthError::Unauthenticated),
+            // Whoever was given a token once comes without what it had then.
+            (None, Credential::Jwt { .. }) => {
+                let Opened { caller, credential } = identity.first();
+                self.receiver(&Receiver::new(&caller.id, credential)).await?
+            }
         };
         Ok(Identity { peer: identity.peer, ..now })
+    }
+
+    /// A caller who was given something once, as it stands now: its API key still opens it, or the trust by which
+    /// it came still stands.
+    ///
+    /// # Errors
+    /// Where it does not, or where that cannot be said at the moment.
+    pub async fn receiver(&self, receiver: &Receiver) -> Result<Identity, AuthError> {
+        let Receiver { caller, credential } = receiver;
+        let identity = match credential {
+            Credential::Key(id) => self.identify(id, |_| Ok(true)).await?,
+            Credential::Jwt { issuer, trust, .. } => {
+                self.verifier.knows(issuer)?;
+                let caller = self.trusts.caller_with(issuer, trust).await?;
+                let caller = caller.ok_or(AuthError::Unauthenticated)?;
+                Identity::of_one(Opened { caller, credential: credential.clone() }, None)
+            }
+            // No page is given a full token.
+            Credential::Session(_) => return Err(AuthError::Unauthenticated),
+        };
+        let is_it = identity.first().caller.id == *caller;
+        is_it.then_some(identity).ok_or(AuthError::Unauthenticated)
     }
 
     /// The callers whom a token that says this would open at this moment, whoever signed it. One that does

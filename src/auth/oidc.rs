@@ -109,6 +109,11 @@ impl Verifier {
         Ok(claims)
     }
 
+    /// Refuses what hangs on an issuer that the settings do not name any more.
+    pub(super) fn knows(&self, issuer: &str) -> Result<(), TokenFault> {
+        self.issuers.get(issuer).map(drop).ok_or(TokenFault::UnknownIssuer)
+    }
+
     /// Refuses a token that was verified before and has ended since.
     pub(super) fn is_live(&self, claims: &TokenClaims) -> Result<(), TokenFault> {
         if self.clock.wall() < claims.expires_at { Ok(()) } else { Err(TokenFault::Expired) }

@@ -83,6 +83,21 @@ impl Trusts {
         caller.trusts.iter().any(|trust| trust.id == *id) || by_settings.any(|(_, trust)| trust.id == *id)
     }
 
+    /// The caller in service that has this trust in an issuer.
+    ///
+    /// # Errors
+    /// Where the store does not answer and what is known is too old.
+    pub(super) async fn caller_with(
+        &self,
+        issuer: &str,
+        trust: &TrustId,
+    ) -> Result<Option<Arc<Caller>>, StoreError> {
+        let known = self.look_up(issuer).await?;
+        let has_it = |one: &&Candidate| one.caller.trusts.iter().chain(&one.more).any(|own| own.id == *trust);
+        let mut active = known.candidates.iter().filter(|one| one.caller.state == CallerState::Active);
+        Ok(active.find(has_it).map(|one| Arc::clone(&one.caller)))
+    }
+
     async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {
         self.watch.catch_up().await;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();

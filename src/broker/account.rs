@@ -83,6 +83,7 @@ impl Counted for Release<'_> {
 impl Broker {
     /// Takes note that a token leaves.
     pub fn count_release(&self, release: &Release<'_>) {
+        self.note_given(release.token, release.by);
         self.tally.count(release, self.clock.wall());
     }
 
@@ -100,13 +101,14 @@ impl Broker {
         }
     }
 
-    /// Writes what was counted: what is new, and what went on for a whole window, or `everything`.
+    /// Writes what was counted, and to whom tokens were given: what is new, and what went on for a whole window, or `everything`.
     ///
     /// # Errors
     /// Where the store does not take it; it is kept for the next attempt.
     pub async fn write_counts(&self, everything: bool) -> Result<(), StoreError> {
         let _alone = self.writing_counts.lock().await;
-        self.write_due(everything).await
+        self.write_due(everything).await?;
+        self.write_givings(everything).await
     }
 
     /// Succeeds where what is minted now can be written down, as far as anybody knows. After a token could

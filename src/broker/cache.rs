@@ -11,7 +11,9 @@ use moka::sync::Cache;
 
 use super::error::TokenError;
 use super::fences::{Fences, Look};
+use super::given::Receivers;
 use super::life::Life;
+use super::webhooks::WebhookKeys;
 use crate::box_api::{Credentials, RestrictedObject};
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256_hex;
@@ -29,6 +31,10 @@ const TENANTS: u64 = 100_000;
 const CREDENTIALS: u64 = 10_000;
 const MEMBERS: u64 = 1_000_000;
 const DEATHS: u64 = 10_000;
+/// What share of the tokens' bytes may be taken more to find full ones by their SHA-256.
+const INDEX_SHARE: u64 = 4;
+/// How long a SHA-256 in hex is.
+const SHA256_HEX: usize = 64;
 
 /// How long a renewal that failed is not tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -52,6 +58,8 @@ pub struct Token {
     pub row: TokenId,
     /// When it is renewed by itself, if somebody used it.
     pub renewal: Monotonic,
+    /// To whom it was given; a full token alone.
+    pub receivers: Receivers,
     /// True once somebody had it from memory.
     used: AtomicBool,
     /// When somebody last set out to renew it.
@@ -81,6 +89,7 @@ impl Token {
             key,
             row,
             renewal,
+            receivers: Receivers::default(),
             used: AtomicBool::new(false),
             renewed: Mutex::new(None),
             alive: Mutex::new(None),
@@ -193,12 +202,16 @@ pub struct CredentialSlot {
     pub generation: Generation,
     /// The credentials, once they are needed.
     pub opened: tokio::sync::OnceCell<Arc<Credentials>>,
+    /// The keys with which its webhooks are signed, once they are needed.
+    pub webhook_keys: tokio::sync::OnceCell<Arc<WebhookKeys>>,
 }
 
 /// All that the broker keeps in memory.
 #[derive(Debug)]
 pub struct Memory {
     tokens: Cache<TokenKey, Arc<Token>>,
+    /// Where to look for a full token, by its SHA-256; whether it is there stands under its key.
+    full_tokens: Cache<Box<str>, TokenKey>,
     tenants: Cache<TenantRef, Arc<Known>>,
     credentials: Cache<AppId, Arc<CredentialSlot>>,
     members: Cache<(TenantId, Generation, BoxId), ()>,
@@ -226,8 +239,14 @@ impl Memory {
                 u32::try_from(weight_of(key) + token.bytes()).unwrap_or(u32::MAX)
             })
             .build();
+        let full_tokens = Cache::builder()
+            .max_capacity(tokens_bytes / INDEX_SHARE)
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|_, key: &TokenKey| u32::try_from(weight_of(key) + SHA256_HEX).unwrap_or(u32::MAX))
+            .build();
         Self {
             tokens,
+            full_tokens,
             tenants: bounded(TENANTS),
             credentials: bounded(CREDENTIALS),
             members: bounded(MEMBERS),
@@ -250,8 +269,24 @@ impl Memory {
         let is_new = !self.tokens.get(key).is_some_and(|kept| keeps(&kept));
         if is_new {
             self.tokens.insert(key.clone(), Arc::clone(token));
+            if key.restriction.is_none() {
+                self.full_tokens.insert(token.fingerprint.clone(), key.clone());
+            }
         }
         is_new
+    }
+
+    /// The full token of this SHA-256 (lower-case hex), alive or not; one that a younger one replaced is not
+    /// here any more.
+    #[must_use]
+    pub fn full_token_with(&self, fingerprint: &str) -> Option<Arc<Token>> {
+        let key = self.full_tokens.get(fingerprint)?;
+        self.token(&key).filter(|token| *token.fingerprint == *fingerprint)
+    }
+
+    /// To how many the tokens were given that are here.
+    pub(super) fn receivers(&self) -> usize {
+        self.tokens.iter().map(|(_, token)| token.receivers.len()).sum()
     }
 
     /// Forgets a token, if it is still the one that is there.
@@ -320,7 +355,10 @@ impl Memory {
     /// The place for an app's credentials of `generation`; those of any other are dropped.
     #[must_use]
     pub fn credentials(&self, app: &AppId, generation: Generation) -> Arc<CredentialSlot> {
-        let empty = || Arc::new(CredentialSlot { generation, opened: tokio::sync::OnceCell::new() });
+        let empty = || {
+            let (opened, webhook_keys) = Default::default();
+            Arc::new(CredentialSlot { generation, opened, webhook_keys })
+        };
         let slot = self.credentials.get_with_by_ref(app, empty);
         if slot.generation == generation {
             return slot;

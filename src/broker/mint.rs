@@ -39,7 +39,9 @@ impl Broker {
             return Ok(None);
         };
         let life = Life::restored(sealed.given, sealed.began, self.clock.as_ref());
-        Ok(Some(self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id))))
+        let token = self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id));
+        self.recall_receivers(&token).await;
+        Ok(Some(token))
     }
 
     /// Mints or exchanges, and keeps what comes of it; `revocations` is how many there were when it began.

@@ -8,10 +8,12 @@ mod error;
 mod fences;
 pub mod flight;
 mod gate;
+mod given;
 mod health;
 mod life;
 mod lockdown;
 mod mint;
+mod presented;
 mod queue;
 mod renewal;
 mod reported;
@@ -20,6 +22,7 @@ mod schedule;
 mod sealed_token;
 mod turns;
 mod views;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,6 +38,7 @@ pub use self::gate::Extent;
 pub use self::health::Health;
 pub use self::lockdown::{Reach, Toll};
 pub use self::mint::credentials_of;
+pub use self::presented::Presented;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
 
@@ -42,6 +46,7 @@ use self::ancestors::Items;
 use self::cache::Memory;
 use self::flight::Flights;
 use self::gate::Gate;
+use self::given::Givings;
 use self::health::Healths;
 use self::queue::Queue;
 use self::reported::Verdict;
@@ -137,6 +142,7 @@ pub struct Broker {
     renewal_places: usize,
     tasks: TaskTracker,
     tally: Tally,
+    givings: Givings,
     writing_counts: tokio::sync::Mutex<()>,
     /// Why the last token could not be written down, until something can be again.
     unrecorded: Mutex<Option<StoreError>>,
@@ -230,6 +236,7 @@ impl Broker {
             items: Items::new(tasks.clone()),
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
+            givings: Givings::default(),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),
         }

@@ -16,6 +16,8 @@ use crate::secret::SecretString;
 const BELIEVED: Duration = Duration::from_secs(5);
 /// How long Box is not asked again about a token when it did not answer.
 const UNSEEN: Duration = Duration::from_secs(1);
+/// How long somebody waits to hear whether a token is dead who does not say that it is.
+const LONGEST_DOUBT: Duration = Duration::from_secs(2);
 /// A token that replaced a dead one and dies itself within this time is not replaced again until it
 /// is over: whatever kills them would kill the next one too.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -58,8 +60,35 @@ impl Broker {
         }
     }
 
+    /// True where Box does not take a token any more, which is forgotten then. For somebody who may have seen a
+    /// 401 and does not say so: a token that was minted or seen alive a moment ago is not doubted, and where
+    /// Box does not tell in time the token is as good as it was.
+    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<Token>) -> bool {
+        let clock = self.clock.as_ref();
+        let is_believed = token.life.age(clock) < BELIEVED || token.was_alive_within(BELIEVED, clock);
+        if is_believed || token.was_unseen_within(BELIEVED, clock).is_some() {
+            return false;
+        }
+        let look = self.looks.join(token.row.clone(), || {
+            let (broker, token) = (Arc::clone(self), Arc::clone(token));
+            async move {
+                let view = broker.view_of(&token.key).await?.ok_or(TokenError::Absent)?;
+                broker.look(&view, &token.key, &token).await
+            }
+        });
+        matches!(tokio::time::timeout(LONGEST_DOUBT, look).await, Ok(Ok(Ok(Verdict::Dead))))
+    }
+
     /// Asks Box whether a token is alive, and forgets one that is not.
     async fn look(&self, view: &View, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
+        // Somebody else saw to it between this one's look into memory and now: to do so again would be one
+        // question too many, and count one death as two.
+        if token.was_alive_within(BELIEVED, self.clock.as_ref()) {
+            return Ok(Verdict::Alive);
+        }
+        if self.memory.token(key).is_none_or(|kept| kept.row != token.row) {
+            return Ok(Verdict::Dead);
+        }
         let turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
         let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
         drop(turn);

@@ -10,6 +10,7 @@ mod digest;
 mod envelope;
 mod error;
 pub mod file;
+mod hmac;
 mod key_set;
 mod keypair;
 mod mac_keys;
@@ -21,6 +22,7 @@ mod wrap;
 
 pub use digest::{sha256, sha256_hex};
 pub use error::CryptoError;
+pub use hmac::is_hmac_sha256;
 pub use key_set::{KeyKind, KeySet, KeySetError, KeyState, KeyStatus};
 pub use keypair::new_rsa_key;
 pub use notary::{Notary, Signature};

@@ -168,6 +168,20 @@ struct Document<'a> {
 }
 
 impl AppSecrets {
+    /// These secrets with the webhook keys of `stored`, where they came without any and are the same app's: a
+    /// request that tells none takes none away.
+    #[must_use]
+    pub fn with_webhook_keys_of(self, stored: &Self) -> Self {
+        let there = |key: &Option<SecretString>| key.as_ref().is_some_and(|key| !key.is_empty());
+        let has_some = there(&self.webhook_primary) || there(&self.webhook_secondary);
+        if has_some || self.client_id != stored.client_id {
+            return self;
+        }
+        let (webhook_primary, webhook_secondary) =
+            (stored.webhook_primary.clone(), stored.webhook_secondary.clone());
+        Self { webhook_primary, webhook_secondary, ..self }
+    }
+
     /// The document that is sealed.
     #[must_use]
     pub fn to_document(&self) -> SecretBytes {
@@ -221,5 +235,25 @@ mod tests {
         };
         assert!(AppSecrets::from_document(&secrets.to_document()) == Ok(secrets));
         assert_eq!(AppSecrets::from_document(&SecretBytes::new(b"{}".to_vec())), Err(NotSecrets));
+    }
+
+    #[test]
+    fn webhook_keys_are_kept_where_none_are_told_and_the_app_is_the_same() {
+        let secret = |text: &str| Some(SecretString::new(text.to_owned()));
+        let of = |client_id: &str, primary, secondary| AppSecrets {
+            client_id: ClientId::parse(client_id).unwrap(),
+            client_secret: SecretString::new("s".to_owned()),
+            private_key: None,
+            webhook_primary: primary,
+            webhook_secondary: secondary,
+        };
+        let stored = of("abc", secret("one"), secret("two"));
+        assert!(of("abc", None, None).with_webhook_keys_of(&stored) == stored);
+        assert!(of("abc", secret(""), None).with_webhook_keys_of(&stored) == stored);
+        let others =
+            [of("abc", secret("three"), None), of("abc", None, secret("two")), of("xyz", None, None)];
+        for other in others {
+            assert!(other.clone().with_webhook_keys_of(&stored) == other);
+        }
     }
 }

@@ -124,6 +124,9 @@ pub enum Action {
     /// Tokens were revoked because somebody asked for it.
     #[serde(rename = "token.revoke")]
     TokenRevoke,
+    /// A webhook's signature was to be checked.
+    #[serde(rename = "webhook.verify")]
+    WebhookVerify,
     /// A tenant was to be read.
     #[serde(rename = "tenant.read")]
     TenantRead,
@@ -235,6 +238,7 @@ impl Action {
             Self::TokenDownscope => "token.downscope",
             Self::TokenDiscard => "token.discard",
             Self::TokenRevoke => "token.revoke",
+            Self::WebhookVerify => "webhook.verify",
             Self::TenantRead => "tenant.read",
             Self::TenantTest => "tenant.test",
             Self::TenantCreate => "tenant.create",

@@ -13,6 +13,8 @@ use crate::registry::document::{self, Unreadable};
 
 /// The longest body that is read: a Box config is a tenth of it.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// The longest body with something in base64 in it that is not the caller's own.
+const LONG_BODY_LIMIT: usize = 2 * 1024 * 1024;
 /// How much of a longer body is read at most before it is refused.
 const HEARD_OUT: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
@@ -26,10 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        match read(request, "application/json").await? {
-            Some(value) => Ok(Self(value)),
-            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
-        }
+        needed(read(request, "application/json", BODY_LIMIT).await?).map(Self)
     }
 }
 
@@ -37,7 +36,19 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Option<Self>, ApiError> {
-        Ok(read(request, "application/json").await?.map(Self))
+        Ok(read(request, "application/json", BODY_LIMIT).await?.map(Self))
+    }
+}
+
+/// A JSON body that may be as long as one with a webhook's body in it.
+#[derive(Debug)]
+pub(super) struct LongJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LongJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        needed(read(request, "application/json", LONG_BODY_LIMIT).await?).map(Self)
     }
 }
 
@@ -49,19 +60,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MergePatch<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        match read(request, "application/merge-patch+json").await? {
-            Some(value) => Ok(Self(value)),
-            None => Err(ApiError::Malformed("This call needs a JSON body.".to_owned())),
-        }
+        needed(read(request, "application/merge-patch+json", BODY_LIMIT).await?).map(Self)
     }
 }
 
-async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Result<Option<T>, ApiError> {
+fn needed<T>(body: Option<T>) -> Result<T, ApiError> {
+    body.ok_or_else(|| ApiError::Malformed("This call needs a JSON body.".to_owned()))
+}
+
+async fn read<T: DeserializeOwned>(
+    request: Request,
+    wanted: &'static str,
+    limit: usize,
+) -> Result<Option<T>, ApiError> {
     let (parts, body) = request.into_parts();
-    if body.is_end_stream() {
-        return Ok(None);
-    }
-    let bytes = tokio::time::timeout(BODY_TIME, collect(body)).await.unwrap_or_else(|_| Err(broke_off()))?;
+    let bytes = whole(body, limit).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -71,20 +84,28 @@ async fn read<T: DeserializeOwned>(request: Request, wanted: &'static str) -> Re
     parse(bytes).map(Some)
 }
 
-/// The whole body. What is too long is read on for a while and thrown away: whoever is cut off while
+/// The whole body, of at most `limit` bytes; empty where there is none.
+pub(super) async fn whole(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    if body.is_end_stream() {
+        return Ok(Vec::new());
+    }
+    tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or_else(|_| Err(broke_off()))
+}
+
+/// Collects a body. What is too long is read on for a while and thrown away: whoever is cut off while
 /// sending never reads why.
-async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
+async fn collect(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let (mut bytes, mut seen) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
         seen += data.len();
-        if seen <= BODY_LIMIT {
+        if seen <= limit {
             bytes.extend_from_slice(&data);
         } else if seen > HEARD_OUT {
             break;
         }
     }
-    if seen > BODY_LIMIT { Err(ApiError::TooLarge(BODY_LIMIT)) } else { Ok(bytes) }
+    if seen > limit { Err(ApiError::TooLarge(limit)) } else { Ok(bytes) }
 }
 
 fn broke_off() -> ApiError {

@@ -10,6 +10,7 @@ use crate::auth::{AuthError, IssuerDown};
 use crate::box_api::BoxError;
 use crate::broker::{Extent, TokenError};
 use crate::crypto::CryptoError;
+use crate::domain::policy::Rule;
 use crate::domain::refusal::Refusal;
 use crate::registry::{Fault, RegistryError};
 use crate::store::{Conflict, StoreError};
@@ -51,10 +52,33 @@ pub(super) enum ApiError {
     OriginNotAllowed,
     /// What was found for each of several things, and holds for all of them.
     Told(Box<Problem>),
+    /// What is asked in OAuth's terms is not granted.
+    OAuth(OAuthFault),
     /// Not able to serve at all.
     NotReady(&'static str),
     /// A handler panicked.
     Panicked,
+}
+
+/// Why what is asked in OAuth's terms is not granted, where nothing else says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OAuthFault {
+    /// The endpoint knows other grant types.
+    GrantType,
+    /// The scopes are none.
+    Scope(&'static str),
+    /// The enterprise is not the tenant's.
+    OtherEnterprise,
+    /// The token to be exchanged is no live full one of this broker's.
+    SubjectToken,
+    /// Nobody who was given the token to be exchanged may have what is wanted; by which rule is for the audit.
+    NoneLeft(Option<Rule>),
+}
+
+impl From<OAuthFault> for ApiError {
+    fn from(fault: OAuthFault) -> Self {
+        Self::OAuth(fault)
+    }
 }
 
 impl From<AuthError> for ApiError {
@@ -146,6 +170,7 @@ impl ApiError {
             Self::Token(error) => of_token(error),
             Self::Registry(error) => of_registry(error),
             Self::Told(problem) => *problem,
+            Self::OAuth(fault) => of_oauth(fault),
             Self::NotReady(detail) => store_unavailable().cause(detail),
             Self::Panicked => internal().cause("a handler panicked"),
         }
@@ -173,6 +198,32 @@ fn unauthenticated() -> Problem {
         "Send `Authorization: Bearer` with a live API key of this broker, or with a live token of an OIDC \
          issuer that a caller's trust matches.",
     )
+}
+
+fn of_oauth(fault: OAuthFault) -> Problem {
+    let not_given = "The `subject_token` is no live full token that this broker gave to a caller who may have such a \
+                     downscoped one today.";
+    match fault {
+        OAuthFault::GrantType => {
+            let detail = "The broker knows `client_credentials` and the token exchange. It signs assertions itself: \
+                          configure the client for Box's client credentials grant.";
+            invalid(vec![Fault::at("/grant_type", detail)]).oauth("unsupported_grant_type")
+        }
+        OAuthFault::Scope(detail) => invalid(vec![Fault::at("/scope", detail)]).oauth("invalid_scope"),
+        OAuthFault::OtherEnterprise => {
+            let detail = "`box_subject_id` is not the tenant's enterprise.";
+            invalid(vec![Fault::at("/box_subject_id", detail)]).oauth("invalid_grant")
+        }
+        OAuthFault::SubjectToken | OAuthFault::NoneLeft(_) => {
+            let problem =
+                Problem { detail: not_given.to_owned(), ..unauthenticated() }.oauth("invalid_grant");
+            match fault {
+                OAuthFault::NoneLeft(Some(rule)) => problem.reason(rule.as_str()).cause(rule.as_str()),
+                OAuthFault::NoneLeft(None) => problem.cause("nobody who was given it has a grant any more"),
+                _ => problem,
+            }
+        }
+    }
 }
 
 fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {

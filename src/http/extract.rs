@@ -47,6 +47,13 @@ impl<Q> Caller<Q> {
     }
 }
 
+impl Caller {
+    /// A caller that was found otherwise than in a bearer's header.
+    pub(super) fn new(identity: Identity, request_id: RequestId, since: Stamp, story: Story) -> Self {
+        Self { identity, request_id, since, story, query: NoQuery {} }
+    }
+}
+
 /// The query of a route that takes no parameters.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,25 +64,35 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
-        let peer = story.peer();
-        let Some(key) = bearer(&parts.headers) else {
-            return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
-        };
         let since = api.authenticator.stamp();
-        let mut identity = match api.authenticator.authenticate(key).await {
-            Ok(identity) => identity,
-            Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
-                return Err(limits::stranger(api, peer, error));
-            }
-            Err(other) => return Err(ApiError::Auth(other)),
-        };
-        identity.peer = peer;
-        story.caller(&identity);
+        let identity = authenticate(api, &story, bearer(&parts.headers)).await?;
         let identity = limits::count(api, identity, parts).await?;
         let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self { identity, request_id, since, story, query })
     }
+}
+
+/// Whose credential this is, and takes note of it. One that opens nothing, or none, counts against its address.
+pub(super) async fn authenticate(
+    api: &Api,
+    story: &Story,
+    credential: Option<&str>,
+) -> Result<Identity, ApiError> {
+    let peer = story.peer();
+    let Some(credential) = credential else {
+        return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
+    };
+    let mut identity = match api.authenticator.authenticate(credential).await {
+        Ok(identity) => identity,
+        Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
+            return Err(limits::stranger(api, peer, error));
+        }
+        Err(other) => return Err(ApiError::Auth(other)),
+    };
+    identity.peer = peer;
+    story.caller(&identity);
+    Ok(identity)
 }
 
 /// The one credential of a request (RFC 6750, section 2.1).

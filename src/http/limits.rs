@@ -27,6 +27,18 @@ pub(super) struct BesideTenantLimits;
 /// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
 /// request goes on as the others'.
 pub(super) async fn count(api: &Api, identity: Identity, parts: &mut Parts) -> Result<Identity, ApiError> {
+    let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
+    let tenant = tenant_of(parts).await;
+    count_about(api, identity, tenant, beside).await
+}
+
+/// Counts a request that is about a tenant, or about none; `beside` the tenant's limit, where that keeps nobody out.
+pub(super) async fn count_about(
+    api: &Api,
+    identity: Identity,
+    tenant: Option<TenantRef>,
+    beside: bool,
+) -> Result<Identity, ApiError> {
     let spent = spent(api, &identity);
     let narrowed = match spent.first() {
         None => None,
@@ -35,9 +47,8 @@ pub(super) async fn count(api: &Api, identity: Identity, parts: &mut Parts) -> R
             Some(identity.those(is_left).ok_or_else(|| limited(Reach::Request, one.1))?)
         }
     };
-    let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
-    let tenant = if beside && spent.is_empty() { None } else { tenant_of(parts).await };
-    if let Some(view) = seen(api, &identity, tenant).await? {
+    let tenant = if beside && spent.is_empty() { None } else { tenant };
+    if let Some(view) = seen(api, &identity, tenant.as_ref()).await? {
         let left = narrowed.as_ref().unwrap_or(&identity);
         match spent.first() {
             // Those who may know of the tenant are the ones who have to wait.
@@ -62,15 +73,15 @@ fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, Exceeded)> {
     spent
 }
 
-/// The tenant that a path names. To whoever has no grant on it it does not exist: they use nothing of
+/// The tenant that a request is about. To whoever has no grant on it it does not exist: they use nothing of
 /// its limit up, and hear from the handler what they hear of every tenant that is not there.
-async fn seen(
+pub(super) async fn seen(
     api: &Api,
     identity: &Identity,
-    tenant: Option<TenantRef>,
+    tenant: Option<&TenantRef>,
 ) -> Result<Option<Arc<View>>, ApiError> {
     let Some(tenant) = tenant else { return Ok(None) };
-    let view = api.broker.view_for(identity, &tenant).await.map_err(TokenError::Store)?;
+    let view = api.broker.view_for(identity, tenant).await.map_err(TokenError::Store)?;
     Ok(view.filter(|view| may_know(identity, &view.tenant)))
 }
 
@@ -89,6 +100,11 @@ pub(super) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> Api
         Ok(()) => ApiError::Auth(error),
         Err(exceeded) => limited(Reach::Request, exceeded),
     }
+}
+
+/// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
+pub(super) fn unknown(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    api.limits.count_stranger(peer).map_err(|exceeded| limited(Reach::Request, exceeded))
 }
 
 pub(super) fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {

@@ -7,16 +7,21 @@ mod app_credentials;
 mod apps;
 mod audit;
 mod body;
+mod box_shape;
 mod browser;
 mod browser_sessions;
 mod callers;
+mod client;
 mod cors;
 mod credentials;
 mod declared;
 mod error;
+mod exchange;
 mod extract;
+mod form;
 mod limits;
 mod lockdown;
+mod oauth;
 mod observe;
 mod operations;
 mod page;
@@ -34,6 +39,7 @@ mod to_the_end;
 pub mod token_provider;
 mod tokens;
 mod trusts;
+mod webhooks;
 mod whoami;
 
 use std::ops::Deref;
@@ -99,6 +105,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// Where Box's API is.
+    pub box_api_url: Url,
     /// How clients reach the broker, where that is known.
     pub public_url: Option<Url>,
     /// Where what outlives its caller is waited for when the process stops.
@@ -169,7 +177,12 @@ fn browser_routes() -> OpenApiRouter<Api> {
 }
 
 fn service_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(tokens::routes()).merge(browser_sessions::routes()).merge(whoami::routes())
+    OpenApiRouter::new()
+        .merge(tokens::routes())
+        .merge(browser_sessions::routes())
+        .merge(webhooks::routes())
+        .merge(whoami::routes())
+        .merge(oauth::routes())
 }
 
 fn admin_routes() -> OpenApiRouter<Api> {
@@ -215,6 +228,13 @@ fn document(public_url: Option<&Url>) -> OpenApi {
         .bearer_format("btbs_<key>_<id>_<signature>")
         .description(Some("A browser session, as `open_browser_session` gave it."))
         .build();
+    let client = Http::builder()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some(
+            "An API key in the guise of client credentials, for clients that speak Box's: the user name is \
+             `btb_<id>-<tenant>` and the password the whole key. The form may say the same.",
+        ))
+        .build();
     let mut license = License::new("Apache-2.0");
     license.identifier = Some("Apache-2.0".to_owned());
     let info = InfoBuilder::new()
@@ -233,6 +253,7 @@ fn document(public_url: Option<&Url>) -> OpenApi {
             ComponentsBuilder::new()
                 .security_scheme("api_key", SecurityScheme::Http(bearer))
                 .security_scheme("browser_session", SecurityScheme::Http(session))
+                .security_scheme("client", SecurityScheme::Http(client))
                 .build(),
         ))
         .build();

@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Api;
+use super::box_shape;
+use super::client::comes_by_header;
 use super::peer::{Connected, origin};
 use super::problem::Problem;
 use super::story::{Story, Target};
@@ -34,6 +36,8 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
+    let speaks_box = route.as_ref().is_some_and(|route| box_shape::is_expected_at(route.as_str()));
+    let by_header = speaks_box && comes_by_header(request.headers());
     let is_a_pages = route.as_ref().is_some_and(|route| route.as_str() == browser::PATH);
     let page = cors::origin_of(request.headers()).filter(|_| is_a_pages).cloned();
 
@@ -53,7 +57,10 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
             }
         }
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = problem.render(&id.0);
+        response = match speaks_box {
+            true => problem.render_as_box(&id.0, by_header),
+            false => problem.render(&id.0),
+        };
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }

@@ -78,6 +78,8 @@ pub(super) struct Problem {
     pub retry_after: Option<u64>,
     pub upstream: Option<UpstreamWords>,
     pub fix: Option<String>,
+    /// OAuth's name of it, for clients that speak Box, where its code does not tell that.
+    pub oauth: Option<&'static str>,
     /// What the audit says was the reason, where that is not the code.
     pub reason: Option<&'static str>,
     /// What the log line says and the client does not read.
@@ -103,6 +105,7 @@ impl Problem {
             retry_after: None,
             upstream: None,
             fix: None,
+            oauth: None,
             reason: None,
             cause: None,
         }
@@ -131,6 +134,11 @@ impl Problem {
 
     pub(super) fn by_admin(mut self) -> Self {
         self.retry = Retry::Admin;
+        self
+    }
+
+    pub(super) fn oauth(mut self, error: &'static str) -> Self {
+        self.oauth = Some(error);
         self
     }
 

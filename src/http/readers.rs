@@ -1,5 +1,7 @@
-//! Every kind of body and query that is read, by the operation that reads it, for whoever tries texts
+//! Every kind of body, form and query that is read, by the operation that reads it, for whoever tries texts
 //! of all sorts on the readers without a broker around them.
+
+use url::Url;
 
 use super::app_credentials::{ActivateAppRequest, ReplaceAppRequest};
 use super::apps::RegisterAppRequest;
@@ -10,12 +12,13 @@ use super::callers::{CreateCallerRequest, CreateKeyRequest};
 use super::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use super::error::ApiError;
 use super::extract::{NoQuery, Stretch, page, query};
+use super::oauth::{OAuthRevokeForm, OAuthTokenForm};
 use super::policy::ExplainRequest;
 use super::registration::{RegisterQuery, RegisterRequest, material};
 use super::tenants::{DeleteQuery, TestRequest};
 use super::tokens::{RevokeRequest, TokenRequest};
 use super::trusts::CreateTrustRequest;
-use super::{audit, browser_sessions, policy, tenants, tokens};
+use super::{audit, browser_sessions, client, form, oauth, policy, tenants, tokens, webhooks};
 use crate::registry::callers::CallerPatch;
 use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
 
@@ -30,9 +33,10 @@ pub struct Refused {
 
 type ReadBody = fn(Vec<u8>) -> Result<(), ApiError>;
 type ReadQuery = fn(&str) -> Result<(), ApiError>;
+type ReadForm = fn(&[u8]) -> Result<(), ApiError>;
 
 /// By `operationId`.
-const BODIES: [(&str, ReadBody); 19] = [
+const BODIES: [(&str, ReadBody); 20] = [
     ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
     ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
     ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
@@ -64,6 +68,19 @@ const BODIES: [(&str, ReadBody); 19] = [
     }),
     ("open_browser_session", |body| browser_sessions::new_session(parse(body)?).map(drop)),
     ("browser_tokens", |body| parse::<BrowserRequest>(body).map(drop)),
+    ("verify_webhook", |body| webhooks::came(parse(body)?).map(drop)),
+];
+
+/// By `operationId`.
+const FORMS: [(&str, ReadForm); 2] = [
+    ("oauth_token", |bytes| {
+        let form: OAuthTokenForm = form::parse(bytes)?;
+        form.client_id.as_deref().map(client::read_id);
+        // The broker's own address of Box does not stand in any form that is tried here.
+        let api_url = Url::parse("https://api.box.com").map_err(|_| ApiError::NotFound)?;
+        oauth::asked(form, &api_url).map(drop)
+    }),
+    ("oauth_revoke", |bytes| form::parse::<OAuthRevokeForm>(bytes).map(drop)),
 ];
 
 /// By `operationId`; `mint_token` stands for all that take no query.
@@ -92,6 +109,18 @@ pub fn read_body(operation: &str, body: &[u8]) -> Option<Result<(), Refused>> {
 pub fn read_query(operation: &str, text: &str) -> Option<Result<(), Refused>> {
     let (_, read) = QUERIES.iter().find(|(name, _)| *name == operation)?;
     Some(read(text).map_err(Refused::from))
+}
+
+/// Reads a form as the operation of that name does; `None` where none reads such a form.
+#[must_use]
+pub fn read_form(operation: &str, form: &[u8]) -> Option<Result<(), Refused>> {
+    let (_, read) = FORMS.iter().find(|(name, _)| *name == operation)?;
+    Some(read(form).map_err(Refused::from))
+}
+
+/// The operations whose forms are read.
+pub fn forms() -> impl Iterator<Item = &'static str> {
+    FORMS.iter().map(|(name, _)| *name)
 }
 
 /// The operations whose bodies are read.

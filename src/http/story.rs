@@ -29,6 +29,7 @@ pub(super) struct Story {
 #[derive(Debug, Default)]
 struct Told {
     identity: Option<Identity>,
+    tenant: Option<TenantRef>,
     asked: Option<Asked>,
     session: Option<Arc<Session>>,
 }
@@ -66,6 +67,11 @@ impl Story {
     /// Takes note of who calls.
     pub(super) fn caller(&self, identity: &Identity) {
         self.told().identity = Some(identity.clone());
+    }
+
+    /// Takes note of the tenant that a request is about whose path names none.
+    pub(super) fn tenant(&self, tenant: &TenantRef) {
+        self.told().tenant = Some(tenant.clone());
     }
 
     /// Takes note of what token was asked for, where it does not leave.
@@ -123,7 +129,8 @@ impl Story {
         }
         // Whoever is unknown asks for whatever comes to their mind.
         if told.identity.is_some() {
-            let tenant = target.tenant().and_then(|tenant| api.broker.known_tenant(&tenant));
+            let named = target.tenant().or_else(|| told.tenant.clone());
+            let tenant = named.and_then(|tenant| api.broker.known_tenant(&tenant));
             // A tenant's story is its own: whoever has no grant on it is no part of it.
             match problem.status {
                 StatusCode::NOT_FOUND => event.detail = tenant.map(|tenant| format!("asked for {tenant}")),

@@ -239,26 +239,34 @@ async fn release(
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;
-    let Given { token, grounds, by } = given;
+    count(api, caller, wanted, &given);
+    Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))
+}
+
+/// Takes note that a token leaves.
+pub(super) fn count(api: &Api, caller: &Caller, wanted: &Wanted, given: &Given) {
     api.broker.count_release(&Release {
-        by: &by,
+        by: &given.by,
         peer: caller.identity.peer,
         request_id: &caller.request_id.0,
         on_behalf_of: wanted.on_behalf_of.as_ref(),
-        token: &token,
-        reason: grounds.waived.map(Rule::observed),
+        token: &given.token,
+        reason: given.grounds.waived.map(Rule::observed),
     });
-    let body = respond(&token, &wanted.subject, api);
+}
+
+/// The response of a body that holds a token.
+pub(super) fn in_one_piece(body: &impl Serialize, token: &Token) -> Response {
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
     let mut bytes = Vec::with_capacity(512 + token.secret.expose().len() + restricted * 128);
     // Texts and numbers always serialise, and memory takes every byte.
-    let _ = serde_json::to_writer(&mut bytes, &body);
+    let _ = serde_json::to_writer(&mut bytes, body);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((headers, bytes).into_response())
+    (headers, bytes).into_response()
 }
 
 /// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be slow to arrive and a mint takes its
@@ -296,18 +304,6 @@ pub(super) async fn current(
 
 fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
     let Times { left, expires_at, refresh_at } = times(token, api);
-    let restricted_to = token.restricted_to.as_ref().map(|objects| {
-        objects
-            .iter()
-            .map(|entry| RestrictedTo {
-                scope: entry.scope.as_str(),
-                object: entry
-                    .object
-                    .as_ref()
-                    .map(|object| RestrictedObject { kind: &object.kind, id: &object.id }),
-            })
-            .collect()
-    });
     TokenResponse {
         access_token: token.secret.expose(),
         token_type: "bearer",
@@ -315,7 +311,7 @@ fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenR
         expires_at: whole_seconds(expires_at),
         refresh_at: whole_seconds(refresh_at),
         subject,
-        restricted_to,
+        restricted_to: restricted_to(token),
     }
 }
 
@@ -343,6 +339,15 @@ pub(super) fn times(token: &Token, api: &Api) -> Times {
     let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
     let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
     Times { left, expires_at, refresh_at }
+}
+
+/// How Box restricted a token; `None` for a full one.
+pub(super) fn restricted_to(token: &Token) -> Option<Vec<RestrictedTo<'_>>> {
+    let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedTo {
+        scope: entry.scope.as_str(),
+        object: entry.object.as_ref().map(|object| RestrictedObject { kind: &object.kind, id: &object.id }),
+    });
+    Some(told.collect())
 }
 
 pub(super) fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {

@@ -43,6 +43,7 @@ impl Registry {
             self.broker.forget(&Changed::App(app.id.clone()));
             return self.unchanged_app(app, warnings).await;
         }
+        let secrets = self.with_webhook_keys(&app, secrets).await?;
         let next = Next { app: with_face(&app, face), secrets, keypair: None };
         let enterprise = enterprise.or(reading.config.enterprise_id);
         self.switch_shared(next, enterprise, &identity.cause(request_id), warnings).await

@@ -70,6 +70,7 @@ impl Registry {
             }
             return Ok(same);
         }
+        let secrets = self.with_webhook_keys(&view.app, secrets).await?;
         let next = Next { app: with_face(&view.app, face), secrets, keypair: None };
         self.switch_own(&view, next, &identity.cause(request_id), warnings, revoke_old).await
     }
@@ -239,6 +240,23 @@ impl Registry {
         self.broker.forget(&Changed::App(app.id.clone()));
         switched?;
         Ok(app)
+    }
+
+    /// Next secrets of an app with the webhook keys that are stored, where they came without any. Stored ones
+    /// that cannot be opened are lost anyway.
+    pub(super) async fn with_webhook_keys(
+        &self,
+        app: &App,
+        secrets: AppSecrets,
+    ) -> Result<AppSecrets, RegistryError> {
+        match self.broker.secrets(app).await {
+            Ok(stored) => Ok(secrets.with_webhook_keys_of(&stored)),
+            Err(error @ TokenError::Store(StoreError::Unavailable(_))) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(app = %app.id, %error, "webhook keys are not kept, for they cannot be opened");
+                Ok(secrets)
+            }
+        }
     }
 
     /// True where these are an app's credentials already. Stored ones that cannot be opened are not:

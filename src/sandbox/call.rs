@@ -121,6 +121,7 @@ fn unreadable(path: &str) -> Refusal {
 }
 
 fn api_path(path: &str) -> &str {
+    let path = path.strip_suffix('/').unwrap_or(path);
     match path.strip_prefix("/api") {
         Some(rest) if rest.starts_with("/2.0/") => rest,
         _ => path,

@@ -17,6 +17,7 @@ mod document;
 mod engine;
 mod failure;
 mod generations;
+mod given;
 mod keypairs;
 mod ledger;
 mod open;
@@ -47,6 +48,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, Name, SessionId, TenantId, TokenId, WriterId,
 };
+use crate::domain::receiver::Receiver;
 use crate::domain::session::Session as BrowserSession;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
@@ -159,6 +161,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed>;
     /// The token under this key that lives longest beyond `now`, of those not discarded.
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
+    /// The token whose SHA-256 this is, in lower-case hex, where it lives beyond `now` and is not discarded.
+    async fn live_token_with(&self, fingerprint: &str, now: Timestamp) -> Result<Option<StoredToken>>;
+    /// Writes down to whom tokens were given, until these expire.
+    async fn note_given(&self, givings: &[Giving]) -> Result<()>;
+    /// To whom a token was given. A row that is refused is left out, with an error logged.
+    async fn receivers(&self, token: &TokenId) -> Result<Vec<Receiver>>;
     /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too: all of
     /// them, a subject's, or the one of that fingerprint.
     async fn live_tokens_of(
@@ -319,6 +327,17 @@ pub struct NewToken<'a> {
     pub sealed: &'a [u8],
     /// True where it must never be found again, only revoked.
     pub discarded: bool,
+}
+
+/// That a token was given to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Giving {
+    /// The token's row.
+    pub token: TokenId,
+    /// When Box lets the token die.
+    pub until: Timestamp,
+    /// To whom.
+    pub receiver: Receiver,
 }
 
 /// Which of a tenant's tokens.

@@ -8,7 +8,7 @@ use super::sql::Sql;
 use crate::crypto::sha256_hex;
 
 /// The migrations in their order; the first brings the schema to version 1.
-const MIGRATIONS: [Sql; 5] = [
+const MIGRATIONS: [Sql; 6] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
         postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
@@ -28,6 +28,10 @@ const MIGRATIONS: [Sql; 5] = [
     Sql {
         sqlite: include_str!("../../migrations/sqlite/0005_browser_sessions.sql"),
         postgres: include_str!("../../migrations/postgres/0005_browser_sessions.sql"),
+    },
+    Sql {
+        sqlite: include_str!("../../migrations/sqlite/0006_given.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_given.sql"),
     },
 ];
 

@@ -11,10 +11,10 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::open::Lock;
 use super::{
-    After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, NewApp,
+    After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, Giving, NewApp,
     NewToken, OpenSession, Page, Result, SessionFilter, SessionPosition, SessionStretch, Store,
     StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps, audit,
-    browser_sessions, callers, changes, checkpoints, generations, keypairs, tenants, tokens,
+    browser_sessions, callers, changes, checkpoints, generations, given, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
@@ -24,6 +24,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, SessionId, TenantId, TokenId, WriterId,
 };
+use crate::domain::receiver::Receiver;
 use crate::domain::session::Session as BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
@@ -198,6 +199,18 @@ impl Store for SqlStore {
 
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>> {
         bounded(tokens::find(&self.engine, &self.ledger, key, now)).await
+    }
+
+    async fn live_token_with(&self, fingerprint: &str, now: Timestamp) -> Result<Option<StoredToken>> {
+        bounded(tokens::with(&self.engine, &self.ledger, fingerprint, now)).await
+    }
+
+    async fn note_given(&self, givings: &[Giving]) -> Result<()> {
+        bounded(given::note(&self.engine, &self.ledger, givings)).await
+    }
+
+    async fn receivers(&self, token: &TokenId) -> Result<Vec<Receiver>> {
+        bounded(given::receivers(&self.engine, &self.ledger, token)).await
     }
 
     async fn live_tokens_of(

@@ -13,7 +13,9 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Value, holding};
-use super::{After, Among, Filed, NewToken, Result, StoredToken, Which, apps, browser_sessions, tenants};
+use super::{
+    After, Among, Filed, NewToken, Result, StoredToken, Which, apps, browser_sessions, given, tenants,
+};
 use crate::crypto::{Place, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
 use crate::domain::event::{Action, Event};
@@ -233,6 +235,17 @@ pub(super) async fn find(
     Ok(rows.iter().find_map(|row| left_out(read(vault, row))))
 }
 
+pub(super) async fn with(
+    engine: &Engine,
+    vault: &Vault,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<Option<StoredToken>> {
+    let sql = select!("WHERE fingerprint = $1 AND discarded = 0 AND expires_at > $2");
+    let rows = engine.read().await?.rows(sql, &[fingerprint.into(), now.as_millisecond().into()]).await?;
+    Ok(rows.iter().find_map(|row| left_out(read(vault, row))))
+}
+
 fn read(vault: &Vault, row: &Row) -> Result<StoredToken> {
     let id: String = row.get("id").unwrap_or_default();
     let columns = Columns::read(row).ok_or_else(|| refused(TABLE, &id))?;
@@ -319,6 +332,7 @@ pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {
 pub(super) async fn sweep(engine: &Engine, now: Timestamp) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM tokens WHERE expires_at <= $1", &[now.as_millisecond().into()]).await?;
+    given::sweep(&mut session, now).await?;
     apps::sweep(&mut session).await?;
     browser_sessions::sweep(&mut session, now).await?;
     changes::sweep(&mut session, now).await?;

@@ -1,4 +1,4 @@
-//! What must not grow unseen: the allocations of a request for a warm token, and the memory of limits.
+//! What must not grow unseen: the allocations of requests for warm tokens, a page's too, and the memory of limits.
 //!
 //! Both are counted, not timed, so they are the same on every machine. This binary's allocator counts
 //! what the measuring thread allocates.

@@ -6,6 +6,7 @@ use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
 use crate::browser_scene::PORTAL;
+use crate::ground::GRACE;
 
 /// An enterprise of the vendor's that no tenant has.
 pub(crate) const SPARE_ENTERPRISE: &str = "9099";
@@ -73,7 +74,12 @@ pub(crate) struct Row {
     pub(crate) query: &'static str,
     pub(crate) body: Option<Body>,
     pub(crate) recorded: Recorded,
+    /// The form of a right request, for what speaks Box; the credentials come to it.
+    pub(crate) form: Option<FormOf>,
 }
+
+/// Makes the form of a right request, without the credentials.
+type FormOf = fn(&Things) -> Vec<(&'static str, String)>;
 
 /// The things that a request names.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +102,13 @@ pub(crate) struct Things {
     pub(crate) credentials: Value,
     /// An issuer of the settings.
     pub(crate) issuer: String,
+}
+
+impl Operation {
+    /// True where the answer to whoever may not is as if it were done: nothing happens, and it is recorded.
+    pub(crate) fn keeps_quiet(&self) -> bool {
+        self.id == "oauth_revoke"
+    }
 }
 
 impl Things {
@@ -237,6 +250,8 @@ fn row(id: &str) -> Option<Row> {
         "mint_token" => (Tenant, "", None, Declared),
         "downscope_token" => (Tenant, "", Some(|_| json!({ "scopes": ["item_preview"] })), Declared),
         "revoke_token" => (Tenant, "", Some(|_| json!({ "subject": { "type": "enterprise" } })), Declared),
+        "verify_webhook" => (Tenant, "", Some(|_| json!({ "headers": {}, "body": "" })), Nothing),
+        "oauth_token" | "oauth_revoke" => (Tenant, "", None, Declared),
         "whoami" => (Oneself, "", None, Nothing),
         "open_browser_session" => (Tenant, "", Some(|_| json!({ "resources": [{ "type": "folder", "id": "1" }],
             "read": { "preset": "explorer" }, "origins": [PORTAL] })), Declared),
@@ -246,7 +261,19 @@ fn row(id: &str) -> Option<Row> {
         "browser_tokens" => (Page, "", Some(|_| json!({ "ids": ["folder_1"] })), Declared),
         _ => return None,
     };
-    Some(Row { about, query, body, recorded })
+    let form: Option<FormOf> = match id {
+        // A token that nobody asks for otherwise: what is given again is recorded with what was given before.
+        "oauth_token" => Some(|_| ccg_form()),
+        "oauth_revoke" => Some(|_| vec![("token", "made-up".to_owned())]),
+        _ => None,
+    };
+    Some(Row { about, query, body, recorded, form })
+}
+
+fn ccg_form() -> Vec<(&'static str, String)> {
+    let fields =
+        [("grant_type", "client_credentials"), ("box_subject_type", "user"), ("box_subject_id", GRACE)];
+    fields.map(|(name, value)| (name, value.to_owned())).into()
 }
 
 /// Credentials of an app that Box has never heard of, and is not asked about.

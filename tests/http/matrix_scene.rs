@@ -292,12 +292,17 @@ impl Scene {
     ) -> Reply {
         let path = format!("{}{}", things.named(&operation.path), things.named(operation.row.query));
         let request = self.ground.http.request(operation.method.parse().unwrap(), self.ground.url(&path));
-        let request = credential.iter().fold(request, |request, line| request.header("authorization", line));
-        let request = match operation.row.body {
-            Some(body) => request.json(&body(things)),
-            None => request,
+        let (fields, lines) = match operation.row.form {
+            Some(_) => as_client(credential, &things.tenant),
+            None => (Vec::new(), credential.clone()),
         };
-        let reply = Reply::of(request.send().await.unwrap()).await;
+        let request = lines.iter().fold(request, |request, line| request.header("authorization", line));
+        let request = match (operation.row.body, operation.row.form) {
+            (_, Some(form)) => request.form(&[form(things), fields].concat()),
+            (Some(body), None) => request.json(&body(things)),
+            (None, None) => request,
+        };
+        let reply = as_a_problem(Reply::of(request.send().await.unwrap()).await);
         if [401, 403, 404].contains(&reply.status) {
             let who = if reply.status == 401 { "unknown" } else { name };
             *self.refused.entry((operation.audit.clone(), who.to_owned())).or_default() += 1;
@@ -305,8 +310,16 @@ impl Scene {
         reply
     }
 
+    /// Checks an answer that says nothing to somebody who may not, and takes note that the audit has to tell of it.
+    pub(crate) fn is_quiet(&mut self, operation: &Operation, who: &str, reply: &Reply) {
+        assert_eq!((reply.status, &reply.body), (200, &json!({})), "{}: {reply:?}", operation.id);
+        *self.refused.entry((operation.audit.clone(), who.to_owned())).or_default() += 1;
+    }
+
     /// Every row of every table but those of the audit, and how many calls Box saw.
     pub(crate) async fn state(&self) -> (BTreeMap<String, Vec<String>>, u64) {
+        // To whom tokens were given is written down by and by.
+        self.ground.broker().write_counts().await;
         let hand = self.ground.hand();
         let tables = match hand {
             Hand::Sqlite(_) => {
@@ -345,6 +358,37 @@ impl Scene {
             }
         }
     }
+}
+
+/// A credential as somebody comes with it who speaks Box: in the form what a bearer would show, and all else in
+/// the header.
+fn as_client(credential: &Credential, tenant: &str) -> (Vec<(&'static str, String)>, Credential) {
+    let [line] = &credential[..] else { return (Vec::new(), credential.clone()) };
+    let Some(secret) = line.strip_prefix("Bearer ") else { return (Vec::new(), credential.clone()) };
+    let id = api_key::id_of(secret).map_or("x".to_owned(), |id| id.public_part().to_owned());
+    let fields = vec![("client_id", format!("btb_{id}-{tenant}")), ("client_secret", secret.to_owned())];
+    (fields, Vec::new())
+}
+
+/// True where somebody who speaks Box shows something as a client's credentials.
+pub(crate) fn is_a_clients(credential: &Credential) -> bool {
+    let (fields, lines) = as_client(credential, "acme");
+    !fields.is_empty() || lines.iter().any(|line| line.starts_with("Basic"))
+}
+
+/// A problem in Box's shape with the status that its code has elsewhere, and without what tells how somebody came.
+fn as_a_problem(mut reply: Reply) -> Reply {
+    if reply.body.get("error").is_none() {
+        return reply;
+    }
+    reply.headers.remove("www-authenticate");
+    reply.status = match reply.body["code"].as_str() {
+        Some("unauthenticated") => 401,
+        Some("forbidden") => 403,
+        Some("not_found") => 404,
+        _ => reply.status,
+    };
+    reply
 }
 
 /// Reads every column of a table as one text, but when keys were last used: that is written down by

@@ -25,11 +25,15 @@ impl Reply {
         };
         let reply = Self { status, headers, body };
         assert!(!reply.header("x-request-id").is_empty(), "{reply:?}");
-        if status >= 400 {
+        if status >= 400 && reply.body.get("error").is_some() {
+            reply.is_box_shaped();
+        } else if status >= 400 {
             reply.is_a_problem();
         }
         let shows = |field: &str| reply.body.get(field).is_some_and(Value::is_string);
-        if shows("access_token") || shows("key") || shows("session") || reply.body["tokens"].is_object() {
+        let shows_a_key = reply.body["key"].as_str().is_some_and(|key| key.starts_with("btb_"));
+        let shows_tokens = reply.body["tokens"].is_object();
+        if shows("access_token") || shows_a_key || shows("session") || shows_tokens {
             assert_eq!(reply.header("cache-control"), "no-store", "{reply:?}");
         }
         reply
@@ -57,6 +61,29 @@ impl Reply {
         assert!(![429, 503].contains(&self.status) || !after.is_empty(), "{self:?}");
         assert_eq!(field("retry") == "after", !after.is_empty(), "{self:?}");
         assert!(self.status != 424 || !field("fix").is_empty(), "{self:?}");
+    }
+
+    /// A problem in the shape that Box gives it.
+    fn is_box_shaped(&self) {
+        let field = |name: &str| self.body[name].as_str().unwrap_or_else(|| panic!("{name}: {self:?}"));
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
+        assert_eq!(self.header("x-request-id"), field("request_id"), "{self:?}");
+        assert!(!field("error").is_empty() && !field("code").is_empty(), "{self:?}");
+        assert!(!field("error_description").is_empty(), "{self:?}");
+        assert_eq!(field("message"), field("error_description"), "{self:?}");
+        assert!(
+            ![429, 503].contains(&self.status) || self.header("retry-after").parse::<u64>().is_ok(),
+            "{self:?}"
+        );
+        assert!(![403, 404, 422, 424].contains(&self.status), "Box answers 400: {self:?}");
+    }
+
+    /// The problem of this status and OAuth's name.
+    #[track_caller]
+    pub(crate) fn refuses_as_box(self, status: u16, error: &str) -> Value {
+        assert_eq!((self.status, self.body["error"].as_str()), (status, Some(error)), "{self:?}");
+        self.body
     }
 
     /// The body of a success.

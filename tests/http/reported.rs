@@ -18,7 +18,7 @@ impl Ground {
     }
 
     /// Kills a token at Box, behind the broker's back.
-    async fn kill(&self, token: &str) {
+    pub(crate) async fn kill(&self, token: &str) {
         let form = [
             ("client_id", self.apps.acme.client_id.as_str()),
             ("client_secret", self.apps.acme.client_secret.as_str()),

@@ -11,12 +11,12 @@ impl Ground {
         self.post(key, &format!("/v1/tenants/{tenant}/token/revoke"), body).await
     }
 
-    async fn lives(&self, token: &str) -> bool {
+    pub(crate) async fn lives(&self, token: &str) -> bool {
         self.known_at_box(token).await["live"] == true
     }
 }
 
-fn may_revoke(tenant: &str) -> Value {
+pub(crate) fn may_revoke(tenant: &str) -> Value {
     json!([{ "tenant": tenant, "permissions": ["tokens:mint", "tokens:revoke"], "subjects": ["enterprise", "user:*"] }])
 }
 

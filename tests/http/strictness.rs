@@ -28,6 +28,12 @@ async fn no_route_takes_a_query_parameter_that_it_does_not_know() {
         for method in methods.as_object().unwrap().keys() {
             let method = method.to_uppercase();
             let path = format!("{named}?unknown=1");
+            if named.starts_with("/oauth2/") {
+                let problem =
+                    ground.form(&path["/oauth2/".len()..], &[]).await.refuses_as_box(400, "invalid_request");
+                assert!(problem["message"].as_str().unwrap().contains("query"), "{problem}");
+                continue;
+            }
             let right = if path.starts_with("/v1/browser/") { &session } else { &ground.admin };
             let request = ground.http.request(method.parse().unwrap(), ground.url(&path)).bearer_auth(right);
             let reply = Reply::of(request.header("origin", PORTAL).send().await.unwrap()).await;

@@ -20,6 +20,8 @@ async fn each_subject_sees_what_it_was_invited_to() {
     let other = bench.mint("user", OTHER_ADA).await.token();
     assert_eq!(names(&bench.read("/2.0/folders/0/items", &service).await), ["Contracts", "Invoices"]);
     assert_eq!(names(&bench.read("/2.0/folders/0/items", &ada).await), ["Ada's notes", "Contracts"]);
+    // As an older SDK writes it.
+    assert_eq!(names(&bench.read("/2.0/folders/0/items/", &ada).await), ["Ada's notes", "Contracts"]);
     let contracts = format!("/2.0/folders/{CONTRACTS}/items");
     assert_eq!(names(&bench.read(&contracts, &ada).await), ["2024", "Contract.pdf"]);
     assert_eq!(names(&bench.read(&format!("{contracts}?offset=1&limit=5"), &ada).await), ["Contract.pdf"]);

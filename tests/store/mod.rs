@@ -7,6 +7,7 @@ pub(crate) mod changes;
 pub(crate) mod credentials;
 #[path = "../support/database.rs"]
 pub(crate) mod database;
+pub(crate) mod given;
 pub(crate) mod ground;
 pub(crate) mod older;
 pub(crate) mod pending;
@@ -82,6 +83,11 @@ macro_rules! conformance {
                 dead_and_revoked_tokens_are_erased
                 what_is_marked_to_be_revoked_is_never_found_again
                 a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read
+            }
+            given: {
+                receivers_come_back_with_their_token_and_go_with_it
+                invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone
+                a_token_is_found_by_its_fingerprint_while_it_may_be_used
             }
             tampering: {
                 invariant_6_any_altered_column_is_refused_alone

@@ -1,0 +1,3 @@
+module boxtokenbroker
+
+go 1.19

@@ -1,0 +1,28 @@
+//! HMAC-SHA-256 (RFC 2104) with somebody else's keys, for what others signed.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
+
+/// Whether `tag` is the HMAC-SHA-256 of these parts one after the other, compared in constant time.
+#[must_use]
+pub fn is_hmac_sha256(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> bool {
+    let mut context = Context::with_key(&Key::new(HMAC_SHA256, key));
+    parts.iter().for_each(|part| context.update(part));
+    verify_slices_are_equal(context.sign().as_ref(), tag).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hmac_is_that_of_the_standard() {
+        // RFC 4231, test case 2.
+        let tag = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        let tag = hex::decode(tag).unwrap();
+        assert!(is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag));
+        assert!(!is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing!"], &tag));
+        assert!(!is_hmac_sha256(b"jefe", &[b"what do ya want ", b"for nothing?"], &tag));
+        assert!(!is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag[..31]));
+    }
+}

@@ -1,0 +1,172 @@
+//! The signatures on Box's webhooks (developer.box.com, "Signature verification").
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use jiff::{SignedDuration, Timestamp};
+
+/// How old a delivery may be, as Box's documentation has it.
+const AGE: SignedDuration = SignedDuration::from_mins(10);
+/// How far ahead of our clock it may be dated: clocks differ, and what is dated later could be sent again for
+/// longer.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
+const VERSION: &str = "box-signature-version";
+const ALGORITHM: &str = "box-signature-algorithm";
+const TIMESTAMP: &str = "box-delivery-timestamp";
+const PRIMARY: &str = "box-signature-primary";
+const SECONDARY: &str = "box-signature-secondary";
+
+/// One of the two keys that an app signs its webhooks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookKey {
+    /// The one behind `BOX-SIGNATURE-PRIMARY`.
+    Primary,
+    /// The one behind `BOX-SIGNATURE-SECONDARY`.
+    Secondary,
+}
+
+/// Why a delivery is not known to be Box's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// The app has no key to check with.
+    #[error(
+        "No webhook signature key is stored for this tenant's app. Generate the keys in Box's developer console \
+         (Webhooks, Manage signature keys), download the app's config file again, and put it to \
+         `/v1/tenants/{{tenant}}/credentials`, or to the shared app's."
+    )]
+    NoKeys,
+    /// It has no version, or another one.
+    #[error("`BOX-SIGNATURE-VERSION` is missing or not 1.")]
+    Version,
+    /// It has no algorithm, or another one.
+    #[error("`BOX-SIGNATURE-ALGORITHM` is missing or not HmacSHA256.")]
+    Algorithm,
+    /// It has no time.
+    #[error("`BOX-DELIVERY-TIMESTAMP` is missing or no time as RFC 3339 writes it.")]
+    NoTime,
+    /// Its time is over.
+    #[error("The delivery is older than 10 minutes.")]
+    Old,
+    /// Its time has not come.
+    #[error("The delivery is dated more than 10 minutes ahead of the broker's clock.")]
+    Ahead,
+    /// It bears no signature.
+    #[error("`BOX-SIGNATURE-PRIMARY` and `BOX-SIGNATURE-SECONDARY` are missing or not base64 of 32 bytes.")]
+    Unsigned,
+    /// Its signatures are made with other keys, or over other bytes.
+    #[error(
+        "No signature is that of the stored keys over these bytes. Send the body exactly as it came; where the keys \
+         were changed in Box, put the app's new config file to the broker."
+    )]
+    Signature,
+}
+
+/// The headers of a delivery whose signatures can be checked.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// `BOX-DELIVERY-TIMESTAMP` as it came; it is signed behind the body.
+    pub timestamp: &'a str,
+    signatures: Vec<(WebhookKey, Vec<u8>)>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Reads the headers of a delivery, whose names are in lower case, and judges its age.
+    ///
+    /// # Errors
+    /// Why it cannot be one of Box's of this moment, whoever signed it.
+    pub fn read(headers: &'a BTreeMap<String, String>, now: Timestamp) -> Result<Self, Doubt> {
+        let header = |name: &str| headers.get(name).map(String::as_str);
+        if header(VERSION) != Some("1") {
+            return Err(Doubt::Version);
+        }
+        if header(ALGORITHM) != Some("HmacSHA256") {
+            return Err(Doubt::Algorithm);
+        }
+        let timestamp = header(TIMESTAMP).ok_or(Doubt::NoTime)?;
+        judge_age(timestamp.parse().map_err(|_| Doubt::NoTime)?, now)?;
+        let signatures: Vec<_> = [(WebhookKey::Primary, PRIMARY), (WebhookKey::Secondary, SECONDARY)]
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, signature(header(name)?)?)))
+            .collect();
+        if signatures.is_empty() { Err(Doubt::Unsigned) } else { Ok(Self { timestamp, signatures }) }
+    }
+
+    /// The first key whose signature is right, as `is_made_with` finds.
+    ///
+    /// # Errors
+    /// Where none is.
+    pub fn signed_with(&self, is_made_with: impl Fn(WebhookKey, &[u8]) -> bool) -> Result<WebhookKey, Doubt> {
+        let mut signatures = self.signatures.iter();
+        let found = signatures.find(|(key, signature)| is_made_with(*key, signature));
+        found.map(|(key, _)| *key).ok_or(Doubt::Signature)
+    }
+}
+
+fn judge_age(at: Timestamp, now: Timestamp) -> Result<(), Doubt> {
+    let age = now.duration_since(at);
+    match age {
+        _ if age > AGE => Err(Doubt::Old),
+        _ if age < -AHEAD => Err(Doubt::Ahead),
+        _ => Ok(()),
+    }
+}
+
+/// An HMAC-SHA-256 in base64.
+fn signature(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: &str = "2020-01-01T00:00:00-07:00";
+
+    fn headers() -> BTreeMap<String, String> {
+        let signature = BASE64.encode(&[7; 32]);
+        [(VERSION, "1"), (ALGORITHM, "HmacSHA256"), (TIMESTAMP, AT), (PRIMARY, &*signature)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    fn doubt(headers: &BTreeMap<String, String>, seconds: i64) -> Option<Doubt> {
+        let sent: Timestamp = AT.parse().unwrap();
+        Delivery::read(headers, sent + SignedDuration::from_secs(seconds)).err()
+    }
+
+    #[test]
+    fn a_delivery_is_of_this_moment_for_ten_minutes_either_way() {
+        for (seconds, expected) in [
+            (0, None),
+            (600, None),
+            (601, Some(Doubt::Old)),
+            (-600, None),
+            (-601, Some(Doubt::Ahead)),
+            (1_000_000_000, Some(Doubt::Old)),
+        ] {
+            assert_eq!(doubt(&headers(), seconds), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_another_is_told() {
+        for (name, value, expected) in [
+            (VERSION, "2", Doubt::Version),
+            (VERSION, "", Doubt::Version),
+            (ALGORITHM, "HmacSHA1", Doubt::Algorithm),
+            (ALGORITHM, "hmacsha256", Doubt::Algorithm),
+            (TIMESTAMP, "yesterday", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00", Doubt::NoTime),
+            (TIMESTAMP, "1577862000", Doubt::NoTime),
+            (PRIMARY, "AAAA", Doubt::Unsigned),
+            (PRIMARY, "!", Doubt::Unsigned),
+        ] {
+            let mut changed = headers();
+            changed.insert(name.to_owned(), value.to_owned());
+            assert_eq!(doubt(&changed, 0), Some(expected), "{name}: {value}");
+            changed.remove(name);
+            assert_eq!(doubt(&changed, 0), Some(expected), "{name}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Who calls in OAuth's terms: an API key in the guise of client credentials.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use data_encoding::BASE64;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Caller, NoQuery, authenticate, query};
+use super::limits;
+use super::observe::RequestId;
+use super::story::Story;
+use crate::auth::{AuthError, Identity, api_key};
+use crate::domain::grant::TenantSelector;
+use crate::domain::id::{KeyId, TenantId};
+use crate::registry::grants::parse_tenant;
+use crate::secret::SecretString;
+use crate::store::TenantRef;
+
+/// A request, before it is known who calls.
+#[derive(Debug)]
+pub(super) struct Asker {
+    pub(super) story: Story,
+    pub(super) request_id: RequestId,
+    /// Whose credentials stand in `Authorization`.
+    header: InHeader,
+}
+
+/// Whose credentials stand in `Authorization`.
+#[derive(Debug)]
+enum InHeader {
+    /// No client's. Some SDKs send the token that they want exchanged as a bearer's: it says nothing here.
+    Nobody,
+    Client(Credentials),
+    /// What was meant as a client's, and cannot be read.
+    Unreadable,
+}
+
+/// Client credentials as they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) id: String,
+    pub(super) secret: SecretString,
+}
+
+/// A client that is known, and the tenant it is about.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) caller: Caller,
+    pub(super) tenant: TenantRef,
+}
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, ApiError> {
+        // What should stand in the form would stand in logs.
+        let NoQuery {} = query(parts.uri.query().unwrap_or_default())?;
+        Ok(Self {
+            story: parts.extensions.get::<Story>().cloned().unwrap_or_default(),
+            request_id: parts.extensions.get::<RequestId>().cloned().unwrap_or_default(),
+            header: InHeader::read(&parts.headers),
+        })
+    }
+}
+
+/// True for HTTP Basic (RFC 7617).
+fn is_basic(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"basic")
+}
+
+/// True where a client shows its credentials in a header, and not in the form.
+pub(super) fn comes_by_header(headers: &HeaderMap) -> bool {
+    headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
+}
+
+impl InHeader {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut basic = headers.get_all(header::AUTHORIZATION).iter().filter(|value| is_basic(value));
+        let Some(value) = basic.next() else { return Self::Nobody };
+        match (credentials(value), basic.next()) {
+            (Some(credentials), None) => Self::Client(credentials),
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+fn credentials(value: &HeaderValue) -> Option<Credentials> {
+    let (_, text) = value.to_str().ok()?.split_once(' ')?;
+    let decoded = BASE64.decode(text.trim().as_bytes()).ok()?;
+    let decoded = SecretString::new(String::from_utf8(decoded).ok()?);
+    let (id, secret) = decoded.expose().split_once(':')?;
+    Some(Credentials { id: id.to_owned(), secret: SecretString::new(secret.to_owned()) })
+}
+
+impl Asker {
+    /// The client whose credentials came, in the header or in the form; `None` where none did.
+    ///
+    /// # Errors
+    /// Where they open nothing, or name no tenant and need to, or where the client asked too often.
+    pub(super) async fn client(
+        &self,
+        api: &Api,
+        id: Option<String>,
+        secret: Option<SecretString>,
+    ) -> Result<Option<Client>, ApiError> {
+        let Credentials { id, secret } = match (&self.header, id, secret) {
+            (InHeader::Nobody, None, None) => return Ok(None),
+            (InHeader::Nobody, Some(id), Some(secret)) => Credentials { id, secret },
+            (InHeader::Client(given), id, secret)
+                if id.as_ref().is_none_or(|id| *id == given.id)
+                    && secret.as_ref().is_none_or(|secret| *secret == given.secret) =>
+            {
+                given.clone()
+            }
+            (InHeader::Client(_), ..) => {
+                let twice = "Different client credentials stand in `Authorization` and in the form.";
+                return Err(ApiError::Malformed(twice.to_owned()));
+            }
+            _ => return Err(self.stranger(api)),
+        };
+        let key = api_key::id_of(secret.expose());
+        let Some((_, tenant)) = read_id(&id).filter(|(named, _)| Some(named) == key.as_ref()) else {
+            return Err(self.stranger(api));
+        };
+        let since = api.authenticator.stamp();
+        let identity = authenticate(api, &self.story, Some(secret.expose())).await?;
+        let tenant = match tenant {
+            Some(tenant) => tenant,
+            None => TenantRef::Id(only_tenant(&identity).ok_or_else(tenant_not_named)?),
+        };
+        self.story.tenant(&tenant);
+        let identity = limits::count_about(api, identity, Some(tenant.clone()), false).await?;
+        let caller = Caller::new(identity, self.request_id.clone(), since, self.story.clone());
+        Ok(Some(Client { caller, tenant }))
+    }
+
+    /// What somebody hears who had to be known, and is not.
+    pub(super) fn stranger(&self, api: &Api) -> ApiError {
+        limits::stranger(api, self.story.peer(), AuthError::Unauthenticated)
+    }
+}
+
+/// Reads a client's id: `btb_` and a key's id, and behind `-` the tenant.
+pub(super) fn read_id(text: &str) -> Option<(KeyId, Option<TenantRef>)> {
+    let rest = text.strip_prefix("btb_")?;
+    match rest.split_once('-') {
+        None => Some((KeyId::from_public_part(rest).ok()?, None)),
+        Some((key, tenant)) => Some((KeyId::from_public_part(key).ok()?, Some(parse_tenant(tenant)?))),
+    }
+}
+
+/// The one tenant that all grants name, one that is deleted or gone counting as any other.
+fn only_tenant(identity: &Identity) -> Option<TenantId> {
+    let mut grants = identity.callers().flat_map(|opened| &opened.caller.grants);
+    let named = |selector: &TenantSelector| match selector {
+        TenantSelector::One { id, .. } => Some(id.clone()),
+        TenantSelector::Every | TenantSelector::Labels(_) => None,
+    };
+    let first = named(&grants.next()?.tenants)?;
+    grants.all(|grant| named(&grant.tenants).as_ref() == Some(&first)).then_some(first)
+}
+
+fn tenant_not_named() -> ApiError {
+    let detail = "The caller's grants do not all name one tenant: `client_id` is `btb_` and the key's id, `-`, and \
+                  the tenant's name or id.";
+    ApiError::invalid("/client_id", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_id_names_a_key_and_perhaps_a_tenant() {
+        let key = KeyId::from_public_part("aZ09").unwrap();
+        let by_name = |name: &str| parse_tenant(name).unwrap();
+        for (text, expected) in [
+            ("btb_aZ09", Some(None)),
+            ("btb_aZ09-acme", Some(Some(by_name("acme")))),
+            ("btb_aZ09-acme-2", Some(Some(by_name("acme-2")))),
+            ("btb_aZ09-ten_b", Some(Some(by_name("ten_b")))),
+            ("btb_aZ09-", None),
+            ("btb_aZ09-Acme", None),
+            ("btb_-acme", None),
+            ("btb_", None),
+            ("btb_a_b", None),
+            ("aZ09", None),
+            ("", None),
+        ] {
+            assert_eq!(read_id(text), expected.map(|tenant| (key.clone(), tenant)), "{text}");
+        }
+    }
+}

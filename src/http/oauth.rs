@@ -1,0 +1,274 @@
+//! `POST /oauth2/token` and `/oauth2/revoke`: what SDKs and tools ask that speak Box's client credentials grant.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::box_shape::BoxDocument;
+use super::client::{Asker, Client};
+use super::error::{ApiError, OAuthFault};
+use super::exchange::{self, Exchange};
+use super::extract::Caller;
+use super::form::Form;
+use super::limits;
+use super::tokens::{self, RestrictedTo};
+use crate::auth::Identity;
+use crate::broker::{Given, PATIENCE, Revoked, Token, TokenError, Wanted};
+use crate::crypto::sha256_hex;
+use crate::domain::event::{Action, Actor, Cause, Event, Outcome};
+use crate::domain::id::BoxId;
+use crate::domain::subject::Subject;
+use crate::secret::SecretString;
+use crate::store::TenantRef;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(token)).routes(routes!(revoke))
+}
+
+/// The form of a request for a token, as Box has it. Fields that are not listed are ignored, and so is what has no
+/// value.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+pub(super) struct OAuthTokenForm {
+    /// `client_credentials` or `urn:ietf:params:oauth:grant-type:token-exchange`.
+    grant_type: Option<String>,
+    /// `btb_` and the id of an API key, then `-` and the tenant's name or id; the tenant may be left out where all
+    /// grants of the caller name one. Instead of the form, HTTP Basic may say it.
+    pub(super) client_id: Option<String>,
+    /// The whole API key.
+    #[schema(value_type = Option<String>, write_only)]
+    client_secret: Option<SecretString>,
+    /// `enterprise` or `user`; the enterprise's service account, where left out.
+    box_subject_type: Option<String>,
+    /// Box's id of the enterprise, which is the tenant's, or of the user.
+    box_subject_id: Option<String>,
+    /// A live full token that this broker gave; for a token exchange.
+    #[schema(value_type = Option<String>, write_only)]
+    pub(super) subject_token: Option<SecretString>,
+    /// `urn:ietf:params:oauth:token-type:access_token`.
+    pub(super) subject_token_type: Option<String>,
+    /// The scopes of the downscoped token, with blanks between them.
+    pub(super) scope: Option<String>,
+    /// `https://api.box.com/2.0/files/` or `…/folders/` and an id.
+    pub(super) resource: Option<String>,
+    /// A shared link, instead of `resource`.
+    #[schema(value_type = Option<String>, write_only)]
+    pub(super) box_shared_link: Option<SecretString>,
+    /// For an annotator: an unsigned JWT with `sub` and `name`.
+    pub(super) actor_token: Option<String>,
+    /// `urn:ietf:params:oauth:token-type:id_token`.
+    pub(super) actor_token_type: Option<String>,
+}
+
+/// The form of a revocation.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+pub(super) struct OAuthRevokeForm {
+    /// As for a token.
+    client_id: Option<String>,
+    /// The whole API key.
+    #[schema(value_type = Option<String>, write_only)]
+    client_secret: Option<SecretString>,
+    /// The token.
+    #[schema(value_type = Option<String>, write_only)]
+    token: Option<SecretString>,
+}
+
+/// A token, as Box's token endpoint gives it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct OAuthToken<'a> {
+    /// The token for Box's API.
+    access_token: &'a str,
+    /// How many seconds it still lives.
+    expires_in: u64,
+    /// `bearer`.
+    token_type: &'static str,
+    /// How Box restricted it; empty for a full token.
+    restricted_to: Vec<RestrictedTo<'a>>,
+    /// What an exchange gave: an access token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    issued_token_type: Option<&'static str>,
+}
+
+/// Nothing, as an object: some SDKs want to read one.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Nothing {}
+
+/// What a form asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A full token of this enterprise's service account; of the tenant's, where none is named.
+    Enterprise(Option<BoxId>),
+    /// A full token of a user.
+    User(BoxId),
+    /// A downscoped token for a full one.
+    Exchange(Box<Exchange>),
+}
+
+#[utoipa::path(
+    post, path = "/oauth2/token", tag = "oauth2", operation_id = "oauth_token",
+    request_body(content = OAuthTokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "The token", body = OAuthToken), (status = "default", description = "What is wrong, in Box's shape", body = BoxDocument)),
+    security((), ("client" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
+)]
+/// A token, for SDKs and tools that speak Box's client credentials grant.
+async fn token(
+    State(api): State<Api>,
+    asker: Asker,
+    Form(mut form): Form<OAuthTokenForm>,
+) -> Result<Response, ApiError> {
+    let client = asker.client(&api, form.client_id.take(), form.client_secret.take()).await?;
+    match (asked(form, &api.box_api_url)?, client) {
+        (Asked::Exchange(asked), client) => exchange::exchange(&api, &asker, client, *asked).await,
+        (_, None) => Err(asker.stranger(&api)),
+        (asked, Some(client)) => full(&api, client, asked).await,
+    }
+}
+
+#[utoipa::path(
+    post, path = "/oauth2/revoke", tag = "oauth2", operation_id = "oauth_revoke",
+    request_body(content = OAuthRevokeForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = Nothing), (status = "default", description = "What is wrong, in Box's shape", body = BoxDocument)),
+    security((), ("client" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
+)]
+/// Revoke a token, for SDKs that tidy up: nobody else's token dies of it.
+async fn revoke(
+    State(api): State<Api>,
+    asker: Asker,
+    Form(form): Form<OAuthRevokeForm>,
+) -> Result<Response, ApiError> {
+    let client = asker.client(&api, form.client_id, form.client_secret).await?;
+    let missing = || ApiError::invalid("/token", "`token` is missing: the token that is to be revoked.");
+    let token = form.token.ok_or_else(missing)?;
+    match client {
+        None => {
+            limits::unknown(&api, asker.story.peer())?;
+            let nobody = Cause {
+                request_id: Some(asker.request_id.0.to_string()),
+                peer: asker.story.peer(),
+                ..Cause::of(Actor::Unknown)
+            };
+            note_kept(&api, &nobody, None, "unauthenticated", &token);
+        }
+        Some(Client { caller, tenant }) => {
+            let Caller { identity, request_id, .. } = caller.now(&api).await?;
+            let what = Revoked::Token(token.clone());
+            match api.broker.revoke(&identity, &request_id.0, &tenant, &what).await {
+                // Whoever tidies up has no need of the token any more; others may.
+                Err(TokenError::Forbidden(rule)) => {
+                    note_kept(&api, &identity.cause(&request_id.0), Some(&tenant), rule.as_str(), &token);
+                }
+                done => done?,
+            }
+        }
+    }
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(Nothing {})).into_response())
+}
+
+/// Takes note of a token that somebody wanted revoked, and that lives on.
+fn note_kept(api: &Api, cause: &Cause, tenant: Option<&TenantRef>, reason: &str, token: &SecretString) {
+    api.broker.count_refusal(Event {
+        outcome: Outcome::Refused,
+        reason: Some(reason.to_owned()),
+        tenant: tenant.and_then(|tenant| api.broker.known_tenant(tenant)),
+        fingerprint: Some(sha256_hex(token.expose().as_bytes())),
+        detail: Some("answered as if it were done; the token lives on".to_owned()),
+        ..cause.event(api.clock.wall(), Action::TokenRevoke)
+    });
+}
+
+/// A full token.
+async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiError> {
+    let Client { caller, tenant } = client;
+    let caller = caller.now(api).await?;
+    let subject = match asked {
+        Asked::User(id) => Subject::User { id },
+        Asked::Enterprise(Some(id)) => enterprise(api, &caller.identity, &tenant, &id).await?,
+        Asked::Enterprise(None) | Asked::Exchange(_) => Subject::ENTERPRISE,
+    };
+    let wanted = Wanted { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
+    let given = tokio::time::timeout(PATIENCE, undoubted(api, &caller, &tenant, &wanted))
+        .await
+        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .inspect_err(|_| caller.story.asked(&wanted))?;
+    tokens::count(api, &caller, &wanted, &given);
+    Ok(answer(&given.token, given.token.life.left(api.clock.as_ref()).as_secs(), None))
+}
+
+/// The token as a client of Box's has to have it. These know no `rejected`: one that asks again for what it was
+/// given already, before anybody has to, has most likely seen a 401, so Box is asked whether the token lives.
+async fn undoubted(
+    api: &Api,
+    caller: &Caller,
+    tenant: &TenantRef,
+    wanted: &Wanted,
+) -> Result<Given, ApiError> {
+    let given = tokens::current(api, caller, tenant, wanted).await?;
+    let Given { token, by, .. } = &given;
+    let is_early = token.outlives(token.margin, api.clock.as_ref());
+    match is_early && token.receivers.contain(by) && api.broker.finds_dead(token).await {
+        true => tokens::current(api, caller, tenant, wanted).await,
+        false => Ok(given),
+    }
+}
+
+/// The service account of the enterprise that a client names, which has to be the tenant's. Whoever may not know of
+/// the tenant does not hear which it is.
+async fn enterprise(
+    api: &Api,
+    identity: &Identity,
+    tenant: &TenantRef,
+    id: &BoxId,
+) -> Result<Subject, ApiError> {
+    let view = limits::seen(api, identity, Some(tenant)).await?.ok_or(TokenError::Absent)?;
+    match view.tenant.enterprise_id == *id {
+        true => Ok(Subject::ENTERPRISE),
+        false => Err(OAuthFault::OtherEnterprise.into()),
+    }
+}
+
+/// A token's answer, with so many seconds that it lives.
+pub(super) fn answer(token: &Token, expires_in: u64, issued_token_type: Option<&'static str>) -> Response {
+    let restricted_to = tokens::restricted_to(token).unwrap_or_default();
+    let body = OAuthToken {
+        access_token: token.secret.expose(),
+        expires_in,
+        token_type: "bearer",
+        restricted_to,
+        issued_token_type,
+    };
+    tokens::in_one_piece(&body, token)
+}
+
+/// What a form asks for, whoever sends it.
+pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Asked, ApiError> {
+    match form.grant_type.as_deref() {
+        Some("client_credentials") => subject(&form),
+        Some(exchange::GRANT) => Ok(Asked::Exchange(Box::new(exchange::asked(form, api_url)?))),
+        Some(_) => Err(OAuthFault::GrantType.into()),
+        None => {
+            let detail = "`grant_type` is missing: `client_credentials`, or that of a token exchange.";
+            Err(ApiError::invalid("/grant_type", detail))
+        }
+    }
+}
+
+fn subject(form: &OAuthTokenForm) -> Result<Asked, ApiError> {
+    let id = form.box_subject_id.as_deref().map(BoxId::parse).transpose();
+    let id = id.map_err(|error| ApiError::invalid("/box_subject_id", error.to_string()))?;
+    let wrong = |detail: &'static str| Err(ApiError::invalid("/box_subject_type", detail));
+    match (form.box_subject_type.as_deref(), id) {
+        (Some("enterprise"), id) => Ok(Asked::Enterprise(id)),
+        (Some("user"), Some(id)) => Ok(Asked::User(id)),
+        (None, None) => Ok(Asked::Enterprise(None)),
+        (Some("user"), None) => wrong("With `box_subject_type=user`, `box_subject_id` is the user's id."),
+        (None, Some(_)) => wrong("With `box_subject_id`, `box_subject_type` is `enterprise` or `user`."),
+        (Some(_), _) => wrong("`box_subject_type` is `enterprise` or `user`."),
+    }
+}

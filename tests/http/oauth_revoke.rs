@@ -1,0 +1,106 @@
+//! Revocations by SDKs that tidy up: nobody else's token dies of one.
+
+use serde_json::{Value, json};
+
+use crate::asking::{acme, any_token, events};
+use crate::ground::{ADA, Ground};
+use crate::oauth_asking::credentials;
+use crate::reply::Reply;
+use crate::revoke::may_revoke;
+
+impl Ground {
+    async fn oauth_revoke(&self, key: Option<(&str, Option<&str>)>, token: &str) -> Reply {
+        let mut form = key.map(|(key, tenant)| credentials(key, tenant)).unwrap_or_default();
+        form.push(("token", token.to_owned()));
+        self.form("revoke", &form).await
+    }
+
+    /// True where the audit tells of a revocation by this caller that ended so, and why.
+    async fn tells_of(&self, who: Value, outcome: &str, reason: Value) -> bool {
+        self.broker().write_counts().await;
+        events(self, "token.revoke").await.iter().any(|record| {
+            record["actor"]["caller"]["name"] == who
+                && record["outcome"] == outcome
+                && record["reason"] == reason
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_revoke_is_answered_and_nothing_dies() {
+    let (ground, key) = acme().await;
+    let token = ground.ccg(&key, None, &[]).await.token();
+    let revocations = ground.count("path=/oauth2/revoke").await;
+    assert_eq!(ground.oauth_revoke(Some((&key, None)), &token).await.is(200), json!({}));
+    assert!(ground.tells_of(json!("portal"), "refused", json!("grant.permission")).await);
+    assert_eq!(ground.oauth_revoke(None, &token).await.is(200), json!({}));
+    assert!(ground.tells_of(Value::Null, "refused", json!("unauthenticated")).await);
+    assert!(ground.lives(&token).await);
+    assert_eq!(ground.count("path=/oauth2/revoke").await, revocations);
+    assert_eq!(ground.ccg(&key, None, &[]).await.token(), token);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_may_ends_the_token_and_what_was_made_from_it() {
+    let (ground, other) = acme().await;
+    let key = ground.service("revoker", may_revoke("acme")).await;
+    let of_enterprise = json!([{ "tenant": "acme", "permissions": ["tokens:mint", "tokens:revoke"] }]);
+    let of_enterprise = ground.service("enterprise", of_enterprise).await;
+    let token =
+        ground.ccg(&other, None, &[("box_subject_type", "user"), ("box_subject_id", ADA)]).await.token();
+    let child = ground.exchanged(&token, "item_preview", &[]).await.token();
+    ground.oauth_revoke(Some((&of_enterprise, None)), &token).await.is(200);
+    assert!(ground.lives(&token).await, "of users it may not");
+    assert_eq!(ground.oauth_revoke(Some((&key, Some("acme"))), &token).await.is(200), json!({}));
+    assert!(!ground.lives(&token).await && !ground.lives(&child).await);
+    assert!(ground.tells_of(json!("revoker"), "done", Value::Null).await);
+    // What is dead, or never lived, is no error.
+    for dead in [token.as_str(), "made-up"] {
+        ground.oauth_revoke(Some((&key, None)), dead).await.is(200);
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn a_foreign_clients_revocation_reaches_nothing_and_a_strangers_is_refused() {
+    let (ground, key) = acme().await;
+    ground.register("globex", &ground.apps.globex).await;
+    let foreign = ground.service("foreign", may_revoke("globex")).await;
+    let token = ground.ccg(&key, None, &[]).await.token();
+    ground.oauth_revoke(Some((&foreign, None)), &token).await.is(200);
+    let there = ground.oauth_revoke(Some((&foreign, Some("acme"))), &token).await;
+    let mut there = there.refuses_as_box(400, "invalid_client");
+    let absent = ground.oauth_revoke(Some((&foreign, Some("nobody"))), &token).await;
+    let mut absent = absent.refuses_as_box(400, "invalid_client");
+    (there["request_id"], absent["request_id"]) = (Value::Null, Value::Null);
+    assert_eq!(there, absent);
+    let made_up = format!("{}x", &key[..key.len() - 1]);
+    let form = [("client_id", "btb_x".to_owned()), ("client_secret", made_up), ("token", token.clone())];
+    ground.form("revoke", &form).await.refuses_as_box(400, "invalid_client");
+    ground.form("revoke", &credentials(&key, None)).await.refuses_as_box(400, "invalid_request");
+    assert!(ground.lives(&token).await);
+    // Whoever shows nothing is counted by address.
+    let mut answered = 0;
+    while ground.oauth_revoke(None, &token).await.status == 200 {
+        answered += 1;
+        assert!(answered <= 50);
+    }
+    ground.oauth_revoke(None, &token).await.refuses_as_box(429, "rate_limit_exceeded");
+    assert!(ground.lives(&token).await);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn where_box_does_not_answer_a_revocation_is_tried_again() {
+    let (ground, _) = acme().await;
+    let key = ground.service("revoker", may_revoke("acme")).await;
+    ground.service("other", any_token("acme")).await;
+    let token = ground.ccg(&key, None, &[]).await.token();
+    ground.fault(json!({ "select": { "path": "/oauth2/revoke" }, "effect": { "status": 503 } })).await;
+    ground.oauth_revoke(Some((&key, None)), &token).await.refuses_as_box(503, "temporarily_unavailable");
+    ground.heal().await;
+    ground.oauth_revoke(Some((&key, None)), &token).await.is(200);
+    assert!(!ground.lives(&token).await);
+    ground.end().await;
+}
