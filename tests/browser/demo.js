@@ -9,6 +9,8 @@ export async function startDemo(program, elements) {
     const child = spawn(program, ["demo", "--listen", "127.0.0.1:0", "--ui-elements", elements], {
         stdio: ["ignore", "pipe", "inherit"],
     });
+    // However the suite ends, the demo does not outlive it.
+    process.once("exit", () => child.kill());
     let guide = "";
     child.stdout.setEncoding("utf8");
     child.stdout.on("data", (text) => {

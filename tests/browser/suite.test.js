@@ -95,6 +95,9 @@ async function expiring() {
     return { opened, last: Math.max(...opened.map(({ expires_at }) => Date.parse(expires_at))) };
 }
 
+/** A check that fails where it takes longer than two minutes. */
+const check = (name, body) => test(name, { timeout: 120_000 }, body);
+
 const stage = (page) => page.locator("#stage");
 const row = (page, name) => stage(page).getByText(name, { exact: true }).first();
 const choose = (page, element) => page.locator(`[data-element=${element}]`).click();
@@ -105,16 +108,20 @@ function tokenInUse(page) {
     return latest.headers().authorization.replace("Bearer ", "");
 }
 
-/** Waits until `settled` is true, asking again with each picture that the page paints. */
+/** Waits until `settled` gives something, and gives that; asks again with each picture that the page paints. */
 async function until(page, settled) {
-    while (!(await settled())) {
+    for (;;) {
+        const value = await settled();
+        if (value) {
+            return value;
+        }
         await page.evaluate(() => new Promise((resolve) => {
             requestAnimationFrame(resolve);
         }));
     }
 }
 
-test("after the tokens' life the page goes on working, with no reload", async () => {
+check("after the tokens' life the page goes on working, with no reload", async () => {
     await demo.arrange("PUT", "/token-life", { seconds: SHORT, child_seconds: SHORT });
     const page = await view.tab(demo.page);
     await row(page, FOLDER.below).waitFor();
@@ -135,7 +142,7 @@ test("after the tokens' life the page goes on working, with no reload", async ()
     await page.close();
 });
 
-test("the Explorer lists a folder and navigates into one below", async () => {
+check("the Explorer lists a folder and navigates into one below", async () => {
     const page = await view.tab(demo.page);
     await row(page, FOLDER.file).waitFor();
     await view.shoot(page, "explorer");
@@ -146,7 +153,7 @@ test("the Explorer lists a folder and navigates into one below", async () => {
     await page.close();
 });
 
-test("the Picker lists a folder, navigates into one below, and gives what was chosen", async () => {
+check("the Picker lists a folder, navigates into one below, and gives what was chosen", async () => {
     const page = await view.tab(demo.page);
     await choose(page, "picker");
     await row(page, FOLDER.file).waitFor();
@@ -158,7 +165,7 @@ test("the Picker lists a folder, navigates into one below, and gives what was ch
     await page.close();
 });
 
-test("the Uploader uploads a file, which then appears", async () => {
+check("the Uploader uploads a file, which then appears", async () => {
     const page = await view.tab(demo.page);
     await choose(page, "uploader");
     const text = `Uploaded by the suite, ${"much ".repeat(2000)}text.\n`;
@@ -173,24 +180,32 @@ test("the Uploader uploads a file, which then appears", async () => {
     await page.close();
 });
 
-/** Opens the menu of an item in the Explorer; gives the entry that is looked for, which is there. */
-async function menu(page, name, wanted) {
-    const entry = page.getByRole("menuitem", { name: wanted });
-    const line = stage(page).getByRole("row").filter({ hasText: name });
+/**
+ * Opens the menu of an item in the Explorer and does something with its entries, again where they went away: the
+ * Explorer paints its rows anew when thumbnails arrive, and an open menu is gone with its row.
+ */
+async function menu(page, name, act) {
+    const button = stage(page).getByRole("row").filter({ hasText: name }).getByRole("button", { name: "More options" });
     await row(page, name).hover();
-    // The Explorer paints its rows anew when thumbnails arrive, and an open menu is gone with its row.
-    await until(page, async () => {
-        await line.getByRole("button", { name: "More options" }).click();
-        return entry.waitFor({ timeout: 2_000 }).then(() => true, () => false);
+    return until(page, async () => {
+        try {
+            await button.click({ timeout: 2_000 });
+            return await act((entry) => page.getByRole("menuitem", { name: entry }));
+        } catch (error) {
+            assert.equal(error.name, "TimeoutError", error.stack);
+            return undefined;
+        }
     });
-    return entry;
 }
 
-test("a rename works under a write scope", async () => {
+check("a rename works under a write scope", async () => {
     const page = await view.tab(demo.page);
     await row(page, "Read me.md").waitFor();
     await page.waitForLoadState("networkidle");
-    await (await menu(page, "Read me.md", "Rename")).click();
+    await menu(page, "Read me.md", async (entry) => {
+        await entry("Rename").click({ timeout: 2_000 });
+        return true;
+    });
     await page.getByRole("dialog").getByRole("textbox").fill("Read us");
     await view.shoot(page, "rename");
     await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
@@ -198,7 +213,7 @@ test("a rename works under a write scope", async () => {
     await page.close();
 });
 
-test("without the write scope there is no rename, and Box refuses it", async () => {
+check("without the write scope there is no rename, and Box refuses it", async () => {
     const page = await view.tab(demo.page);
     await row(page, FOLDER.file).waitFor();
     await page.locator("#write").uncheck();
@@ -206,8 +221,12 @@ test("without the write scope there is no rename, and Box refuses it", async () 
     const id = await page.locator("#session").textContent();
     await page.locator(`[data-session=${id}]`).getByText(FOLDER.file).waitFor();
     await page.waitForLoadState("networkidle");
-    await menu(page, FOLDER.file, "Download");
-    assert.equal(await page.getByRole("menuitem", { name: "Rename" }).count(), 0);
+    const entries = await menu(page, FOLDER.file, async (entry) => {
+        await entry("Download").waitFor({ timeout: 2_000 });
+        const texts = await page.getByRole("menuitem").allTextContents();
+        return texts.includes("Download") && texts;
+    });
+    assert.ok(!entries.includes("Rename"), String(entries));
     await view.shoot(page, "read-only");
     const token = tokenInUse(page);
     const { scopes } = await demo.known(token);
@@ -223,7 +242,7 @@ test("without the write scope there is no rename, and Box refuses it", async () 
     await page.close();
 });
 
-test("the Preview gets the file by the broker's token, and says where its viewer is missing", async () => {
+check("the Preview gets the file by the broker's token, and says where its viewer is missing", async () => {
     const page = await view.tab(demo.page);
     await choose(page, "preview");
     await stage(page).getByText(FOLDER.file).waitFor();
@@ -254,7 +273,7 @@ async function threeTabs(folder, opened, next = []) {
 /** The ids of each request for tokens that a page sent. */
 const idsAsked = (page) => view.asked(page, tokensUrl).map((request) => request.postDataJSON().ids);
 
-test("three tabs with two Explorers each in StrictMode ask for tokens once a tab", async () => {
+check("three tabs with two Explorers each in StrictMode ask for tokens once a tab", async () => {
     const pages = await threeTabs(PLAIN, await three(PLAIN));
     for (const page of pages) {
         assert.deepEqual(await page.evaluate(() => window.seen), { providers: 4, mounts: 4, expired: 0 });
@@ -263,7 +282,7 @@ test("three tabs with two Explorers each in StrictMode ask for tokens once a tab
     await Promise.all(pages.map((page) => page.close()));
 });
 
-test("thumbnails of both Explorers are one request more", async () => {
+check("thumbnails of both Explorers are one request more", async () => {
     const pages = await threeTabs(FOLDER, await three(FOLDER));
     for (const page of pages) {
         const [first, second, ...more] = idsAsked(page);
@@ -274,7 +293,7 @@ test("thumbnails of both Explorers are one request more", async () => {
     await Promise.all(pages.map((page) => page.close()));
 });
 
-test("where the session expired, each tab renews it once", async () => {
+check("where the session expired, each tab renews it once", async () => {
     const { opened, last } = await old;
     const watch = await plain(friend);
     await until(watch, () => Date.now() > last);
@@ -297,7 +316,7 @@ async function plain(site) {
 const ask = (page, session, id = `folder_${FOLDER.id}`) =>
     page.evaluate(([session, id]) => window.ask(session, id), [session, id]);
 
-test("a foreign origin gets nothing, and is told why", async () => {
+check("a foreign origin gets nothing, and is told why", async () => {
     const opened = await session();
     const [ours, theirs] = [await plain(friend), await plain(foreigner)];
     const refused = await ask(theirs, opened.session);
@@ -306,7 +325,7 @@ test("a foreign origin gets nothing, and is told why", async () => {
     await Promise.all([ours.close(), theirs.close()]);
 });
 
-test("a cancelled session gives nothing, and is told as cancelled", async () => {
+check("a cancelled session gives nothing, and is told as cancelled", async () => {
     const opened = await session();
     const page = await plain(friend);
     assert.ok((await ask(page, opened.session)).token.read);
@@ -318,7 +337,7 @@ test("a cancelled session gives nothing, and is told as cancelled", async () => 
     await page.close();
 });
 
-test("the demo's page shows that its session was cancelled, and goes on with a new one", async () => {
+check("the demo's page shows that its session was cancelled, and goes on with a new one", async () => {
     const page = await view.tab(demo.page);
     await row(page, FOLDER.below).waitFor();
     await page.locator("#cancel").click();
@@ -330,7 +349,7 @@ test("the demo's page shows that its session was cancelled, and goes on with a n
     await page.close();
 });
 
-test("no answer that a browser got holds a parent token", async () => {
+check("no answer that a browser got holds a parent token", async () => {
     const bodies = await view.everything();
     assert.ok(bodies.length > 100, String(bodies.length));
     await noteParents();
@@ -371,7 +390,7 @@ function children(bodies) {
     return [...new Set(tokens.flatMap(({ read, write }) => [read, write]).filter(Boolean))];
 }
 
-test("the policy refused nothing that the elements need, and refuses what they do not", async () => {
+check("the policy refused nothing that the elements need, and refuses what they do not", async () => {
     assert.deepEqual(view.violations, []);
     assert.deepEqual(view.crashes, []);
     const page = await view.tab(demo.page);
@@ -385,7 +404,7 @@ test("the policy refused nothing that the elements need, and refuses what they d
     await page.close();
 });
 
-test("an outage is told as one, while what a page has goes on", async () => {
+check("an outage is told as one, while what a page has goes on", async () => {
     const opened = await session();
     const page = await plain(friend);
     const { token } = await ask(page, opened.session);
