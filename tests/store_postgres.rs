@@ -28,21 +28,21 @@ async fn an_old_schema_is_refused_with_a_hint() {
     let url = new_postgres_database().await;
     let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
     let old = open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap_err();
-    assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 5, .. }), "{old}");
+    assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 6, .. }), "{old}");
     assert!(old.to_string().contains("run `box-token-broker migrate`"));
     // Two at once do it once.
     let (one, other) = futures::join!(migrate(&url), migrate(&url));
     let both = [one.unwrap(), other.unwrap()];
     assert!(
-        both.contains(&Migrated { from: 0, to: 5 }) && both.contains(&Migrated { from: 5, to: 5 }),
+        both.contains(&Migrated { from: 0, to: 6 }) && both.contains(&Migrated { from: 6, to: 6 }),
         "{both:?}"
     );
     open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap().ping().await.unwrap();
 
     let hand = sqlx::PgPool::connect(postgres_url(&url)).await.unwrap();
-    hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (6, 'x')").await.unwrap();
+    hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (7, 'x')").await.unwrap();
     let newer = open(&url, Arc::clone(&vault), Opening::BesideServe).await.unwrap_err();
-    assert!(matches!(newer, OpenError::NewerSchema { found: 6, known: 5, .. }), "{newer}");
+    assert!(matches!(newer, OpenError::NewerSchema { found: 7, known: 6, .. }), "{newer}");
     assert!(matches!(migrate(&url).await, Err(OpenError::NewerSchema { .. })));
     hand.execute("UPDATE schema_versions SET checksum = 'x'").await.unwrap();
     let foreign = open(&url, vault, Opening::BesideServe).await.unwrap_err();

@@ -113,15 +113,15 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
 async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
-    assert_eq!(migrate(&url).await, Ok(Migrated { from: 0, to: 5 }));
-    assert_eq!(migrate(&url).await, Ok(Migrated { from: 5, to: 5 }));
+    assert_eq!(migrate(&url).await, Ok(Migrated { from: 0, to: 6 }));
+    assert_eq!(migrate(&url).await, Ok(Migrated { from: 6, to: 6 }));
     let ground = Ground::sqlite().await;
     let Ground { store, database, url, .. } = &ground;
     let hand = &database.hand;
     store.ping().await.unwrap();
-    hand.does("INSERT INTO schema_versions (version, checksum) VALUES (6, 'x')").await;
+    hand.does("INSERT INTO schema_versions (version, checksum) VALUES (7, 'x')").await;
     let newer = open(url, any_vault(), Opening::BesideServe).await.unwrap_err();
-    assert!(matches!(newer, OpenError::NewerSchema { found: 6, known: 5, .. }), "{newer}");
+    assert!(matches!(newer, OpenError::NewerSchema { found: 7, known: 6, .. }), "{newer}");
     hand.does("UPDATE schema_versions SET checksum = 'x'").await;
     let foreign = open(url, any_vault(), Opening::BesideServe).await.unwrap_err();
     assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");

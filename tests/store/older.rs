@@ -87,7 +87,7 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     let database = version_1(&ground.url).await;
     copy(&ground.database.hand, &database.hand).await;
     let url = database.url.clone();
-    assert_eq!(store::migrate(&url).await, Ok(Migrated { from: 1, to: 5 }));
+    assert_eq!(store::migrate(&url).await, Ok(Migrated { from: 1, to: 6 }));
     let (keys, vault) = (ground.keys.clone(), ground.vault.clone());
     let store = store::open(&url, vault.clone(), Opening::ServeAlone).await.unwrap();
     let migrated = Ground { url, keys, vault, store, database };
