@@ -1,24 +1,22 @@
 //! The one map from errors to problems: the layers below know nothing of HTTP.
 
+mod below;
+mod plain;
+
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::problem::{Problem, Reach, UpstreamWords};
-use crate::auth::{AuthError, IssuerDown};
-use crate::box_api::BoxError;
-use crate::broker::{Extent, TokenError};
-use crate::crypto::CryptoError;
+use self::below::{of_crypto, of_registry, of_store, of_token};
+use self::plain::{
+    internal, invalid, issuer_down, not_found, rate_limited, store_unavailable, unauthenticated,
+};
+use super::problem::{Problem, Reach};
+use crate::auth::AuthError;
+use crate::broker::TokenError;
 use crate::domain::policy::Rule;
-use crate::domain::refusal::Refusal;
 use crate::registry::{Fault, RegistryError};
-use crate::store::{Conflict, StoreError};
-
-/// How soon to come back where nothing better is known, in seconds.
-const SOON: u64 = 1;
-/// How soon to come back where somebody has to put a key back first, in seconds.
-const LATER: u64 = 60;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -190,16 +188,6 @@ pub(super) fn of_bare(status: StatusCode) -> Option<Problem> {
     }
 }
 
-fn unauthenticated() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthenticated",
-        "Not authenticated",
-        "Send `Authorization: Bearer` with a live API key of this broker, or with a live token of an OIDC \
-         issuer that a caller's trust matches.",
-    )
-}
-
 fn of_oauth(fault: OAuthFault) -> Problem {
     let not_given = "The `subject_token` is no live full token that this broker gave to a caller who may have such a \
                      downscoped one today.";
@@ -223,300 +211,5 @@ fn of_oauth(fault: OAuthFault) -> Problem {
                 _ => problem,
             }
         }
-    }
-}
-
-fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
-    let whose = match reach {
-        Reach::Tenant => "More requests come for this tenant than its limit allows.",
-        _ => "More requests come from this caller, or from this address, than the limit allows.",
-    };
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", whose)
-        .reach(reach)
-        .after(seconds(retry_after))
-}
-
-fn issuer_down(down: &IssuerDown) -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "upstream_unavailable",
-        "Token issuer unavailable",
-        format!(
-            "The issuer of the token that this call came with, {}, does not give its keys, so the token cannot \
-             be judged.",
-            down.issuer
-        ),
-    )
-    .reach(Reach::Broker)
-    .after(seconds(down.retry_after))
-    .cause(down)
-}
-
-fn not_found() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "Not found",
-        "There is no such thing here, or none that this caller may know of.",
-    )
-}
-
-fn forbidden() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "forbidden",
-        "Forbidden",
-        "The caller's grants and the tenant's policy do not allow this.",
-    )
-}
-
-fn invalid(faults: Vec<Fault>) -> Problem {
-    let detail = match faults.as_slice() {
-        [only] => only.detail.clone(),
-        several => format!("{} fields cannot be accepted; `errors` names each.", several.len()),
-    };
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", detail).errors(faults)
-}
-
-fn internal() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "Internal error",
-        "The broker failed in a way that it should not; its log has the reason under the request's id.",
-    )
-    .reach(Reach::Broker)
-}
-
-fn overloaded() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "overloaded",
-        "Overloaded",
-        "The broker has more to do than it can take on at the moment.",
-    )
-    .reach(Reach::Broker)
-    .after(SOON)
-}
-
-fn store_unavailable() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "store_unavailable",
-        "Store unavailable",
-        "The broker's database does not answer, so nothing can be recorded or looked up.",
-    )
-    .reach(Reach::Broker)
-    .after(SOON)
-}
-
-fn key_unavailable() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "key_unavailable",
-        "Key unavailable",
-        "What is stored for this cannot be opened: its key is not in the broker's key set.",
-    )
-    .reach(Reach::Tenant)
-    .after(LATER)
-    .fix("Put the key back into the broker's key set, under the id that the log names, and restart.")
-}
-
-fn sealed_data_refused() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "sealed_data_refused",
-        "Stored data refused",
-        "What is stored for this is not what the broker wrote, so it is not used.",
-    )
-    .reach(Reach::Tenant)
-    .by_admin()
-    .fix("Find out who changed the database, and restore the rows that the log names from a backup.")
-}
-
-fn of_store(error: StoreError) -> Problem {
-    match error {
-        StoreError::Unavailable(cause) => store_unavailable().cause(cause),
-        StoreError::Conflict(Conflict::Version | Conflict::InUse) => conflict("It was changed meanwhile."),
-        StoreError::Conflict(_) => conflict("It is taken."),
-        StoreError::Refused { .. } => sealed_data_refused().cause(error),
-        StoreError::KeyUnavailable { .. } => key_unavailable().cause(error),
-        StoreError::Unexpected(cause) => internal().cause(cause),
-    }
-}
-
-fn of_crypto(what: &str, error: CryptoError) -> Problem {
-    let cause = format!("{what}: {error}");
-    match error {
-        CryptoError::KeyUnavailable { .. } => key_unavailable().cause(cause),
-        CryptoError::Wrapper(_) => key_unavailable().after(SOON).cause(cause),
-        CryptoError::Refused => sealed_data_refused().cause(cause),
-    }
-}
-
-fn conflict(detail: &str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
-}
-
-fn of_token(error: TokenError) -> Problem {
-    if let Some(refusal) = error.refusal() {
-        return of_refusal(refusal, &error);
-    }
-    let cause = error.to_string();
-    match error {
-        TokenError::Absent => not_found(),
-        TokenError::Forbidden(rule) => forbidden().reason(rule.as_str()).cause(cause),
-        TokenError::Suspended => Problem::new(
-            StatusCode::FORBIDDEN,
-            "tenant_suspended",
-            "Tenant suspended",
-            "The tenant, or the app that serves it, is out of service.",
-        )
-        .reach(Reach::Tenant)
-        .by_admin()
-        .fix("Set the tenant's `state` (or the app's) to `active` again."),
-        // Any other is tried at Box by the request itself, which answers with what came of that.
-        TokenError::Pending => Problem::new(
-            StatusCode::FORBIDDEN,
-            "tenant_suspended",
-            "Tenant not in service yet",
-            "The tenant waits for the keypair that was made for it to be activated.",
-        )
-        .reach(Reach::Tenant)
-        .by_admin()
-        .fix("Add the public key to the app in Box, then activate the keypair with the ID that Box shows."),
-        TokenError::MinTtlUnavailable { asked, given } => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "min_ttl_unavailable",
-            "Lifetime unavailable",
-            format!(
-                "Box gives tokens that live {} s, of which {} s cannot be promised.",
-                given.as_secs(),
-                asked.as_secs()
-            ),
-        )
-        .reach(Reach::Subject)
-        .errors([Fault::at("/min_ttl", "Ask for less.")]),
-        TokenError::Box(error) => of_box(&error),
-        TokenError::Store(error) => of_store(error),
-        TokenError::Sealed { what, error } => of_crypto(what, error),
-        TokenError::Corrupt(_) => sealed_data_refused().cause(cause),
-        TokenError::Superseded => overloaded().reach(Reach::Tenant).cause(cause),
-        TokenError::Down { extent, error, retry_after } => {
-            let reach = match extent {
-                Extent::Subject => Reach::Subject,
-                Extent::Tenant => Reach::Tenant,
-                Extent::App => Reach::App,
-                Extent::Box => Reach::Broker,
-            };
-            of_token(*error).reach(reach).after(seconds(retry_after)).cause(cause)
-        }
-        TokenError::Overloaded => overloaded().cause(cause),
-        TokenError::Crashed => internal().cause(cause),
-        // Told above, with every other refusal.
-        TokenError::ForeignUser => of_refusal(Refusal::SubjectInvalid, &error),
-    }
-}
-
-fn of_refusal(refusal: Refusal, error: &TokenError) -> Problem {
-    let reach = match refusal {
-        _ if refusal.concerns_the_subject() => Reach::Subject,
-        _ if refusal.concerns_the_app() => Reach::App,
-        _ => Reach::Tenant,
-    };
-    let mut problem = Problem::new(
-        StatusCode::FAILED_DEPENDENCY,
-        refusal.code(),
-        "Box refuses until it is fixed there",
-        refusal.detail(),
-    )
-    .reach(reach)
-    .by_admin()
-    .fix(refusal.fix())
-    .cause(error);
-    if let TokenError::Box(error) = error
-        && let BoxError::Refused { upstream, .. } = error.as_ref()
-    {
-        problem.upstream = Some(UpstreamWords {
-            error: upstream.error.clone(),
-            error_description: upstream.error_description.clone(),
-            request_id: upstream.request_id.clone(),
-        });
-    }
-    problem
-}
-
-fn of_box(error: &BoxError) -> Problem {
-    let problem = match error {
-        BoxError::RateLimited { retry_after } => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_rate_limited",
-            "Box limits the rate",
-            "Box limits the rate of this app's requests.",
-        )
-        .reach(Reach::App)
-        .after(seconds(*retry_after)),
-        BoxError::Unavailable { retry_after, .. } => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_unavailable",
-            "Box unavailable",
-            "Box does not answer, or not in time.",
-        )
-        .reach(Reach::Broker)
-        .after(retry_after.map_or(SOON, seconds)),
-        BoxError::Signing(_) => internal(),
-        _ => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "upstream_protocol",
-            "Box's answer made no sense",
-            "Box's answer was not one that its documentation allows, so it was not used.",
-        )
-        .reach(Reach::Tenant)
-        .after(SOON),
-    };
-    problem.cause(error)
-}
-
-/// A time as `Retry-After` says it: whoever comes back then does not come too early.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-fn of_registry(error: RegistryError) -> Problem {
-    let cause = error.to_string();
-    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
-    match error {
-        RegistryError::Absent => not_found(),
-        RegistryError::Forbidden(reason) => forbidden().reason(reason).cause(reason),
-        RegistryError::Invalid(faults) => invalid(faults),
-        RegistryError::BoxConfig(problems) => {
-            // What is told first is mended first.
-            let fix = problems.first().map(|problem| problem.fix);
-            let faults: Vec<Fault> =
-                problems.into_iter().map(|problem| Fault::at(problem.pointer, problem.detail)).collect();
-            let detail = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
-            Problem {
-                fix: fix.map(str::to_owned),
-                ..Problem::new(unprocessable, "invalid_box_config", "Box config cannot be used", detail)
-            }
-            .errors(faults)
-        }
-        RegistryError::Key { pointer, problem } => {
-            Problem::new(unprocessable, problem.code(), "Private key cannot be used", problem.to_string())
-                .errors([Fault::at(pointer, problem.to_string())])
-                .fix(problem.fix())
-        }
-        RegistryError::Conflict(detail) => conflict(detail),
-        RegistryError::Overtaken => {
-            conflict("It was changed by somebody else at the same moment; read it and try again.")
-        }
-        RegistryError::Precondition => Problem::new(
-            StatusCode::PRECONDITION_FAILED,
-            "precondition_failed",
-            "Precondition failed",
-            "It was changed since it was read; read it again.",
-        ),
-        RegistryError::Overloaded => overloaded().cause(cause),
-        RegistryError::Token(error) => of_token(error),
     }
 }
