@@ -1,0 +1,117 @@
+//! What is asked of the store about tokens.
+
+use jiff::Timestamp;
+
+use crate::crypto::Place;
+use crate::domain::id::{AppId, Generation, TenantId, TokenId};
+use crate::domain::receiver::Receiver;
+use crate::domain::subject::Subject;
+use crate::domain::token_key::TokenKey;
+
+/// A token to be kept, sealed at [`place_of_token`].
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// The row's id.
+    pub id: &'a TokenId,
+    /// What it was minted for.
+    pub key: &'a TokenKey,
+    /// The app it came through.
+    pub app: &'a AppId,
+    /// SHA-256 of the token, in lower-case hex.
+    pub fingerprint: &'a str,
+    /// When it was minted.
+    pub minted_at: Timestamp,
+    /// When Box lets it die.
+    pub expires_at: Timestamp,
+    /// The sealed document.
+    pub sealed: &'a [u8],
+    /// True where it must never be found again, only revoked.
+    pub discarded: bool,
+}
+
+/// That a token was given to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Giving {
+    /// The token's row.
+    pub token: TokenId,
+    /// When Box lets the token die.
+    pub until: Timestamp,
+    /// To whom.
+    pub receiver: Receiver,
+}
+
+/// Which of a tenant's tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// A subject's, full and restricted ones.
+    OfSubject(Subject),
+    /// The one whose SHA-256 this is, in lower-case hex.
+    OfFingerprint(String),
+}
+
+/// Among which tokens one looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All of them.
+    Every,
+    /// A tenant's.
+    OfTenant(TenantId),
+    /// Those that came through an app.
+    OfApp(AppId),
+    /// Those that wait to be revoked.
+    Discarded,
+}
+
+/// Behind what a stretch of tokens begins, in the order of their ends: a moment, in milliseconds of
+/// Unix time, and a row's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct After(pub(super) i64, pub(super) String);
+
+impl After {
+    /// Behind all that end at `moment` or before it.
+    #[must_use]
+    pub fn moment(moment: Timestamp) -> Self {
+        // Sorts behind every id.
+        Self(moment.as_millisecond(), "~".to_owned())
+    }
+}
+
+/// A token as it was kept. Nothing in it is trusted but what the sealed document says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The row's id.
+    pub id: TokenId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The app it came through.
+    pub app: AppId,
+    /// Under which state of the credentials.
+    pub generation: Generation,
+    /// Whom it acts for: `enterprise`, or `user:` and an id.
+    pub subject: String,
+    /// When it was minted.
+    pub minted_at: Timestamp,
+    /// When Box lets it die.
+    pub expires_at: Timestamp,
+    /// True where it waits to be revoked.
+    pub discarded: bool,
+    /// The sealed document, to be opened at [`place_of_token`].
+    pub sealed: Vec<u8>,
+}
+
+/// Under what a minted token was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filed {
+    /// It may leave.
+    Current,
+    /// Tenant or app changed since the mint began: it must not leave, and be revoked.
+    Fenced,
+}
+
+/// Where a token is sealed.
+#[must_use]
+pub fn place_of_token(token: &TokenId) -> Place<'_> {
+    Place { table: "tokens", row: token.as_str(), column: "sealed", version: 1 }
+}
