@@ -27,7 +27,7 @@ pub(super) fn router() -> Router<Api> {
     };
     Router::new()
         .route("/v1/browser/token-provider.js", serve("public, max-age=300"))
-        .route(VERSIONED, serve("public, max-age=31536000, immutable"))
+        .route("/v1/browser/token-provider-1.0.0.js", serve("public, max-age=31536000, immutable"))
 }
 
 /// What a page puts into `integrity` when it loads the module (W3C Subresource Integrity).
