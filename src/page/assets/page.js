@@ -130,6 +130,10 @@ function note(text) {
 async function show(kind) {
     shown = kind;
     tabs.forEach((tab) => tab.setAttribute("aria-selected", String(tab.dataset.element === kind)));
+    if (!current) {
+        // Whoever chooses before there is a session is shown it as soon as there is one.
+        return;
+    }
     try {
         await load(kind);
     } catch {
