@@ -212,22 +212,24 @@ async fn listen(
     let (admin_address, browser_address) = (own_or_service(&admin), own_or_service(&browser));
     let operations_address = address(&operations, http.operations_listen);
 
-    let connections = Arc::new(Semaphore::new(settings.limits.connections));
     let tasks = TaskTracker::new();
-    let serve = |listener: TcpListener, groups: &[Group], connections: &Arc<Semaphore>| {
+    // Each has places of its own: what crowds one listener keeps nobody from another.
+    let serve = |listener: TcpListener, groups: &[Group], connections: usize| {
         let router = router(api.clone(), groups);
-        tasks.spawn(server::serve(listener, router, Arc::clone(connections), stopping.clone()));
+        let places = Arc::new(Semaphore::new(connections));
+        tasks.spawn(server::serve(listener, router, places, stopping.clone()));
     };
+    let connections = settings.limits.connections;
     let mut groups = vec![Group::Service];
     for (group, own) in [(Group::Admin, admin), (Group::Browser, browser)] {
         match own {
-            Some(own) => serve(own, &[group], &connections),
+            Some(own) => serve(own, &[group], connections),
             None => groups.push(group),
         }
     }
-    serve(listener, &groups, &connections);
+    serve(listener, &groups, connections);
     // Whoever asks whether the broker is alive must hear it when every other place is taken.
-    serve(operations, &[Group::Operations], &Arc::new(Semaphore::new(64)));
+    serve(operations, &[Group::Operations], 64);
 
     every(watch::INTERVAL, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);

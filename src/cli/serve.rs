@@ -38,6 +38,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     tracing::info!(
         service = %running.service,
         admin = %running.admin,
+        browser = %running.browser,
         operations = %running.operations,
         "the broker is up"
     );

@@ -1,7 +1,6 @@
 //! `POST /v1/browser/tokens`: what a page gets with its browser session.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,8 +18,8 @@ use super::error::ApiError;
 use super::limits;
 use super::page::Page;
 use super::problem::{Document, Problem, Reach};
-use super::tokens::{current, times, whole_seconds};
-use crate::broker::{Given, PATIENCE, Release, Token, TokenError, Wanted};
+use super::tokens::{ROUNDS, current, times, whole_seconds};
+use crate::broker::{Given, PATIENCE, Release, TokenError, Wanted};
 use crate::domain::event::{Action, Event, Outcome};
 use crate::domain::id::BoxId;
 use crate::domain::policy::Rule;
@@ -91,8 +90,14 @@ type Outcomes = BTreeMap<Resource, Result<Pair, Problem>>;
 /// The tokens for a resource.
 #[derive(Debug)]
 struct Pair {
-    read: Arc<Token>,
-    write: Option<Arc<Token>>,
+    read: Given,
+    write: Option<Given>,
+}
+
+impl Pair {
+    fn each(&self) -> impl Iterator<Item = &Given> {
+        std::iter::once(&self.read).chain(&self.write)
+    }
 }
 
 #[utoipa::path(
@@ -112,32 +117,47 @@ async fn tokens(
     page: Page,
     Json(body): Json<BrowserRequest>,
 ) -> Result<Response, ApiError> {
-    let page = page.now(&api).await?;
+    let mut page = page.now(&api).await?;
     if body.ids.is_empty() || body.ids.len() > IDS {
         return Err(ApiError::invalid("/ids", format!("Name 1 to {IDS} items.")));
     }
     let mut timer = std::pin::pin!(tokio::time::sleep(PATIENCE));
     let placed = place(&api, &page, &body.ids, timer.as_mut()).await;
-    let mut outcomes = Outcomes::new();
-    {
-        let one = |resource: Resource| async {
-            let pair = pair(&api, &page, &resource).await;
-            (resource, pair)
-        };
-        // Their futures first: a stream that made them would have to serve every lifetime.
-        let work: Vec<_> = resources(&placed).into_iter().map(one).collect();
-        let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
-        loop {
-            let done = tokio::select! {
-                biased;
-                done = work.next() => done,
-                () = timer.as_mut() => None,
-            };
-            let Some((resource, pair)) = done else { break };
-            outcomes.insert(resource, pair);
+    for _ in 0..ROUNDS {
+        let outcomes = gather(&api, &page, resources(&placed), timer.as_mut()).await;
+        // The last of the tokens was waited for: what changed meanwhile counts for the first one too.
+        if api.watch.is_still(&page.caller.since) {
+            return respond(&api, &page, &placed, &outcomes);
         }
+        page = page.now(&api).await?;
     }
-    respond(&api, &page, &placed, &outcomes)
+    Err(TokenError::Superseded.into())
+}
+
+/// The tokens for some resources, as far as they come in time.
+async fn gather(
+    api: &Api,
+    page: &Page,
+    resources: Vec<Resource>,
+    mut timer: std::pin::Pin<&mut tokio::time::Sleep>,
+) -> Outcomes {
+    let one = |resource: Resource| async {
+        let pair = pair(api, page, &resource).await;
+        (resource, pair)
+    };
+    // Their futures first: a stream that made them would have to serve every lifetime.
+    let work: Vec<_> = resources.into_iter().map(one).collect();
+    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
+    let mut outcomes = Outcomes::new();
+    loop {
+        let done = tokio::select! {
+            biased;
+            done = work.next() => done,
+            () = timer.as_mut() => None,
+        };
+        let Some((resource, pair)) = done else { return outcomes };
+        outcomes.insert(resource, pair);
+    }
 }
 
 /// By which resource each named item is served; why by none.
@@ -253,25 +273,10 @@ async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Probl
     Ok(Pair { read, write })
 }
 
-async fn token(
-    api: &Api,
-    page: &Page,
-    resource: &Resource,
-    scopes: &ScopeSet,
-) -> Result<Arc<Token>, Problem> {
+async fn token(api: &Api, page: &Page, resource: &Resource, scopes: &ScopeSet) -> Result<Given, Problem> {
     let wanted = wanted(&page.session, scopes, resource);
     let given = current(api, &page.caller, &page.tenant(), &wanted).await;
-    let Given { token, grounds, by } =
-        given.map_err(|error| failed(api, page, (Some(resource), scopes), error))?;
-    api.broker.count_release(&Release {
-        by: &by,
-        peer: page.caller.identity.peer,
-        request_id: &page.caller.request_id.0,
-        on_behalf_of: page.session.on_behalf_of.as_ref(),
-        token: &token,
-        reason: grounds.waived.map(Rule::observed),
-    });
-    Ok(token)
+    given.map_err(|error| failed(api, page, (Some(resource), scopes), error))
 }
 
 /// What a page hears of a token that it does not get, once that is recorded.
@@ -351,8 +356,8 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
         };
         match outcome {
             Ok(Pair { read, write }) => {
-                let write = write.as_ref().map(|token| token.secret.expose());
-                body.tokens.insert(id, ItemTokens { read: read.secret.expose(), write });
+                let write = write.as_ref().map(|given| given.token.secret.expose());
+                body.tokens.insert(id, ItemTokens { read: read.token.secret.expose(), write });
             }
             Err(problem) => {
                 if is_of_all(problem) {
@@ -367,8 +372,16 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
         return Err(ApiError::Told(Box::new(problem.clone())));
     }
     let pairs = outcomes.values().filter_map(|outcome| outcome.as_ref().ok());
-    for token in pairs.flat_map(|pair| std::iter::once(&pair.read).chain(&pair.write)) {
-        let its = times(token, api);
+    for given in pairs.flat_map(Pair::each) {
+        api.broker.count_release(&Release {
+            by: &given.by,
+            peer: page.caller.identity.peer,
+            request_id: &page.caller.request_id.0,
+            on_behalf_of: page.session.on_behalf_of.as_ref(),
+            token: &given.token,
+            reason: given.grounds.waived.map(Rule::observed),
+        });
+        let its = times(&given.token, api);
         let sooner =
             |so_far: Option<Timestamp>, its: Timestamp| Some(so_far.map_or(its, |other| other.min(its)));
         body.expires_at = sooner(body.expires_at, whole_seconds(its.expires_at));

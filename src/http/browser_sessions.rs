@@ -18,7 +18,7 @@ use super::extract::{Caller, Named, limit};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
 use super::tenants::ListResponse;
-use super::tokens::{SCOPES, promise};
+use super::tokens::{LONGEST_MIN_TTL, SCOPES};
 use crate::broker::TokenError;
 use crate::domain::id::SessionId;
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -173,6 +173,7 @@ async fn open(
     let caller = caller.now(&api).await?;
     let new = new_session(body)?;
     let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+    caller.story.asked_session(&new);
     let opened = match api.registry.open_session(identity, request_id, &tenant, &new).await {
         // The tenant's first request tries it.
         Err(RegistryError::Token(TokenError::Pending)) => {
@@ -268,7 +269,9 @@ pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiErr
     };
     let read = scopes(body.read, "/read");
     let write = body.write.map(|write| scopes(write, "/write"));
-    let min_ttl = promise(body.min_ttl)?.map(|time| time.as_secs());
+    if body.min_ttl.is_some_and(|seconds| seconds > LONGEST_MIN_TTL) {
+        faults.push(Fault::at("/min_ttl", format!("At most {LONGEST_MIN_TTL} s can be promised.")));
+    }
     if !faults.is_empty() {
         return Err(ApiError::Invalid(faults));
     }
@@ -279,7 +282,7 @@ pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiErr
         write,
         origins: body.origins,
         ttl: body.ttl,
-        min_ttl,
+        min_ttl: body.min_ttl,
         on_behalf_of: body.on_behalf_of,
     })
 }
@@ -344,15 +347,14 @@ fn response(session: &Session) -> SessionResponse<'_> {
 
 /// The cursor of the stretch behind a session.
 fn cursor_of(SessionPosition { created_at, id }: &SessionPosition) -> String {
-    BASE64URL_NOPAD.encode(format!("{} {id}", created_at.as_millisecond()).as_bytes())
+    BASE64URL_NOPAD.encode(format!("{created_at} {id}").as_bytes())
 }
 
 fn position(cursor: &str) -> Result<SessionPosition, ApiError> {
     let read = || {
         let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
         let (at, id) = text.split_once(' ')?;
-        let created_at = Timestamp::from_millisecond(at.parse().ok()?).ok()?;
-        Some(SessionPosition { created_at, id: SessionId::parse(id).ok()? })
+        Some(SessionPosition { created_at: at.parse().ok()?, id: id.to_owned() })
     };
     read()
         .ok_or_else(|| ApiError::invalid("/cursor", "A `cursor` is the `next_cursor` of an earlier answer."))

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use jiff::SignedDuration;
+
 use super::Api;
 use super::cors::origin_of;
 use super::error::ApiError;
@@ -96,6 +98,11 @@ async fn admitted(
     let in_grace = |view: &Arc<View>| view.tenant.state != TenantState::Deleted;
     let view = view.filter(in_grace).ok_or(AuthError::SessionCancelled)?;
     let policy = &view.tenant.policy;
+    let longest =
+        SignedDuration::from_secs(i64::try_from(policy.max_session_ttl.seconds()).unwrap_or(i64::MAX));
+    if session.created_at.checked_add(longest).is_ok_and(|end| end <= api.clock.wall()) {
+        return Err(AuthError::SessionExpired.into());
+    }
     let names = |origins: &[crate::domain::origin::Origin]| origins.iter().any(|one| one.as_str() == origin);
     if names(&session.origins) && names(&policy.browser_origins) {
         Ok(view)

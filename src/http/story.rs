@@ -17,6 +17,7 @@ use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::session::Session;
 use crate::domain::subject::{Resource, ScopeSet, Subject};
+use crate::registry::NewSession;
 use crate::store::TenantRef;
 
 /// What a request's handler tells of it, whatever becomes of it.
@@ -34,7 +35,7 @@ struct Told {
     session: Option<Arc<Session>>,
 }
 
-/// What token was asked for.
+/// What token or session was asked for.
 #[derive(Debug)]
 struct Asked {
     subject: Subject,
@@ -82,6 +83,16 @@ impl Story {
             scopes: restriction.map(|restriction| restriction.scopes.clone()),
             resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
             on_behalf_of: wanted.on_behalf_of.clone(),
+        });
+    }
+
+    /// Takes note of what session was asked for, where it is not opened.
+    pub(super) fn asked_session(&self, new: &NewSession) {
+        self.told().asked = Some(Asked {
+            subject: new.subject.clone(),
+            scopes: Some(new.read.clone()),
+            resource: new.resources.first().cloned(),
+            on_behalf_of: new.on_behalf_of.clone(),
         });
     }
 

@@ -28,11 +28,11 @@ use crate::secret::SecretString;
 use crate::store::TenantRef;
 
 /// The longest life that can be promised, in seconds.
-const LONGEST_MIN_TTL: u64 = 3000;
+pub(super) const LONGEST_MIN_TTL: u64 = 3000;
 /// The most scopes that one token may have.
 pub(super) const SCOPES: usize = 50;
 /// How often a token is asked for that a change overtakes each time.
-const ROUNDS: usize = 4;
+pub(super) const ROUNDS: usize = 4;
 /// How soon to ask again for a token whose renewal is under way.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 

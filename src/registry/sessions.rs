@@ -23,8 +23,10 @@ use crate::store::{CallerRef, Changed, OpenSession, SessionFilter, SessionPositi
 
 /// How long a session lives where nobody says how long, in seconds; no longer than the policy lets it.
 const USUAL_TTL: u64 = 3600;
-/// How many sessions are ended at once.
+/// How many sessions are looked at, or ended, at once.
 const AT_ONCE: usize = 100;
+/// Through how many times as many one request looks for those that it may tell.
+const STRETCHES: usize = 10;
 
 /// A session to be opened. Each list holds what it may hold, as the types cannot tell.
 #[derive(Clone, Debug)]
@@ -178,14 +180,23 @@ impl Registry {
         let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
         let of = SessionsOf::Tenant(view.tenant.id.clone());
         let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
-        loop {
-            let mut stretch = self.store.browser_sessions(&filter, behind.as_ref(), limit).await?;
-            stretch.sessions.retain(|session| those_who_end(&identity, &view.tenant, session).is_some());
-            if !stretch.sessions.is_empty() || stretch.next.is_none() {
-                return Ok((stretch.sessions, stretch.next));
+        let may_end = |session: &Session| those_who_end(&identity, &view.tenant, session).is_some();
+        let mut found = Vec::new();
+        // Others' sessions may be many: then what is found is told, and where it goes on.
+        for _ in 0..STRETCHES {
+            let stretch = self.store.browser_sessions(&filter, behind.as_ref(), AT_ONCE).await?;
+            found.extend(stretch.sessions.into_iter().filter(may_end));
+            if found.len() > limit {
+                found.truncate(limit);
+                let next = found.last().map(SessionPosition::behind);
+                return Ok((found, next));
             }
             behind = stretch.next;
+            if behind.is_none() || found.len() == limit {
+                break;
+            }
         }
+        Ok((found, behind))
     }
 
     /// Cancels a session; one that was cancelled already is a success.

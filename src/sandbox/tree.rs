@@ -192,12 +192,15 @@ impl Tree {
 
     /// The bytes of a file, or of all files below a folder.
     pub(super) fn weight(&self, item: &Item) -> u64 {
+        let size = |item: &Item| item.version.as_ref().map_or(0, |version| version.content.size());
         match item.kind {
-            ItemKind::File => item.version.as_ref().map_or(0, |version| version.content.size()),
-            ItemKind::Folder => {
-                let below = self.items.values().filter(|child| child.parent.as_ref() == Some(&item.id));
-                below.map(|child| self.weight(child)).sum()
-            }
+            ItemKind::File => size(item),
+            ItemKind::Folder => self
+                .items
+                .values()
+                .filter(|below| self.within(below, &item.id))
+                .map(|below| size(below))
+                .sum(),
         }
     }
 
@@ -210,8 +213,8 @@ impl Tree {
 
     /// The item and the folders above it, from itself upwards.
     fn upwards<'a>(&'a self, item: &'a Item) -> impl Iterator<Item = &'a Item> {
-        // A tree is a few levels deep; the bound keeps a loop made by hand from hanging a test.
+        // The bound keeps a loop made by hand from hanging a test.
         std::iter::successors(Some(item), |item| self.item(item.parent.as_deref()?).map(|parent| &**parent))
-            .take(64)
+            .take(self.items.len())
     }
 }

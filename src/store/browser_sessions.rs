@@ -122,8 +122,7 @@ pub(super) async fn stretch(
     behind: Option<&SessionPosition>,
     limit: usize,
 ) -> Result<SessionStretch> {
-    let (created_at, id) =
-        behind.map_or((i64::MIN, ""), |behind| (behind.created_at.as_millisecond(), behind.id.as_str()));
+    let (created_at, id) = behind.map_or((i64::MIN, ""), |behind| (behind.created_at, behind.id.as_str()));
     let (sql, of) = match &filter.of {
         SessionsOf::Tenant(id) if filter.on_behalf_of.is_some() => {
             (behind!("AND tenant_id = $5 ", "AND on_behalf_of = $6"), id.as_str())
@@ -141,16 +140,12 @@ pub(super) async fn stretch(
         values.push(who.as_str().into());
     }
     let rows = engine.read().await?.rows(sql, &values).await?;
-    // A row that is refused is passed over, and does not end the walk.
     let next = rows.last().filter(|_| rows.len() == limit).and_then(position);
     Ok(SessionStretch { sessions: read_each(vault, &rows).collect(), next })
 }
 
 fn position(row: &Row) -> Option<SessionPosition> {
-    Some(SessionPosition {
-        created_at: Timestamp::from_millisecond(row.get("created_at")?).ok()?,
-        id: SessionId::parse(&row.get::<String>("id")?).ok()?,
-    })
+    Some(SessionPosition { created_at: row.get("created_at")?, id: row.get("id")? })
 }
 
 /// Cancels sessions, and tells how many were not cancelled before.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::app::App;
 use crate::domain::caller::Caller;
-use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
+use crate::domain::id::{AppId, CallerId, TenantId};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::session::Session;
 use crate::domain::tenant::Tenant;
@@ -44,13 +44,22 @@ pub struct SessionFilter {
     pub beyond: Timestamp,
 }
 
-/// Behind which session a stretch begins.
+/// Behind which row a stretch begins, whatever stands in it: rows that are refused are passed over, and end
+/// no walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPosition {
-    /// When it was opened.
-    pub created_at: Timestamp,
+    /// When its session was opened, in milliseconds of Unix time.
+    pub created_at: i64,
     /// Its id.
-    pub id: SessionId,
+    pub id: String,
+}
+
+impl SessionPosition {
+    /// Behind this session.
+    #[must_use]
+    pub fn behind(session: &Session) -> Self {
+        Self { created_at: session.created_at.as_millisecond(), id: session.id.to_string() }
+    }
 }
 
 /// A stretch of sessions, and behind what the next one begins; `None` where this was the last.

@@ -58,6 +58,17 @@ async fn a_session_ends_with_the_key_that_opened_it_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_session_lives_no_longer_than_the_policy_of_the_moment_lets_it() {
+    let scene = Scene::new().await;
+    let session = scene.opened(json!({ "ttl": 3600 })).await;
+    scene.ground.change_tenant("acme", json!({ "policy": { "max_session_ttl": 60 } })).await;
+    scene.serves(&session).await;
+    scene.ground.clock.advance(Duration::from_secs(60));
+    scene.page(&session, &[&folder()]).await.refuses(401, "session_expired");
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_caller_locked_or_deleted() {
     let mut scene = Scene::new().await;
     let session = scene.opened(json!({})).await;

@@ -24,6 +24,7 @@ mod browser_cors;
 mod browser_ends;
 mod browser_folders;
 mod browser_hand;
+mod browser_meanwhile;
 mod browser_scene;
 mod browser_sessions;
 mod browser_tokens;

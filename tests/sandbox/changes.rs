@@ -36,6 +36,33 @@ async fn an_answer_has_the_fields_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_folder_goes_into_none_of_those_below_it_however_deep_they_lie() {
+    let bench = Bench::new().await;
+    let token = bench.service_token().await;
+    let chain = async || {
+        let mut ids = vec![INVOICES.to_owned()];
+        for _ in 0..40 {
+            let folder = json!({ "name": "deep", "parent": { "id": ids.last() } });
+            let made = bench.send("POST", "/2.0/folders", &token, Some(folder)).await;
+            ids.push(made.body["id"].as_str().unwrap().to_owned());
+        }
+        ids
+    };
+    let first = chain().await;
+    let rename = json!({ "name": "first" });
+    let put = async |id: &str, change: Value| {
+        bench.send("PUT", &format!("/2.0/folders/{id}"), &token, Some(change)).await
+    };
+    assert_eq!(put(&first[1], rename).await.status, 200);
+    let second = chain().await;
+    let under = |id: &String| json!({ "parent": { "id": id } });
+    assert_eq!(put(&second[1], under(first.last().unwrap())).await.status, 200);
+    let loops = put(&first[1], under(second.last().unwrap())).await;
+    assert!(loops.status.is_client_error(), "{loops:?}");
+    bench.read(&format!("/2.0/folders/{INVOICES}?fields=size"), &token).await;
+}
+
+#[tokio::test]
 async fn permissions_are_the_tokens() {
     let bench = Bench::new().await;
     let parent = bench.service_token().await;
