@@ -14,7 +14,8 @@ struct Ran {
     err: String,
 }
 
-/// Runs `audit …` beside the broker.
+/// Runs `audit …` beside the broker, which goes on meanwhile: amid a transaction it would keep the command
+/// waiting.
 fn audit(ground: &Ground, args: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
         .arg("audit")
@@ -66,7 +67,7 @@ async fn longest(ground: &Ground) -> (String, i64) {
     (writer.to_owned(), count.parse().unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     let ground = history().await;
     is_whole(&ground, &[]);
@@ -159,7 +160,7 @@ async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     ground.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_behind_a_checkpoint_that_was_seen_elsewhere_is_found() {
     let mut ground = history().await;
     let seen = ground.get(&ground.admin, "/v1/audit/checkpoint").await.is(200);
@@ -195,7 +196,7 @@ fn altered(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_to_an_export_is_found_and_named() {
     let ground = history().await;
     let exported = audit(&ground, &["export"]);
@@ -256,7 +257,7 @@ async fn whatever_is_done_to_an_export_is_found_and_named() {
     ground.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
     let ground = Ground::with(&[("BTB_AUDIT__RETENTION", "259200")], |_, _| {}).await;
     ground.register("acme", &ground.apps.acme).await;
@@ -282,7 +283,7 @@ async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
     ground.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_customer_reads_who_was_given_what_for_a_month() {
     let scene = Scene::new().await;
     let ground = &scene.ground;
@@ -313,7 +314,7 @@ async fn a_customer_reads_who_was_given_what_for_a_month() {
     scene.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing() {
     let mut ground = history().await;
     let hand = ground.hand();
@@ -370,7 +371,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
     ground.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() {
     let mut ground = history().await;
     ground.stop().await;
