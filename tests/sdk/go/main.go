@@ -68,7 +68,7 @@ func downscoped() error {
 	if err != nil || len(token.RestrictedTo) != 2 || token.RestrictedTo[0].Object != *contracts {
 		return expect(err, false, "it is not restricted")
 	}
-	bearer := "Bearer " + string(token.AccessToken)
+	bearer := "Bearer " + token.AccessToken.Text()
 	own, err := at("GET", "/2.0/folders/"+stage.Folder, bearer, http.DefaultClient, nil)
 	if err != nil || own != 200 {
 		return expect(err, false, fmt.Sprint("its own folder: ", own))
@@ -84,7 +84,7 @@ func forgotten() error {
 	}
 	user.Forget()
 	var seen struct{ Live bool }
-	sum := sha256.Sum256([]byte(token.AccessToken))
+	sum := sha256.Sum256([]byte(token.AccessToken.Text()))
 	if _, err := at("GET", fmt.Sprintf("/sandbox/tokens/%x", sum), "", http.DefaultClient, &seen); err != nil {
 		return err
 	}
