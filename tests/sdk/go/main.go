@@ -36,12 +36,21 @@ func main() {
 		return
 	}
 	user = service.ForUser(stage.User)
-	check("the service account lists its folders", serviceAccount)
-	check("a user lists their folders", asUser)
-	check("a downscoped token reaches its folder alone", downscoped)
-	check("forgetting ends nobody else's token", forgotten)
-	check("a token that Box kills is replaced", killed)
-	check("what the broker refuses is told", refused)
+	checks := []struct {
+		name string
+		what func() error
+	}{
+		{"the service account lists its folders", serviceAccount},
+		{"a user lists their folders", asUser},
+		{"a downscoped token reaches its folder alone", downscoped},
+		{"forgetting ends nobody else's token", forgotten},
+		{"a token that Box kills is replaced", killed},
+		{"what the broker refuses is told", refused},
+	}
+	fmt.Println("checks:", len(checks))
+	for _, each := range checks {
+		check(each.name, each.what)
+	}
 }
 
 func check(name string, what func() error) {
