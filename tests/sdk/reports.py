@@ -7,8 +7,8 @@ import xml.etree.ElementTree
 
 
 def lines(_folder, text):
-    """The drivers' own. The first line says how many checks there are: one that does not come to its end fails."""
-    announced = re.match(r"checks: (\d+)\n", text)
+    """The drivers' own, who first say how many checks there are: one that does not come to its end fails."""
+    announced = re.search(r"^checks: (\d+)$", text, re.MULTILINE)
     if not announced:
         yield False, "it does not say how many checks there are"
         return

@@ -12,7 +12,7 @@ def told(text):
 
 class Lines(unittest.TestCase):
     def test_checks_that_all_came_to_their_end(self):
-        self.assertEqual(told("checks: 2\nok: one\nnoise\nFAILED: two: why\n"), [(True, "one"), (False, "two: why")])
+        self.assertEqual(told("noise\nchecks: 2\nok: one\nnoise\nFAILED: two: why\n"), [(True, "one"), (False, "two: why")])
 
     def test_a_check_that_vanishes_fails(self):
         self.assertEqual(told("checks: 2\nok: one\n"), [(True, "one"), (False, "1 of 2 checks came to their end")])
