@@ -325,6 +325,7 @@ suite_sdk() {
         fail "sdk (what the SDKs run on cannot be installed)"
         return
     }
+    check "sdk: its reports" python3 -m unittest discover -s tests/sdk
     tally sdk python3 tests/sdk/suite.py run "$scratch/sdk" "$(cargo_target)/debug/box-token-broker"
 }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"strings"
@@ -69,14 +70,27 @@ type Resource struct {
 	ID   string `json:"id"`
 }
 
-// A Secret is a text that no format verb shows; string(secret) is the text.
-type Secret string
+// A Secret is a text that no format verb and no encoder shows, wherever it stands; Text is the text.
+type Secret struct {
+	// A function: fmt looks into everything else, in fields that are not exported too.
+	text func() string
+}
+
+func secret(text string) Secret { return Secret{func() string { return text }} }
+
+// Text is the text itself.
+func (s Secret) Text() string {
+	if s.text == nil {
+		return ""
+	}
+	return s.text()
+}
 
 // String hides the text.
 func (Secret) String() string { return "(secret)" }
 
-// GoString hides the text.
-func (Secret) GoString() string { return "(secret)" }
+// Format hides the text from every verb.
+func (Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "(secret)") }
 
 // A Source gives the tokens of one tenant, for one subject. It may be shared by goroutines.
 type Source struct {
@@ -90,9 +104,10 @@ type Source struct {
 	flight    *flight
 }
 
-// flight is one request for a token, and the answer to come.
+// flight is one request for a token, and the answer to come. A renewal is not tried again.
 type flight struct {
 	rejected Secret
+	renewal  bool
 	done     chan struct{}
 	token    *Token
 	err      error
@@ -131,12 +146,15 @@ func (s *Source) Token(ctx context.Context) (*Token, error) {
 		return held, nil
 	}
 	if held == nil || !s.broker.now().Before(held.ExpiresAt) {
-		return s.ask(ctx, "", s.maxWait())
+		return s.ask(ctx, Secret{}, false)
 	}
-	token, err := s.ask(ctx, "", 0)
+	token, err := s.ask(ctx, Secret{}, true)
 	var refusal *Error
-	if err == nil || !errors.As(err, &refusal) || !refusal.Temporary || !s.broker.now().Before(held.ExpiresAt) {
+	if err == nil || !errors.As(err, &refusal) || !refusal.Temporary {
 		return token, err
+	}
+	if !s.broker.now().Before(held.ExpiresAt) {
+		return s.ask(ctx, Secret{}, false)
 	}
 	s.putOff(held, refusal.RetryAfter)
 	return held, nil // What is still alive is worth more than an error.
@@ -145,10 +163,10 @@ func (s *Source) Token(ctx context.Context) (*Token, error) {
 // Rejected tells the broker that Box answered 401 to a token. The broker looks whether that is so,
 // and answers with another token or with the same. A Transport does it by itself.
 func (s *Source) Rejected(ctx context.Context, token *Token) (*Token, error) {
-	if held, _ := s.now(); held != nil && held.AccessToken != token.AccessToken {
+	if held, _ := s.now(); held != nil && held.AccessToken.Text() != token.AccessToken.Text() {
 		return held, nil // Somebody has replaced it.
 	}
-	return s.ask(ctx, token.AccessToken, s.maxWait())
+	return s.ask(ctx, token.AccessToken, false)
 }
 
 // Forget drops the token that is held. It is not revoked at Box: others use the same one. To end it
@@ -162,8 +180,14 @@ func (s *Source) Forget() {
 // Downscope gives a token that may do no more than the scopes, on one file or folder where resource
 // is not nil. It is not kept.
 func (s *Source) Downscope(ctx context.Context, scopes []string, resource *Resource) (*Token, error) {
+	return s.DownscopeAgain(ctx, scopes, resource, &Token{})
+}
+
+// DownscopeAgain is Downscope after Box answered 401 to such a token. The broker looks whether that is
+// so, and answers with another token or with the same.
+func (s *Source) DownscopeAgain(ctx context.Context, scopes []string, resource *Resource, rejected *Token) (*Token, error) {
 	asked := s.asked
-	asked.Scopes, asked.Resource = scopes, resource
+	asked.Scopes, asked.Resource, asked.Rejected = scopes, resource, rejected.AccessToken.Text()
 	token, _, err := s.broker.token(ctx, "/downscoped", asked, s.maxWait())
 	return token, err
 }
@@ -194,13 +218,14 @@ func (s *Source) putOff(held *Token, after time.Duration) {
 }
 
 // ask asks the broker, or waits for the answer to whoever is asking already. An answer to one who
-// did not report the rejected token and was given it all the same does not count.
-func (s *Source) ask(ctx context.Context, rejected Secret, maxWait time.Duration) (*Token, error) {
+// did not report the rejected token and was given it all the same does not count, and neither does a
+// passing failure of a renewal for one who has no token to go on with.
+func (s *Source) ask(ctx context.Context, rejected Secret, renewal bool) (*Token, error) {
 	for {
-		mine, other := s.board(rejected)
+		mine, other := s.board(rejected, renewal)
 		if mine != nil {
 			// Others may wait for the answer: it does not end with whoever asked first.
-			go s.fly(mine, maxWait)
+			go s.fly(mine)
 			other = mine
 		}
 		select {
@@ -208,22 +233,24 @@ func (s *Source) ask(ctx context.Context, rejected Secret, maxWait time.Duration
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		same := other.rejected == rejected
-		if same || other.err == nil && other.token.AccessToken != rejected {
+		same := other.rejected.Text() == rejected.Text()
+		var refusal *Error
+		tooSoon := other.renewal && !renewal && errors.As(other.err, &refusal) && refusal.Temporary
+		if same && !tooSoon || other.err == nil && other.token.AccessToken.Text() != rejected.Text() {
 			return other.token, other.err
 		}
 	}
 }
 
 // board begins a flight, or finds the one that is under way.
-func (s *Source) board(rejected Secret) (mine, other *flight) {
+func (s *Source) board(rejected Secret, renewal bool) (mine, other *flight) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.flight != nil {
 		return nil, s.flight
 	}
-	mine = &flight{rejected: rejected, done: make(chan struct{})}
-	if rejected == "" && s.held != nil && s.broker.now().Before(s.refreshAt) {
+	mine = &flight{rejected: rejected, renewal: renewal, done: make(chan struct{})}
+	if rejected.Text() == "" && s.held != nil && s.broker.now().Before(s.refreshAt) {
 		mine.token = s.held
 		close(mine.done)
 		return nil, mine
@@ -232,10 +259,14 @@ func (s *Source) board(rejected Secret) (mine, other *flight) {
 	return mine, nil
 }
 
-func (s *Source) fly(mine *flight, maxWait time.Duration) {
+func (s *Source) fly(mine *flight) {
+	broker, maxWait := s.broker, s.maxWait()
+	if mine.renewal {
+		broker, maxWait = broker.hurried(), 0
+	}
 	asked := s.asked
-	asked.Rejected = string(mine.rejected)
-	token, refreshAt, err := s.broker.token(context.Background(), "", asked, maxWait)
+	asked.Rejected = mine.rejected.Text()
+	token, refreshAt, err := broker.token(context.Background(), "", asked, maxWait)
 	s.mutex.Lock()
 	if err == nil {
 		s.held, s.refreshAt = token, refreshAt
@@ -252,7 +283,7 @@ var credible = regexp.MustCompile(`^[!-~]+$`)
 func tokenURL(brokerURL, tenant string) (*url.URL, error) {
 	base, err := url.Parse(strings.TrimRight(brokerURL, "/"))
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" ||
-		base.User != nil || base.RawQuery != "" {
+		base.User != nil || strings.ContainsAny(brokerURL, "?#") {
 		return nil, errors.New("boxtokenbroker: the broker's URL must be such as https://broker.example.com")
 	}
 	if tenant == "" {

@@ -2,6 +2,7 @@ package boxtokenbroker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,9 +116,16 @@ func (b *bench) pass(time time.Duration) {
 func (b *bench) gives(text string) {
 	b.t.Helper()
 	got, err := b.Token(ctx)
-	if err != nil || string(got.AccessToken) != text {
+	if err != nil || got.AccessToken.Text() != text {
 		b.t.Fatalf("want %s, got an error %v or another token", text, err)
 	}
+}
+
+func told(got *Token, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return got.AccessToken.Text()
 }
 
 func (b *bench) refuses() *Error {
@@ -170,11 +178,11 @@ func TestManyShareOneRequestAndItsFailure(t *testing.T) {
 	b := newBench(t)
 	b.gate = make(chan struct{})
 	b.script = []reply{problem(403, "forbidden", "never", "", "")}
-	mine, _ := b.board("")
-	go b.fly(mine, 0)
+	mine, _ := b.board(Secret{}, false)
+	go b.fly(mine)
 	failures := make(chan error, 20)
 	for i := 0; i < cap(failures); i++ {
-		other, there := b.board("")
+		other, there := b.board(Secret{}, false)
 		b.same(other, (*flight)(nil))
 		go func() { <-there.done; failures <- there.err }()
 	}
@@ -206,7 +214,7 @@ func TestA401IsReportedAndTheAnswerUsed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.same(string(fresh.AccessToken), "token-2")
+		b.same(fresh.AccessToken.Text(), "token-2")
 	}
 	b.gives("token-2")
 	b.same(b.bodies, []string{"{}", `{"rejected":"token-1"}`})
@@ -227,11 +235,15 @@ func TestDownscopedTokensComeWithTheirRestrictionsAndAreNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.same(string(narrow.AccessToken), "narrow")
+	b.same(narrow.AccessToken.Text(), "narrow")
 	b.same(narrow.RestrictedTo, []Restriction{{"item_preview", Resource{"file", "5"}}})
 	b.same(b.paths, []string{"/v1/tenants/acme/token/downscoped"})
 	b.same(b.bodies, []string{`{"scopes":["item_preview"],"resource":{"type":"file","id":"5"}}`})
 	b.gives("token-1")
+	if _, err := b.DownscopeAgain(ctx, []string{"item_preview"}, nil, narrow); err != nil {
+		t.Fatal(err)
+	}
+	b.same(b.bodies[2], `{"rejected":"narrow","scopes":["item_preview"]}`)
 }
 
 func TestARefusalTellsWhatIsWrongAndWhatToDo(t *testing.T) {
@@ -271,6 +283,75 @@ func TestAFailedRenewalKeepsTheLivingToken(t *testing.T) {
 	b.same(len(b.slept), 0)
 	b.pass(21 * time.Second)
 	b.gives("token-2")
+}
+
+func TestABrokerThatHangsDoesNotHoldUpThoseWhoseTokenLives(t *testing.T) {
+	b := newBench(t)
+	b.gives("token-1")
+	b.pass(3001 * time.Second)
+	b.gate = make(chan struct{})
+	defer close(b.gate)
+	b.script = []reply{token("late", "")}
+	done := make(chan string)
+	go func() {
+		done <- told(b.Token(ctx))
+	}()
+	select {
+	case told := <-done:
+		b.same(told, "token-1")
+	case <-time.After(6 * time.Second):
+		t.Fatal("it waits for the broker")
+	}
+	b.gives("token-1")
+	b.same(len(b.bodies), 2)
+}
+
+func TestWhoeverHoldsNothingWaitsLongerThanARenewal(t *testing.T) {
+	b := newBench(t)
+	b.gives("token-1")
+	b.pass(3001 * time.Second)
+	b.script = []reply{problem(503, "store_unavailable", "after", "7", "")}
+	renewal, _ := b.board(Secret{}, true)
+	b.Forget()
+	late := &joining{Context: ctx, joined: make(chan struct{})}
+	given := make(chan string)
+	go func() {
+		given <- told(b.Source.Token(late))
+	}()
+	<-late.joined
+	b.fly(renewal)
+	b.same(<-given, "token-2")
+}
+
+// joining is a context that tells when somebody waits with it.
+type joining struct {
+	context.Context
+	once   sync.Once
+	joined chan struct{}
+}
+
+func (j *joining) Done() <-chan struct{} {
+	j.once.Do(func() { close(j.joined) })
+	return j.Context.Done()
+}
+
+func TestATokenThatEndsWhileItIsRenewedIsAskedForWithPatience(t *testing.T) {
+	b := newBench(t)
+	b.gives("token-1")
+	b.pass(3001 * time.Second)
+	b.mutex.Lock()
+	b.gate = make(chan struct{})
+	b.script = []reply{problem(503, "store_unavailable", "after", "7", "")}
+	b.mutex.Unlock()
+	waiting := &joining{Context: ctx, joined: make(chan struct{})}
+	given := make(chan string)
+	go func() {
+		given <- told(b.Source.Token(waiting))
+	}()
+	<-waiting.joined
+	b.pass(600 * time.Second)
+	close(b.gate)
+	b.same(<-given, "token-2")
 }
 
 func TestARenewalThatIsRefusedEndsTheUseOfTheToken(t *testing.T) {
@@ -343,7 +424,8 @@ func TestACredentialThatCannotBeOneIsNotShown(t *testing.T) {
 }
 
 func TestAnAddressThatCannotBeOneIsRefusedAtOnce(t *testing.T) {
-	for _, url := range []string{"broker.example.com", "ftp://broker", "https://user:pass@broker", ""} {
+	for _, url := range []string{"broker.example.com", "ftp://broker", "https://user:pass@broker", "https://:pass@broker", "",
+		"https://broker/#x", "https://broker#", "https://broker?x=1", "https://broker/?"} {
 		if _, err := New(url, "acme", Key(key)); err == nil || strings.Contains(err.Error(), "pass") {
 			t.Fatalf("%s: %v", url, err)
 		}
@@ -361,10 +443,28 @@ func TestNeitherTokenNorKeyShows(t *testing.T) {
 	b := newBench(t)
 	b.gives("token-1")
 	held, _ := b.now()
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		text := fmt.Sprintf(verb, held) + fmt.Sprintf(verb, held.AccessToken) + fmt.Sprintf(verb, *held)
-		if strings.Contains(text, "token-1") || strings.Contains(text, fmt.Sprintf("%x", "token-1")) {
-			t.Fatalf("%s shows it: %s", verb, text)
+	hidden := struct {
+		whole Token
+		text  Secret
+	}{*held, held.AccessToken}
+	shown := []any{held, *held, hidden, &hidden, held.AccessToken, []Secret{held.AccessToken}, b.Source}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%c", "%U", "%t", "%e", "%p"} {
+		for _, value := range shown {
+			b.hides(verb, fmt.Sprintf(verb, value))
+		}
+	}
+	text, err := json.Marshal(held)
+	b.same(err, nil)
+	b.hides("JSON", string(text))
+}
+
+// hides looks for a token's letters as such, as hexadecimal digits and as decimal numbers.
+func (b *bench) hides(how, text string) {
+	b.t.Helper()
+	for _, form := range []string{"%s", "%x", "%X", "%d", "%o", "%b", "%U"} {
+		letters := strings.Trim(fmt.Sprintf(form, []byte("token-1")), "[]")
+		if strings.Contains(text, letters) {
+			b.t.Fatalf("%s shows it: %s", how, text)
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 const (
 	// timeout is what one request to the broker may take; the broker itself gives up after 5 s.
 	timeout = 10 * time.Second
+	// shortTimeout is the same for a renewal, while the token that is held lives.
+	shortTimeout = 2 * time.Second
 	// tries is how often one call asks the broker at most.
 	tries = 6
 	// longest is how many bytes of an answer are read.
@@ -102,6 +104,14 @@ func newBroker(brokerURL, tenant string, credential Credential, options Options)
 	return &broker{url: url, credential: credential, client: client, now: time.Now, sleep: sleep}, nil
 }
 
+// hurried is the same with the short timeout.
+func (b *broker) hurried() *broker {
+	hurried, client := *b, *b.client
+	client.Timeout = shortTimeout
+	hurried.client = &client
+	return &hurried
+}
+
 // token asks for a token, and for when to ask again.
 func (b *broker) token(ctx context.Context, path string, asked request, maxWait time.Duration) (*Token, time.Time, error) {
 	got, err := b.call(ctx, path, asked, maxWait)
@@ -114,7 +124,7 @@ func (b *broker) token(ctx context.Context, path string, asked request, maxWait 
 	// Only differences of the broker's times count: its clock may differ from this machine's.
 	expiresAt := b.now().Add(time.Duration(got.ExpiresIn) * time.Second)
 	refreshAt := expiresAt.Add(-got.ExpiresAt.Sub(got.RefreshAt))
-	token := &Token{AccessToken: Secret(got.AccessToken), ExpiresAt: expiresAt, RestrictedTo: got.RestrictedTo}
+	token := &Token{AccessToken: secret(got.AccessToken), ExpiresAt: expiresAt, RestrictedTo: got.RestrictedTo}
 	return token, refreshAt, nil
 }
 

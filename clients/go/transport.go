@@ -51,7 +51,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	other, err := t.source.Rejected(request.Context(), token)
 	again, ok := repeated(request)
-	if err != nil || !ok || other.AccessToken == token.AccessToken {
+	if err != nil || !ok || other.AccessToken.Text() == token.AccessToken.Text() {
 		return response, nil // Box's own answer says what is wrong.
 	}
 	_, _ = io.CopyN(io.Discard, response.Body, longest)
@@ -61,7 +61,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func (t *Transport) send(request *http.Request, token *Token) (*http.Response, error) {
 	authorized := request.Clone(request.Context())
-	authorized.Header.Set("Authorization", "Bearer "+string(token.AccessToken))
+	authorized.Header.Set("Authorization", "Bearer "+token.AccessToken.Text())
 	return t.base.RoundTrip(authorized)
 }
 

@@ -61,12 +61,16 @@ export class BrokerAuth {
   retrieveAuthorizationHeader(networkSession?: unknown): Promise<string>;
   /** Forgets the own token; it is not revoked at Box, where others use the same one. */
   revokeToken(networkSession?: unknown): Promise<undefined>;
-  /** A token that may do no more than `scopes`, on one file or folder. It is not kept. */
+  /**
+   * A token that may do no more than `scopes`, on one file or folder. It is not kept. `rejected` is
+   * such a token of before, to which Box answered 401.
+   */
   downscopeToken(
     scopes: readonly string[],
     resource?: string,
     sharedLink?: string,
     networkSession?: unknown,
+    rejected?: string,
   ): Promise<BrokerToken>;
 }
 

@@ -14,6 +14,8 @@ const timers = require('node:timers/promises');
 
 /** Milliseconds that one request to the broker may take; the broker itself gives up after 5 s. */
 const TIMEOUT = 10_000;
+/** The same for a renewal, while the token that is held lives. */
+const SHORT_TIMEOUT = 2_000;
 /** Milliseconds for which a renewal that failed is not tried again, while the token held lives. */
 const PAUSE = 5_000;
 /** How often one call asks the broker at most. */
@@ -89,12 +91,13 @@ class BrokerAuth {
 
   /**
    * A token that may do no more than `scopes`, on one file or folder where `resource` is its URL
-   * (`https://api.box.com/2.0/files/123`). It is not kept.
+   * (`https://api.box.com/2.0/files/123`). It is not kept. `rejected` is such a token
+   * of before, to which Box answered 401: the broker looks whether that is so.
    */
-  async downscopeToken(scopes, resource, sharedLink) {
-    const more = { resource: resource && resourceOf(resource), shared_link: sharedLink };
+  async downscopeToken(scopes, resource, sharedLink, networkSession, rejected) {
+    const more = { resource: resource && resourceOf(resource), shared_link: sharedLink, rejected };
     const body = { ...this.#asked, scopes: [...scopes], ...withoutGaps(more) };
-    const answer = await this.#call('/downscoped', body, this.#options.maxWait);
+    const answer = await this.#call('/downscoped', body);
     return withoutGaps({
       accessToken: credible(answer.access_token),
       expiresIn: answer.expires_in,
@@ -118,39 +121,46 @@ class BrokerAuth {
     if (held && now < held.refreshAt) return held;
     if (!held || now >= held.expiresAt) return this.#ask(undefined);
     try {
-      return await this.#ask(undefined, 0);
+      return await this.#ask(undefined, true);
     } catch (error) {
+      if (!error.temporary) throw error;
       const later = performance.now();
-      if (!error.temporary || later >= held.expiresAt) throw error;
-      const pause = Math.max(PAUSE, (error.retryAfter ?? 0) * 1000);
-      held.refreshAt = Math.min(later + pause, held.expiresAt);
-      return held; // What is still alive is worth more than an error.
+      if (later < held.expiresAt) {
+        const pause = Math.max(PAUSE, (error.retryAfter ?? 0) * 1000);
+        held.refreshAt = Math.min(later + pause, held.expiresAt);
+        return held; // What is still alive is worth more than an error.
+      }
     }
+    return this.#ask(undefined);
   }
 
   /**
    * Asks the broker, or waits for the answer to whoever is asking already. An answer to one who did
-   * not report `rejected` and was given it all the same does not count.
+   * not report `rejected` and was given it all the same does not count, and neither does a passing
+   * failure of a renewal for one who has no token to go on with.
    */
-  async #ask(rejected, maxWait = this.#options.maxWait) {
+  async #ask(rejected, renewal = false) {
     while (this.#flight) {
-      const { reported, answer } = this.#flight;
-      const held = await answer.catch((error) => {
-        if (reported === rejected) throw error;
+      const flight = this.#flight;
+      const same = flight.reported === rejected;
+      const held = await flight.answer.catch((error) => {
+        const tooSoon = flight.renewal && !renewal && error.temporary;
+        if (same && !tooSoon) throw error;
       });
-      if (held && (reported === rejected || held.text !== rejected)) return held;
+      if (held && (same || held.text !== rejected)) return held;
     }
-    const body = { ...this.#asked, ...withoutGaps({ rejected }) };
-    const answer = this.#fetch(body, maxWait).finally(() => (this.#flight = undefined));
-    this.#flight = { reported: rejected, answer };
+    const answer = this.#fetch(rejected, renewal).finally(() => (this.#flight = undefined));
+    this.#flight = { reported: rejected, renewal, answer };
     return answer;
   }
 
-  async #fetch(body, maxWait) {
-    const answer = await this.#call('', body, maxWait);
+  /** Asks for a token, and holds it; a renewal is not tried again. */
+  async #fetch(rejected, renewal) {
+    const body = { ...this.#asked, ...withoutGaps({ rejected }) };
+    const answer = await (renewal ? this.#send('', body, SHORT_TIMEOUT) : this.#call('', body));
     const now = performance.now();
-    const left = answer.expires_in * 1000;
-    const margin = Date.parse(answer.expires_at) - Date.parse(answer.refresh_at);
+    const left = typeof answer.expires_in === 'number' ? answer.expires_in * 1000 : NaN;
+    const margin = moment(answer.expires_at) - moment(answer.refresh_at);
     if (!Number.isFinite(left) || !Number.isFinite(margin)) throw noBroker(200);
     const text = credible(answer.access_token);
     this.#held = { text, refreshAt: now + left - margin, expiresAt: now + left };
@@ -158,23 +168,23 @@ class BrokerAuth {
   }
 
   /** Asks, and asks again where the broker says to come later, for `maxWait` seconds in all. */
-  async #call(path, body, maxWait) {
+  async #call(path, body) {
     let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#send(path, body);
+        return await this.#send(path, body, TIMEOUT);
       } catch (error) {
         const pause = error.retryAfter ?? (0.5 + Math.random() / 2) * 0.25 * 2 ** attempt;
         waited += pause;
-        if (!error.temporary || waited > maxWait || attempt === TRIES) throw error;
+        if (!error.temporary || waited > this.#options.maxWait || attempt === TRIES) throw error;
         await timers.setTimeout(pause * 1000);
       }
     }
   }
 
-  async #send(path, body) {
+  async #send(path, body, timeout) {
     const headers = { Authorization: await this.#authorization(), 'Content-Type': 'application/json' };
-    const signal = AbortSignal.timeout(TIMEOUT);
+    const signal = AbortSignal.timeout(timeout);
     let response, text;
     try {
       // No redirect: the credential goes to the broker alone.
@@ -250,7 +260,7 @@ function legacyToken(token) {
 
 function tokenUrl(brokerUrl, tenant) {
   const url = parsed(brokerUrl);
-  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search) {
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || /[?#]/.test(url.href)) {
     throw new TypeError('brokerUrl must be a URL such as https://broker.example.com');
   }
   if (typeof tenant !== 'string' || tenant === '') {
@@ -278,15 +288,20 @@ function refused(response, problem) {
   const after = response.headers.get('Retry-After') ?? '';
   const retryAfter = /^[0-9]{1,9}$/.test(after) ? Number(after) : undefined;
   if (typeof problem?.code !== 'string') return noBroker(status, retryAfter);
-  const fields = (problem.errors ?? []).map(({ pointer, detail }) => `${pointer}: ${detail}`);
-  return new BrokerError(problem.code, [problem.detail ?? problem.title, ...fields].join(' '), {
+  const errors = Array.isArray(problem.errors) ? problem.errors : [];
+  const fields = errors.map((field) => `${text(field?.pointer)}: ${text(field?.detail)}`);
+  return new BrokerError(problem.code, [text(problem.detail) ?? text(problem.title), ...fields].join(' '), {
     status,
-    requestId: problem.request_id,
-    fix: problem.fix,
+    requestId: text(problem.request_id),
+    fix: text(problem.fix),
     retryAfter,
     temporary: problem.retry === 'after',
   });
 }
+
+const text = (value) => (typeof value === 'string' ? value : undefined);
+
+const moment = (value) => Date.parse(text(value) ?? '');
 
 function noBroker(status, retryAfter) {
   const detail = `Something that is not a broker answered ${status}.`;

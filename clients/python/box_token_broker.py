@@ -9,6 +9,7 @@ broker would give out at that moment, and a job of any length goes on without a 
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import ssl
@@ -16,8 +17,8 @@ import threading
 import time
 from concurrent.futures import Future
 from datetime import datetime
-from http.client import HTTPException, HTTPMessage
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from http.client import HTTPException, HTTPMessage, IncompleteRead
+from typing import Any, Callable, Dict, List, Optional, Union
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
@@ -30,8 +31,11 @@ from box_sdk_gen.serialization.json import deserialize
 
 __all__ = ["BrokerAuth", "BrokerError"]
 
-# Seconds that one request to the broker may take; the broker itself gives up after 5.
+# Seconds that each step of a request to the broker may take (to connect, to get the head of the
+# answer), and all of its body; the broker itself gives up after 5.
 _TIMEOUT = 10.0
+# The same for a renewal, while the token that is held lives.
+_SHORT_TIMEOUT = 2.0
 # Seconds for which a renewal that failed is not tried again, while the token that is held lives.
 _PAUSE = 5.0
 # How often one call asks the broker at most.
@@ -91,6 +95,18 @@ class _Held:
         self.expires_at = expires_at
 
 
+class _Flight:
+    """One request for a token: which one is being reported, if one is; whether it is a renewal, which
+    is not tried again; and the answer to come."""
+
+    __slots__ = ("reported", "renewal", "answer")
+
+    def __init__(self, reported: Optional[str], renewal: bool):
+        self.reported = reported
+        self.renewal = renewal
+        self.answer: Future[_Held] = Future()
+
+
 class BrokerAuth(Authentication):
     """Authenticates Box's SDK with the tokens of one tenant of a broker; may be shared by threads.
 
@@ -119,7 +135,8 @@ class BrokerAuth(Authentication):
     ):
         super().__init__()
         parts = urlsplit(broker_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        plain = not re.search("[?#]", broker_url) and "@" not in parts.netloc
+        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
             raise ValueError("broker_url must be a URL such as https://broker.example.com")
         if not tenant:
             raise ValueError("tenant must be the name or the id of a tenant")
@@ -140,8 +157,7 @@ class BrokerAuth(Authentication):
         self._opener = build_opener(ProxyHandler({}), _NoRedirect(), HTTPSHandler(context=ssl_context))
         self._lock = threading.Lock()
         self._held: Optional[_Held] = None
-        # Which token is being reported, if one is, and the answer to come.
-        self._flight: Optional[Tuple[Optional[str], Future[_Held]]] = None
+        self._flight: Optional[_Flight] = None
         # The token that each thread was given last: the one that it saw a 401 to.
         self._given = threading.local()
 
@@ -177,16 +193,24 @@ class BrokerAuth(Authentication):
         resource: Optional[str] = None,
         shared_link: Optional[str] = None,
         network_session: Optional[NetworkSession] = None,
+        rejected: Optional[str] = None,
     ) -> AccessToken:
         """A token that may do no more than `scopes`, on one file or folder where `resource` is its
-        URL (`https://api.box.com/2.0/files/123`). It is not kept."""
+        URL (`https://api.box.com/2.0/files/123`). It is not kept. `rejected` is such a token of
+        before, to which Box answered 401: the broker looks whether that is so."""
         body: Dict[str, Any] = {**self._asked, "scopes": list(scopes)}
         if resource is not None:
             body["resource"] = _resource(resource)
         if shared_link is not None:
             body["shared_link"] = shared_link
-        answer = self._call("/downscoped", body, self._max_wait)
-        return deserialize({name: answer[name] for name in _BOX_FIELDS if name in answer}, AccessToken)
+        if rejected is not None:
+            body["rejected"] = rejected
+        answer = self._call("/downscoped", body)
+        try:
+            _credible(answer["access_token"])
+            return deserialize({name: answer[name] for name in _BOX_FIELDS if name in answer}, AccessToken)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise _no_broker() from None
 
     def revoke_token(self, *, network_session: Optional[NetworkSession] = None) -> None:
         """Forgets the token that is held. It is not revoked at Box: others use the same one. To end
@@ -208,74 +232,79 @@ class BrokerAuth(Authentication):
         if not held or now >= held.expires_at:
             return self._ask(None)
         try:
-            return self._ask(None, max_wait=0.0)
+            return self._ask(None, renewal=True)
         except BrokerError as error:
-            if not error.temporary or time.monotonic() >= held.expires_at:
+            if not error.temporary:
                 raise
-            held.refresh_at = time.monotonic() + max(_PAUSE, error.retry_after or 0.0)
-            held.refresh_at = min(held.refresh_at, held.expires_at)
-            return held  # What is still alive is worth more than an error.
+            now = time.monotonic()
+            if now < held.expires_at:
+                held.refresh_at = min(now + max(_PAUSE, error.retry_after or 0.0), held.expires_at)
+                return held  # What is still alive is worth more than an error.
+        return self._ask(None)
 
-    def _ask(self, rejected: Optional[str], max_wait: Optional[float] = None) -> _Held:
+    def _ask(self, rejected: Optional[str], renewal: bool = False) -> _Held:
         """Asks the broker, or waits for the answer to whoever is asking already. An answer to one
-        who did not report `rejected` and was given it all the same does not count."""
+        who did not report `rejected` and was given it all the same does not count, and neither does
+        a passing failure of a renewal for one who has no token to go on with."""
         while True:
             with self._lock:
-                if self._flight is None:
+                flight = self._flight
+                if flight is None:
                     if self._held and not rejected and time.monotonic() < self._held.refresh_at:
                         return self._held
-                    mine: Future[_Held] = Future()
-                    self._flight = (rejected, mine)
+                    mine = self._flight = _Flight(rejected, renewal)
                     break
-                reported, flight = self._flight
             try:
-                held = flight.result()
-                if reported == rejected or held.text != rejected:
+                held = flight.answer.result()
+                if flight.reported == rejected or held.text != rejected:
                     return held
-            except BrokerError:
-                if reported == rejected:
+            except BrokerError as error:
+                too_soon = flight.renewal and not renewal and error.temporary
+                if flight.reported == rejected and not too_soon:
                     raise
         try:
-            body = {**self._asked, "rejected": rejected} if rejected else self._asked
-            held = self._fetch(body, self._max_wait if max_wait is None else max_wait)
+            held = self._fetch(mine)
         except BaseException as error:
             with self._lock:
                 self._flight = None
             interrupted = BrokerError("interrupted", "Asking for the token was broken off.", temporary=True)
-            mine.set_exception(error if isinstance(error, Exception) else interrupted)
+            mine.answer.set_exception(error if isinstance(error, Exception) else interrupted)
             raise
         with self._lock:
             self._held, self._flight = held, None
-        mine.set_result(held)
+        mine.answer.set_result(held)
         return held
 
-    def _fetch(self, body: Dict[str, Any], max_wait: float) -> _Held:
-        answer = self._call("", body, max_wait)
+    def _fetch(self, flight: _Flight) -> _Held:
+        body = {**self._asked, "rejected": flight.reported} if flight.reported else self._asked
+        answer = self._send("", body, _SHORT_TIMEOUT) if flight.renewal else self._call("", body)
         now = time.monotonic()
         try:
             left = float(answer["expires_in"])
             margin = (_time(answer["expires_at"]) - _time(answer["refresh_at"])).total_seconds()
-            return _Held(_credible(answer["access_token"]), now + left - margin, now + left)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise BrokerError("no_broker", "The answer is not one of a broker's.", status=200) from None
+            if math.isfinite(left):
+                return _Held(_credible(answer["access_token"]), now + left - margin, now + left)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            pass  # Said below.
+        raise _no_broker()
 
-    def _call(self, path: str, body: Dict[str, Any], max_wait: float) -> Dict[str, Any]:
+    def _call(self, path: str, body: Dict[str, Any]) -> Dict[str, Any]:
         """Asks, and asks again where the broker says to come later, for `max_wait` seconds in all."""
         waited = 0.0
         for attempt in range(_TRIES):
             try:
-                return self._send(path, body)
+                return self._send(path, body, _TIMEOUT)
             except BrokerError as error:
                 pause = error.retry_after
                 if pause is None:
                     pause = random.uniform(0.5, 1.0) * 0.25 * 2**attempt
                 waited += pause
-                if not error.temporary or waited > max_wait or attempt == _TRIES - 1:
+                if not error.temporary or waited > self._max_wait or attempt == _TRIES - 1:
                     raise
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    def _send(self, path: str, body: Dict[str, Any]) -> Dict[str, Any]:
+    def _send(self, path: str, body: Dict[str, Any], timeout: float) -> Dict[str, Any]:
         credential = self._credential() if callable(self._credential) else self._credential
         try:
             authorization = f"Bearer {_credible(credential.strip())}"
@@ -284,16 +313,22 @@ class BrokerAuth(Authentication):
         headers = {"Authorization": authorization, "Content-Type": "application/json"}
         request = Request(self._url + path, json.dumps(body).encode(), headers, method="POST")
         try:
-            with self._opener.open(request, timeout=_TIMEOUT) as response:
-                answer = _object(response.read(_LONGEST))
-        except HTTPError as refusal:
-            with refusal:
-                raise _refused(refusal.code, refusal.headers, refusal.read(_LONGEST)) from None
+            with self._open(request, timeout) as response:
+                status, headers, text = response.code, response.headers, _body(response, timeout)
         except (OSError, HTTPException) as error:
             raise self._unreachable(error) from None
+        if status != 200:
+            raise _refused(status, headers, text)
+        answer = _object(text)
         if answer is None:
-            raise BrokerError("no_broker", "The answer is not one of a broker's.", status=200)
+            raise _no_broker()
         return answer
+
+    def _open(self, request: Request, timeout: float) -> Any:
+        try:
+            return self._opener.open(request, timeout=timeout)
+        except HTTPError as refusal:
+            return refusal  # It is an answer too.
 
     def _unreachable(self, error: Exception) -> BrokerError:
         reason = getattr(error, "reason", None) or error or type(error).__name__
@@ -306,31 +341,57 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
+def _body(response: Any, timeout: float) -> bytes:
+    """The beginning of a body, which may take `timeout` seconds from its head on."""
+    deadline = time.monotonic() + timeout
+    length = _LONGEST if response.length is None else min(response.length, _LONGEST)
+    text = b""
+    while len(text) < length:
+        part = response.read1(length - len(text))
+        if not part:
+            if response.length is not None:
+                raise IncompleteRead(text)
+            break
+        text += part
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer takes too long")
+    return text
+
+
 def _refused(status: int, headers: HTTPMessage, text: bytes) -> BrokerError:
     """The problem document (RFC 9457) of a refusal, or what little is known without one."""
     after = headers.get("Retry-After") or ""
     retry_after = float(after) if re.fullmatch(r"[0-9]{1,9}", after) else None
     problem = _object(text) or {}
-    if not isinstance(problem.get("code"), str):
-        detail = f"Something that is not a broker answered {status}."
-        later = status in (429, 502, 503, 504)
-        return BrokerError("no_broker", detail, status=status, retry_after=retry_after, temporary=later)
-    fields = [f"{field.get('pointer')}: {field.get('detail')}" for field in problem.get("errors") or []]
+    told = {name: value for name, value in problem.items() if isinstance(value, str)}
+    if "code" not in told:
+        return _no_broker(status, retry_after)
+    errors = problem.get("errors")
+    fields = [
+        f"{field.get('pointer')}: {field.get('detail')}"
+        for field in (errors if isinstance(errors, list) else []) if isinstance(field, dict)
+    ]
     return BrokerError(
-        problem["code"],
-        " ".join([str(problem.get("detail") or problem.get("title") or ""), *fields]),
+        told["code"],
+        " ".join([told.get("detail") or told.get("title") or "", *fields]),
         status=status,
-        request_id=problem.get("request_id"),
-        fix=problem.get("fix"),
+        request_id=told.get("request_id"),
+        fix=told.get("fix"),
         retry_after=retry_after,
-        temporary=problem.get("retry") == "after",
+        temporary=told.get("retry") == "after",
     )
+
+
+def _no_broker(status: int = 200, retry_after: Optional[float] = None) -> BrokerError:
+    detail = f"Something that is not a broker answered {status}."
+    later = status in (429, 502, 503, 504)
+    return BrokerError("no_broker", detail, status=status, retry_after=retry_after, temporary=later)
 
 
 def _object(text: bytes) -> Optional[Dict[str, Any]]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -96,7 +96,7 @@ class Node(Environment):
             adapter = os.path.join(self.folder(scratch), "node_modules", "box-token-broker-client")
             words = ["node", "--test", "--test-reporter=tap", "test/index.test.js"]
             yield f"{self.title}, the adapter", (adapter, words), reports.tap
-            shell = "node_modules/.bin/tsc --project . && echo 'ok: its types fit'"
+            shell = "echo 'checks: 1' && node_modules/.bin/tsc --project . && echo 'ok: its types fit'"
             yield f"{self.title}, the adapter", (self.folder(scratch), ["sh", "-c", shell]), reports.lines
 
     def uploads(self, scratch):

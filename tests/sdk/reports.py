@@ -7,7 +7,18 @@ import xml.etree.ElementTree
 
 
 def lines(_folder, text):
-    """The drivers' own."""
+    """The drivers' own, who first say how many checks there are: one that does not come to its end fails."""
+    announced = re.search(r"^checks: (\d+)$", text, re.MULTILINE)
+    if not announced:
+        yield False, "it does not say how many checks there are"
+        return
+    told = list(told_lines(text))
+    yield from told
+    if len(told) != int(announced[1]):
+        yield False, f"{len(told)} of {announced[1]} checks came to their end"
+
+
+def told_lines(text):
     for line in text.splitlines():
         if line.startswith("ok: "):
             yield True, line[4:]

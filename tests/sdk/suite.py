@@ -21,7 +21,7 @@ from stage import Stage
 # Seconds that one driver may take.
 LIMIT = 600
 # Seconds that a token lives during the uploads: time enough between its renewal and its end.
-SHORT_LIFE = 20
+SHORT_LIFE = 40
 
 
 def prepare(scratch):

@@ -55,6 +55,13 @@ function problem(status, code, { retry = 'never', after, ...more } = {}) {
   return [status, headers, { title: 'A title', status, code, detail, request_id: 'req_1', retry, ...more }];
 }
 
+/** Answers wait until the function that comes back is called. */
+function gate() {
+  let open;
+  broker.gate = new Promise((done) => (open = done));
+  return open;
+}
+
 const bodies = () => broker.seen.map(({ body }) => body);
 const adapter = (more) => new BrokerAuth({ brokerUrl: broker.url, tenant: 'acme', credential: KEY, ...more });
 const refusal = (promise) => promise.then(() => assert.fail('it was not refused'), (error) => error);
@@ -146,7 +153,8 @@ test('downscoped tokens come with their restrictions and are not kept', async ()
   assert.deepEqual(broker.seen[0].body, {
     subject: { type: 'user', id: '123' }, scopes: ['item_preview'], resource: { type: 'file', id: '5' },
   });
-  await user.downscopeToken(['base_preview'], undefined, 'https://app.box.com/s/x');
+  await user.downscopeToken(['base_preview'], undefined, 'https://app.box.com/s/x', undefined, 'narrow');
+  assert.equal(broker.seen[1].body.rejected, 'narrow');
   assert.equal(broker.seen[1].body.shared_link, 'https://app.box.com/s/x');
   assert.equal((await user.retrieveToken()).accessToken, 'token-2');
   await assert.rejects(user.downscopeToken(['item_preview'], 'https://api.box.com/2.0/users/5'), /2\.0\/files\/123/);
@@ -184,6 +192,45 @@ test('a failed renewal keeps the living token', async () => {
   assert.equal(await auth.retrieveAuthorizationHeader(), 'Bearer token-2');
 });
 
+test('a broker that hangs does not hold up those whose token lives', async () => {
+  await auth.retrieveToken();
+  clock.now += 3_001_000;
+  const opened = gate();
+  const longest = AbortSignal.timeout(6_000);
+  const late = new Promise((_, reject) => longest.addEventListener('abort', () => reject(new Error('too late'))));
+  late.catch(() => {});
+  try {
+    assert.equal(await Promise.race([auth.retrieveAuthorizationHeader(), late]), 'Bearer token-1');
+    assert.equal(await auth.retrieveAuthorizationHeader(), 'Bearer token-1');
+    assert.equal(broker.seen.length, 2);
+  } finally {
+    opened();
+  }
+});
+
+test('whoever holds nothing waits longer than a renewal', async () => {
+  await auth.retrieveToken();
+  clock.now += 3_001_000;
+  const opened = gate();
+  broker.script = [problem(503, 'store_unavailable', { retry: 'after', after: '7' })];
+  const renewing = auth.retrieveToken();
+  await auth.revokeToken();
+  const late = auth.retrieveToken();
+  clock.now += 600_000; // The token that was held is dead.
+  opened();
+  const tokens = await Promise.all([renewing, late]);
+  assert.deepEqual(tokens.map(({ accessToken }) => accessToken), ['token-2', 'token-2']);
+});
+
+test('an odd refusal is a broker’s error all the same', async () => {
+  for (const odd of [{ errors: { a: 1 } }, { errors: [null] }, { detail: {}, fix: 5, request_id: { toString: 1 } }]) {
+    broker.script = [[422, {}, { code: 'invalid', ...odd }]];
+    const error = await refusal(auth.retrieveToken());
+    assert.ok(error instanceof BrokerError);
+    assert.deepEqual([error.code, error.fix, error.requestId], ['invalid', undefined, undefined]);
+  }
+});
+
 test('a renewal that is refused ends the use of the token', async () => {
   await auth.retrieveToken();
   clock.now += 3_001_000;
@@ -203,7 +250,8 @@ test('a broker that is away is tried again and named', async () => {
 test('something that is no broker is called so', async () => {
   const page = '<html>token-secret</html>';
   const odd = { access_token: 'a b', expires_in: 1, expires_at: '2001-01-01T00:00:00Z', refresh_at: '2001-01-01T00:00:00Z' };
-  for (const answer of [[404, {}, page], [200, {}, page], [200, {}, {}], [200, {}, odd], [200, {}, '[]']]) {
+  const odder = { ...odd, access_token: 'secret', expires_at: { toString: 1 } };
+  for (const answer of [[404, {}, page], ...[page, {}, odd, odder, '[]'].map((body) => [200, {}, body])]) {
     broker.script = [answer];
     const error = await refusal(auth.retrieveToken());
     assert.equal(error.code, 'no_broker');
@@ -245,7 +293,8 @@ test('a credential that cannot be one is not shown', async () => {
 });
 
 test('an address that cannot be one is refused at once', () => {
-  for (const brokerUrl of ['broker.example.com', 'ftp://broker', 'https://user:pass@broker', undefined]) {
+  const wrong = ['broker.example.com', 'ftp://broker', 'https://user:pass@broker', 'https://:pass@broker', undefined];
+  for (const brokerUrl of [...wrong, 'https://broker/#x', 'https://broker#', 'https://broker?x=1', 'https://broker/?']) {
     assert.throws(() => adapter({ brokerUrl }), /https:\/\/broker\.example\.com/);
   }
   assert.throws(() => adapter({ tenant: '' }), /tenant/);

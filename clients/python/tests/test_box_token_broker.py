@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import unittest
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
@@ -49,6 +49,12 @@ class Broker(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            pass  # The client has given up.
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, dict(self.headers), body))
@@ -66,14 +72,26 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Awaited(Future):
+    """A future that counts who waits for it."""
+
+    waiting = 0
+
+    def result(self, timeout=None):
+        Awaited.waiting += 1
+        return super().result(timeout)
+
+
 class Clock:
     """Time that passes where somebody sleeps or a test says so."""
 
     def __init__(self):
         self.now = 1000.0
         self.slept = []
+        self.hurry = 0.0
 
     def monotonic(self):
+        self.now += self.hurry
         return self.now
 
     def sleep(self, seconds):
@@ -101,17 +119,18 @@ class Adapter(unittest.TestCase):
         patch.start()
         self.addCleanup(patch.stop)
         self.auth = BrokerAuth(self.broker.url, "acme", KEY)
+        Awaited.waiting = 0
+        patch = mock.patch.object(box_token_broker, "Future", Awaited)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def bodies(self):
         return [body for _, _, body in self.broker.seen]
 
     def wait_until(self, true):
         for _ in range(10_000):
-            try:
-                if true():
-                    return
-            except TypeError:
-                pass  # Nobody asks yet.
+            if true():
+                return
             threading.Event().wait(0.001)
         self.fail("it never came to that")
 
@@ -153,7 +172,7 @@ class Adapter(unittest.TestCase):
         self.broker.script = [problem(403, "forbidden")]
         with ThreadPoolExecutor(6) as pool:
             callers = [pool.submit(self.auth.retrieve_token) for _ in range(6)]
-            self.wait_until(lambda: len(self.auth._flight[1]._condition._waiters) == 5)
+            self.wait_until(lambda: Awaited.waiting == 5)
             self.broker.gate.set()
             self.assertEqual({caller.exception().code for caller in callers}, {"forbidden"})
         self.assertEqual(len(self.broker.seen), 1)
@@ -200,7 +219,8 @@ class Adapter(unittest.TestCase):
             "subject": {"type": "user", "id": "123"}, "scopes": ["item_preview"],
             "resource": {"type": "file", "id": "5"},
         })
-        auth.downscope_token(["base_preview"], shared_link="https://app.box.com/s/x")
+        auth.downscope_token(["base_preview"], shared_link="https://app.box.com/s/x", rejected="narrow")
+        self.assertEqual(self.bodies()[1]["rejected"], "narrow")
         self.assertEqual(self.bodies()[1]["shared_link"], "https://app.box.com/s/x")
         self.assertEqual(auth.retrieve_token().access_token, "token-2")
         with self.assertRaisesRegex(ValueError, "2.0/files/123"):
@@ -243,6 +263,53 @@ class Adapter(unittest.TestCase):
         self.clock.now += 21
         self.assertEqual(self.auth.retrieve_authorization_header(), "Bearer token-2")
 
+    def test_a_renewal_that_breaks_off_keeps_the_living_token(self):
+        self.auth.retrieve_token()
+        self.clock.now += 3001
+        self.broker.script = [(503, {"Transfer-Encoding": "chunked"}, "no number\r\n")]
+        self.assertEqual(self.auth.retrieve_authorization_header(), "Bearer token-1")
+        self.auth.revoke_token()
+        self.broker.script = [(200, {"Content-Length": "99"}, "{")] * 6
+        with self.assertRaisesRegex(BrokerError, "unreachable"):
+            self.auth.retrieve_token()
+
+    def test_a_broker_that_hangs_does_not_hold_up_those_whose_token_lives(self):
+        self.auth.retrieve_token()
+        self.clock.now += 3001
+        self.broker.gate = threading.Event()
+        self.addCleanup(self.broker.gate.set)
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                header = pool.submit(self.auth.retrieve_authorization_header)
+                self.assertEqual(header.result(6), "Bearer token-1")
+                self.assertEqual(self.auth.retrieve_authorization_header(), "Bearer token-1")
+                self.assertEqual(len(self.broker.seen), 2)
+            finally:
+                self.broker.gate.set()
+
+    def test_whoever_holds_nothing_waits_longer_than_a_renewal(self):
+        self.auth.retrieve_token()
+        self.clock.now += 3001
+        self.broker.gate = threading.Event()
+        with ThreadPoolExecutor(2) as pool:
+            try:
+                renewing = pool.submit(self.auth.retrieve_token)
+                self.wait_until(lambda: len(self.broker.seen) == 2)
+                self.auth.revoke_token()
+                late = pool.submit(self.auth.retrieve_token)
+                self.wait_until(lambda: Awaited.waiting == 1)
+                self.clock.now += 600  # The token that was held is dead.
+                self.broker.script = [problem(503, "store_unavailable", "after", 7)]
+            finally:
+                self.broker.gate.set()
+            self.assertEqual({renewing.result().access_token, late.result().access_token}, {"token-2"})
+
+    def test_an_answer_that_never_ends_is_given_up(self):
+        self.clock.hurry = 11.0
+        self.broker.script = [(200, {"Content-Length": "4"}, "{}  ")] * 6
+        with self.assertRaisesRegex(BrokerError, "unreachable.*takes too long"):
+            self.auth.retrieve_token()
+
     def test_a_renewal_that_is_refused_ends_the_use_of_the_token(self):
         self.auth.retrieve_token()
         self.clock.now += 3001
@@ -261,12 +328,28 @@ class Adapter(unittest.TestCase):
 
     def test_something_that_is_no_broker_is_called_so(self):
         page = "<html>token-secret</html>"
-        for answer in [(404, {}, page), (200, {}, page), (200, {}, {"access_token": "a b", "expires_in": 1})]:
+        answers = [
+            (404, {}, page), (200, {}, page), (200, {}, {"access_token": "a b", "expires_in": 1}),
+            (200, {}, "[" * 100_000), (400, {}, "[" * 100_000),
+            (200, {}, {**self.broker.token()[2], "expires_in": float("inf")}),
+        ]
+        for answer in answers:
             self.broker.script = [answer]
             with self.assertRaises(BrokerError) as caught:
                 self.auth.retrieve_token()
             self.assertEqual(caught.exception.code, "no_broker")
             self.assertNotIn("secret", str(caught.exception))
+
+    def test_an_odd_refusal_is_a_brokers_error_all_the_same(self):
+        for odd in [{"errors": {"a": 1}}, {"errors": [None]}, {"detail": {}, "fix": 5, "request_id": []}]:
+            self.broker.script = [(422, {}, {"code": "invalid", **odd})]
+            with self.assertRaises(BrokerError) as caught:
+                self.auth.retrieve_token()
+            self.assertEqual((caught.exception.code, caught.exception.fix), ("invalid", None))
+        for odd in [{"access_token": 5}, {"access_token": "a b"}, {}]:
+            self.broker.script = [(200, {}, odd)]
+            with self.assertRaisesRegex(BrokerError, "no_broker"):
+                self.auth.downscope_token(["item_preview"])
 
     def test_a_redirect_is_not_followed(self):
         other = Broker()
@@ -300,7 +383,8 @@ class Adapter(unittest.TestCase):
         self.assertEqual(self.broker.seen, [])
 
     def test_an_address_that_cannot_be_one_is_refused_at_once(self):
-        for url in ["broker.example.com", "ftp://broker", "https://user:pass@broker"]:
+        wrong = ["broker.example.com", "ftp://broker", "https://user:pass@broker", "https://:pass@broker"]
+        for url in [*wrong, "https://broker/#x", "https://broker#", "https://broker?x=1", "https://broker/?"]:
             with self.assertRaisesRegex(ValueError, "https://broker.example.com"):
                 BrokerAuth(url, "acme", KEY)
         with self.assertRaisesRegex(ValueError, "tenant"):

@@ -36,12 +36,21 @@ func main() {
 		return
 	}
 	user = service.ForUser(stage.User)
-	check("the service account lists its folders", serviceAccount)
-	check("a user lists their folders", asUser)
-	check("a downscoped token reaches its folder alone", downscoped)
-	check("forgetting ends nobody else's token", forgotten)
-	check("a token that Box kills is replaced", killed)
-	check("what the broker refuses is told", refused)
+	checks := []struct {
+		name string
+		what func() error
+	}{
+		{"the service account lists its folders", serviceAccount},
+		{"a user lists their folders", asUser},
+		{"a downscoped token reaches its folder alone", downscoped},
+		{"forgetting ends nobody else's token", forgotten},
+		{"a token that Box kills is replaced", killed},
+		{"what the broker refuses is told", refused},
+	}
+	fmt.Println("checks:", len(checks))
+	for _, each := range checks {
+		check(each.name, each.what)
+	}
 }
 
 func check(name string, what func() error) {
@@ -68,7 +77,7 @@ func downscoped() error {
 	if err != nil || len(token.RestrictedTo) != 2 || token.RestrictedTo[0].Object != *contracts {
 		return expect(err, false, "it is not restricted")
 	}
-	bearer := "Bearer " + string(token.AccessToken)
+	bearer := "Bearer " + token.AccessToken.Text()
 	own, err := at("GET", "/2.0/folders/"+stage.Folder, bearer, http.DefaultClient, nil)
 	if err != nil || own != 200 {
 		return expect(err, false, fmt.Sprint("its own folder: ", own))
@@ -84,7 +93,7 @@ func forgotten() error {
 	}
 	user.Forget()
 	var seen struct{ Live bool }
-	sum := sha256.Sum256([]byte(token.AccessToken))
+	sum := sha256.Sum256([]byte(token.AccessToken.Text()))
 	if _, err := at("GET", fmt.Sprintf("/sandbox/tokens/%x", sum), "", http.DefaultClient, &seen); err != nil {
 		return err
 	}

@@ -12,7 +12,9 @@ import com.box.sdkgen.networking.baseurls.BaseUrls;
 import com.box.sdkgen.schemas.accesstoken.AccessToken;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /** Box's Java SDK ({@code com.box.sdkgen}) with the broker's adapter, and with its own JWT. */
@@ -24,15 +26,17 @@ final class AdapterChecks {
   private AdapterChecks() {}
 
   public static void main(String[] args) {
-    Stage.check("the service account lists its folders", AdapterChecks::serviceAccount);
-    Stage.check("a user lists their folders", AdapterChecks::user);
-    Stage.check("the as-user header works beside the adapter", AdapterChecks::asUserHeader);
-    Stage.check("a downscoped token reaches its folder alone", AdapterChecks::downscoped);
-    Stage.check("revoking ends nobody else's token", AdapterChecks::revoked);
-    Stage.check("a token that Box kills is replaced", AdapterChecks::killed);
-    Stage.check("what the broker refuses is told", AdapterChecks::refused);
-    Stage.check("the sandbox takes the sdk's own jwt", AdapterChecks::ownJwt);
-    Stage.check("webhooks signed by the sdk are verified", AdapterChecks::webhooks);
+    Map<String, Stage.Check> checks = new LinkedHashMap<>();
+    checks.put("the service account lists its folders", AdapterChecks::serviceAccount);
+    checks.put("a user lists their folders", AdapterChecks::user);
+    checks.put("the as-user header works beside the adapter", AdapterChecks::asUserHeader);
+    checks.put("a downscoped token reaches its folder alone", AdapterChecks::downscoped);
+    checks.put("revoking ends nobody else's token", AdapterChecks::revoked);
+    checks.put("a token that Box kills is replaced", AdapterChecks::killed);
+    checks.put("what the broker refuses is told", AdapterChecks::refused);
+    checks.put("the sandbox takes the sdk's own jwt", AdapterChecks::ownJwt);
+    checks.put("webhooks signed by the sdk are verified", AdapterChecks::webhooks);
+    Stage.run(checks);
   }
 
   private static BoxClient atBox(Authentication auth) {

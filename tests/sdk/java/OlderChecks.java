@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 
@@ -27,14 +28,16 @@ final class OlderChecks {
   private OlderChecks() {}
 
   public static void main(String[] args) {
-    Stage.check("the service account lists its folders", OlderChecks::serviceAccount);
-    Stage.check("a user lists their folders", OlderChecks::user);
-    Stage.check("a downscoped token reaches its folder alone", OlderChecks::downscoped);
-    Stage.check("revoking ends nobody else's token", OlderChecks::revoked);
-    Stage.check("a token that Box kills is replaced on refresh", OlderChecks::killed);
-    Stage.check("what the broker refuses is told in Box's shape", OlderChecks::refused);
-    Stage.check("the sandbox takes the sdk's own jwt", OlderChecks::ownJwt);
-    Stage.check("webhooks signed by the sdk are verified", OlderChecks::webhooks);
+    Map<String, Stage.Check> checks = new LinkedHashMap<>();
+    checks.put("the service account lists its folders", OlderChecks::serviceAccount);
+    checks.put("a user lists their folders", OlderChecks::user);
+    checks.put("a downscoped token reaches its folder alone", OlderChecks::downscoped);
+    checks.put("revoking ends nobody else's token", OlderChecks::revoked);
+    checks.put("a token that Box kills is replaced on refresh", OlderChecks::killed);
+    checks.put("what the broker refuses is told in Box's shape", OlderChecks::refused);
+    checks.put("the sandbox takes the sdk's own jwt", OlderChecks::ownJwt);
+    checks.put("webhooks signed by the sdk are verified", OlderChecks::webhooks);
+    Stage.run(checks);
   }
 
   private static BoxCCGAPIConnection asked(BoxCCGAPIConnection connection) {
@@ -114,14 +117,22 @@ final class OlderChecks {
   private static void killed() throws Exception {
     BoxCCGAPIConnection service = service(Stage.fact("key"));
     names(service, "0");
-    // The broker does not doubt a token that is younger than five seconds.
-    Thread.sleep(6000);
+    grownOlder();
     Stage.forgetJournal();
     Stage.kill("enterprise:" + Stage.fact("enterprise"));
     Stage.be(status(service, "0"), 401);
     service.refresh();
-    Stage.be(status(service, "0"), 200);
-    Stage.be(Stage.statuses("/2.0/folders/0"), Arrays.asList(401, 200));
+    // Where the broker's look at Box took too long the token was the same: it looks again.
+    for (int tries = 1; status(service, "0") == 401 && tries < Stage.TRIES; tries++) {
+      grownOlder();
+      service.refresh();
+    }
+    Stage.beReplaced(Stage.statuses("/2.0/folders/0"));
+  }
+
+  /** The broker does not doubt a token that is younger than five seconds, and looks once in five. */
+  private static void grownOlder() throws InterruptedException {
+    Thread.sleep(6000);
   }
 
   private static void refused() {

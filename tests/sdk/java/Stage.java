@@ -34,6 +34,9 @@ final class Stage {
       "{\"type\":\"webhook_event\",\"webhook\":{\"id\":\"1234567890\"},\"trigger\":\"FILE.UPLOADED\","
           + "\"source\":{\"id\":\"1234567890\",\"type\":\"file\",\"name\":\"Pr\u00fcfung.txt\"}}";
 
+  /** How often is asked for another token, where the broker may not come to look at Box in time. */
+  static final int TRIES = 3;
+
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final HttpClient HTTP = HttpClient.newHttpClient();
   private static final JsonNode FACTS = facts();
@@ -52,7 +55,13 @@ final class Stage {
     return FACTS.get(name).asText();
   }
 
-  static void check(String name, Check check) {
+  /** Runs each check, in its order, whatever becomes of the others. */
+  static void run(Map<String, Check> checks) {
+    System.out.println("checks: " + checks.size());
+    checks.forEach(Stage::check);
+  }
+
+  private static void check(String name, Check check) {
     try {
       check.run();
       System.out.println("ok: " + name);
@@ -113,6 +122,14 @@ final class Stage {
     List<Integer> statuses = new ArrayList<>();
     atBox("GET", "/sandbox/journal?path=" + path).get("items").forEach(entry -> statuses.add(entry.get("status").asInt()));
     return statuses;
+  }
+
+  /** Box answered 401, no more often than one who is told the same token may ask, and then took another. */
+  static void beReplaced(List<Integer> statuses) {
+    int refused = statuses.size() - 1;
+    be(refused >= 1 && refused <= TRIES, true);
+    be(statuses.get(refused), 200);
+    be(statuses.subList(0, refused).stream().allMatch(status -> status == 401), true);
   }
 
   /** The headers of a webhook of so many seconds ago. */

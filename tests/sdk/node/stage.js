@@ -31,6 +31,7 @@ const lastEntry = async () => Math.max(0, ...(await journal()).map(({ n }) => n)
 
 /** Runs each check, in its order, whatever becomes of the others. */
 async function run(checks) {
+  console.log(`checks: ${Object.keys(checks).length}`);
   for (const [name, check] of Object.entries(checks)) {
     try {
       await check();

@@ -69,6 +69,7 @@ def refused(action, kind, *statuses):
 
 def run(checks):
     """Runs each check, in its order, whatever becomes of the others."""
+    print(f"checks: {len(checks)}", flush=True)
     for check in checks:
         name = check.__name__.replace("_", " ")
         try:

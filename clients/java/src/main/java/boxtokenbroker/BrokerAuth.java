@@ -107,7 +107,7 @@ public final class BrokerAuth implements Authentication {
     Held now = held;
     String rejected = given.get() != null || now == null ? given.get() : now.text;
     boolean replaced = now != null && !now.text.equals(rejected);
-    return handOut(replaced ? now : ask(rejected, settings.maxWait));
+    return handOut(replaced ? now : ask(rejected, false));
   }
 
   @Override
@@ -122,6 +122,15 @@ public final class BrokerAuth implements Authentication {
   @Override
   public AccessToken downscopeToken(
       List<String> scopes, String resource, String sharedLink, NetworkSession networkSession) {
+    return downscopeToken(scopes, resource, sharedLink, networkSession, null);
+  }
+
+  /**
+   * The same after Box answered 401 to such a token, {@code rejected}. The broker looks whether that is
+   * so, and answers with another token or with the same.
+   */
+  public AccessToken downscopeToken(
+      List<String> scopes, String resource, String sharedLink, NetworkSession networkSession, String rejected) {
     ObjectNode body = asked.deepCopy();
     ArrayNode list = body.putArray("scopes");
     scopes.forEach(list::add);
@@ -136,7 +145,13 @@ public final class BrokerAuth implements Authentication {
     if (sharedLink != null) {
       body.put("shared_link", sharedLink);
     }
+    if (rejected != null) {
+      body.put("rejected", rejected);
+    }
     ObjectNode answer = (ObjectNode) broker.call("/downscoped", body, settings.maxWait);
+    if (!BrokerHttp.isCredible(answer.path("access_token").asText())) {
+      throw BrokerHttp.noBroker(200, null);
+    }
     return JsonManager.deserialize(answer.retain(BOX_FIELDS), AccessToken.class);
   }
 
@@ -169,20 +184,23 @@ public final class BrokerAuth implements Authentication {
       return now;
     }
     if (now == null || !isBefore(now.expiresAt)) {
-      return ask(null, settings.maxWait);
+      return ask(null, false);
     }
     try {
-      return ask(null, Duration.ZERO);
+      return ask(null, true);
     } catch (BrokerError error) {
-      if (!error.temporary || !isBefore(now.expiresAt)) {
+      if (!error.temporary) {
         throw error;
       }
-      Duration after = error.retryAfter == null ? PAUSE : Duration.ofSeconds(error.retryAfter);
-      long pause = Math.max(PAUSE.toNanos(), after.toNanos());
-      long left = now.expiresAt - settings.time.nanos();
-      now.refreshAt = settings.time.nanos() + Math.min(pause, left);
-      return now; // What is still alive is worth more than an error.
+      if (isBefore(now.expiresAt)) {
+        Duration after = error.retryAfter == null ? PAUSE : Duration.ofSeconds(error.retryAfter);
+        long pause = Math.max(PAUSE.toNanos(), after.toNanos());
+        long left = now.expiresAt - settings.time.nanos();
+        now.refreshAt = settings.time.nanos() + Math.min(pause, left);
+        return now; // What is still alive is worth more than an error.
+      }
     }
+    return ask(null, false);
   }
 
   /** Whether the monotonic clock has not come to {@code moment}; differences survive its overflow. */
@@ -192,10 +210,11 @@ public final class BrokerAuth implements Authentication {
 
   /**
    * Asks the broker, or waits for the answer to whoever is asking already. An answer to one who did
-   * not report {@code rejected} and was given it all the same does not count.
+   * not report {@code rejected} and was given it all the same does not count, and neither does a passing
+   * failure of a renewal for one who has no token to go on with.
    */
-  private Held ask(String rejected, Duration maxWait) {
-    Flight mine = new Flight(rejected);
+  private Held ask(String rejected, boolean renewal) {
+    Flight mine = new Flight(rejected, renewal);
     while (true) {
       Flight other;
       synchronized (this) {
@@ -215,15 +234,17 @@ public final class BrokerAuth implements Authentication {
           return answer;
         }
       } catch (CompletionException error) {
-        if (same) {
-          throw (RuntimeException) error.getCause();
+        RuntimeException failure = (RuntimeException) error.getCause();
+        boolean passes = failure instanceof BrokerError && ((BrokerError) failure).temporary;
+        if (same && !(other.renewal && !renewal && passes)) {
+          throw failure;
         }
       }
     }
-    return fly(mine, maxWait);
+    return fly(mine);
   }
 
-  private Held fly(Flight mine, Duration maxWait) {
+  private Held fly(Flight mine) {
     Held answer = null;
     RuntimeException failure = new BrokerError("interrupted", "Asking for the token broke off.");
     try {
@@ -231,7 +252,7 @@ public final class BrokerAuth implements Authentication {
       if (mine.reported != null) {
         body.put("rejected", mine.reported);
       }
-      answer = read(broker.call("", body, maxWait));
+      answer = read(mine.renewal ? broker.callOnce("", body) : broker.call("", body, settings.maxWait));
       return answer;
     } catch (RuntimeException error) {
       failure = error;
@@ -278,13 +299,15 @@ public final class BrokerAuth implements Authentication {
     }
   }
 
-  /** Which token is being reported, if one is, and the answer to come. */
+  /** Which token is being reported, if one is; whether it is a renewal; and the answer to come. */
   private static final class Flight {
     private final String reported;
+    private final boolean renewal;
     private final CompletableFuture<Held> answer = new CompletableFuture<>();
 
-    private Flight(String reported) {
+    private Flight(String reported, boolean renewal) {
       this.reported = reported;
+      this.renewal = renewal;
     }
   }
 

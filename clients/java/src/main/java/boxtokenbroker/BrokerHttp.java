@@ -26,6 +26,8 @@ import javax.net.ssl.SSLSocketFactory;
 final class BrokerHttp {
   /** Milliseconds that one step of a request may take; the broker itself gives up after 5 s. */
   private static final int TIMEOUT = 10_000;
+  /** The same for a renewal, while the token that is held lives. */
+  private static final int SHORT_TIMEOUT = 2_000;
   /** How often one call asks the broker at most. */
   private static final int TRIES = 6;
   /** Bytes of an answer that are read. */
@@ -57,7 +59,7 @@ final class BrokerHttp {
     long waited = 0;
     for (int attempt = 1; ; attempt++) {
       try {
-        return send(path, body);
+        return send(path, body, TIMEOUT);
       } catch (BrokerError error) {
         double backoff = ThreadLocalRandom.current().nextDouble(0.5, 1) * 250 * (1 << attempt);
         long pause = error.retryAfter == null ? (long) backoff : error.retryAfter * 1000;
@@ -70,6 +72,11 @@ final class BrokerHttp {
     }
   }
 
+  /** Asks once, for one whose token lives. */
+  JsonNode callOnce(String path, JsonNode body) {
+    return send(path, body, SHORT_TIMEOUT);
+  }
+
   private void sleep(long milliseconds) {
     try {
       time.sleep(milliseconds);
@@ -79,13 +86,13 @@ final class BrokerHttp {
     }
   }
 
-  private JsonNode send(String path, JsonNode body) {
+  private JsonNode send(String path, JsonNode body, int timeout) {
     String authorization = authorization();
     int status;
     String after;
     JsonNode answer;
     try {
-      HttpURLConnection connection = open(path);
+      HttpURLConnection connection = open(path, timeout);
       connection.setRequestProperty("Authorization", authorization);
       connection.setRequestProperty("Content-Type", "application/json");
       try (OutputStream out = connection.getOutputStream()) {
@@ -111,12 +118,12 @@ final class BrokerHttp {
   }
 
   /** No proxy of the JVM's and no redirect: the credential goes to the broker alone. */
-  private HttpURLConnection open(String path) throws IOException {
+  private HttpURLConnection open(String path, int timeout) throws IOException {
     HttpURLConnection connection =
         (HttpURLConnection) URI.create(url + path).toURL().openConnection(Proxy.NO_PROXY);
     connection.setInstanceFollowRedirects(false);
-    connection.setConnectTimeout(TIMEOUT);
-    connection.setReadTimeout(TIMEOUT);
+    connection.setConnectTimeout(timeout);
+    connection.setReadTimeout(timeout);
     connection.setRequestMethod("POST");
     connection.setDoOutput(true);
     if (sslSocketFactory != null && connection instanceof HttpsURLConnection) {
@@ -190,7 +197,8 @@ final class BrokerHttp {
     try {
       URI url = URI.create(brokerUrl.replaceAll("/+$", ""));
       boolean http = "https".equals(url.getScheme()) || "http".equals(url.getScheme());
-      if (http && url.getHost() != null && url.getUserInfo() == null && url.getQuery() == null) {
+      boolean plain = url.getUserInfo() == null && url.getQuery() == null && url.getFragment() == null;
+      if (http && plain && url.getHost() != null) {
         String name = URLEncoder.encode(tenant, "UTF-8").replace("+", "%20");
         return URI.create(url + "/v1/tenants/" + name + "/token");
       }

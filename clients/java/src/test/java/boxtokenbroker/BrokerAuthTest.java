@@ -22,6 +22,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -170,8 +172,9 @@ class BrokerAuthTest {
     assertEquals("/v1/tenants/acme/token/downscoped", broker.seen.get(0).path);
     String asked = "{\"subject\":{\"type\":\"user\",\"id\":\"123\"},\"scopes\":[\"item_preview\"],";
     assertEquals(asked + "\"resource\":{\"type\":\"file\",\"id\":\"5\"}}", broker.bodies().get(0));
-    user.downscopeToken(scopes, null, "https://app.box.com/s/x", null);
-    assertEquals(asked + "\"shared_link\":\"https://app.box.com/s/x\"}", broker.bodies().get(1));
+    user.downscopeToken(scopes, null, "https://app.box.com/s/x", null, "narrow");
+    String more = "\"shared_link\":\"https://app.box.com/s/x\",\"rejected\":\"narrow\"}";
+    assertEquals(asked + more, broker.bodies().get(1));
     assertEquals("token-2", user.retrieveToken().getAccessToken());
     String wrong = "https://api.box.com/2.0/users/5";
     assertThrows(IllegalArgumentException.class, () -> user.downscopeToken(scopes, wrong, null, null));
@@ -219,6 +222,59 @@ class BrokerAuthTest {
   }
 
   @Test
+  void aBrokerThatHangsDoesNotHoldUpThoseWhoseTokenLives() throws Exception {
+    auth.retrieveToken();
+    clock.pass(Duration.ofSeconds(3001));
+    broker.gate = new CountDownLatch(1);
+    ExecutorService thread = Executors.newSingleThreadExecutor();
+    try {
+      Future<String> header = thread.submit(() -> auth.retrieveAuthorizationHeader());
+      assertEquals("Bearer token-1", header.get(6, TimeUnit.SECONDS));
+      assertEquals("Bearer token-1", auth.retrieveAuthorizationHeader());
+      assertEquals(2, broker.seen.size());
+    } finally {
+      broker.gate.countDown();
+      thread.shutdown();
+    }
+  }
+
+  @Test
+  void whoeverHoldsNothingWaitsLongerThanARenewal() throws Exception {
+    auth.retrieveToken();
+    clock.pass(Duration.ofSeconds(3001));
+    broker.gate = new CountDownLatch(1);
+    broker.script.add(problem(503, "store_unavailable", "after", "").retryAfter(7));
+    ExecutorService threads = Executors.newFixedThreadPool(2);
+    try {
+      Future<String> renewing = threads.submit(() -> auth.retrieveAuthorizationHeader());
+      waitUntil(() -> broker.seen.size() == 2);
+      auth.revokeToken();
+      Thread[] late = new Thread[1];
+      Future<String> joining =
+          threads.submit(
+              () -> {
+                late[0] = Thread.currentThread();
+                return auth.retrieveAuthorizationHeader();
+              });
+      waitUntil(() -> late[0] != null && late[0].getState() == Thread.State.WAITING);
+      clock.pass(Duration.ofSeconds(600)); // The token that was held is dead.
+      broker.gate.countDown();
+      assertEquals("Bearer token-2", renewing.get());
+      assertEquals("Bearer token-2", joining.get());
+    } finally {
+      broker.gate.countDown();
+      threads.shutdown();
+    }
+  }
+
+  private static void waitUntil(BooleanSupplier condition) throws InterruptedException {
+    for (int i = 0; i < 10_000 && !condition.getAsBoolean(); i++) {
+      Thread.sleep(1);
+    }
+    assertTrue(condition.getAsBoolean());
+  }
+
+  @Test
   void aRenewalThatIsRefusedEndsTheUseOfTheToken() {
     auth.retrieveToken();
     clock.pass(Duration.ofSeconds(3001));
@@ -259,6 +315,18 @@ class BrokerAuthTest {
   }
 
   @Test
+  void anOddRefusalIsABrokersErrorAllTheSame() {
+    for (String odd : new String[] {"{\"a\":1}", "[null]", "5"}) {
+      broker.script.add(problem(422, "invalid", "never", ",\"errors\":" + odd));
+      assertEquals("invalid", refused().code);
+    }
+    broker.script.add(new Answer(200, "{}"));
+    List<String> scopes = Collections.singletonList("item_preview");
+    BrokerError error = assertThrows(BrokerError.class, () -> auth.downscopeToken(scopes, FILE, null, null));
+    assertEquals("no_broker", error.code);
+  }
+
+  @Test
   void aRedirectIsNotFollowed() {
     try (FakeBroker other = new FakeBroker()) {
       for (int status : new int[] {302, 307, 308}) {
@@ -294,7 +362,11 @@ class BrokerAuthTest {
 
   @Test
   void anAddressThatCannotBeOneIsRefusedAtOnce() {
-    for (String url : new String[] {"broker.example.com", "ftp://broker", "https://user:pass@broker", null}) {
+    String[] wrong = {
+      "broker.example.com", "ftp://broker", "https://user:pass@broker", "https://:pass@broker", null,
+      "https://broker/#x", "https://broker#", "https://broker?x=1", "https://broker/?"
+    };
+    for (String url : wrong) {
       BrokerAuth.Builder builder = new BrokerAuth.Builder(url, "acme", KEY);
       assertThrows(IllegalArgumentException.class, builder::build);
     }
