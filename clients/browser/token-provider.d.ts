@@ -8,8 +8,9 @@ export interface TokenProviderOptions {
     /** The browser session that the page's back end opened. */
     session: string;
     /**
-     * Asked for a new session when this one expired, once for all providers of the page. It resolves to the new
-     * session, or to null where there is none to be had: then every call rejects with `session_expired`.
+     * Asked for a new session when this one expired or is not known any more, once for all providers of the page. It
+     * resolves to the new session, or to null where there is none to be had: then every call rejects with
+     * `session_expired` or `unauthenticated`.
      */
     onSessionExpired?: (() => Promise<string | null | undefined>) | null;
 }
@@ -37,6 +38,7 @@ export class TokenError extends Error {
     name: "TokenError";
     /**
      * - `session_expired`: there is no new session either; the page's user logs in again;
+     * - `unauthenticated`: the broker does not know the session any more, and there is no new one either;
      * - `session_cancelled`: somebody ended the session;
      * - `origin_not_allowed`: the session is not for this page's origin;
      * - `outage`: the broker or Box does not answer, or asks to come back later; later is worth a try;

@@ -8,7 +8,7 @@
  * @module
  */
 
-/** The version of this module, as in the path that serves it for ever. */
+/** The version of this module, as in the path that serves it. */
 export const version = "1.0.0";
 
 /** The broker takes no more ids than these in one request. */
@@ -24,12 +24,19 @@ const ANSWER_TIME = 15_000;
 const RENEWAL_TIME = 60_000;
 /** For how long a refusal is repeated without asking again, in milliseconds. */
 const REFUSAL_REST = 5_000;
+/** So many renewed sessions are remembered, so that providers that are made for them later need no renewal. */
+const MOST_RENEWED = 100;
+
+/** After these another session helps: `unauthenticated` is a session that the broker does not know any more. */
+const RENEWABLE = ["session_expired", "unauthenticated"];
+/** After these nothing that the session gave is served any more; other refusals are one request's. */
+const ENDING = [...RENEWABLE, "session_cancelled", "origin_not_allowed", "tenant_suspended", "forbidden"];
 
 /** Why there is no token. `code` says what happened; nothing in here holds a token or a session. */
 export class TokenError extends Error {
     /**
-     * @param {string} code `session_expired`, `session_cancelled`, `origin_not_allowed`, `outage`, `invalid_id`, or
-     *   another code of the broker's.
+     * @param {string} code `session_expired`, `unauthenticated`, `session_cancelled`, `origin_not_allowed`, `outage`,
+     *   `invalid_id`, or another code of the broker's.
      * @param {string} message What happened, in a sentence.
      * @param {{id?: string, status?: number, problem?: string, requestId?: string, retryAfter?: number}} [more]
      *   What the broker said beside it.
@@ -53,7 +60,7 @@ const BROWSER = {
 };
 
 /** Makes a `tokenProvider` with lines of its own; the one that is exported has the page's. */
-export function providerOf(world) {
+function providerOf(world) {
     const lines = new Lines({ ...BROWSER, ...world });
     return (options) => {
         const { broker, session, onSessionExpired } = checked(options);
@@ -82,7 +89,7 @@ function checked({ broker, session, onSessionExpired } = {}) {
     if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
         throw new TypeError("tokenProvider: `broker` must be the broker's URL, as https://broker.example.com");
     }
-    if (typeof session !== "string" || !/^[\w.~+/=-]+$/.test(session)) {
+    if (!isSession(session)) {
         throw new TypeError("tokenProvider: `session` must be the browser session that your back end opened");
     }
     if (onSessionExpired !== undefined && onSessionExpired !== null && typeof onSessionExpired !== "function") {
@@ -90,6 +97,8 @@ function checked({ broker, session, onSessionExpired } = {}) {
     }
     return { broker: url.href.replace(/\/+$/, ""), session, onSessionExpired };
 }
+
+const isSession = (value) => typeof value === "string" && /^[\w.~+/=-]+$/.test(value);
 
 function urlOf(text) {
     try {
@@ -127,6 +136,12 @@ class Lines {
         }
         return this.#lines.get(name);
     }
+
+    /** Lets each renewed session lead straight to its latest one, and forgets the oldest: memory does not grow. */
+    tidy() {
+        const renewed = [...this.#lines].filter(([, line]) => line.latest() !== line);
+        renewed.slice(0, -MOST_RENEWED).forEach(([name]) => this.#lines.delete(name));
+    }
 }
 
 /** The way to the broker under one session. */
@@ -155,13 +170,22 @@ class Line {
         this.#session = session;
     }
 
+    /** The line that stands in the place of this one by now. The way there is made short. */
+    latest() {
+        let line = this;
+        while (line.#successor) {
+            line = line.#successor;
+        }
+        if (line !== this) {
+            this.#successor = line;
+        }
+        return line;
+    }
+
     /** Whom to ask for a new session from now on. */
     renewBy(onSessionExpired) {
-        if (this.#successor) {
-            this.#successor.renewBy(onSessionExpired);
-        } else {
-            this.#onSessionExpired = onSessionExpired ?? this.#onSessionExpired;
-        }
+        const line = this.latest();
+        line.#onSessionExpired = onSessionExpired ?? line.#onSessionExpired;
     }
 
     /** The token of one typed id: `{ read, write? }`. */
@@ -170,7 +194,7 @@ class Line {
             throw new TokenError("invalid_id", "An id is `file_` or `folder_` and digits.");
         }
         if (this.#successor) {
-            return this.#successor.ask(id);
+            return this.latest().ask(id);
         }
         const known = this.#known.get(id);
         if (known && !this.#passed(known.end)) {
@@ -241,11 +265,11 @@ class Line {
 
     /** Nobody who waits gets a token by this session: by the next one, or not at all. */
     async #fail(refusal) {
-        let [error, final] = [refusal, ["session_cancelled", "unauthenticated"].includes(refusal.code)];
-        if (refusal.code === "session_expired") {
+        let [error, final] = [refusal, refusal.code === "session_cancelled"];
+        if (RENEWABLE.includes(refusal.code)) {
             [error, final] = await this.#renew(refusal);
         }
-        if (error?.code !== "outage") {
+        if (ENDING.includes(refusal.code)) {
             this.#known.clear();
         }
         const waiting = [...this.#waiting];
@@ -272,17 +296,33 @@ class Line {
         try {
             session = await Promise.race([this.#onSessionExpired(), this.#tooLate()]);
         } catch (cause) {
-            const text = "The session expired, and the page could not renew it.";
+            const text = "The session is over, and the page could not renew it.";
             return [new TokenError(expired.code, text, { cause }), false];
         }
-        if (typeof session !== "string" || session === "" || session === this.#session) {
-            return [new TokenError(expired.code, "The session expired, and the page opened no new one."), true];
+        if (!session || session === this.#session) {
+            return [new TokenError(expired.code, "The session is over, and the page opened no new one."), true];
         }
-        const next = this.#lines.of(this.#broker, session);
+        if (!isSession(session)) {
+            return [new TokenError(expired.code, "The session is over, and what the page gave is no session."), false];
+        }
+        this.#giveWayTo(session);
+        return [];
+    }
+
+    /** From now on the line of `session` stands in the place of this one. */
+    #giveWayTo(session) {
+        const found = this.#lines.of(this.#broker, session);
+        let next = found.latest();
+        if (next === this) {
+            // This one took that session's place before, and now gives it back: it may be alive.
+            next = found;
+            next.#successor = undefined;
+            next.#onSessionExpired = undefined;
+        }
         next.#onSessionExpired ??= this.#onSessionExpired;
         next.#untried = true;
         this.#successor = next;
-        return [];
+        this.#lines.tidy();
     }
 
     async #tooLate() {

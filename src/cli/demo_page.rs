@@ -96,8 +96,7 @@ impl Place {
         key: SecretString,
         (url, api, upload): (Url, Url, Url),
     ) -> Result<page::Running, Failure> {
-        let policy = json!({ "policy": { "browser_origins": [self.origin()] } });
-        broker.patch(&["v1", "tenants", tenant], &policy).await?;
+        allow(broker, tenant, self.origin()).await?;
         let settings = page::Settings {
             broker: url,
             key,
@@ -112,6 +111,28 @@ impl Place {
         };
         page::start(self.listener, settings).map_err(failed)
     }
+}
+
+/// Adds `origin` to those that the tenant's policy names already.
+async fn allow(broker: &Broker, tenant: &str, origin: String) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Tenant {
+        policy: Policy,
+    }
+
+    #[derive(Deserialize)]
+    struct Policy {
+        browser_origins: Vec<String>,
+    }
+
+    let path = ["v1", "tenants", tenant];
+    let Tenant { policy: Policy { mut browser_origins } } = broker.get(&path, &[]).await?.read()?;
+    if !browser_origins.contains(&origin) {
+        browser_origins.push(origin);
+        let policy = json!({ "policy": { "browser_origins": browser_origins } });
+        broker.patch(&path, &policy).await?;
+    }
+    Ok(())
 }
 
 /// The caller that the page's back end is: it opens and cancels sessions, and gets no token itself.

@@ -13,7 +13,8 @@ use crate::crypto::{sha256, sha256_hex};
 /// The module as it is.
 const MODULE: &str = include_str!("../../clients/browser/token-provider.js");
 
-/// Where this version of the module is for ever. A change of the module is a new version.
+/// Where this version of the module is. Once a release has served it, a change of the module is a new version: the
+/// list in `tests/http/token_provider.rs` holds each to its hash.
 const VERSIONED: &str = "/v1/browser/token-provider-1.0.0.js";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -36,7 +37,7 @@ pub fn integrity() -> String {
     format!("sha256-{}", STANDARD.encode(sha256(MODULE.as_bytes())))
 }
 
-/// The path that serves this version of the module for ever.
+/// The path that serves this version of the module.
 #[must_use]
 pub fn versioned_path() -> &'static str {
     VERSIONED

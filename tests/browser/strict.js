@@ -1,5 +1,6 @@
 // A React application in StrictMode's development build, with the Explorer mounted twice. React renders each
 // component twice and mounts each effect twice, so that each Explorer makes two providers and is shown twice.
+// `window.token` is one of the providers.
 
 const { React, ReactDOM, Box } = window;
 const told = JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -22,6 +23,7 @@ function Explorer({ session }) {
     }, [session]);
     React.useEffect(() => {
         window.seen.mounts += 1;
+        window.token = token;
         const explorer = new Box.ContentExplorer();
         explorer.show(told.folder, token, { container: place.current, apiHost: told.api, uploadHost: told.api });
         return () => explorer.hide();

@@ -26,9 +26,12 @@ export class Window {
     crashes = [];
     /** Every answer's body, with where it came from. */
     bodies = [];
+    /** Answers that had no body, or whose body the browser did not keep: method and URL. */
+    unread = [];
     /** Requests, by page. */
     #requests = new Map();
-    #reading = new Set();
+    /** Answers that are being read, with where they came from. */
+    #reading = new Map();
 
     static async open(shots) {
         const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
@@ -80,16 +83,22 @@ export class Window {
         const keeping = response.body().then(
             (body) => this.bodies.push({ url: response.url(), body }),
             // A redirect or an answer without a body has none to read.
-            () => {},
+            () => this.unread.push(`${response.request().method()} ${response.url()}`),
         );
-        this.#reading.add(keeping);
+        this.#reading.set(keeping, response.url());
         keeping.finally(() => this.#reading.delete(keeping));
     }
 
     /** All answers so far, read to their ends. */
     async everything() {
-        await Promise.all(this.#reading);
+        await Promise.all(this.#reading.keys());
         return this.bodies;
+    }
+
+    /** Closes a tab once what it got from `url` is read: the browser forgets answers with their tab. */
+    async shut(page, url) {
+        await Promise.all([...this.#reading].filter(([, from]) => from === url).map(([keeping]) => keeping));
+        await page.close();
     }
 
     async shoot(page, name) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use box_token_broker::http::token_provider::{integrity, versioned_path};
+use serde_json::{Value, json};
 
 use crate::harness::run;
 
@@ -26,9 +27,14 @@ impl Drop for Demo {
 
 impl Demo {
     fn start(elements: &Path) -> Self {
+        Self::start_with(elements, &[])
+    }
+
+    fn start_with(elements: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
             .args(["demo", "--listen", "127.0.0.1:0", "--ui-elements"])
             .arg(elements)
+            .args(more)
             .env_clear()
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -51,19 +57,38 @@ impl Demo {
 
     /// The status, head and body of the page's answer; `headers` beside a right `Host`, unless they name one.
     fn ask(&self, line: &str, headers: &[&str]) -> (u16, String, String) {
-        let host = self.page.trim_start_matches("http://");
-        let mut socket = TcpStream::connect(host).unwrap();
-        let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
-        if !headers.iter().any(|header| header.starts_with("Host:")) {
-            head.push_str(&format!("Host: {host}\r\n"));
-        }
-        headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-        write!(socket, "{head}\r\n").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+        ask_at(&self.page, line, headers, "")
     }
+
+    /// The tenant as the broker shows it to the admin whose key `data` holds; `change` is made before.
+    fn tenant(&self, data: &Path, change: Option<&Value>) -> Value {
+        let key = std::fs::read_to_string(data.join("admin.key")).unwrap();
+        let key = format!("Authorization: Bearer {}", key.trim());
+        let (method, body) = match change {
+            Some(change) => ("PATCH", change.to_string()),
+            None => ("GET", String::new()),
+        };
+        let headers = [key.as_str(), "Content-Type: application/json"];
+        let (status, _, body) = ask_at(&self.broker, &format!("{method} /v1/tenants/acme"), &headers, &body);
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+/// The status, head and body of an answer of the server at `url`.
+fn ask_at(url: &str, line: &str, headers: &[&str], body: &str) -> (u16, String, String) {
+    let host = url.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(host).unwrap();
+    let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        head.push_str(&format!("Host: {host}\r\n"));
+    }
+    headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+    write!(socket, "{head}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
 }
 
 /// A folder that looks like the elements' `dist`, with one file more.
@@ -101,6 +126,23 @@ fn the_demos_page_stands_on_its_own_origin_under_the_policy_that_readers_are_tol
     for name in NAMES {
         let (status, _, body) = demo.ask(&format!("GET /elements/{name}.js"), &[]);
         assert_eq!((status, body), (200, format!("/* {name} */")));
+    }
+}
+
+#[test]
+fn the_demos_page_is_added_to_the_origins_that_the_tenant_has() {
+    let (elements, data) = (elements(), tempfile::tempdir().unwrap());
+    let kept = ["--data", data.path().to_str().unwrap()];
+    let own = "https://portal.example.com";
+    let first = Demo::start_with(elements.path(), &kept);
+    assert_eq!(first.tenant(data.path(), None)["policy"]["browser_origins"], json!([first.page]));
+    first.tenant(data.path(), Some(&json!({ "policy": { "browser_origins": [own] } })));
+    drop(first);
+    for _ in 0..2 {
+        let next = Demo::start_with(elements.path(), &kept);
+        let tenant = next.tenant(data.path(), None);
+        let origins = tenant["policy"]["browser_origins"].as_array().unwrap();
+        assert!(origins.contains(&json!(own)) && origins.contains(&json!(next.page)), "{origins:?}");
     }
 }
 

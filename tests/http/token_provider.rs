@@ -1,5 +1,7 @@
 //! The module that pages load: public, cacheable, usable from every origin.
 
+use std::collections::BTreeSet;
+
 use box_token_broker::http::token_provider::{integrity, versioned_path};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -7,6 +9,10 @@ use reqwest::header::HeaderMap;
 use crate::ground::Ground;
 
 const NEWEST: &str = "/v1/browser/token-provider.js";
+
+/// Each version of the module, the latest one last, with its hash: pages pin both. The last line may change until a
+/// release of the broker has served it; from then on a change of the module is a new version, and a new line.
+const VERSIONS: [(&str, &str); 1] = [("1.0.0", "sha256-6xY4mi4d2rmgBGI8xiLR3ife2HnpqValw6HXC22eSHo=")];
 
 async fn get(ground: &Ground, method: Method, path: &str, tag: &str) -> (u16, HeaderMap, String) {
     let request = ground.http.request(method, ground.url(path)).header("origin", "https://any.example");
@@ -49,6 +55,16 @@ async fn the_module_is_for_everybody_from_everywhere() {
     }
     ground.get(&ground.admin, "/v1/browser/token-provider-0.0.1.js").await.refuses(404, "not_found");
     ground.end().await;
+}
+
+#[test]
+fn a_version_is_one_text() {
+    let (version, hash) = VERSIONS.last().unwrap();
+    assert_eq!(versioned_path(), format!("/v1/browser/token-provider-{version}.js"));
+    assert_eq!(integrity(), *hash, "the module's text is another one than {version}'s");
+    let distinct = |names: Vec<&str>| names.iter().collect::<BTreeSet<_>>().len() == VERSIONS.len();
+    assert!(distinct(VERSIONS.map(|(version, _)| version).to_vec()));
+    assert!(distinct(VERSIONS.map(|(_, hash)| hash).to_vec()));
 }
 
 #[test]

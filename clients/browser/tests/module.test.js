@@ -16,11 +16,29 @@ test("it needs nothing else, and its version is the package's", async () => {
     assert.equal(shipped.version, JSON.parse(await text("package.json")).version);
 });
 
-test("its types name what it exports", async () => {
+test("its types name what it exports, and nothing else", async () => {
     const types = await text("token-provider.d.ts");
-    for (const name of ["version", "tokenProvider", "TokenError"]) {
-        assert.ok(name in shipped);
-        assert.match(types, new RegExp(`export (const|function|class) ${name}\\b`));
+    const names = [...types.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(([, name]) => name);
+    assert.deepEqual(names.sort(), Object.keys(shipped).sort());
+});
+
+test("what the README links to beside it is in the folder", async () => {
+    const links = [...(await text("README.md")).matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, link]) => link);
+    assert.ok(links.length > 0);
+    for (const link of links) {
+        assert.doesNotMatch(link, /^\.\.|^\//, "the folder is published alone");
+        assert.ok(await text(link));
+    }
+});
+
+test("the README tells of each code that the module itself knows", async () => {
+    const [source, readme] = [await text("token-provider.js"), await text("README.md")];
+    const [, listed] = /ENDING = \[([^\]]*)\]/.exec(source);
+    const [, renewable] = /RENEWABLE = \[([^\]]*)\]/.exec(source);
+    const codes = [...`${listed} ${renewable}`.matchAll(/"(\w+)"/g)].map(([, code]) => code);
+    assert.ok(codes.includes("unauthenticated") && codes.includes("forbidden"));
+    for (const code of [...codes, "outage", "invalid_id"]) {
+        assert.match(readme, new RegExp(`^\\|[^\n]*\`${code}\``, "m"), code);
     }
 });
 

@@ -19,6 +19,7 @@ const ELEMENTS = {
 const ENDS = {
     session_cancelled: "Cancelled: the session was ended.",
     session_expired: "Expired: log in again.",
+    unauthenticated: "Unknown: the broker does not know the session any more. Log in again.",
     origin_not_allowed: "Refused: the session is not for this origin.",
     outage: "Outage: the broker does not answer. The session may be fine.",
 };
