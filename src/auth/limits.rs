@@ -11,7 +11,7 @@ use super::buckets::Buckets;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::caller::Caller;
-use crate::domain::id::{CallerId, SessionId, TenantId};
+use crate::domain::id::{CallerId, SessionId, TenantId, TokenId};
 use crate::domain::rate_limit::RateLimit;
 use crate::domain::tenant::Tenant;
 
@@ -34,6 +34,7 @@ pub struct Limits {
     peers: Buckets<IpAddr>,
     sessions: Buckets<SessionId>,
     looks: Buckets<SessionId>,
+    shown: Buckets<(TokenId, CallerId, IpAddr)>,
 }
 
 /// Too many requests came; after so long the next one may.
@@ -56,6 +57,7 @@ impl Limits {
             peers: Buckets::new(TOLD_APART, Arc::clone(clock)),
             sessions: Buckets::new(TOLD_APART, Arc::clone(clock)),
             looks: Buckets::new(TOLD_APART, Arc::clone(clock)),
+            shown: Buckets::new(TOLD_APART, Arc::clone(clock)),
         }
     }
 
@@ -65,6 +67,21 @@ impl Limits {
     /// Where the caller has a limit and asked too often.
     pub fn count_caller(&self, caller: &Caller) -> Result<(), Exceeded> {
         take(&self.callers, &caller.id, caller.rate_limit.or(self.per_caller))
+    }
+
+    /// Counts a request of somebody who shows a token that a caller was given, and no credentials: as often as the
+    /// caller may ask, but out of nothing of the caller's, for others may have the token too.
+    ///
+    /// # Errors
+    /// Where the caller has a limit and such requests came too often from there.
+    pub fn count_shown(
+        &self,
+        token: &TokenId,
+        caller: &Caller,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Exceeded> {
+        let key = (token.clone(), caller.id.clone(), known_as(peer));
+        take(&self.shown, &key, caller.rate_limit.or(self.per_caller))
     }
 
     /// Counts a request about a tenant, by a caller who may know of it.
@@ -97,8 +114,7 @@ impl Limits {
     /// # Errors
     /// Where too many came from there.
     pub fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), Exceeded> {
-        let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), neighbourhood);
-        take(&self.peers, &peer, Some(self.per_peer))
+        take(&self.peers, &known_as(peer), Some(self.per_peer))
     }
 
     /// Forgets those who have not asked for a while.
@@ -108,6 +124,7 @@ impl Limits {
         self.peers.sweep();
         self.sessions.sweep();
         self.looks.sweep();
+        self.shown.sweep();
     }
 }
 
@@ -118,6 +135,11 @@ fn take<K: Clone + Eq + std::hash::Hash>(
 ) -> Result<(), Exceeded> {
     let Some(limit) = limit else { return Ok(()) };
     buckets.take(key, limit).map_err(|retry_after| Exceeded { retry_after })
+}
+
+/// What counts as one peer; those whose address is not known are one.
+fn known_as(peer: Option<IpAddr>) -> IpAddr {
+    peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), neighbourhood)
 }
 
 /// What counts as one peer: an IPv4 address, and with IPv6 the /64 that one subscriber has to itself.

@@ -14,6 +14,7 @@ use super::fences::{Fences, Look};
 use super::given::Receivers;
 use super::life::Life;
 use super::webhooks::WebhookKeys;
+use crate::auth::Opened;
 use crate::box_api::{Credentials, RestrictedObject};
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256_hex;
@@ -60,6 +61,8 @@ pub struct Token {
     pub renewal: Monotonic,
     /// To whom it was given; a full token alone.
     pub receivers: Receivers,
+    /// True once somebody had it for a full one, by a token exchange.
+    exchanged: AtomicBool,
     /// True once somebody had it from memory.
     used: AtomicBool,
     /// When somebody last set out to renew it.
@@ -90,6 +93,7 @@ impl Token {
             row,
             renewal,
             receivers: Receivers::default(),
+            exchanged: AtomicBool::new(false),
             used: AtomicBool::new(false),
             renewed: Mutex::new(None),
             alive: Mutex::new(None),
@@ -125,6 +129,21 @@ impl Token {
     pub(super) fn was_alive_within(&self, time: Duration, clock: &dyn Clock) -> bool {
         let alive = *self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         alive.is_some_and(|alive| clock.monotonic().since(alive) < time)
+    }
+
+    /// Takes note that somebody had it for a full one, by a token exchange.
+    pub fn note_exchange(&self) {
+        self.exchanged.store(true, Ordering::Relaxed);
+    }
+
+    /// True where whoever asks like a client of Box's had it before: this caller with a full one, and with a
+    /// downscoped one anybody who exchanged something for it, who may have shown no credentials.
+    #[must_use]
+    pub fn was_had(&self, by: &Opened) -> bool {
+        match self.key.restriction {
+            None => self.receivers.contain(by),
+            Some(_) => self.exchanged.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes note that somebody had it from memory.
@@ -284,9 +303,9 @@ impl Memory {
         self.token(&key).filter(|token| *token.fingerprint == *fingerprint)
     }
 
-    /// To how many the tokens were given that are here.
-    pub(super) fn receivers(&self) -> usize {
-        self.tokens.iter().map(|(_, token)| token.receivers.len()).sum()
+    /// How many bytes those take to whom the tokens were given that are here.
+    pub(super) fn bytes_of_receivers(&self) -> usize {
+        self.tokens.iter().map(|(_, token)| token.receivers.bytes()).sum()
     }
 
     /// Forgets a token, if it is still the one that is there.

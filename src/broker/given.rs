@@ -11,27 +11,49 @@ use crate::domain::id::TokenId;
 use crate::domain::receiver::Receiver;
 use crate::store::{Giving, StoreError};
 
-/// To how many a token's givings are remembered. Whoever comes later can use the token, and not have it
-/// exchanged by itself.
+/// To how many a token's givings are remembered, and in how many bytes. Whoever comes later can use the token, and
+/// not have it exchanged by itself.
 const REMEMBERED: usize = 1024;
-/// And of all tokens together, at about a hundred bytes each.
-const REMEMBERED_IN_ALL: usize = 500_000;
-/// How many givings wait at most to be written down.
-const WAITING: usize = 100_000;
+const REMEMBERED_BYTES: usize = 256 * 1024;
+/// In how many bytes those of all tokens together are.
+const REMEMBERED_IN_ALL: usize = 64 * 1024 * 1024;
+/// How many bytes of givings wait at most to be written down.
+const WAITING: usize = 16 * 1024 * 1024;
 /// How many are written at once, and how often in one go: the audit has its turn each second.
 const AT_ONCE: usize = 200;
 const TIMES: usize = 10;
 
 /// To whom this process gave a token.
 #[derive(Debug, Default)]
-pub struct Receivers(RwLock<Vec<Receiver>>);
+pub struct Receivers(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    all: Vec<Receiver>,
+    /// How much memory they take.
+    bytes: usize,
+}
+
+impl Known {
+    /// Takes note of one, where it is new and there is room; how many bytes it takes then.
+    fn note(&mut self, receiver: Receiver) -> Option<usize> {
+        let bytes = receiver.bytes();
+        let has_room = self.all.len() < REMEMBERED && self.bytes + bytes <= REMEMBERED_BYTES;
+        if !has_room || self.all.contains(&receiver) {
+            return None;
+        }
+        self.all.push(receiver);
+        self.bytes += bytes;
+        Some(bytes)
+    }
+}
 
 impl Receivers {
     /// True where this caller was given the token when it came with the same.
     #[must_use]
     pub fn contain(&self, by: &Opened) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().any(|receiver| receiver.is(&by.caller.id, &by.credential))
+        known.all.iter().any(|receiver| receiver.is(&by.caller.id, &by.credential))
     }
 
     /// Takes note of one, and hands it back where it is new.
@@ -41,33 +63,23 @@ impl Receivers {
         }
         let receiver = Receiver::new(&by.caller.id, &by.credential);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED || known.contains(&receiver) {
-            return None;
-        }
-        known.push(receiver.clone());
-        Some(receiver)
+        known.note(receiver.clone()).map(|_| receiver)
     }
 
-    /// Takes note of those to whom it was given by an earlier process; how many they are.
+    /// Takes note of those to whom it was given by an earlier process; how many bytes they take.
     fn recall(&self, earlier: Vec<Receiver>) -> usize {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = known.len();
-        for receiver in earlier {
-            if known.len() < REMEMBERED && !known.contains(&receiver) {
-                known.push(receiver);
-            }
-        }
-        known.len() - before
+        earlier.into_iter().filter_map(|receiver| known.note(receiver)).sum()
     }
 
-    /// How many they are.
-    pub(super) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    /// How many bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     /// All of them, in the order in which they were given it.
     pub(super) fn all(&self) -> Vec<Receiver> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 }
 
@@ -75,20 +87,27 @@ impl Receivers {
 #[derive(Debug, Default)]
 pub(super) struct Givings {
     /// Those that are not written down yet.
-    unwritten: Mutex<Vec<Giving>>,
-    /// How many are in memory at most: tokens that are gone are taken off now and then.
+    unwritten: Mutex<Unwritten>,
+    /// How many bytes are in memory at most: tokens that are gone are taken off now and then.
     remembered: AtomicUsize,
 }
 
+#[derive(Debug, Default)]
+struct Unwritten {
+    givings: Vec<Giving>,
+    /// How much memory their receivers take.
+    bytes: usize,
+}
+
 impl Givings {
-    fn lock(&self) -> MutexGuard<'_, Vec<Giving>> {
+    fn lock(&self) -> MutexGuard<'_, Unwritten> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To whom a token was given that nobody else knows of yet.
     pub(super) fn of(&self, token: &TokenId) -> Vec<Receiver> {
         let waiting = self.lock();
-        let of_it = waiting.iter().filter(|giving| giving.token == *token);
+        let of_it = waiting.givings.iter().filter(|giving| giving.token == *token);
         of_it.map(|giving| giving.receiver.clone()).collect()
     }
 }
@@ -101,10 +120,12 @@ impl Broker {
             return;
         }
         let Some(receiver) = token.receivers.note(by) else { return };
-        self.givings.remembered.fetch_add(1, Ordering::Relaxed);
+        let bytes = receiver.bytes();
+        self.givings.remembered.fetch_add(bytes, Ordering::Relaxed);
         let mut waiting = self.givings.lock();
-        if waiting.len() < WAITING {
-            waiting.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
+        if waiting.bytes + bytes <= WAITING {
+            waiting.bytes += bytes;
+            waiting.givings.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
         }
     }
 
@@ -129,16 +150,18 @@ impl Broker {
     /// meanwhile.
     pub(super) async fn write_givings(&self, everything: bool) -> Result<(), StoreError> {
         if self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL {
-            self.givings.remembered.store(self.memory.receivers(), Ordering::Relaxed);
+            self.givings.remembered.store(self.memory.bytes_of_receivers(), Ordering::Relaxed);
         }
         for _ in 0..if everything { usize::MAX } else { TIMES } {
-            let some: Vec<_> = self.givings.lock().iter().take(AT_ONCE).cloned().collect();
+            let some: Vec<_> = self.givings.lock().givings.iter().take(AT_ONCE).cloned().collect();
             if some.is_empty() {
                 return Ok(());
             }
             self.store.note_given(&some).await?;
             // One writes at a time, and others only append.
-            self.givings.lock().drain(..some.len());
+            let mut waiting = self.givings.lock();
+            waiting.givings.drain(..some.len());
+            waiting.bytes -= some.iter().map(|giving| giving.receiver.bytes()).sum::<usize>();
         }
         Ok(())
     }

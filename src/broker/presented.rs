@@ -20,7 +20,8 @@ use crate::store::{StoredToken, TenantRef};
 pub struct Presented {
     /// What it was minted for.
     pub key: TokenKey,
-    row: TokenId,
+    /// Its row in the store.
+    pub row: TokenId,
     life: Life,
     /// What is in memory of it.
     kept: Option<Arc<Token>>,

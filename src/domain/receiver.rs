@@ -27,6 +27,19 @@ impl Receiver {
         Self { caller: caller.clone(), credential }
     }
 
+    /// How much memory it takes, in bytes: what a token of an OIDC issuer says may be long.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let credential = match &self.credential {
+            Credential::Key(id) => id.as_str().len(),
+            Credential::Jwt { issuer, subject, trust, .. } => {
+                issuer.len() + subject.len() + trust.as_str().len()
+            }
+            Credential::Session(id) => id.as_str().len(),
+        };
+        size_of::<Self>() + self.caller.as_str().len() + credential
+    }
+
     /// True where it is this caller, who came with that.
     #[must_use]
     pub fn is(&self, caller: &CallerId, credential: &Credential) -> bool {

@@ -84,7 +84,7 @@ impl<'a> Delivery<'a> {
             return Err(Doubt::Algorithm);
         }
         let timestamp = header(TIMESTAMP).ok_or(Doubt::NoTime)?;
-        judge_age(timestamp.parse().map_err(|_| Doubt::NoTime)?, now)?;
+        judge_age(moment(timestamp).ok_or(Doubt::NoTime)?, now)?;
         let signatures: Vec<_> = [(WebhookKey::Primary, PRIMARY), (WebhookKey::Secondary, SECONDARY)]
             .into_iter()
             .filter_map(|(key, name)| Some((key, signature(header(name)?)?)))
@@ -101,6 +101,32 @@ impl<'a> Delivery<'a> {
         let found = signatures.find(|(key, signature)| is_made_with(*key, signature));
         found.map(|(key, _)| *key).ok_or(Doubt::Signature)
     }
+}
+
+/// The moment that a text names as RFC 3339 writes it; the parser alone knows more ways to.
+fn moment(text: &str) -> Option<Timestamp> {
+    let looks_like = |text: &[u8], form: &[u8]| {
+        text.len() == form.len()
+            && text.iter().zip(form).all(|(byte, as_in)| match as_in {
+                b'0' => byte.is_ascii_digit(),
+                b'+' => matches!(byte, b'+' | b'-'),
+                other => byte.eq_ignore_ascii_case(other),
+            })
+    };
+    let (time, rest) = text.as_bytes().split_at_checked(b"0000-00-00T00:00:00".len())?;
+    let zone = match rest.strip_prefix(b".") {
+        None => rest,
+        Some(rest) => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 {
+                return None;
+            }
+            &rest[digits..]
+        }
+    };
+    let is_one =
+        looks_like(time, b"0000-00-00T00:00:00") && (looks_like(zone, b"Z") || looks_like(zone, b"+00:00"));
+    if is_one { text.parse().ok() } else { None }
 }
 
 fn judge_age(at: Timestamp, now: Timestamp) -> Result<(), Doubt> {
@@ -159,6 +185,14 @@ mod tests {
             (TIMESTAMP, "yesterday", Doubt::NoTime),
             (TIMESTAMP, "2020-01-01T00:00:00", Doubt::NoTime),
             (TIMESTAMP, "1577862000", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00-07:00[-07:00]", Doubt::NoTime),
+            (TIMESTAMP, "+002020-01-01T00:00:00-07:00", Doubt::NoTime),
+            (TIMESTAMP, "20200101T000000-0700", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00-07", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00-07:00", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00,5-07:00", Doubt::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00.-07:00", Doubt::NoTime),
+            (TIMESTAMP, "2020-13-01T00:00:00-07:00", Doubt::NoTime),
             (PRIMARY, "AAAA", Doubt::Unsigned),
             (PRIMARY, "!", Doubt::Unsigned),
         ] {
@@ -167,6 +201,17 @@ mod tests {
             assert_eq!(doubt(&changed, 0), Some(expected), "{name}: {value}");
             changed.remove(name);
             assert_eq!(doubt(&changed, 0), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_as_rfc_3339_writes_it() {
+        let sent: Timestamp = AT.parse().unwrap();
+        for text in [AT, "2020-01-01T07:00:00Z", "2020-01-01t07:00:00z", "2020-01-01T07:00:00.000Z"] {
+            assert_eq!(moment(text), Some(sent), "{text}");
+        }
+        for text in ["", "2020-01-01", "2020-01-01T07:00:00\u{e9}", "\u{e9}020-01-01T07:00:00Z"] {
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 }

@@ -11,9 +11,9 @@ use super::problem::Problem;
 /// Below this, problems are told in Box's shape.
 const ROUTES: &str = "/oauth2/";
 
-/// True where clients that speak Box ask.
-pub(super) fn is_expected_at(route: &str) -> bool {
-    route.starts_with(ROUTES)
+/// True where clients that speak Box ask, whether there is a route or not.
+pub(super) fn is_expected_at(path: &str) -> bool {
+    path.starts_with(ROUTES)
 }
 
 /// A problem as Box would tell it.
@@ -39,6 +39,8 @@ impl Problem {
         let error = self.oauth_error();
         let status = match self.status {
             StatusCode::UNAUTHORIZED if by_header && error == "invalid_client" => StatusCode::UNAUTHORIZED,
+            // A path that is not there is no client's credentials' fault.
+            StatusCode::NOT_FOUND if error != "invalid_client" => StatusCode::NOT_FOUND,
             StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN
             | StatusCode::NOT_FOUND

@@ -44,11 +44,27 @@ pub(super) struct Credentials {
     pub(super) secret: SecretString,
 }
 
-/// A client that is known, and the tenant it is about.
+/// A client that is known, and the tenant it is about: none, where it names none and has no grants either.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) caller: Caller,
-    pub(super) tenant: TenantRef,
+    tenant: Option<TenantRef>,
+}
+
+impl Client {
+    /// The caller and the tenant.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(super) fn with_tenant(self) -> Result<(Caller, TenantRef), ApiError> {
+        let tenant = self.tenant.ok_or_else(tenant_not_named)?;
+        Ok((self.caller, tenant))
+    }
+
+    /// The caller, and the tenant where there is one.
+    pub(super) fn into_parts(self) -> (Caller, Option<TenantRef>) {
+        (self.caller, self.tenant)
+    }
 }
 
 impl FromRequestParts<Api> for Asker {
@@ -128,11 +144,16 @@ impl Asker {
         let since = api.authenticator.stamp();
         let identity = authenticate(api, &self.story, Some(secret.expose())).await?;
         let tenant = match tenant {
-            Some(tenant) => tenant,
-            None => TenantRef::Id(only_tenant(&identity).ok_or_else(tenant_not_named)?),
+            Some(tenant) => Some(tenant),
+            None if identity.any(|caller| !caller.grants.is_empty()) => {
+                Some(TenantRef::Id(only_tenant(&identity).ok_or_else(tenant_not_named)?))
+            }
+            None => None,
         };
-        self.story.tenant(&tenant);
-        let identity = limits::count_about(api, identity, Some(tenant.clone()), false).await?;
+        if let Some(tenant) = &tenant {
+            self.story.tenant(tenant);
+        }
+        let identity = limits::count_about(api, identity, tenant.clone(), false).await?;
         let caller = Caller::new(identity, self.request_id.clone(), since, self.story.clone());
         Ok(Some(Client { caller, tenant }))
     }

@@ -30,6 +30,8 @@ pub(super) enum ApiError {
     },
     /// There is no such thing.
     NotFound,
+    /// There is no such path.
+    NoRoute,
     /// The body is not JSON, not UTF-8, or broke off.
     Malformed(String),
     /// The body is longer than is read.
@@ -113,6 +115,7 @@ impl ApiError {
         match self {
             Self::RateLimited { reach, retry_after } => rate_limited(reach, retry_after),
             Self::NotFound => not_found(),
+            Self::NoRoute => not_found().oauth("invalid_request"),
             Self::Malformed(detail) => {
                 Problem::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
             }

@@ -12,7 +12,7 @@ use super::client::{Asker, Client};
 use super::error::{ApiError, OAuthFault};
 use super::extract::Caller;
 use super::limits;
-use super::oauth::{OAuthTokenForm, answer};
+use super::oauth::{OAuthTokenForm, answer, undoubted};
 use super::tokens::{self, SCOPES};
 use crate::auth::AuthError;
 use crate::broker::{PATIENCE, Presented, TokenError, Wanted};
@@ -32,6 +32,9 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// Box's own address, which it wants in a `resource` whatever host is called.
 const BOX: &str = "https://api.box.com";
 
+const DOWNSCOPES_ALONE: &str = "Without client credentials `scope` names Box's scopes for downscoped tokens alone: one such as \
+                                `root_readwrite` reaches as far as a full token.";
+
 /// What is to be exchanged, for what.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -40,7 +43,8 @@ pub(super) struct Exchange {
 }
 
 /// A downscoped token for a live full one, judged by what the callers may have today who were given that; by the
-/// client alone, where credentials came along.
+/// client alone, where credentials came along. It is told to live no longer than its parent; at Box it lives as long
+/// as Box gave it.
 pub(super) async fn exchange(
     api: &Api,
     asker: &Asker,
@@ -48,6 +52,10 @@ pub(super) async fn exchange(
     asked: Exchange,
 ) -> Result<Response, ApiError> {
     let Exchange { token, restriction } = asked;
+    // At Box the child lives on when its parent is over: whoever only shows a token gets nothing that is worth as much.
+    if client.is_none() && restriction.reaches_like_a_full_token() {
+        return Err(OAuthFault::Scope(DOWNSCOPES_ALONE).into());
+    }
     let presented = presented(api, asker, &token, client.is_some()).await?;
     let tenant = TenantRef::Id(presented.key.tenant.clone());
     let wanted = Wanted {
@@ -63,7 +71,7 @@ pub(super) async fn exchange(
             None => caller_given(api, asker, &presented, &wanted).await?,
         };
         caller.story.asked(&wanted);
-        let given = tokens::current(api, &caller, &tenant, &wanted).await.map_err(none_left)?;
+        let given = undoubted(api, &caller, &tenant, &wanted).await.map_err(none_left)?;
         Ok::<_, ApiError>((caller, given))
     };
     let (caller, given) = tokio::time::timeout(PATIENCE, exchanged)
@@ -74,6 +82,7 @@ pub(super) async fn exchange(
     if left < Duration::from_secs(1) {
         return Err(OAuthFault::SubjectToken.into());
     }
+    given.token.note_exchange();
     tokens::count(api, &caller, &wanted, &given);
     Ok(answer(&given.token, left.as_secs(), Some(ACCESS_TOKEN)))
 }
@@ -97,7 +106,7 @@ async fn presented(
 
 /// The client, where the token was given to it and is its tenant's.
 async fn client_given(api: &Api, client: Client, presented: &Presented) -> Result<Caller, ApiError> {
-    let Client { caller, tenant } = client;
+    let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;
     let is_its = match &tenant {
         TenantRef::Id(id) => *id == presented.key.tenant,
@@ -184,10 +193,12 @@ async fn judged(
     let mut identity = api.authenticator.receiver(receiver).await?;
     identity.peer = asker.story.peer();
     let tenant = TenantRef::Id(presented.key.tenant.clone());
-    api.broker.judge(&identity, &tenant, wanted).await?;
+    let (view, (by, _)) = api.broker.judge(&identity, &tenant, wanted).await?;
     asker.story.caller(&identity);
     asker.story.tenant(&tenant);
-    let identity = limits::count_about(api, identity, Some(tenant), false).await?;
+    // It may be somebody else who has the token too: the caller's own limit is not theirs to spend.
+    limits::count_shown(api, &presented.row, &by.caller, identity.peer)?;
+    limits::count_tenant(api, &view.tenant)?;
     Ok(Caller::new(identity, asker.request_id.clone(), since, asker.story.clone()))
 }
 

@@ -14,7 +14,7 @@ use crate::auth::limits::Exceeded;
 use crate::auth::{AuthError, Identity};
 use crate::broker::{TokenError, View};
 use crate::domain::caller::Caller;
-use crate::domain::id::CallerId;
+use crate::domain::id::{CallerId, TokenId};
 use crate::domain::tenant::Tenant;
 use crate::store::TenantRef;
 
@@ -105,6 +105,17 @@ pub(super) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> Api
 /// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
 pub(super) fn unknown(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
     api.limits.count_stranger(peer).map_err(|exceeded| limited(Reach::Request, exceeded))
+}
+
+/// Counts a request of somebody who shows no credentials but a token that this caller was given.
+pub(super) fn count_shown(
+    api: &Api,
+    token: &TokenId,
+    caller: &Caller,
+    peer: Option<IpAddr>,
+) -> Result<(), ApiError> {
+    let counted = api.limits.count_shown(token, caller, peer);
+    counted.map_err(|exceeded| limited(Reach::Request, exceeded))
 }
 
 pub(super) fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {

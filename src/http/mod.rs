@@ -165,7 +165,7 @@ pub fn router(api: Api, groups: &[Group]) -> Router {
         };
     }
     router
-        .fallback(async || ApiError::NotFound)
+        .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::Panicked.into_response()))
         .layer(from_fn_with_state(api.clone(), observe::observe))

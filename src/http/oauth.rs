@@ -156,19 +156,28 @@ async fn revoke(
             };
             note_kept(&api, &nobody, None, "unauthenticated", &token);
         }
-        Some(Client { caller, tenant }) => {
-            let Caller { identity, request_id, .. } = caller.now(&api).await?;
-            let what = Revoked::Token(token.clone());
-            match api.broker.revoke(&identity, &request_id.0, &tenant, &what).await {
-                // Whoever tidies up has no need of the token any more; others may.
-                Err(TokenError::Forbidden(rule)) => {
-                    note_kept(&api, &identity.cause(&request_id.0), Some(&tenant), rule.as_str(), &token);
-                }
-                done => done?,
-            }
-        }
+        Some(client) => revoke_as(&api, client, token).await?,
     }
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(Nothing {})).into_response())
+}
+
+/// Revokes a token, where the client may. Whoever tidies up has no need of the token any more; others may: where the
+/// client may not, or does not even know of the tenant, nothing happens, and that is no error.
+async fn revoke_as(api: &Api, client: Client, token: SecretString) -> Result<(), ApiError> {
+    let (caller, tenant) = client.into_parts();
+    let Caller { identity, request_id, .. } = caller.now(api).await?;
+    let what = Revoked::Token(token.clone());
+    let done = match &tenant {
+        Some(tenant) => api.broker.revoke(&identity, &request_id.0, tenant, &what).await,
+        None => Err(TokenError::Absent),
+    };
+    let (tenant, reason) = match done {
+        Err(TokenError::Forbidden(rule)) => (tenant.as_ref(), rule.as_str()),
+        Err(TokenError::Absent) => (None, "not_found"),
+        done => return Ok(done?),
+    };
+    note_kept(api, &identity.cause(&request_id.0), tenant, reason, &token);
+    Ok(())
 }
 
 /// Takes note of a token that somebody wanted revoked, and that lives on.
@@ -185,7 +194,7 @@ fn note_kept(api: &Api, cause: &Cause, tenant: Option<&TenantRef>, reason: &str,
 
 /// A full token.
 async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiError> {
-    let Client { caller, tenant } = client;
+    let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;
     let subject = match asked {
         Asked::User(id) => Subject::User { id },
@@ -203,7 +212,7 @@ async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiEr
 
 /// The token as a client of Box's has to have it. These know no `rejected`: one that asks again for what it was
 /// given already, before anybody has to, has most likely seen a 401, so Box is asked whether the token lives.
-async fn undoubted(
+pub(super) async fn undoubted(
     api: &Api,
     caller: &Caller,
     tenant: &TenantRef,
@@ -212,7 +221,7 @@ async fn undoubted(
     let given = tokens::current(api, caller, tenant, wanted).await?;
     let Given { token, by, .. } = &given;
     let is_early = token.outlives(token.margin, api.clock.as_ref());
-    match is_early && token.receivers.contain(by) && api.broker.finds_dead(token).await {
+    match is_early && token.was_had(by) && api.broker.finds_dead(token).await {
         true => tokens::current(api, caller, tenant, wanted).await,
         false => Ok(given),
     }

@@ -36,7 +36,7 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
-    let speaks_box = route.as_ref().is_some_and(|route| box_shape::is_expected_at(route.as_str()));
+    let speaks_box = box_shape::is_expected_at(uri.path());
     let by_header = speaks_box && comes_by_header(request.headers());
     let is_a_pages = route.as_ref().is_some_and(|route| route.as_str() == browser::PATH);
     let page = cors::origin_of(request.headers()).filter(|_| is_a_pages).cloned();

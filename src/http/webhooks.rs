@@ -1,10 +1,12 @@
 //! `POST /v1/tenants/{tenant}/webhooks/verify`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use axum::extract::State;
 use data_encoding::BASE64;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,12 +29,81 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifyWebhookRequest {
-    /// Its headers, by name in any case; others than Box's own may be among them.
-    #[schema(example = json!({"BOX-DELIVERY-TIMESTAMP": "2026-01-02T03:04:05Z", "BOX-SIGNATURE-VERSION": "1"}))]
-    headers: BTreeMap<String, String>,
+    /// Its headers, each once, by name in any case. The value of one whose name begins with `box-` is a text, or an
+    /// array of one; others may be among them, whatever their values are.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>, example = json!({"BOX-DELIVERY-TIMESTAMP": "2026-01-02T03:04:05Z", "BOX-SIGNATURE-VERSION": "1"}))]
+    headers: BoxHeaders,
     /// Its body in base64, byte by byte as it came: at most 1 MiB.
     #[schema(content_encoding = "base64")]
     body: String,
+}
+
+/// Those of a webhook's headers that are Box's own, under lower-case names.
+#[derive(Debug)]
+struct BoxHeaders(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for BoxHeaders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Headers)
+    }
+}
+
+struct Headers;
+
+impl<'de> Visitor<'de> for Headers {
+    type Value = BoxHeaders;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<BoxHeaders, M::Error> {
+        let (mut seen, mut own) = (BTreeSet::new(), BTreeMap::new());
+        while let Some(name) = map.next_key::<String>()? {
+            let name = name.to_ascii_lowercase();
+            if name.starts_with("box-") {
+                let OneText(value) = map.next_value()?;
+                own.insert(name.clone(), value);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            if !seen.insert(name) {
+                return Err(M::Error::custom("One header stands there twice."));
+            }
+        }
+        Ok(BoxHeaders(own))
+    }
+}
+
+/// A header's value: a text, or an array of one, as some libraries have it.
+struct OneText(String);
+
+impl<'de> Deserialize<'de> for OneText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Text).map(Self)
+    }
+}
+
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or an array of one")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut texts: S) -> Result<String, S::Error> {
+        let text = texts.next_element::<String>()?.ok_or_else(|| S::Error::invalid_length(0, &self))?;
+        match texts.next_element::<IgnoredAny>()? {
+            None => Ok(text),
+            Some(_) => Err(S::Error::invalid_length(2, &self)),
+        }
+    }
 }
 
 /// Whether a webhook is Box's.
@@ -81,12 +152,7 @@ async fn verify(
 
 /// What a request says of a webhook, where it can be read.
 pub(super) fn came(request: VerifyWebhookRequest) -> Result<Came, ApiError> {
-    let mut headers = BTreeMap::new();
-    for (name, value) in request.headers {
-        if headers.insert(name.to_ascii_lowercase(), value).is_some() {
-            return Err(ApiError::invalid("/headers", "One header stands there twice, in different case."));
-        }
-    }
+    let BoxHeaders(headers) = request.headers;
     let body = BASE64.decode(request.body.as_bytes()).map_err(|_| {
         let detail = "Send the webhook's body, byte by byte as it came, in base64 without line breaks.";
         ApiError::invalid("/body", detail)

@@ -39,6 +39,7 @@ mod delegation;
 mod diagnosis;
 mod downscope;
 mod exchange;
+mod exchange_alone;
 mod explain;
 mod explain_claims;
 mod fences;

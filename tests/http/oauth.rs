@@ -174,6 +174,19 @@ async fn forms_that_say_nothing_or_too_much_are_invalid_requests() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_path_or_another_method_clients_hear_so_in_boxs_shape() {
+    let (ground, _) = acme().await;
+    let lost = Reply::of(ground.oauth("tokens").send().await.unwrap()).await;
+    assert_eq!(lost.header("content-type"), "application/json");
+    assert_eq!(lost.refuses_as_box(404, "invalid_request")["code"], "not_found");
+    let read = Reply::of(ground.http.get(ground.url("/oauth2/token")).send().await.unwrap()).await;
+    assert_eq!(read.refuses_as_box(405, "invalid_request")["code"], "method_not_allowed");
+    // Elsewhere it is told as everything is.
+    ground.get(&ground.admin, "/v1/oauth2/tokens").await.refuses(404, "not_found");
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_client_names_the_tenant_unless_all_its_grants_name_one() {
     let (ground, _) = acme().await;
     ground.register("globex", &ground.apps.globex).await;

@@ -76,7 +76,8 @@ impl Reply {
             ![429, 503].contains(&self.status) || self.header("retry-after").parse::<u64>().is_ok(),
             "{self:?}"
         );
-        assert!(![403, 404, 422, 424].contains(&self.status), "Box answers 400: {self:?}");
+        assert!(![403, 422, 424].contains(&self.status), "Box answers 400: {self:?}");
+        assert!(self.status != 404 || field("error") == "invalid_request", "Box answers 400: {self:?}");
     }
 
     /// The problem of this status and OAuth's name.

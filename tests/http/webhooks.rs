@@ -176,6 +176,48 @@ async fn a_delivery_counts_for_ten_minutes_and_its_headers_in_any_case() {
 }
 
 #[tokio::test]
+async fn a_header_stands_there_once_and_values_that_are_not_boxs_say_nothing() {
+    let (ground, key) = at_the_time("SamplePrimaryKey", "").await;
+    let with = |more: &str| {
+        let headers = sample().to_string();
+        let body = BASE64.encode(BODY.as_bytes());
+        format!(r#"{{"headers":{},{more}}},"body":"{body}"}}"#, &headers[..headers.len() - 1])
+    };
+    let send = async |body: String| {
+        let request = ground.http.post(ground.url("/v1/tenants/acme/webhooks/verify")).bearer_auth(&key);
+        let request = request.header("content-type", "application/json").body(body);
+        Reply::of(request.send().await.unwrap()).await
+    };
+    for more in [r#""Set-Cookie":["a","b"]"#, r#""X-Any":{"a":[1]},"Age":7,"Via":null,"Te":[]"#] {
+        assert_eq!(send(with(more)).await.is(200)["valid"], true, "{more}");
+    }
+    for more in [
+        r#""box-signature-version":"1""#,
+        r#""Box-Signature-Version":["1"]"#,
+        r#""accept":"a","accept":"a""#,
+        r#""BOX-DELIVERY-ID-2":["a","b"]"#,
+        r#""BOX-DELIVERY-ID-2":[]"#,
+        r#""BOX-DELIVERY-ID-2":7"#,
+    ] {
+        let problem = send(with(more)).await.refuses(422, "invalid");
+        let pointer = problem["errors"][0]["pointer"].as_str().unwrap();
+        assert!(pointer.starts_with("/headers"), "{more}: {problem}");
+    }
+    // As Go has them.
+    let lists: serde_json::Map<String, Value> =
+        sample().as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
+    assert_eq!(ground.signed_with(&key, Value::Object(lists), BODY.as_bytes()).await.unwrap(), "primary");
+    // Times that other standards know: signed by Box or not, they are none of Box's.
+    for time in ["2020-01-01T00:00:00-07:00[-07:00]", "+002020-01-01T00:00:00-07:00", "20200101T000000-0700"]
+    {
+        let headers = but("box-delivery-timestamp", json!(time));
+        let reason = ground.signed_with(&key, headers, BODY.as_bytes()).await.unwrap_err();
+        assert!(reason.contains("no time as RFC 3339"), "{time}: {reason}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test]
 async fn a_tenant_without_keys_is_told_what_to_do_and_keys_come_and_stay_with_the_credentials() {
     let (ground, key) = at_the_time("", "").await;
     let reason = ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap_err();
