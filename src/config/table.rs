@@ -206,7 +206,7 @@ pub(super) static SETTINGS: [Entry; 30] = [
     ),
     setting!(
         "limits.connections",
-        "Connections that are open at once.",
+        "Connections that are open at once, on each listener.",
         limits.connections = |v| v.count("connections", 1_000_000),
         |count| Some(count.to_string())
     ),

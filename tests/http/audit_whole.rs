@@ -1,7 +1,6 @@
 //! Nobody changes the audit unseen, in the database or in an export.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::asking::acme;
 use crate::ground::{ADA, GRACE, Ground};
@@ -16,13 +15,14 @@ struct Ran {
 
 /// Runs `audit …` beside the broker, which goes on meanwhile: amid a transaction it would keep the command
 /// waiting.
-fn audit(ground: &Ground, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
+async fn audit(ground: &Ground, args: &[&str]) -> Ran {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
         .arg("audit")
         .args(args)
         .env_clear()
         .envs(ground.env().iter().cloned())
         .output()
+        .await
         .unwrap();
     Ran {
         code: output.status.code().unwrap(),
@@ -31,16 +31,14 @@ fn audit(ground: &Ground, args: &[&str]) -> Ran {
     }
 }
 
-#[track_caller]
-fn is_whole(ground: &Ground, args: &[&str]) {
-    let ran = audit(ground, &[&["verify"], args].concat());
+async fn is_whole(ground: &Ground, args: &[&str]) {
+    let ran = audit(ground, &[&["verify"], args].concat()).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("whole: "), "{}", ran.out);
 }
 
-#[track_caller]
-fn is_broken(ground: &Ground, args: &[&str], why: &str) {
-    let ran = audit(ground, &[&["verify"], args].concat());
+async fn is_broken(ground: &Ground, args: &[&str], why: &str) {
+    let ran = audit(ground, &[&["verify"], args].concat()).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{why}: {}", ran.err);
     assert!(ran.err.contains(why), "{why} is not in {}", ran.err);
 }
@@ -67,10 +65,10 @@ async fn longest(ground: &Ground) -> (String, i64) {
     (writer.to_owned(), count.parse().unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     let ground = history().await;
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     let (writer, count) = longest(&ground).await;
     assert!(count > 4, "{count} records");
     let at = |number: i64| format!("writer = '{writer}' AND number = {number}");
@@ -119,8 +117,8 @@ async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     ];
     for (change, named, why) in &changes {
         assert!(hand.does(change).await > 0, "{change}");
-        is_broken(&ground, &[], named);
-        is_broken(&ground, &[], why);
+        is_broken(&ground, &[], named).await;
+        is_broken(&ground, &[], why).await;
         // The API shows no record that is not what the broker wrote.
         let shown = ground.get(&ground.admin, "/v1/audit?limit=200").await.is(200).to_string();
         assert!(!shown.contains("acne") && !shown.contains("ten_other"), "{change}: {shown}");
@@ -143,11 +141,11 @@ async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     ];
     for (change, why) in checkpoints {
         assert!(hand.does(change).await > 0, "{change}");
-        is_broken(&ground, &[], why);
+        is_broken(&ground, &[], why).await;
         hand.does("DELETE FROM audit_checkpoints").await;
         hand.does("INSERT INTO audit_checkpoints SELECT * FROM kept_checkpoints").await;
     }
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     // Whoever takes the end away has to take every checkpoint with it, and the broker knows its own.
     hand.does(&format!("DELETE FROM audit_checkpoints WHERE number = {last}")).await;
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
@@ -156,11 +154,11 @@ async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
     ground.broker().write_counts().await;
     ground.broker().make_checkpoint().await;
-    is_broken(&ground, &[], &format!("checkpoint {last} is missing"));
+    is_broken(&ground, &[], &format!("checkpoint {last} is missing")).await;
     ground.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_cut_behind_a_checkpoint_that_was_seen_elsewhere_is_found() {
     let mut ground = history().await;
     let seen = ground.get(&ground.admin, "/v1/audit/checkpoint").await.is(200);
@@ -173,18 +171,19 @@ async fn a_cut_behind_a_checkpoint_that_was_seen_elsewhere_is_found() {
     let text = ground.http.get(url).bearer_auth(&ground.admin).send().await.unwrap().text().await.unwrap();
     std::fs::write(&kept, format!("{text}\nnot a checkpoint\n")).unwrap();
     let kept = kept.to_str().unwrap();
-    is_whole(&ground, &["--seen", kept]);
+    is_whole(&ground, &["--seen", kept]).await;
     // The whole end is cut off while nobody looks: only who kept a checkpoint can know.
     ground.stop().await;
     let hand = ground.hand();
     hand.does("DELETE FROM audit").await;
     hand.does("DELETE FROM audit_checkpoints").await;
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     is_broken(
         &ground,
         &["--seen", kept],
         &format!("checkpoint {number}, which was seen elsewhere, is not here"),
-    );
+    )
+    .await;
     ground.end().await;
 }
 
@@ -196,15 +195,15 @@ fn altered(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn whatever_is_done_to_an_export_is_found_and_named() {
     let ground = history().await;
-    let exported = audit(&ground, &["export"]);
+    let exported = audit(&ground, &["export"]).await;
     assert_eq!(exported.code, 0, "{}", exported.err);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("audit.jsonl");
     std::fs::write(&file, &exported.out).unwrap();
-    is_whole(&ground, &[file.to_str().unwrap()]);
+    is_whole(&ground, &[file.to_str().unwrap()]).await;
     let lines: Vec<&str> = exported.out.lines().collect();
     let is_record = |line: &&str| line.starts_with("{\"record\"");
     let first = lines.iter().position(is_record).unwrap();
@@ -217,16 +216,16 @@ async fn whatever_is_done_to_an_export_is_found_and_named() {
     };
     for place in first..lines.len() - 1 {
         let gone = altered(&file, |lines| drop(lines.remove(place)));
-        let ran = audit(&ground, &["verify", &gone]);
+        let ran = audit(&ground, &["verify", &gone]).await;
         assert!(ran.code == 1 && ran.err.contains(" of chain "), "line {place}: {}", ran.err);
         let changed =
             altered(&file, |lines| lines[place] = lines[place].replacen("\"count\":1", "\"count\":2", 1));
-        is_broken(&ground, &[&changed], &name(place));
+        is_broken(&ground, &[&changed], &name(place)).await;
         let twice = altered(&file, |lines| lines.insert(place, lines[place].clone()));
-        is_broken(&ground, &[&twice], &name(place));
+        is_broken(&ground, &[&twice], &name(place)).await;
         if place > first {
             let swapped = altered(&file, |lines| lines.swap(place - 1, place));
-            let ran = audit(&ground, &["verify", &swapped]);
+            let ran = audit(&ground, &["verify", &swapped]).await;
             assert!(ran.code == 1 && ran.err.contains(" of chain "), "line {place}: {}", ran.err);
         }
     }
@@ -234,30 +233,30 @@ async fn whatever_is_done_to_an_export_is_found_and_named() {
         [(1, "the export has no end"), (2, "the export has no end"), (records + 1, "the export has no end")]
     {
         let cut = altered(&file, |lines| lines.truncate(lines.len() - what));
-        is_broken(&ground, &[&cut], why);
+        is_broken(&ground, &[&cut], why).await;
     }
     let behind = altered(&file, |lines| lines.push(lines[first].clone()));
-    is_broken(&ground, &[&behind], "the export has no end");
+    is_broken(&ground, &[&behind], "the export has no end").await;
     // An earlier checkpoint in the last one's place ends no export.
     let other_end = altered(&file, |lines| *lines.last_mut().unwrap() = lines[0].clone());
-    is_broken(&ground, &[&other_end], "does not follow");
+    is_broken(&ground, &[&other_end], "does not follow").await;
     let half = altered(&file, |lines| {
         let line = lines.last_mut().unwrap();
         line.truncate(line.len() / 2);
     });
-    is_broken(&ground, &[&half], &format!("line {} is no line of an export", lines.len()));
+    is_broken(&ground, &[&half], &format!("line {} is no line of an export", lines.len())).await;
     // Some days alone are as whole as all of them, and other days are none of theirs.
-    let day = audit(&ground, &["export", "--since", "2026-01-02", "--until", "2026-01-02"]);
+    let day = audit(&ground, &["export", "--since", "2026-01-02", "--until", "2026-01-02"]).await;
     std::fs::write(&file, &day.out).unwrap();
-    is_whole(&ground, &[file.to_str().unwrap()]);
-    let none = audit(&ground, &["export", "--until", "2026-01-01"]);
+    is_whole(&ground, &[file.to_str().unwrap()]).await;
+    let none = audit(&ground, &["export", "--until", "2026-01-01"]).await;
     std::fs::write(&file, &none.out).unwrap();
-    let ran = audit(&ground, &["verify", file.to_str().unwrap(), "--json"]);
+    let ran = audit(&ground, &["verify", file.to_str().unwrap(), "--json"]).await;
     assert_eq!(ran.out, "{\"records\":0,\"uncovered\":0}\n", "{}", ran.err);
     ground.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
     let ground = Ground::with(&[("BTB_AUDIT__RETENTION", "259200")], |_, _| {}).await;
     ground.register("acme", &ground.apps.acme).await;
@@ -269,7 +268,7 @@ async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
         ground.service(&name, serde_json::json!([])).await;
         ground.broker().make_checkpoint().await;
         ground.broker().keep_house().await;
-        is_whole(&ground, &[]);
+        is_whole(&ground, &[]).await;
         ground.clock.advance(std::time::Duration::from_hours(24));
     }
     // Today, and the three days before, of which 2026-01-02 is day 20455.
@@ -279,11 +278,11 @@ async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
     assert!(first.parse::<i64>().unwrap() > 1, "old checkpoints go with their days");
     // What was not dropped on purpose is missed.
     ground.hand().does("DELETE FROM audit WHERE day = 20457").await;
-    is_broken(&ground, &[], "of 2026-01-04 is missing");
+    is_broken(&ground, &[], "of 2026-01-04 is missing").await;
     ground.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_customer_reads_who_was_given_what_for_a_month() {
     let scene = Scene::new().await;
     let ground = &scene.ground;
@@ -292,7 +291,7 @@ async fn a_customer_reads_who_was_given_what_for_a_month() {
     }
     ground.token(&scene.bystander, "globex").await.token();
     ground.broker().write_counts().await;
-    let ran = audit(ground, &["report", "--tenant", "acme", "--month", "2026-01"]);
+    let ran = audit(ground, &["report", "--tenant", "acme", "--month", "2026-01"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let lines: Vec<&str> = ran.out.split("\r\n").collect();
     assert_eq!(
@@ -307,14 +306,14 @@ async fn a_customer_reads_who_was_given_what_for_a_month() {
         lines[1]
     );
     assert!(!ran.out.contains("bystander"));
-    let empty = audit(ground, &["report", "--tenant", "acme", "--month", "2026-02"]);
+    let empty = audit(ground, &["report", "--tenant", "acme", "--month", "2026-02"]).await;
     assert_eq!((empty.code, empty.out.lines().count()), (0, 1), "{}", empty.err);
-    assert_eq!(audit(ground, &["report", "--tenant", "nobody", "--month", "2026-01"]).code, 1);
-    assert_eq!(audit(ground, &["report", "--tenant", "acme", "--month", "2026-13"]).code, 2);
+    assert_eq!(audit(ground, &["report", "--tenant", "nobody", "--month", "2026-01"]).await.code, 1);
+    assert_eq!(audit(ground, &["report", "--tenant", "acme", "--month", "2026-13"]).await.code, 2);
     scene.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing() {
     let mut ground = history().await;
     let hand = ground.hand();
@@ -339,7 +338,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
     .await;
     more(&ground).await;
     assert_eq!(last().await, (before + 1).to_string(), "what nobody signed is gone, and the next follows");
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     // A record where the next one belongs costs its chain, and nobody anything else.
     hand.does(
         "INSERT INTO audit SELECT day, writer, number + 1, at, action, outcome, actor_id, tenant_id, app_id,
@@ -351,7 +350,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
     let patch = serde_json::json!({ "display_name": "Acme" });
     let tried = ground.patch(&ground.admin, "/v1/tenants/acme", patch.clone()).await.status;
     assert!(tried == 200 || ground.patch(&ground.admin, "/v1/tenants/acme", patch).await.status == 200);
-    is_broken(&ground, &[], "is not what the broker wrote there");
+    is_broken(&ground, &[], "is not what the broker wrote there").await;
     // A signature that is none, found at a start, is passed over as well.
     hand.does("DELETE FROM audit WHERE doc IN (SELECT doc FROM audit GROUP BY doc HAVING COUNT(*) > 1)")
         .await;
@@ -371,7 +370,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
     ground.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() {
     let mut ground = history().await;
     ground.stop().await;
@@ -379,7 +378,7 @@ async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() 
     ground.settings.audit.retention = Some(std::time::Duration::from_hours(24));
     ground.start().await;
     ground.broker().keep_house().await;
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     let first =
         ground.hand().reads("SELECT CAST(MIN(number) AS TEXT) FROM audit_checkpoints").await.remove(0);
     assert!(first.parse::<i64>().unwrap() > 1);
@@ -389,6 +388,6 @@ async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() 
     ground.broker().keep_house().await;
     ground.broker().write_counts().await;
     ground.broker().make_checkpoint().await;
-    is_whole(&ground, &[]);
+    is_whole(&ground, &[]).await;
     ground.end().await;
 }

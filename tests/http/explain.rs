@@ -166,7 +166,7 @@ async fn each_rule_and_each_state_is_named_and_told_in_words() {
 
 #[tokio::test]
 async fn a_pending_tenant_and_a_suspended_app_are_told_as_such() {
-    let ground = Ground::new().await;
+    let ground = crate::pending::calm().await;
     let body = crate::ground::by_config("acme", &ground.apps.acme);
     ground.post(&ground.admin, "/v1/tenants?verify=later", body).await.is(201);
     ground.service("portal", any_token("acme")).await;
