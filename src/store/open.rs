@@ -192,7 +192,7 @@ impl Named {
 
     async fn open_file(&self, path: &Path, how: Opening) -> Result<Option<File>, OpenError> {
         if how == Opening::ServeAlone {
-            let lock = lock(path)?;
+            let lock = lock_in_time(path).await?;
             self.migrate().await?;
             return Ok(Some(lock));
         }
@@ -225,6 +225,19 @@ impl Named {
             Err(reason) => Err(self.error(reason)),
         }
     }
+}
+
+/// Waits for a `serve` that is just ending.
+async fn lock_in_time(path: &Path) -> Result<File, OpenError> {
+    let tries = async {
+        loop {
+            match lock(path) {
+                Err(OpenError::AnotherServe { .. }) => tokio::time::sleep(serve_lock::RETRY).await,
+                tried => return tried,
+            }
+        }
+    };
+    tokio::time::timeout(serve_lock::ENDING, tries).await.unwrap_or_else(|_| lock(path))
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -16,8 +16,8 @@ const NUMBER: i64 = 0x62_74_62;
 /// How often the session is looked after.
 const CHECK: Duration = Duration::from_secs(5);
 /// How long to wait for a `serve` that is just ending, tried over and over.
-const ENDING: Duration = Duration::from_secs(2);
-const RETRY: Duration = Duration::from_millis(100);
+pub(super) const ENDING: Duration = Duration::from_secs(2);
+pub(super) const RETRY: Duration = Duration::from_millis(100);
 
 /// The server forgets a client that is gone without a word after some twenty seconds.
 const SESSION: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
