@@ -128,6 +128,9 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
     Ok(Migrated { from, to: CURRENT })
 }
 
+/// How often a file is asked again whose schema others are making; each time waits for about a second.
+const MAKING: usize = 5;
+
 /// What keeps a second `serve` away, for as long as it lives.
 #[derive(Debug)]
 pub(super) enum Lock {
@@ -196,10 +199,13 @@ impl Named {
             self.migrate().await?;
             return Ok(Some(lock));
         }
-        let standing = bounded(schema::standing(&self.engine)).await;
+        let standing = patiently(async || bounded(schema::standing(&self.engine)).await).await;
         match self.check(standing)? {
             CURRENT => {}
-            0 => drop(self.migrate().await?),
+            0 => {
+                let made = patiently(async || schema::migrate(&self.engine).await).await;
+                self.check(made)?;
+            }
             // A running `serve` works with the schema as it stands.
             _ => {
                 let _lock = lock(path)?;
@@ -225,6 +231,17 @@ impl Named {
             Err(reason) => Err(self.error(reason)),
         }
     }
+}
+
+/// What another process keeps locked while it makes the schema is asked for again.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 0..MAKING {
+        match ask().await {
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(serve_lock::RETRY).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// Waits for a `serve` that is just ending.
