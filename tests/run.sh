@@ -71,15 +71,22 @@ check() {
     if timeout "$limit" "$@"; then pass "$name"; else fail "$name"; fi
 }
 
-# add_up NAME STATUS PASSED FAILED SED LOG: what a command's own tests came to; SED finds in LOG the names of
-# those that failed.
-add_up() {
-    local name=$1 status=$2 ran_well=$3 ran_badly=$4 line
+# counted NAME PASSED FAILED NAMES COMMAND…: a command whose own tests count one by one; three sed programs find in
+# its output numbers of those that passed and failed, and the names of these.
+counted() {
+    local name=$1 log="$scratch/log" status ran_well ran_badly line
+    local find_passed=$2 find_failed=$3 find_names=$4
+    shift 4
+    echo "== $name"
+    timeout "$limit" "$@" 2>&1 | tee "$log" | grep -v -E '^ +(---|\.\.\.|duration_ms|type:)'
+    status=${PIPESTATUS[0]}
+    ran_well=$(sum "$find_passed" "$log")
+    ran_badly=$(sum "$find_failed" "$log")
     passed=$((passed + ran_well))
     failed=$((failed + ran_badly))
     while IFS= read -r line; do
         failing+=("$name: $line")
-    done < <(sed -n "$5" "$6")
+    done < <(sed -n "$find_names" "$log")
     if [ "$status" -ne 0 ] && [ "$ran_badly" -eq 0 ]; then
         fail "$name (does not build, hangs or breaks off)"
     elif [ "$status" -eq 0 ] && [ "$ran_well" -eq 0 ]; then
@@ -87,36 +94,27 @@ add_up() {
     fi
 }
 
-# cargo_tests NAME ARGUMENT…: `cargo test`, whose tests count one by one.
+# cargo_tests NAME ARGUMENT…: `cargo test`.
 cargo_tests() {
-    local name=$1 log="$scratch/log" status
+    local name=$1
     shift
-    echo "== $name"
-    timeout "$limit" cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
-    add_up "$name" "$status" "$(sum 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log")" \
-        "$(sum 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log")" 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log"
+    counted "$name" 's/^test result: .* \([0-9]*\) passed;.*/\1/p' 's/^test result: .* \([0-9]*\) failed;.*/\1/p' \
+        's/^test \(.*\) \.\.\. FAILED$/\1/p' cargo test --locked --no-fail-fast "$@"
 }
 
-# node_tests NAME ARGUMENT…: Node's test runner, whose tests count one by one.
+# node_tests NAME ARGUMENT…: Node's test runner.
 node_tests() {
-    local name=$1 log="$scratch/log" status
+    local name=$1
     shift
-    echo "== $name"
-    timeout "$limit" node --test --test-reporter=tap "$@" 2>&1 | tee "$log" | grep -v -E '^ +(---|\.\.\.|duration_ms|type:)'
-    status=${PIPESTATUS[0]}
-    add_up "$name" "$status" "$(sum 's/^# pass \([0-9]*\)$/\1/p' "$log")" \
-        "$(sum 's/^# \(fail\|cancelled\) \([0-9]*\)$/\2/p' "$log")" 's/^ *not ok [0-9]* - //p' "$log"
+    counted "$name" 's/^# pass \([0-9]*\)$/\1/p' 's/^# \(fail\|cancelled\) \([0-9]*\)$/\2/p' \
+        's/^ *not ok [0-9]* - //p' node --test --test-reporter=tap "$@"
 }
 
 # tally NAME COMMAND…: a command whose lines `ok: …` and `FAILED: …` are checks.
 tally() {
-    local name=$1 log="$scratch/log" status
+    local name=$1
     shift
-    echo "== $name"
-    timeout "$limit" "$@" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
-    add_up "$name" "$status" "$(grep -c '^ok: ' "$log")" "$(grep -c '^FAILED: ' "$log")" 's/^FAILED: //p' "$log"
+    counted "$name" 's/^ok: .*/1/p' 's/^FAILED: .*/1/p' 's/^FAILED: //p' "$@"
 }
 
 sum() {
