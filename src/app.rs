@@ -1,5 +1,7 @@
 //! The composition root: the one file that names every concrete type.
 
+mod keeper;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{Day, Signed};
+use self::keeper::Keeper;
 use crate::auth::limits::Limits;
 use crate::auth::{Authenticator, IssuerProblem};
 use crate::box_api::{BoxClient, BoxClientError};
@@ -25,7 +27,7 @@ use crate::entropy::Entropy;
 use crate::http::{self, Api, Group, router, server};
 use crate::registry::Registry;
 use crate::store::watch::{self, Watch};
-use crate::store::{self, OpenError, Opening, Store, StoreError};
+use crate::store::{self, OpenError, Opening, StoreError};
 
 /// How often what was counted is written to the audit, and how often that is signed.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -312,107 +314,4 @@ where
             }
         }
     })
-}
-
-/// A checkpoint in the log, out of reach of whoever has the database.
-fn tell(signed: &Signed) {
-    let signature = data_encoding::BASE64.encode(&signed.signature.bytes);
-    tracing::info!(
-        target: "box_token_broker::audit",
-        checkpoint = %signed.content,
-        key = %signed.signature.key,
-        %signature,
-        "how far the audit goes"
-    );
-}
-
-/// What is done by itself, whoever calls or not.
-#[derive(Debug)]
-struct Keeper {
-    store: Arc<dyn Store>,
-    watch: Arc<Watch>,
-    broker: Arc<Broker>,
-    registry: Arc<Registry>,
-    authenticator: Arc<Authenticator>,
-    limits: Arc<Limits>,
-    clock: Arc<dyn Clock>,
-    /// What outlives its caller.
-    work: TaskTracker,
-    /// How long the audit is kept.
-    retention: Option<Duration>,
-    /// Held while the house is kept, so that one does it at a time.
-    house: tokio::sync::Mutex<()>,
-}
-
-impl Keeper {
-    async fn hear_changes(self: Arc<Self>) {
-        if let Err(error) = self.watch.poll().await {
-            tracing::warn!(%error, "what changed cannot be heard");
-        }
-        self.watch.take_changes().iter().for_each(|what| self.broker.forget(what));
-    }
-
-    async fn renew_due(self: Arc<Self>) {
-        self.broker.renew_due().await;
-    }
-
-    async fn write_counts(self: Arc<Self>) {
-        if let Err(error) = self.broker.write_counts(false).await {
-            tracing::warn!(%error, "what was counted is written to the audit later");
-        }
-    }
-
-    async fn make_checkpoint(&self) {
-        match self.store.checkpoint(self.clock.wall(), None).await {
-            Ok(Some(signed)) => tell(&signed),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "how far the audit goes is signed later"),
-        }
-    }
-
-    /// Drops the audit's days that were kept long enough, and makes room for the next ones.
-    async fn keep_audit(&self) {
-        let now = self.clock.wall();
-        let today = Day::of(now);
-        if let Err(error) = self.store.make_audit_days(today).await {
-            tracing::warn!(%error, "no partition was made for the audit's next days");
-        }
-        let Some(retention) = self.retention else { return };
-        let days = i64::try_from(retention.as_secs() / (24 * 3600)).unwrap_or(i64::MAX);
-        match self.store.drop_audit_before(today.plus(-days), now).await {
-            Ok(Some(signed)) => tell(&signed),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "old days of the audit are dropped later"),
-        }
-    }
-
-    /// With `look` also where nobody knows of anything that waits.
-    async fn revoke_waiting(&self, look: bool) {
-        if let Err(error) = self.broker.revoke_waiting(look).await {
-            tracing::warn!(%error, "what waits to be revoked cannot be seen");
-        }
-    }
-
-    async fn keep_house(self: Arc<Self>) {
-        let _alone = self.house.lock().await;
-        self.limits.sweep();
-        if let Err(error) = self.store.sweep(self.clock.wall()).await {
-            tracing::warn!(%error, "what is old could not be swept out");
-        }
-        if let Err(error) = self.registry.finish_lockdowns().await {
-            tracing::warn!(%error, "what is locked could not be taken out of circulation");
-        }
-        if let Err(error) = self.registry.wind_up_deleted().await {
-            tracing::warn!(%error, "deleted tenants could not be wound up");
-        }
-        self.revoke_waiting(true).await;
-        if let Err(error) = self.authenticator.record_uses().await {
-            tracing::warn!(%error, "when keys were last used was not written down");
-        }
-        if let Err(error) = self.registry.try_pending().await {
-            tracing::warn!(%error, "pending tenants could not be tried");
-        }
-        self.registry.try_failing().await;
-        self.keep_audit().await;
-    }
 }
