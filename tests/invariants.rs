@@ -21,7 +21,7 @@ const EXPOSING: [(&str, &[&str]); 11] = [
         &[
             "broker/mint",
             "broker/retire",
-            "broker/cache",
+            "broker/token",
             "registry/api_keys",
             "store/postgres",
             "broker/presented",
@@ -31,7 +31,10 @@ const EXPOSING: [(&str, &[&str]); 11] = [
         "webhooks' signatures, and what comes in OAuth's forms",
         &["broker/webhooks", "http/client", "http/exchange"],
     ),
-    ("token answers and keys that are shown once", &["http/tokens", "http/oauth", "http/callers", "cli/"]),
+    (
+        "token answers and keys that are shown once",
+        &["http/tokens", "http/release", "http/oauth", "http/callers", "cli/"],
+    ),
     ("the demo's page calls the broker with its key", &["page/sessions"]),
     ("what pages get, and sessions that are shown once", &["http/browser", "http/browser_sessions"]),
 ];

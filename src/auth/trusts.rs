@@ -93,9 +93,8 @@ impl Trusts {
         trust: &TrustId,
     ) -> Result<Option<Arc<Caller>>, StoreError> {
         let known = self.look_up(issuer).await?;
-        let has_it = |one: &&Candidate| one.caller.trusts.iter().chain(&one.more).any(|own| own.id == *trust);
         let mut active = known.candidates.iter().filter(|one| one.caller.state == CallerState::Active);
-        Ok(active.find(has_it).map(|one| Arc::clone(&one.caller)))
+        Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
     async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {

@@ -8,7 +8,7 @@ use std::sync::{MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::Broker;
-use super::cache::Token;
+use super::token::Token;
 use crate::audit::Counted;
 use crate::auth::Opened;
 use crate::domain::event::{Action, Actor, Event};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Broker;
-use super::cache::Token;
+use super::token::Token;
 use crate::auth::Opened;
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Receiver;

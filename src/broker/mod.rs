@@ -20,6 +20,7 @@ mod reported;
 mod retire;
 mod schedule;
 mod sealed_token;
+mod token;
 mod turns;
 mod views;
 mod webhooks;
@@ -32,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::account::Release;
 pub use self::ancestors::Ancestors;
-pub use self::cache::{Token, View};
+pub use self::cache::View;
 pub use self::error::TokenError;
 pub use self::gate::Extent;
 pub use self::health::Health;
@@ -41,6 +42,7 @@ pub use self::mint::credentials_of;
 pub use self::presented::Presented;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
+pub use self::token::Token;
 
 use self::ancestors::Items;
 use self::cache::Memory;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::cache::Token;
 use super::schedule::INTERVAL;
+use super::token::Token;
 use super::{Broker, Need, TokenError};
 use crate::domain::app::AppState;
 use crate::domain::event::Cause;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Token, View};
+use super::cache::View;
 use super::gate::Extent;
+use super::token::Token;
 use super::turns::NoTurn;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;

@@ -1,6 +1,7 @@
 //! `POST /v1/browser/tokens`: what a page gets with its browser session.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,6 +10,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::Sleep;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,7 +20,7 @@ use super::error::ApiError;
 use super::limits;
 use super::page::Page;
 use super::problem::{Document, Problem, Reach};
-use super::tokens::{ROUNDS, current, times, whole_seconds};
+use super::release::{ROUNDS, current, times, whole_seconds};
 use crate::broker::{Given, PATIENCE, Release, TokenError, Wanted};
 use crate::domain::event::{Action, Event, Outcome};
 use crate::domain::id::BoxId;
@@ -135,28 +137,30 @@ async fn tokens(
 }
 
 /// The tokens for some resources, as far as they come in time.
-async fn gather(
-    api: &Api,
-    page: &Page,
-    resources: Vec<Resource>,
-    mut timer: std::pin::Pin<&mut tokio::time::Sleep>,
-) -> Outcomes {
+async fn gather(api: &Api, page: &Page, resources: Vec<Resource>, timer: Pin<&mut Sleep>) -> Outcomes {
     let one = |resource: Resource| async {
         let pair = pair(api, page, &resource).await;
         (resource, pair)
     };
-    // Their futures first: a stream that made them would have to serve every lifetime.
-    let work: Vec<_> = resources.into_iter().map(one).collect();
-    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
     let mut outcomes = Outcomes::new();
+    in_time(resources.into_iter().map(one).collect(), timer, |(resource, pair)| {
+        outcomes.insert(resource, pair);
+    })
+    .await;
+    outcomes
+}
+
+/// Does some work, a few at a time, and takes what each comes to that is done before the timer ends.
+async fn in_time<T>(work: Vec<impl Future<Output = T>>, mut timer: Pin<&mut Sleep>, mut take: impl FnMut(T)) {
+    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
     loop {
         let done = tokio::select! {
             biased;
             done = work.next() => done,
             () = timer.as_mut() => None,
         };
-        let Some((resource, pair)) = done else { return outcomes };
-        outcomes.insert(resource, pair);
+        let Some(done) = done else { return };
+        take(done);
     }
 }
 
@@ -170,12 +174,7 @@ fn resources(placed: &Placed<'_>) -> Vec<Resource> {
     resources
 }
 
-async fn place<'a>(
-    api: &Api,
-    page: &Page,
-    ids: &'a [String],
-    mut timer: std::pin::Pin<&mut tokio::time::Sleep>,
-) -> Placed<'a> {
+async fn place<'a>(api: &Api, page: &Page, ids: &'a [String], timer: Pin<&mut Sleep>) -> Placed<'a> {
     let mut placed = Placed::new();
     let mut asked = Vec::new();
     for id in ids {
@@ -192,17 +191,11 @@ async fn place<'a>(
         placed.insert(id.as_str(), found);
     }
     let one = |(id, item): (&'a str, Resource)| async move { (id, folder_of(api, page, &item).await) };
-    let looks: Vec<_> = asked.into_iter().map(one).collect();
-    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
-    loop {
-        let done = tokio::select! {
-            biased;
-            done = looks.next() => done,
-            () = timer.as_mut() => None,
-        };
-        let Some((id, found)) = done else { return placed };
+    in_time(asked.into_iter().map(one).collect(), timer, |(id, found)| {
         placed.insert(id, found);
-    }
+    })
+    .await;
+    placed
 }
 
 /// The item that a typed id names.

@@ -13,7 +13,8 @@ use super::error::{ApiError, OAuthFault};
 use super::extract::Caller;
 use super::limits;
 use super::oauth::{OAuthTokenForm, answer, undoubted};
-use super::tokens::{self, SCOPES};
+use super::release;
+use super::tokens::SCOPES;
 use crate::auth::AuthError;
 use crate::broker::{PATIENCE, Presented, TokenError, Wanted};
 use crate::domain::id::BoxId;
@@ -83,7 +84,7 @@ pub(super) async fn exchange(
         return Err(OAuthFault::SubjectToken.into());
     }
     given.token.note_exchange();
-    tokens::count(api, &caller, &wanted, &given);
+    release::count(api, &caller, &wanted, &given);
     Ok(answer(&given.token, left.as_secs(), Some(ACCESS_TOKEN)))
 }
 

@@ -31,6 +31,7 @@ mod policy;
 mod problem;
 pub mod readers;
 mod registration;
+mod release;
 pub mod server;
 mod story;
 mod subject_schema;

@@ -16,6 +16,7 @@ use super::exchange::{self, Exchange};
 use super::extract::Caller;
 use super::form::Form;
 use super::limits;
+use super::release;
 use super::tokens::{self, RestrictedTo};
 use crate::auth::Identity;
 use crate::broker::{Given, PATIENCE, Revoked, Token, TokenError, Wanted};
@@ -206,7 +207,7 @@ async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiEr
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(&wanted))?;
-    tokens::count(api, &caller, &wanted, &given);
+    release::count(api, &caller, &wanted, &given);
     Ok(answer(&given.token, given.token.life.left(api.clock.as_ref()).as_secs(), None))
 }
 
@@ -218,11 +219,11 @@ pub(super) async fn undoubted(
     tenant: &TenantRef,
     wanted: &Wanted,
 ) -> Result<Given, ApiError> {
-    let given = tokens::current(api, caller, tenant, wanted).await?;
+    let given = release::current(api, caller, tenant, wanted).await?;
     let Given { token, by, .. } = &given;
     let is_early = token.outlives(token.margin, api.clock.as_ref());
     match is_early && token.was_had(by) && api.broker.finds_dead(token).await {
-        true => tokens::current(api, caller, tenant, wanted).await,
+        true => release::current(api, caller, tenant, wanted).await,
         false => Ok(given),
     }
 }
@@ -252,7 +253,7 @@ pub(super) fn answer(token: &Token, expires_in: u64, issued_token_type: Option<&
         restricted_to,
         issued_token_type,
     };
-    tokens::in_one_piece(&body, token)
+    release::in_one_piece(&body, token)
 }
 
 /// What a form asks for, whoever sends it.
