@@ -58,12 +58,19 @@ impl Receivers {
 
     /// Takes note of one, and hands it back where it is new.
     fn note(&self, by: &Opened) -> Option<Receiver> {
-        if self.contain(by) {
+        // Whoever comes when there is no room waits for nobody.
+        if self.contain(by) || self.are_all() {
             return None;
         }
         let receiver = Receiver::new(&by.caller.id, &by.credential);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.note(receiver.clone()).map(|_| receiver)
+    }
+
+    /// True where no more are remembered.
+    fn are_all(&self) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.all.len() >= REMEMBERED || known.bytes >= REMEMBERED_BYTES
     }
 
     /// Takes note of those to whom it was given by an earlier process; how many bytes they take.

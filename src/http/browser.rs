@@ -1,5 +1,7 @@
 //! `POST /v1/browser/tokens`: what a page gets with its browser session.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
@@ -14,19 +16,18 @@ use tokio::time::Sleep;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::places::{Placed, place, resources};
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::limits;
 use super::page::Page;
 use super::problem::{Document, Problem, Reach};
-use super::release::{ROUNDS, current, times, whole_seconds};
-use crate::broker::{Given, PATIENCE, Release, TokenError, Wanted};
+use super::release::{ROUNDS, count, current, times, whole_seconds};
+use crate::broker::{Given, PATIENCE, TokenError, Wanted};
 use crate::domain::event::{Action, Event, Outcome};
-use crate::domain::id::BoxId;
 use crate::domain::policy::Rule;
-use crate::domain::session::{Place, Session};
-use crate::domain::subject::{Resource, ResourceType, ScopeSet};
+use crate::domain::session::Session;
+use crate::domain::subject::{Resource, ScopeSet};
 
 /// Where pages ask.
 pub(super) const PATH: &str = "/v1/browser/tokens";
@@ -87,19 +88,31 @@ pub(super) struct ItemError {
 }
 
 /// What a resource's tokens came to.
-type Outcomes = BTreeMap<Resource, Result<Pair, Problem>>;
+type Outcomes = BTreeMap<Resource, Result<Pair, Box<Refusal>>>;
 
 /// The tokens for a resource.
 #[derive(Debug)]
 struct Pair {
     read: Given,
-    write: Option<Given>,
+    /// `None` where the session gives none.
+    write: Option<Result<Given, Box<Refusal>>>,
 }
 
 impl Pair {
-    fn each(&self) -> impl Iterator<Item = &Given> {
-        std::iter::once(&self.read).chain(&self.write)
+    fn written(&self) -> Option<&Given> {
+        self.write.as_ref()?.as_ref().ok()
     }
+
+    fn given(&self) -> impl Iterator<Item = &Given> {
+        std::iter::once(&self.read).chain(self.written())
+    }
+}
+
+/// A token that there is not, of which scopes and why.
+#[derive(Debug)]
+struct Refusal {
+    scopes: ScopeSet,
+    problem: Problem,
 }
 
 #[utoipa::path(
@@ -164,85 +177,6 @@ async fn in_time<T>(work: Vec<impl Future<Output = T>>, mut timer: Pin<&mut Slee
     }
 }
 
-/// By which resource each named item is served; why by none.
-type Placed<'a> = BTreeMap<&'a str, Result<Resource, Problem>>;
-
-fn resources(placed: &Placed<'_>) -> Vec<Resource> {
-    let mut resources: Vec<Resource> = placed.values().filter_map(|one| one.as_ref().ok().cloned()).collect();
-    resources.sort();
-    resources.dedup();
-    resources
-}
-
-async fn place<'a>(api: &Api, page: &Page, ids: &'a [String], timer: Pin<&mut Sleep>) -> Placed<'a> {
-    let mut placed = Placed::new();
-    let mut asked = Vec::new();
-    for id in ids {
-        let item = item(id);
-        let found = match item.as_ref().map(|item| page.session.place_of(item)) {
-            None => Err(not_an_item()),
-            Some(Place::At(resource)) => Ok(resource.clone()),
-            Some(Place::Nowhere) => Err(outside(api, page)),
-            Some(Place::InAFolder) => {
-                asked.extend(item.map(|item| (id.as_str(), item)));
-                Err(too_late())
-            }
-        };
-        placed.insert(id.as_str(), found);
-    }
-    let one = |(id, item): (&'a str, Resource)| async move { (id, folder_of(api, page, &item).await) };
-    in_time(asked.into_iter().map(one).collect(), timer, |(id, found)| {
-        placed.insert(id, found);
-    })
-    .await;
-    placed
-}
-
-/// The item that a typed id names.
-fn item(id: &str) -> Option<Resource> {
-    let (kind, id) = id.split_once('_')?;
-    let kind = match kind {
-        "file" => ResourceType::File,
-        "folder" => ResourceType::Folder,
-        _ => return None,
-    };
-    Some(Resource { kind, id: BoxId::parse(id).ok()? })
-}
-
-/// The session's folder that an item lies in. Whether there is no such item, or only none in these
-/// folders, a page does not learn.
-async fn folder_of(api: &Api, page: &Page, item: &Resource) -> Result<Resource, Problem> {
-    let (session, view) = (&page.session, &page.view);
-    let ancestors = match api.broker.known_ancestors(view, &session.subject, item) {
-        Some(ancestors) => ancestors,
-        None => {
-            may_look(api, page).await?;
-            let counted = api.limits.count_look(&session.id);
-            counted.map_err(|exceeded| limits::limited(Reach::Request, exceeded).problem())?;
-            let mut cause = page.caller.identity.cause(&page.caller.request_id.0);
-            cause.on_behalf_of.clone_from(&session.on_behalf_of);
-            let seen = api.broker.ancestors(view, &session.subject, item, &cause).await;
-            seen.map_err(|error| failed(api, page, (None, &session.read), error.into()))?
-        }
-    };
-    let folder = ancestors.as_deref().and_then(|ancestors| session.folder_among(ancestors));
-    folder.cloned().ok_or_else(|| outside(api, page))
-}
-
-/// Succeeds where the session gives a token of any folder at this moment: else nothing is asked for it.
-async fn may_look(api: &Api, page: &Page) -> Result<(), Problem> {
-    let mut refused = None;
-    for resource in &page.session.resources {
-        let wanted = wanted(&page.session, &page.session.read, resource);
-        match api.broker.judge(&page.caller.identity, &page.tenant(), &wanted).await {
-            Ok(_) => return Ok(()),
-            Err(error) => refused = Some((resource, error)),
-        }
-    }
-    let Some((resource, error)) = refused else { return Ok(()) };
-    Err(failed(api, page, (Some(resource), &page.session.read), error.into()))
-}
-
 fn wanted(session: &Session, scopes: &ScopeSet, resource: &Resource) -> Wanted {
     Wanted {
         subject: session.subject.clone(),
@@ -254,22 +188,27 @@ fn wanted(session: &Session, scopes: &ScopeSet, resource: &Resource) -> Wanted {
 }
 
 /// The tokens for a resource of the session. What may not be written may be read all the same.
-async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Problem> {
+async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Box<Refusal>> {
     let read = token(api, page, resource, &page.session.read).await?;
     let write = match &page.session.write {
         None => None,
         Some(scopes) => match token(api, page, resource, scopes).await {
-            Err(problem) if problem.code == "forbidden" => None,
-            token => Some(token?),
+            Err(refusal) if refusal.problem.code != "forbidden" => return Err(refusal),
+            token => Some(token),
         },
     };
     Ok(Pair { read, write })
 }
 
-async fn token(api: &Api, page: &Page, resource: &Resource, scopes: &ScopeSet) -> Result<Given, Problem> {
+async fn token(
+    api: &Api,
+    page: &Page,
+    resource: &Resource,
+    scopes: &ScopeSet,
+) -> Result<Given, Box<Refusal>> {
     let wanted = wanted(&page.session, scopes, resource);
     let given = current(api, &page.caller, &page.tenant(), &wanted).await;
-    given.map_err(|error| failed(api, page, (Some(resource), scopes), error))
+    given.map_err(|error| Box::new(Refusal { scopes: scopes.clone(), problem: told(error) }))
 }
 
 /// What a page hears of a token that it does not get, once that is recorded.
@@ -279,21 +218,18 @@ fn failed(
     (resource, scopes): (Option<&Resource>, &ScopeSet),
     error: ApiError,
 ) -> Problem {
-    let problem = match error {
-        // The opener has no grant on the tenant any more; which tenant that is the page knows.
-        ApiError::Token(TokenError::Absent) => TokenError::Forbidden(Rule::Permission).into(),
-        error => error,
-    }
-    .problem();
+    let problem = told(error);
     record(api, page, (resource, Some(scopes)), &problem);
     problem
 }
 
-fn outside(api: &Api, page: &Page) -> Problem {
-    let problem = ApiError::from(TokenError::Forbidden(Rule::GrantResource)).problem();
-    let problem = problem.reason("session.resources");
-    record(api, page, (None, None), &problem);
-    problem
+fn told(error: ApiError) -> Problem {
+    match error {
+        // The opener has no grant on the tenant any more; which tenant that is the page knows.
+        ApiError::Token(TokenError::Absent) => TokenError::Forbidden(Rule::Permission).into(),
+        error => error,
+    }
+    .problem()
 }
 
 fn record(
@@ -315,10 +251,6 @@ fn record(
         resource: resource.cloned(),
         ..cause.event(api.clock.wall(), Action::TokenRelease)
     });
-}
-
-fn not_an_item() -> Problem {
-    ApiError::invalid("/ids", "An id is `file_` or `folder_` and Box's number.").problem()
 }
 
 fn too_late() -> Problem {
@@ -345,12 +277,14 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
     for (id, found) in placed {
         let outcome = match found {
             Err(problem) => Err(problem),
-            Ok(resource) => outcomes.get(resource).map_or(Err(&late), Result::as_ref),
+            Ok(resource) => outcomes
+                .get(resource)
+                .map_or(Err(&late), |outcome| outcome.as_ref().map_err(|refusal| &refusal.problem)),
         };
         match outcome {
-            Ok(Pair { read, write }) => {
-                let write = write.as_ref().map(|given| given.token.secret.expose());
-                body.tokens.insert(id, ItemTokens { read: read.token.secret.expose(), write });
+            Ok(pair) => {
+                let write = pair.written().map(|given| given.token.secret.expose());
+                body.tokens.insert(id, ItemTokens { read: pair.read.token.secret.expose(), write });
             }
             Err(problem) => {
                 if is_of_all(problem) {
@@ -361,19 +295,13 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
             }
         }
     }
+    record_refusals(api, page, outcomes);
     if let Some(problem) = for_all.filter(|_| body.tokens.is_empty()) {
         return Err(ApiError::Told(Box::new(problem.clone())));
     }
     let pairs = outcomes.values().filter_map(|outcome| outcome.as_ref().ok());
-    for given in pairs.flat_map(Pair::each) {
-        api.broker.count_release(&Release {
-            by: &given.by,
-            peer: page.caller.identity.peer,
-            request_id: &page.caller.request_id.0,
-            on_behalf_of: page.session.on_behalf_of.as_ref(),
-            token: &given.token,
-            reason: given.grounds.waived.map(Rule::observed),
-        });
+    for given in pairs.flat_map(Pair::given) {
+        count(api, &page.caller, page.session.on_behalf_of.as_ref(), given);
         let its = times(&given.token, api);
         let sooner =
             |so_far: Option<Timestamp>, its: Timestamp| Some(so_far.map_or(its, |other| other.min(its)));
@@ -381,6 +309,19 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
         body.refresh_at = sooner(body.refresh_at, whole_seconds(its.refresh_at));
     }
     Ok(written(page, &body))
+}
+
+/// Takes note of tokens that there are not; once for each, however often they were asked for.
+fn record_refusals(api: &Api, page: &Page, outcomes: &Outcomes) {
+    for (resource, outcome) in outcomes {
+        let refused = match outcome {
+            Ok(pair) => pair.write.as_ref().and_then(|write| write.as_ref().err()),
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refused {
+            record(api, page, (Some(resource), Some(&refusal.scopes)), &refusal.problem);
+        }
+    }
 }
 
 /// The answer in one piece: a buffer that grows leaves copies of tokens behind.

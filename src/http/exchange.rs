@@ -84,7 +84,7 @@ pub(super) async fn exchange(
         return Err(OAuthFault::SubjectToken.into());
     }
     given.token.note_exchange();
-    release::count(api, &caller, &wanted, &given);
+    release::count(api, &caller, None, &given);
     Ok(answer(&given.token, left.as_secs(), Some(ACCESS_TOKEN)))
 }
 

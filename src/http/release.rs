@@ -11,6 +11,7 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::Caller;
 use crate::broker::{Given, Release, Token, TokenError, Wanted};
+use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::Rule;
 use crate::store::TenantRef;
 
@@ -54,12 +55,12 @@ pub(super) async fn current(
 }
 
 /// Takes note that a token leaves.
-pub(super) fn count(api: &Api, caller: &Caller, wanted: &Wanted, given: &Given) {
+pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf>, given: &Given) {
     api.broker.count_release(&Release {
         by: &given.by,
         peer: caller.identity.peer,
         request_id: &caller.request_id.0,
-        on_behalf_of: wanted.on_behalf_of.as_ref(),
+        on_behalf_of,
         token: &given.token,
         reason: given.grounds.waived.map(Rule::observed),
     });

@@ -235,7 +235,7 @@ async fn release(
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;
-    count(api, caller, wanted, &given);
+    count(api, caller, wanted.on_behalf_of.as_ref(), &given);
     Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))
 }
 

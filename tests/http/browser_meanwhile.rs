@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asking::meanwhile;
+use crate::asking::{events, meanwhile};
 use crate::browser_scene::{Opened, Scene, any_session, but};
 use crate::ground::{FILE, FOLDER};
 use crate::reply::Reply;
@@ -67,5 +67,11 @@ async fn r7_an_origin_or_a_grant_that_is_taken_away_meanwhile_gives_no_token_tha
     for id in [format!("folder_{FOLDER}"), format!("file_{FILE}")] {
         assert_eq!(reply.error_of(&id), "forbidden");
     }
+    // Once each, though they were judged when they were ready and again when they were to leave.
+    scene.ground.broker().write_counts().await;
+    let told = events(&scene.ground, "token.release").await;
+    let refused = told.iter().filter(|event| event["reason"] == "grant.resources");
+    let counts: Vec<&Value> = refused.map(|event| &event["count"]).collect();
+    assert_eq!(counts, [&json!(1), &json!(1)], "{told:?}");
     scene.end().await;
 }
