@@ -1,7 +1,7 @@
 //! Browser sessions: texts in, sessions and their openers out. What was looked up is remembered, what is
 //! cancelled too, so that whoever replays a text again and again costs the store nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use super::trusts::Trusts;
 use super::{AuthError, Identity, Opened};
 use crate::clock::Clock;
-use crate::crypto::{Vault, sha256};
+use crate::crypto::{SessionKeys, Vault, sha256};
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::SessionId;
@@ -39,11 +39,13 @@ struct Known {
     found: Option<Found>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Found {
     session: Arc<Session>,
-    /// SHA-256 of all that it says, so that a request costs one short MAC however much that is.
+    /// SHA-256 of all that it says.
     content: [u8; 32],
+    /// SHA-256 of its text, once that was shown: whoever comes with the same again is verified by that.
+    text: OnceLock<[u8; 32]>,
     opener: Option<Arc<Caller>>,
 }
 
@@ -76,12 +78,29 @@ impl Sessions {
     /// # Errors
     /// [`AuthError::NoSession`] where it is none's, [`AuthError::Store`] where that cannot be said.
     pub(super) async fn prove(&self, text: &str) -> Result<ProvenSession, AuthError> {
+        let id = SessionKeys::named(text).and_then(|id| SessionId::from_public_part(id).ok());
+        let id = id.ok_or(AuthError::NoSession)?;
+        let digest = sha256(text.as_bytes());
+        self.watch.catch_up().await;
+        if let Some(known) = self.remembered(&id)
+            && let Some(found) = &known.found
+            && found.text.get() == Some(&digest)
+        {
+            return Ok(found.proven());
+        }
         let claimed = self.vault.sessions().read(text).ok_or(AuthError::NoSession)?;
-        let id = SessionId::from_public_part(claimed.id).map_err(|_| AuthError::NoSession)?;
         let known = self.look_up(&id).await?;
         let found = known.found.as_ref().filter(|found| claimed.says(&found.content));
-        let Found { session, opener, .. } = found.cloned().ok_or(AuthError::NoSession)?;
-        Ok(ProvenSession { session, opener })
+        let found = found.ok_or(AuthError::NoSession)?;
+        // It is the only text that says so, under that key.
+        let _ = found.text.set(digest);
+        Ok(found.proven())
+    }
+
+    /// What is remembered of an id, where nothing of it changed since.
+    fn remembered(&self, id: &SessionId) -> Option<Arc<Known>> {
+        let known = self.known.get(id)?;
+        (known.is_current(id, &self.watch) && self.watch.age() <= self.max_age).then_some(known)
     }
 
     /// Whoever opened a session, as the one who acts by it, where it is good at this moment.
@@ -111,16 +130,12 @@ impl Sessions {
     /// A session that was proven before, as it stands now.
     pub(super) async fn again(&self, id: &SessionId) -> Result<ProvenSession, AuthError> {
         let known = self.look_up(id).await?;
-        let Found { session, opener, .. } = known.found.clone().ok_or(AuthError::SessionCancelled)?;
-        Ok(ProvenSession { session, opener })
+        known.found.as_ref().map(Found::proven).ok_or(AuthError::SessionCancelled)
     }
 
     async fn look_up(&self, id: &SessionId) -> Result<Arc<Known>, StoreError> {
         self.watch.catch_up().await;
-        if let Some(known) = self.known.get(id)
-            && known.is_current(id, &self.watch)
-            && self.watch.age() <= self.max_age
-        {
+        if let Some(known) = self.remembered(id) {
             return Ok(known);
         }
         let stamp = self.watch.stamp();
@@ -129,12 +144,19 @@ impl Sessions {
             Some(session) => {
                 let by = CallerRef::Id(session.opener.caller.clone());
                 let opener = self.store.caller(&by).await?.map(Arc::new);
-                Some(Found { content: sha256(&session.encoding()), session: Arc::new(session), opener })
+                let content = sha256(&session.encoding());
+                Some(Found { content, text: OnceLock::new(), session: Arc::new(session), opener })
             }
         };
         let known = Arc::new(Known { stamp, found });
         self.known.insert(id.clone(), Arc::clone(&known));
         Ok(known)
+    }
+}
+
+impl Found {
+    fn proven(&self) -> ProvenSession {
+        ProvenSession { session: Arc::clone(&self.session), opener: self.opener.clone() }
     }
 }
 

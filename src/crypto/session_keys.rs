@@ -59,6 +59,12 @@ impl SessionKeys {
         SecretString::new(text)
     }
 
+    /// The id that a text names, whoever made it: good to find what is remembered of it, and nothing else.
+    #[must_use]
+    pub fn named(text: &str) -> Option<&str> {
+        text.strip_prefix(PREFIX)?.split('_').nth(1)
+    }
+
     /// Reads a text; `None` for what no key of the set made, which costs no lookup.
     #[must_use]
     pub fn read<'a>(&'a self, text: &'a str) -> Option<ClaimedSession<'a>> {
