@@ -12,7 +12,8 @@ use crate::domain::text::is_printable;
 /// Where nobody can receive it: a script must not take silence for success.
 pub(super) fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")
+    // In one piece: whoever reads up to the line that they want may be gone before the rest of it.
+    out.write_all(format!("{text}\n").as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))
 }

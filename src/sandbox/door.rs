@@ -9,11 +9,12 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt as _;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::call::Call;
 use super::connection::Reset;
-use super::faults::Effect;
+use super::faults::{Effect, Strike};
 use super::journal::Entry;
 use super::refusal::Refusal;
 use super::upstream::Upstream;
@@ -31,17 +32,17 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
         Ok(read) => read,
         Err(refusal) => return respond(Answer::refusal(&refusal, &request_id), &request_id),
     };
-    let (fault, effect) = box_.faults.strike(&call).unzip();
-    let n = box_.journal.begin(entry(&box_, &call, fault));
-    let effect = effect.unwrap_or_default();
-    if let Some(latency) = effect.latency_ms {
-        // The only sleep of the project: latency on order is what it is for.
-        let latency = tokio::time::sleep(Duration::from_millis(latency));
-        tokio::select! {
-            () = latency => {}
-            () = box_.closing.cancelled() => return Reset::response(),
+    let strike = box_.faults.strike(&call);
+    let n = box_.journal.begin(entry(&box_, &call, strike.as_ref().map(|strike| strike.fault)));
+    let effect = match strike {
+        None => Arc::default(),
+        Some(Strike { effect, lifted, .. }) => {
+            tokio::select! {
+                () = wait(&effect, &lifted) => effect,
+                () = box_.closing.cancelled() => return Reset::response(),
+            }
         }
-    }
+    };
     if effect.replaces_the_answer() {
         use_up(&box_, &call);
         if !effect.hang && !effect.drop {
@@ -58,6 +59,17 @@ pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -
     answer.headers.extend(shared(&box_, &call));
     box_.journal.finish(n, answer.status.as_u16(), answer.error.clone(), answer.issued.clone());
     respond(answer, &request_id)
+}
+
+/// What comes before the answer.
+async fn wait(effect: &Effect, lifted: &CancellationToken) {
+    if effect.hold {
+        lifted.cancelled().await;
+    }
+    if let Some(latency) = effect.latency_ms {
+        // The only sleep of the project: latency on order is what it is for.
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
 }
 
 async fn route(box_: &Upstream, call: &Call, body: &mut BodyDataStream) -> Result<Answer, Refusal> {

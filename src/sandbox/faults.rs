@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
 
@@ -57,11 +58,14 @@ pub(super) fn path_fits(wanted: &str, path: &str) -> bool {
     }
 }
 
-/// What a fault does. `latency_ms` comes first and goes with everything; of `hang`, `drop`, `status`,
+/// What a fault does. `hold` and `latency_ms` come first and go with everything; of `hang`, `drop`, `status`,
 /// `garbage` and `huge_body` one replaces the answer; the rest changes a successful JSON answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Effect {
+    /// Answers once the fault is lifted.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) hold: bool,
     /// Answers that much later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) latency_ms: Option<u64>,
@@ -109,7 +113,7 @@ impl Effect {
         if instead == 1 && changes {
             return Some("expires_in, restricted_to and omit change an answer that this fault replaces");
         }
-        if instead == 0 && !changes && self.latency_ms.is_none() {
+        if instead == 0 && !changes && !self.hold && self.latency_ms.is_none() {
             return Some("the effect does nothing");
         }
         if self.status.is_none() && (self.body.is_some() || self.retry_after.is_some()) {
@@ -145,6 +149,18 @@ pub(super) struct Fault {
     pub(super) order: Order,
     /// How many requests it struck.
     pub(super) struck: u64,
+    /// Cancelled once it is lifted.
+    #[serde(skip)]
+    lifted: CancellationToken,
+}
+
+/// A fault that struck a request.
+#[derive(Debug)]
+pub(super) struct Strike {
+    pub(super) fault: u64,
+    pub(super) effect: Arc<Effect>,
+    /// Cancelled once the fault is lifted.
+    pub(super) lifted: CancellationToken,
 }
 
 /// The faults in force, oldest first.
@@ -161,19 +177,20 @@ impl Faults {
             return Err(problem);
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        self.lock().push(Fault { id, order, struck: 0 });
+        self.lock().push(Fault { id, order, struck: 0, lifted: CancellationToken::new() });
         Ok(id)
     }
 
-    /// The oldest fault that strikes this request, and its effect. Counts the strike.
-    pub(super) fn strike(&self, call: &Call) -> Option<(u64, Arc<Effect>)> {
+    /// The oldest fault that strikes this request. Counts the strike.
+    pub(super) fn strike(&self, call: &Call) -> Option<Strike> {
         let mut faults = self.lock();
         let index =
             faults.iter().position(|fault| fault.order.times != Some(0) && fault.order.select.fits(call))?;
         let fault = faults.get_mut(index)?;
         fault.struck += 1;
         fault.order.times = fault.order.times.map(|left| left - 1);
-        Some((fault.id, Arc::new(fault.order.effect.clone())))
+        let effect = Arc::new(fault.order.effect.clone());
+        Some(Strike { fault: fault.id, effect, lifted: fault.lifted.clone() })
     }
 
     /// All faults, spent ones too.
@@ -183,16 +200,20 @@ impl Faults {
 
     /// Lifts the fault of this id; whether there was one.
     pub(super) fn lift(&self, id: u64) -> bool {
-        let mut faults = self.lock();
-        let before = faults.len();
-        faults.retain(|fault| fault.id != id);
-        faults.len() < before
+        self.lift_where(|fault| fault.id == id) > 0
     }
 
     /// Lifts all faults, or those that select this client id.
     pub(super) fn lift_all(&self, client_id: Option<&str>) {
-        self.lock()
-            .retain(|fault| client_id.is_some() && fault.order.select.client_id.as_deref() != client_id);
+        self.lift_where(|fault| client_id.is_none() || fault.order.select.client_id.as_deref() == client_id);
+    }
+
+    /// How many were lifted.
+    fn lift_where(&self, fits: impl Fn(&Fault) -> bool) -> usize {
+        let mut faults = self.lock();
+        let lifted: Vec<Fault> = faults.extract_if(.., |fault| fits(fault)).collect();
+        lifted.iter().for_each(|fault| fault.lifted.cancel());
+        lifted.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {

@@ -25,7 +25,7 @@
 //! | call | does |
 //! |---|---|
 //! | `GET /sandbox` | shows apps, service accounts, enterprises, users, items |
-//! | `POST /sandbox/faults` | `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`; the oldest fitting fault strikes. `effect`: `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`), or changes to a good answer: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
+//! | `POST /sandbox/faults` | `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`; the oldest fitting fault strikes. `effect`: `hold` (`true`: until it is lifted), `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`), or changes to a good answer: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
 //! | `GET`, `DELETE /sandbox/faults[?client_id=]`, `DELETE /sandbox/faults/{id}` | shows, lifts |
 //! | `PUT /sandbox/clock` | `{skew_seconds}` |
 //! | `PUT /sandbox/token-life` | `{seconds?, child_seconds?, client_id?}` |

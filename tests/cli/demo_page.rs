@@ -84,7 +84,7 @@ fn ask_at(url: &str, line: &str, headers: &[&str], body: &str) -> (u16, String, 
         head.push_str(&format!("Host: {host}\r\n"));
     }
     headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-    write!(socket, "{head}\r\n{body}").unwrap();
+    socket.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -42,7 +42,7 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), polled).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(Duration::from_secs(30), polled).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// What `ask` is answered when `change` happens while Box takes its time with it.
@@ -54,13 +54,32 @@ pub(crate) async fn meanwhile(
 ) -> Reply {
     let query = format!("grant={grant}");
     let before = ground.count(&query).await;
-    let effect = json!({ "latency_ms": 2000 });
-    ground.fault(json!({ "select": { "grant": grant }, "effect": effect, "times": 1 })).await;
+    let order = json!({ "select": { "grant": grant }, "effect": { "hold": true }, "times": 1 });
+    let held = ground.fault(order).await;
     let change = async {
         eventually("it is at Box", async || ground.count(&query).await > before).await;
         change.await;
+        ground.lift(&held).await;
     };
     tokio::join!(ask, change).0
+}
+
+/// What two are answered who are both at a path of Box's before it answers either.
+pub(crate) async fn side_by_side(
+    ground: &Ground,
+    path: &str,
+    one: impl Future<Output = Reply>,
+    other: impl Future<Output = Reply>,
+) -> (Reply, Reply) {
+    let query = format!("path={path}");
+    let before = ground.count(&query).await;
+    let held = ground.hold(json!({ "path": path })).await;
+    let meeting = async {
+        eventually("both are at Box", async || ground.count(&query).await >= before + 2).await;
+        ground.lift(&held).await;
+    };
+    let (one, other, ()) = tokio::join!(one, other, meeting);
+    (one, other)
 }
 
 impl Ground {

@@ -254,6 +254,16 @@ impl Ground {
         self.control("POST", "/faults", Some(&order)).await["id"].to_string()
     }
 
+    /// Lets Box answer the calls that `select` fits once the fault is lifted, whose id this is.
+    pub(crate) async fn hold(&self, select: Value) -> String {
+        self.fault(json!({ "select": select, "effect": { "hold": true } })).await
+    }
+
+    /// Lifts a fault; the calls that it held go on.
+    pub(crate) async fn lift(&self, fault: &str) {
+        self.control("DELETE", &format!("/faults/{fault}"), None).await;
+    }
+
     /// Makes Box work again.
     pub(crate) async fn heal(&self) {
         self.control("DELETE", "/faults", None).await;

@@ -99,8 +99,7 @@ async fn a_broker_that_stops_is_not_ready_and_finishes_what_it_began() {
         .await;
     let (listener, operations_listener) = (ground.broker().service, ground.broker().operations);
     // One request is at Box, and half of another has been sent.
-    let slow = json!({ "select": { "subject": "user:10000001001" }, "effect": { "latency_ms": 1000 } });
-    ground.fault(slow).await;
+    let held = ground.hold(json!({ "subject": "user:10000001001" })).await;
     let body = json!({ "subject": { "type": "user", "id": "10000001001" } }).to_string();
     let mut under_way = TcpStream::connect(listener).await.unwrap();
     let request = format!(
@@ -115,16 +114,17 @@ async fn a_broker_that_stops_is_not_ready_and_finishes_what_it_began() {
     // Later than the half one, so that one has been read too.
     operations(&ground, "/readyz").await.is(200);
 
-    let sandbox_url = ground.sandbox.url();
+    let faults = format!("{}/sandbox/faults", ground.sandbox.url());
     let client = ground.http.clone();
     let rest = async {
         let stopped = async || {
             // Asking somebody else lets the stopping go on.
-            client.get(format!("{sandbox_url}/sandbox/clock")).send().await.unwrap();
+            client.get(&faults).send().await.unwrap();
             TcpStream::connect(operations_listener).await.is_err()
         };
         eventually("the end of listening", stopped).await;
         half.write_all(b"\r\n").await.unwrap();
+        client.delete(format!("{faults}/{held}")).send().await.unwrap();
         let ready = read(&mut half).await;
         (ready, read(&mut under_way).await)
     };

@@ -51,11 +51,11 @@ async fn invariant_3_a_token_is_served_while_its_renewal_runs_and_then_the_new_o
     let old = ground.user_token(&key, "acme", ADA).await.token();
     ground.clock.advance(Duration::from_secs(INSIDE_MARGIN));
     let mints = ground.mints().await;
-    let order = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "latency_ms": 1000 } });
-    ground.fault(order).await;
+    let held = ground.hold(json!({ "grant": "jwt-bearer" })).await;
     for _ in 0..5 {
         assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
     }
+    ground.lift(&held).await;
     eventually("the renewal lands", async || ground.user_token(&key, "acme", ADA).await.token() != old).await;
     let body = ground.user_token(&key, "acme", ADA).await.ok();
     assert_eq!(body["expires_in"], LIFE);

@@ -5,7 +5,7 @@ use box_token_broker::domain::event::Action;
 use box_token_broker::store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
-use crate::asking::{any_token, eventually};
+use crate::asking::{any_token, eventually, side_by_side};
 use crate::beside::{another, by_name, event};
 use crate::ground::{Ground, NORTH, by_config};
 use crate::pending::{calm, later};
@@ -67,10 +67,8 @@ async fn the_first_to_be_verified_holds_client_id_and_enterprise() {
 async fn of_two_trials_at_the_same_moment_one_wins() {
     for shared in [false, true] {
         let (ground, key) = rivals(shared).await;
-        let slow = json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 300 } });
-        ground.fault(slow).await;
-        let (one, two) = tokio::join!(ground.token(&key, "first"), ground.token(&key, "second"));
-        ground.heal().await;
+        let (first, second) = (ground.token(&key, "first"), ground.token(&key, "second"));
+        let (one, two) = side_by_side(&ground, "/2.0/users/me", first, second).await;
         let mut statuses = [one.status, two.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 409], "{one:?} {two:?}");

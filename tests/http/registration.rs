@@ -176,16 +176,14 @@ async fn registering_needs_its_own_grant_on_every_tenant() {
 #[tokio::test]
 async fn a_registration_whose_caller_hangs_up_leaves_no_token_behind_that_nobody_knows() {
     let ground = Ground::new().await;
-    let slow = json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 300 } });
-    ground.fault(slow).await;
+    let held = ground.hold(json!({ "path": "/2.0/users/me" })).await;
     let body = by_config("acme", &ground.apps.acme);
     tokio::select! {
         reply = post(&ground, body.clone()) => panic!("{reply:?}"),
         () = eventually("the test at Box", async || ground.count("path=/2.0/users/me").await == 1) => {}
     }
-    ground.heal().await;
-    eventually("the tenant", async || ground.get(&ground.admin, "/v1/tenants/acme").await.status == 200)
-        .await;
+    ground.lift(&held).await;
+    eventually("its token", async || ground.hand().reads("SELECT id FROM tokens").await.len() == 1).await;
     let service = ground.service("service", json!([{ "tenant": "*", "permissions": ["tokens:mint"] }])).await;
     post(&ground, body).await.is(200);
     ground.token(&service, "acme").await.token();

@@ -3,7 +3,7 @@
 use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp};
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, meanwhile};
+use crate::asking::{acme, any_token, meanwhile, side_by_side};
 use crate::ground::{ACME, ADA, GRACE, Ground, KEYS, NORTH, by_config};
 use crate::registration::{pointers, shared_app, with};
 use crate::reply::Reply;
@@ -220,9 +220,13 @@ async fn of_two_rotations_at_the_same_moment_one_wins_and_the_others_token_dies(
     let (ground, key) = acme().await;
     let body = next_key(&ground).await;
     let other = with(file(&ground.apps.ccg), "/auth", json!("ccg"));
-    ground.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 300 } })).await;
-    let (one, two) = tokio::join!(put(&ground, "acme", "", &body), put(&ground, "acme", "", &other));
-    ground.heal().await;
+    let (one, two) = side_by_side(
+        &ground,
+        "/2.0/users/me",
+        put(&ground, "acme", "", &body),
+        put(&ground, "acme", "", &other),
+    )
+    .await;
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409], "{one:?} {two:?}");

@@ -9,9 +9,8 @@ use crate::ground::{ACME, ADA, Ground};
 use crate::registration::with;
 use crate::rotation::{next_key, put};
 
-/// How many mints are at Box when the credentials change, and of them how many come at once.
+/// How many mints are at Box when the credentials change.
 const MINTS: usize = 200;
-const BATCH: usize = 50;
 
 /// A broker whose enterprise has many users, and room for all of their mints at once.
 async fn crowd() -> (Ground, String, Vec<String>) {
@@ -39,17 +38,16 @@ async fn invariant_5_a_rotation_amid_200_mints_serves_no_token_of_the_old_genera
     let body = next_key(&ground).await;
     let at_box = "grant=jwt-bearer&client_id=".to_owned() + &ground.apps.acme.client_id;
     let before = ground.count(&at_box).await;
-    // They come back a few at a time, all after the switch; the rotation's own call is not struck.
-    for batch in 0..MINTS / BATCH {
-        let effect = json!({ "latency_ms": 2000 + 400 * batch });
-        let select = json!({ "grant": "jwt-bearer" });
-        ground.fault(json!({ "select": select, "effect": effect, "times": BATCH })).await;
-    }
+    // They come back after the switch; the rotation's own call is not struck.
+    let order = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "hold": true }, "times": MINTS });
+    let held = ground.fault(order).await;
     let asks = ids.iter().map(|id| ground.user_token(&key, "acme", id));
     let rotation = async {
         let all = before + u64::try_from(MINTS).unwrap();
         eventually("all mints are at Box", async || ground.count(&at_box).await >= all).await;
-        put(&ground, "acme", "", &body).await.is(200)
+        let rotated = put(&ground, "acme", "", &body).await.is(200);
+        ground.lift(&held).await;
+        rotated
     };
     let (replies, rotated) = tokio::join!(futures::future::join_all(asks), rotation);
     assert_eq!(rotated["key"]["public_key_id"], "next");
@@ -94,13 +92,14 @@ async fn invariant_5_a_token_found_alive_while_the_credentials_change_is_replace
     let body = next_key(&ground).await;
     let looks = "path=/2.0/users/me";
     let before = ground.count(looks).await;
-    let slow = json!({ "select": { "path": "/2.0/users/me" }, "effect": { "latency_ms": 2000 }, "times": 1 });
-    ground.fault(slow).await;
+    let order = json!({ "select": { "path": "/2.0/users/me" }, "effect": { "hold": true }, "times": 1 });
+    let held = ground.fault(order).await;
     let rejected = json!({ "rejected": old });
     let ask = ground.post(&key, "/v1/tenants/acme/token", rejected);
     let change = async {
         eventually("it is looked at", async || ground.count(looks).await > before).await;
         put(&ground, "acme", "", &body).await.is(200);
+        ground.lift(&held).await;
     };
     let (reply, ()) = tokio::join!(ask, change);
     let token = reply.token();

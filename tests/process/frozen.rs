@@ -128,7 +128,7 @@ async fn invariant_3_a_token_that_dies_on_its_way_into_a_frozen_process_is_not_s
     // Shorter than the time that Box has for an answer, which must be read when it is old.
     ground.token_life(3).await;
     let asked = ground.asked_for_tokens().await;
-    ground.fault(json!({ "latency_ms": 300 })).await;
+    ground.fault(json!({ "hold": true })).await;
     let answer = ground.begins_to_ask(&serving, &key);
     ground.asked_more_often_than(asked).await;
     serving.freeze();

@@ -94,6 +94,30 @@ async fn a_hanging_answer_ends_with_the_sandbox() {
 }
 
 #[tokio::test]
+async fn what_is_held_goes_on_once_the_fault_is_lifted() {
+    let bench = Bench::new().await;
+    for (effect, status, lift) in [
+        (json!({ "hold": true }), 200, "/faults"),
+        (json!({ "hold": true, "status": 503 }), 503, "/faults?client_id=CLIENT"),
+        (json!({ "hold": true, "latency_ms": 1 }), 200, "/faults/3"),
+    ] {
+        let select = json!({ "client_id": bench.app.client_id });
+        bench.fault(json!({ "select": select, "effect": effect, "times": 1 })).await;
+        let before = bench.count("").await;
+        let release = async {
+            while bench.count("").await == before {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(bench.count(&format!("status={status}&since={before}")).await, 0);
+            let lift = lift.replace("CLIENT", &bench.app.client_id);
+            assert_eq!(bench.control("DELETE", &lift, None).await.status, 204);
+        };
+        let (held, ()) = tokio::join!(bench.mint("enterprise", ENTERPRISE), release);
+        assert_eq!(held.status, status);
+    }
+}
+
+#[tokio::test]
 async fn latency_delays_nobody_else() {
     let bench = Bench::new().await;
     let slow = json!({ "select": { "subject": format!("user:{ADA}") }, "effect": { "latency_ms": 60_000 } });
