@@ -12,6 +12,8 @@ pub mod config;
 
 pub mod crypto;
 
+pub mod flight;
+
 pub mod audit;
 
 pub mod store;

@@ -5,14 +5,13 @@
 use std::path::{Path, PathBuf};
 
 /// A file may use its own module and those that stand before it.
-const ORDER: &str =
-    "clock entropy secret domain config crypto audit store box_api auth broker registry http app cli main";
+const ORDER: &str = "clock entropy secret domain config crypto flight audit store box_api auth broker registry http app cli main";
 
 /// Which files may name which crate.
 const HOMES: [(&str, &[&str]); 10] = [
     ("axum", &["http", "sandbox", "app", "page"]),
     ("sqlx", &["store"]),
-    ("moka", &["broker/cache", "broker/ancestors", "auth"]),
+    ("moka", &["store/lookups", "auth/oidc", "broker/cache", "broker/ancestors"]),
     ("governor", &["auth/buckets"]),
     ("reqwest", &["auth/jwks", "box_api", "cli", "page"]),
     ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion", "sandbox"]),

@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +32,7 @@ use crate::domain::event::Credential;
 use crate::domain::id::KeyId;
 use crate::domain::receiver::Receiver;
 use crate::domain::trust::TokenClaims;
+use crate::store::lookups::{Known, Looked, Lookups};
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
 
@@ -129,20 +128,27 @@ pub struct Authenticator {
     watch: Arc<Watch>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
-    max_age: Duration,
-    known: Cache<KeyId, Arc<Known>>,
+    known: Lookups<KeyId, Holder>,
     verifier: Verifier,
     trusts: Trusts,
     sessions: Sessions,
 }
 
-/// What a key's id led to when it was last looked up.
+/// Whose key it is.
 #[derive(Debug)]
-struct Known {
-    stamp: Stamp,
+struct Holder {
     caller: Option<Arc<Caller>>,
     /// When the key was last used, in seconds of Unix time; zero for not since it was looked up.
     used: AtomicI64,
+}
+
+impl Looked<KeyId> for Holder {
+    fn is_current(&self, _: &KeyId, stamp: &Stamp, watch: &Watch) -> bool {
+        match &self.caller {
+            Some(caller) => watch.is_current(stamp, &[caller.id.as_str()]),
+            None => watch.is_still(stamp),
+        }
+    }
 }
 
 impl Authenticator {
@@ -158,14 +164,15 @@ impl Authenticator {
         settings: &config::Auth,
         tasks: &TaskTracker,
     ) -> Result<Self, IssuerProblem> {
-        let known = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build();
         let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;
         let verifier = Verifier::new(issuers, Arc::clone(&clock));
         let max_age = settings.max_policy_age;
-        let trusts = Trusts::new(Arc::clone(&store), Arc::clone(&watch), max_age, &settings.trusts);
-        let stored = (Arc::clone(&store), Arc::clone(&watch));
-        let sessions = Sessions::new(stored, Arc::clone(&vault), Arc::clone(&clock), max_age);
-        Ok(Self { store, watch, vault, clock, max_age, known, verifier, trusts, sessions })
+        let trusting = Lookups::new(Arc::clone(&watch), max_age, settings.oidc.len() as u64, tasks);
+        let trusts = Trusts::new(Arc::clone(&store), trusting, &settings.trusts);
+        let opened = Lookups::new(Arc::clone(&watch), max_age, sessions::MEMORY, tasks);
+        let sessions = Sessions::new(Arc::clone(&store), opened, Arc::clone(&vault), Arc::clone(&clock));
+        let known = Lookups::new(Arc::clone(&watch), max_age, REMEMBERED, tasks);
+        Ok(Self { store, watch, vault, clock, known, verifier, trusts, sessions })
     }
 
     /// The browser session whose text this is; an API key or a token is none.
@@ -279,34 +286,27 @@ impl Authenticator {
         is_proven: impl FnOnce(&ApiKey) -> Result<bool, CryptoError>,
     ) -> Result<Identity, AuthError> {
         let known = self.look_up(id).await?;
-        let caller = known.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
+        let caller = known.found.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
         let key = caller.keys.iter().find(|key| key.id == *id).ok_or(AuthError::Unauthenticated)?;
         let now = self.clock.wall();
         if !is_proven(key)? || !key.is_live(now) || caller.state == CallerState::Locked {
             return Err(AuthError::Unauthenticated);
         }
-        known.used.store(now.as_second(), Ordering::Relaxed);
+        known.found.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
         let opened = Opened { caller: Arc::clone(caller), credential };
         Ok(Identity::of_one(opened, key.expires_at))
     }
 
-    async fn look_up(&self, id: &KeyId) -> Result<Arc<Known>, StoreError> {
-        self.watch.catch_up().await;
-        if let Some(known) = self.known.get(id) {
-            let current = match &known.caller {
-                Some(caller) => self.watch.is_current(&known.stamp, &[caller.id.as_str()]),
-                None => self.watch.is_still(&known.stamp),
-            };
-            if current && self.watch.age() <= self.max_age {
-                return Ok(known);
+    async fn look_up(&self, id: &KeyId) -> Result<Arc<Known<Holder>>, StoreError> {
+        let read = || {
+            let (store, key) = (Arc::clone(&self.store), CallerRef::Key(id.clone()));
+            async move {
+                let caller = store.caller(&key).await?.map(Arc::new);
+                Ok(Holder { caller, used: AtomicI64::new(0) })
             }
-        }
-        let stamp = self.watch.stamp();
-        let caller = self.store.caller(&CallerRef::Key(id.clone())).await?.map(Arc::new);
-        let known = Arc::new(Known { stamp, caller, used: AtomicI64::new(0) });
-        self.known.insert(id.clone(), Arc::clone(&known));
-        Ok(known)
+        };
+        self.known.look_up(id, read).await
     }
 
     /// Writes down when keys were last used.
@@ -318,7 +318,7 @@ impl Authenticator {
             .known
             .iter()
             .filter_map(|(id, known)| {
-                let second = known.used.load(Ordering::Relaxed);
+                let second = known.found.used.load(Ordering::Relaxed);
                 (second != 0).then_some((id, known, second))
             })
             .collect();
@@ -332,7 +332,7 @@ impl Authenticator {
         self.store.touch_keys(&uses).await?;
         for (_, known, second) in used {
             // A use that came meanwhile is left for the next time.
-            let _ = known.used.compare_exchange(second, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = known.found.used.compare_exchange(second, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
         Ok(())
     }

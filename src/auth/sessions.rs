@@ -2,10 +2,6 @@
 //! cancelled too, so that whoever replays a text again and again costs the store nothing.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use super::trusts::Trusts;
 use super::{AuthError, Identity, Opened};
@@ -15,32 +11,25 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::SessionId;
 use crate::domain::session::{OpenedWith, Session};
+use crate::store::lookups::{Known, Looked, Lookups};
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many bytes of sessions are remembered; each counts for at least a kilobyte.
-const MEMORY: u64 = 64 * 1024 * 1024;
+pub(super) const MEMORY: u64 = 64 * 1024 * 1024;
 
 /// Knows sessions, and who opened them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     store: Arc<dyn Store>,
-    watch: Arc<Watch>,
+    known: Lookups<SessionId, Option<Found>>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
-    max_age: Duration,
-    known: Cache<SessionId, Arc<Known>>,
 }
 
-/// What a session's id led to when it was last looked up.
+/// What a session's id leads to.
 #[derive(Debug)]
-struct Known {
-    stamp: Stamp,
-    found: Option<Found>,
-}
-
-#[derive(Debug)]
-struct Found {
+pub(super) struct Found {
     session: Arc<Session>,
     /// SHA-256 of all that it says.
     content: [u8; 32],
@@ -60,17 +49,12 @@ pub struct ProvenSession {
 
 impl Sessions {
     pub(super) fn new(
-        (store, watch): (Arc<dyn Store>, Arc<Watch>),
+        store: Arc<dyn Store>,
+        known: Lookups<SessionId, Option<Found>>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
-        max_age: Duration,
     ) -> Self {
-        let known = Cache::builder()
-            .max_capacity(MEMORY)
-            .weigher(|_, known: &Arc<Known>| known.bytes())
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        Self { store, watch, vault, clock, max_age, known }
+        Self { store, known, vault, clock }
     }
 
     /// The session whose text this is.
@@ -81,26 +65,23 @@ impl Sessions {
         let id = SessionKeys::named(text).and_then(|id| SessionId::from_public_part(id).ok());
         let id = id.ok_or(AuthError::NoSession)?;
         let digest = sha256(text.as_bytes());
-        self.watch.catch_up().await;
-        if let Some(known) = self.remembered(&id)
-            && let Some(found) = &known.found
-            && found.text.get() == Some(&digest)
-        {
-            return Ok(found.proven());
+        let was_shown = |known: &Known<Option<Found>>| {
+            known.found.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
+        };
+        let read = || self.vault.sessions().read(text).ok_or(AuthError::NoSession);
+        // What no key made costs no lookup.
+        if !self.known.last_known(&id).is_some_and(|known| was_shown(&known)) {
+            read()?;
         }
-        let claimed = self.vault.sessions().read(text).ok_or(AuthError::NoSession)?;
         let known = self.look_up(&id).await?;
-        let found = known.found.as_ref().filter(|found| claimed.says(&found.content));
-        let found = found.ok_or(AuthError::NoSession)?;
-        // It is the only text that says so, under that key.
-        let _ = found.text.set(digest);
+        let found = known.found.as_ref().ok_or(AuthError::NoSession)?;
+        if !was_shown(&known) {
+            let claims = read()?.says(&found.content);
+            claims.then_some(()).ok_or(AuthError::NoSession)?;
+            // It is the only text that says so, under that key.
+            let _ = found.text.set(digest);
+        }
         Ok(found.proven())
-    }
-
-    /// What is remembered of an id, where nothing of it changed since.
-    fn remembered(&self, id: &SessionId) -> Option<Arc<Known>> {
-        let known = self.known.get(id)?;
-        (known.is_current(id, &self.watch) && self.watch.age() <= self.max_age).then_some(known)
     }
 
     /// Whoever opened a session, as the one who acts by it, where it is good at this moment.
@@ -133,47 +114,35 @@ impl Sessions {
         known.found.as_ref().map(Found::proven).ok_or(AuthError::SessionCancelled)
     }
 
-    async fn look_up(&self, id: &SessionId) -> Result<Arc<Known>, StoreError> {
-        self.watch.catch_up().await;
-        if let Some(known) = self.remembered(id) {
-            return Ok(known);
-        }
-        let stamp = self.watch.stamp();
-        let found = match self.store.browser_session(id).await? {
-            None => None,
-            Some(session) => {
-                let by = CallerRef::Id(session.opener.caller.clone());
-                let opener = self.store.caller(&by).await?.map(Arc::new);
-                let content = sha256(&session.encoding());
-                Some(Found { content, text: OnceLock::new(), session: Arc::new(session), opener })
-            }
-        };
-        let known = Arc::new(Known { stamp, found });
-        self.known.insert(id.clone(), Arc::clone(&known));
-        Ok(known)
+    async fn look_up(&self, id: &SessionId) -> Result<Arc<Known<Option<Found>>>, StoreError> {
+        self.known.look_up(id, || Found::read(Arc::clone(&self.store), id.clone())).await
     }
 }
 
 impl Found {
+    async fn read(store: Arc<dyn Store>, id: SessionId) -> Result<Option<Self>, StoreError> {
+        let Some(session) = store.browser_session(&id).await? else { return Ok(None) };
+        let opener = store.caller(&CallerRef::Id(session.opener.caller.clone())).await?.map(Arc::new);
+        let content = sha256(&session.encoding());
+        Ok(Some(Self { content, text: OnceLock::new(), session: Arc::new(session), opener }))
+    }
+
     fn proven(&self) -> ProvenSession {
         ProvenSession { session: Arc::clone(&self.session), opener: self.opener.clone() }
     }
 }
 
-impl Known {
+impl Looked<SessionId> for Option<Found> {
     /// A text leaves once its session stands in the store: one that is not there never comes.
-    fn is_current(&self, id: &SessionId, watch: &Watch) -> bool {
-        match &self.found {
-            Some(found) => {
-                watch.is_current(&self.stamp, &[id.as_str(), found.session.opener.caller.as_str()])
-            }
-            None => watch.is_current(&self.stamp, &[id.as_str()]),
+    fn is_current(&self, id: &SessionId, stamp: &Stamp, watch: &Watch) -> bool {
+        match self {
+            Some(found) => watch.is_current(stamp, &[id.as_str(), found.session.opener.caller.as_str()]),
+            None => watch.is_current(stamp, &[id.as_str()]),
         }
     }
 
-    fn bytes(&self) -> u32 {
-        let found = self.found.as_ref();
-        let texts = found.map_or(0, |found| {
+    fn weight(&self) -> u32 {
+        let texts = self.as_ref().map_or(0, |found| {
             let Session { resources, origins, read, write, .. } = &*found.session;
             let scopes = read.len() + write.as_ref().map_or(0, |write| write.len());
             128 * (resources.len() + origins.len() + scopes)

@@ -1,8 +1,7 @@
 //! Whom a token opens: every caller with a trust that matches it, by their rows or by the settings.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -13,6 +12,7 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::{CallerId, Name, TrustId};
 use crate::domain::trust::{TokenClaims, Trust};
+use crate::store::lookups::{Known, Looked, Lookups};
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
 
@@ -20,19 +20,14 @@ use crate::store::{CallerRef, Store, StoreError};
 #[derive(Debug)]
 pub(super) struct Trusts {
     store: Arc<dyn Store>,
-    watch: Arc<Watch>,
-    max_age: Duration,
-    settings: Vec<(Name, Trust)>,
+    settings: Arc<[(Name, Trust)]>,
     /// By issuer; only those of the settings come here.
-    known: RwLock<HashMap<String, Arc<Known>>>,
+    known: Lookups<String, Candidates>,
 }
 
-/// Whom tokens of one issuer may open, as of when it was last looked up.
+/// Whom tokens of one issuer may open.
 #[derive(Debug)]
-struct Known {
-    stamp: Stamp,
-    candidates: Vec<Candidate>,
-}
+pub(super) struct Candidates(Vec<Candidate>);
 
 #[derive(Debug)]
 struct Candidate {
@@ -44,12 +39,11 @@ struct Candidate {
 impl Trusts {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        watch: Arc<Watch>,
-        max_age: Duration,
+        known: Lookups<String, Candidates>,
         settings: &[SettingsTrust],
     ) -> Self {
         let settings = settings.iter().map(|one| (one.caller.clone(), of_settings(one))).collect();
-        Self { store, watch, max_age, settings, known: RwLock::default() }
+        Self { store, settings, known }
     }
 
     /// The callers whom a verified token opens at this moment: those first whose trust is older, the
@@ -59,7 +53,7 @@ impl Trusts {
     /// Where the store does not answer and what is known is too old.
     pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<Opened>, StoreError> {
         let known = self.look_up(&token.issuer).await?;
-        let active = known.candidates.iter().filter(|one| one.caller.state == CallerState::Active);
+        let active = known.found.0.iter().filter(|one| one.caller.state == CallerState::Active);
         let opened = active.filter_map(|Candidate { caller, more }| {
             let mut trusts = caller.trusts.iter().chain(more);
             let trust = trusts.find(|trust| trust.terms.match_token(token))?;
@@ -93,35 +87,36 @@ impl Trusts {
         trust: &TrustId,
     ) -> Result<Option<Arc<Caller>>, StoreError> {
         let known = self.look_up(issuer).await?;
-        let mut active = known.candidates.iter().filter(|one| one.caller.state == CallerState::Active);
+        let mut active = known.found.0.iter().filter(|one| one.caller.state == CallerState::Active);
         Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
-    async fn look_up(&self, issuer: &str) -> Result<Arc<Known>, StoreError> {
-        self.watch.catch_up().await;
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();
-        if let Some(known) = known {
-            // A caller that is not among them yet may be trusting by now.
-            let current = self.watch.callers_are_still(&known.stamp);
-            if current && self.watch.age() <= self.max_age {
-                return Ok(known);
-            }
-        }
-        let stamp = self.watch.stamp();
-        let candidates = self.candidates(issuer).await?;
-        let known = Arc::new(Known { stamp, candidates });
-        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(issuer.to_owned(), Arc::clone(&known));
-        Ok(known)
+    async fn look_up(&self, issuer: &str) -> Result<Arc<Known<Candidates>>, StoreError> {
+        let issuer = issuer.to_owned();
+        let read = || Candidates::read(Arc::clone(&self.store), Arc::clone(&self.settings), issuer.clone());
+        self.known.look_up(&issuer, read).await
     }
+}
 
-    async fn candidates(&self, issuer: &str) -> Result<Vec<Candidate>, StoreError> {
+impl Looked<String> for Candidates {
+    fn is_current(&self, _: &String, stamp: &Stamp, watch: &Watch) -> bool {
+        // A caller that is not among them yet may be trusting by now.
+        watch.callers_are_still(stamp)
+    }
+}
+
+impl Candidates {
+    async fn read(
+        store: Arc<dyn Store>,
+        settings: Arc<[(Name, Trust)]>,
+        issuer: String,
+    ) -> Result<Self, StoreError> {
         let mut all: BTreeMap<CallerId, Candidate> = BTreeMap::new();
-        for caller in self.store.callers_trusting(issuer).await? {
+        for caller in store.callers_trusting(&issuer).await? {
             all.insert(caller.id.clone(), Candidate { caller: Arc::new(caller), more: Vec::new() });
         }
-        for (name, trust) in self.settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
-            let found = match self.store.caller(&CallerRef::Name(name.clone())).await {
+        for (name, trust) in settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
+            let found = match store.caller(&CallerRef::Name(name.clone())).await {
                 // That row costs nobody but its caller anything.
                 Err(error @ (StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })) => {
                     tracing::error!(%error, caller = %name, "a trust of the settings opens nothing");
@@ -136,7 +131,7 @@ impl Trusts {
                 .more
                 .push(trust.clone());
         }
-        Ok(all.into_values().collect())
+        Ok(Self(all.into_values().collect()))
     }
 }
 

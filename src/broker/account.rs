@@ -97,7 +97,9 @@ impl Broker {
     pub fn known_tenant(&self, by: &TenantRef) -> Option<TenantId> {
         match by {
             TenantRef::Id(id) => Some(id.clone()),
-            TenantRef::Name(_) => self.memory.tenant(by)?.view.as_ref().map(|view| view.tenant.id.clone()),
+            TenantRef::Name(_) => {
+                self.tenants.last_known(by)?.found.as_ref().map(|view| view.tenant.id.clone())
+            }
         }
     }
 

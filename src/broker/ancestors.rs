@@ -8,8 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::cache::View;
-use super::flight::Flights;
+use super::views::View;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
@@ -17,6 +16,7 @@ use crate::domain::event::Cause;
 use crate::domain::id::BoxId;
 use crate::domain::subject::{Resource, Subject};
 use crate::domain::token_key::TokenKey;
+use crate::flight::Flights;
 
 /// For how long it is remembered. An item that was moved meanwhile gets a token of its old folder, by
 /// which Box shows it no more.

@@ -9,19 +9,15 @@ use moka::sync::Cache;
 
 use super::fences::{Fences, Look};
 use super::token::Token;
+use super::views::View;
 use super::webhooks::WebhookKeys;
 use crate::box_api::Credentials;
 use crate::clock::{Clock, Monotonic};
-use crate::domain::app::App;
 use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
 use crate::domain::subject::Subject;
-use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
-use crate::store::TenantRef;
-use crate::store::watch::Stamp;
 
-/// How many tenants, apps' credentials and users are remembered at most.
-const TENANTS: u64 = 100_000;
+/// How many apps' credentials and users are remembered at most.
 const CREDENTIALS: u64 = 10_000;
 const MEMBERS: u64 = 1_000_000;
 const DEATHS: u64 = 10_000;
@@ -29,32 +25,6 @@ const DEATHS: u64 = 10_000;
 const INDEX_SHARE: u64 = 4;
 /// How long a SHA-256 in hex is.
 const SHA256_HEX: usize = 64;
-
-/// A tenant together with the app that serves it.
-#[derive(Debug)]
-pub struct View {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// Its app.
-    pub app: App,
-}
-
-impl View {
-    /// The generation that tokens of this moment belong to.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.tenant.effective_generation(&self.app)
-    }
-}
-
-/// What a name or id of a tenant led to when it was last looked up.
-#[derive(Debug)]
-pub struct Known {
-    /// From before it was looked up.
-    pub stamp: Stamp,
-    /// What was found.
-    pub view: Option<Arc<View>>,
-}
 
 /// One app's credentials, opened and parsed at most once per generation.
 #[derive(Debug)]
@@ -73,7 +43,6 @@ pub struct Memory {
     tokens: Cache<TokenKey, Arc<Token>>,
     /// Where to look for a full token, by its SHA-256; whether it is there stands under its key.
     full_tokens: Cache<Box<str>, TokenKey>,
-    tenants: Cache<TenantRef, Arc<Known>>,
     credentials: Cache<AppId, Arc<CredentialSlot>>,
     members: Cache<(TenantId, Generation, BoxId), ()>,
     deaths: Cache<TokenKey, Monotonic>,
@@ -108,7 +77,6 @@ impl Memory {
         Self {
             tokens,
             full_tokens,
-            tenants: bounded(TENANTS),
             credentials: bounded(CREDENTIALS),
             members: bounded(MEMBERS),
             deaths: bounded(DEATHS),
@@ -200,17 +168,6 @@ impl Memory {
     /// Forgets whatever is kept under a key.
     pub(super) fn forget_key(&self, key: &TokenKey) {
         self.tokens.invalidate(key);
-    }
-
-    /// What is known of a tenant.
-    #[must_use]
-    pub fn tenant(&self, by: &TenantRef) -> Option<Arc<Known>> {
-        self.tenants.get(by)
-    }
-
-    /// Remembers what a tenant's name or id led to.
-    pub fn keep_tenant(&self, by: &TenantRef, known: Arc<Known>) {
-        self.tenants.insert(by.clone(), known);
     }
 
     /// The place for an app's credentials of `generation`; those of any other are dropped.

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::cache::View;
 use super::error::TokenError;
+use super::views::View;
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, Generation, TenantId};

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::TokenError;
-use super::cache::View;
 use super::gate::{Extent, Gate, extent_of};
+use super::views::View;
 use crate::box_api::BoxError;
 use crate::clock::Clock;
 use crate::domain::id::TenantId;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::cache::View;
 use super::health::concerns_the_tenant;
 use super::life::Life;
 use super::sealed_token::{self, SealedToken};
 use super::token::Token;
 use super::turns::NoTurn;
+use super::views::View;
 use super::{Broker, Need, TokenError};
 use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;

@@ -6,7 +6,6 @@ pub mod cache;
 pub mod decision;
 mod error;
 mod fences;
-pub mod flight;
 mod gate;
 mod given;
 mod health;
@@ -33,7 +32,6 @@ use tokio_util::task::TaskTracker;
 
 pub use self::account::Release;
 pub use self::ancestors::Ancestors;
-pub use self::cache::View;
 pub use self::error::TokenError;
 pub use self::gate::Extent;
 pub use self::health::Health;
@@ -43,10 +41,10 @@ pub use self::presented::Presented;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
 pub use self::retire::Revoked;
 pub use self::token::Token;
+pub use self::views::View;
 
 use self::ancestors::Items;
 use self::cache::Memory;
-use self::flight::Flights;
 use self::gate::Gate;
 use self::given::Givings;
 use self::health::Healths;
@@ -54,6 +52,7 @@ use self::queue::Queue;
 use self::reported::Verdict;
 use self::schedule::Schedule;
 use self::turns::Turns;
+use self::views::TENANTS;
 use crate::audit::Tally;
 use crate::auth::{Identity, Opened};
 use crate::box_api::{BoxClient, BoxError};
@@ -67,7 +66,9 @@ use crate::domain::policy::{Ask, Grounds};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
+use crate::flight::Flights;
 use crate::secret::SecretString;
+use crate::store::lookups::Lookups;
 use crate::store::watch::Watch;
 use crate::store::{Store, StoreError, TenantRef};
 
@@ -129,7 +130,7 @@ pub struct Broker {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: config::Tokens,
-    max_policy_age: Duration,
+    tenants: Lookups<TenantRef, Option<Arc<View>>>,
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
     looks: Flights<TokenId, Result<Verdict, TokenError>>,
@@ -215,6 +216,7 @@ impl Broker {
     pub fn new(parts: Parts, settings: &config::Settings) -> Self {
         let Parts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
         let turns = settings.limits.mints_in_flight;
+        let tenants = Lookups::new(Arc::clone(&watch), settings.auth.max_policy_age, TENANTS, &tasks);
         Self {
             gate: Gate::new(Arc::clone(&clock)),
             healths: Healths::new(Arc::clone(&clock)),
@@ -231,7 +233,7 @@ impl Broker {
             clock,
             entropy,
             settings: settings.tokens.clone(),
-            max_policy_age: settings.auth.max_policy_age,
+            tenants,
             memory: Memory::new(settings.tokens.cache_max_bytes),
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),

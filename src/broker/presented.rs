@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::View;
 use super::life::Life;
 use super::sealed_token::SealedToken;
 use super::token::Token;
+use super::views::View;
 use super::{Broker, TokenError};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;

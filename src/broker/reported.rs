@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::View;
 use super::gate::Extent;
 use super::token::Token;
 use super::turns::NoTurn;
+use super::views::View;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
 use crate::domain::event::Cause;

@@ -4,10 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cache::View;
 use super::mint::Fate;
 use super::sealed_token::SealedToken;
 use super::turns::NoTurn;
+use super::views::View;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError, Credentials, Minted};

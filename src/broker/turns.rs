@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::cache::View;
+use super::views::View;
 use crate::domain::id::{AppId, TenantId};
 
 /// How long somebody waits for a turn.

@@ -3,12 +3,53 @@
 
 use std::sync::Arc;
 
-use super::cache::{Known, View};
 use super::health::Health;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
-use crate::domain::id::TenantId;
-use crate::store::{AppRef, Changed, StoreError, TenantRef};
+use crate::domain::app::App;
+use crate::domain::id::{Generation, TenantId};
+use crate::domain::tenant::Tenant;
+use crate::store::lookups::Looked;
+use crate::store::watch::{Stamp, Watch};
+use crate::store::{AppRef, Changed, Store, StoreError, TenantRef};
+
+/// How many names and ids of tenants are remembered at most.
+pub(super) const TENANTS: u64 = 100_000;
+
+/// A tenant together with the app that serves it.
+#[derive(Debug)]
+pub struct View {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its app.
+    pub app: App,
+}
+
+impl View {
+    /// The generation that tokens of this moment belong to.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.tenant.effective_generation(&self.app)
+    }
+
+    async fn read(store: Arc<dyn Store>, by: TenantRef) -> Result<Option<Arc<Self>>, StoreError> {
+        let Some(tenant) = store.tenant(&by).await? else { return Ok(None) };
+        let app = store.app(&AppRef::Id(tenant.app.clone())).await?;
+        match app.filter(|app| app.may_serve(&tenant.id)) {
+            Some(app) => Ok(Some(Arc::new(Self { tenant, app }))),
+            None => Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() }),
+        }
+    }
+}
+
+impl Looked<TenantRef> for Option<Arc<View>> {
+    fn is_current(&self, _: &TenantRef, stamp: &Stamp, watch: &Watch) -> bool {
+        match self {
+            Some(view) => watch.is_current(stamp, &[view.tenant.id.as_str(), view.app.id.as_str()]),
+            None => watch.is_still(stamp),
+        }
+    }
+}
 
 impl Broker {
     /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
@@ -40,35 +81,8 @@ impl Broker {
     /// # Errors
     /// Where the store does not answer and what is in memory is too old, or where a row is refused.
     pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<View>>, StoreError> {
-        if let Some(known) = self.memory.tenant(by) {
-            let current = match &known.view {
-                Some(view) => {
-                    self.watch.is_current(&known.stamp, &[view.tenant.id.as_str(), view.app.id.as_str()])
-                }
-                None => self.watch.is_still(&known.stamp),
-            };
-            if current && self.watch.age() <= self.max_policy_age {
-                return Ok(known.view.clone());
-            }
-        }
-        let stamp = self.watch.stamp();
-        let view = match self.store.tenant(by).await? {
-            None => None,
-            Some(tenant) => {
-                let app = self.store.app(&AppRef::Id(tenant.app.clone())).await?;
-                match app.filter(|app| app.may_serve(&tenant.id)) {
-                    Some(app) => Some(Arc::new(View { tenant, app })),
-                    None => {
-                        return Err(StoreError::Refused {
-                            table: "apps",
-                            id: tenant.app.as_str().to_owned(),
-                        });
-                    }
-                }
-            }
-        };
-        self.memory.keep_tenant(by, Arc::new(Known { stamp, view: view.clone() }));
-        Ok(view)
+        let read = || View::read(Arc::clone(&self.store), by.clone());
+        Ok(self.tenants.look_up(by, read).await?.found.clone())
     }
 
     /// Whether tokens of a tenant can be had, as far as anybody tried.

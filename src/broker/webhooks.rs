@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cache::View;
 use super::decision::Hold;
+use super::views::View;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::crypto::is_hmac_sha256;

@@ -45,7 +45,6 @@ pub use self::tenants::{Listing, NewState, check_tenant_patch};
 use self::pending::Waits;
 use crate::auth::Identity;
 use crate::box_api::BoxClient;
-use crate::broker::flight::Flights;
 use crate::broker::{Broker, View};
 use crate::clock::Clock;
 use crate::config;
@@ -55,6 +54,7 @@ use crate::domain::id::TenantId;
 use crate::domain::policy::{Ask, Rule};
 use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
+use crate::flight::Flights;
 use crate::store::{Store, TenantRef};
 
 /// How many private keys are decoded at a time: each may cost a core half a second.

@@ -20,6 +20,7 @@ mod generations;
 mod given;
 mod keypairs;
 mod ledger;
+pub mod lookups;
 mod open;
 mod postgres;
 mod schema;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::json;
 
 use crate::asking::{acme, user};
@@ -33,6 +34,18 @@ async fn tokens_come_back_from_the_store_without_a_mint() {
         assert_eq!(after["expires_in"], before["expires_in"].as_u64().unwrap() - 100);
     }
     assert_eq!((ground.mints().await, ground.exchanges().await), (mints, exchanges));
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_waits_for_a_restart_is_served_at_once() {
+    let (mut ground, key) = acme().await;
+    let before = ground.user_token(&key, "acme", ADA).await.token();
+    ground.restart().await;
+    let replies = join_all((0..1000).map(|_| ground.user_token(&key, "acme", ADA))).await;
+    for reply in replies {
+        assert_eq!(reply.token(), before);
+    }
     ground.end().await;
 }
 

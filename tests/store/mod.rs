@@ -9,6 +9,7 @@ pub(crate) mod credentials;
 pub(crate) mod database;
 pub(crate) mod given;
 pub(crate) mod ground;
+pub(crate) mod lookups;
 pub(crate) mod older;
 pub(crate) mod pending;
 pub(crate) mod sample;
@@ -72,6 +73,11 @@ macro_rules! conformance {
                 a_log_with_a_hole_or_an_altered_line_tells_nothing
                 a_log_that_was_swept_says_so
                 changes_of_many_writers_are_never_missed
+            }
+            lookups: {
+                those_who_miss_the_same_together_share_one_reading
+                a_reading_from_before_a_change_is_not_for_those_who_know_of_it
+                a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered
             }
             tokens: {
                 the_token_that_lives_longest_is_found

@@ -1,0 +1,127 @@
+//! What is looked up for nearly every request: remembered while it counts, and read once for all who miss it at
+//! the same time.
+
+use std::fmt::{self, Debug};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio_util::task::TaskTracker;
+
+use super::watch::{Stamp, Watch};
+use super::{Result, StoreError};
+use crate::flight::{Crashed, Flights};
+
+/// What a key leads to.
+pub trait Looked<K>: Debug + Send + Sync + 'static {
+    /// True where nothing that it was made of changed since `stamp`.
+    fn is_current(&self, key: &K, stamp: &Stamp, watch: &Watch) -> bool;
+
+    /// How much of the room it takes.
+    fn weight(&self) -> u32 {
+        1
+    }
+}
+
+/// What keys lead to, as far as somebody looked.
+pub struct Lookups<K, V> {
+    watch: Arc<Watch>,
+    max_age: Duration,
+    known: Cache<K, Arc<Known<V>>>,
+    readings: Flights<K, Result<Arc<Known<V>>>>,
+}
+
+impl<K, V> fmt::Debug for Lookups<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookups").field("max_age", &self.max_age).finish_non_exhaustive()
+    }
+}
+
+/// What a key led to when it was looked up.
+#[derive(Debug)]
+pub struct Known<V> {
+    /// From before it was read.
+    stamp: Stamp,
+    /// What was found.
+    pub found: V,
+}
+
+impl<K, V> Lookups<K, V>
+where
+    K: Clone + Debug + Eq + Hash + Send + Sync + 'static,
+    V: Looked<K>,
+{
+    /// Nothing is known yet, and there is room for as much as weighs `capacity`. What is known counts while
+    /// `watch` tells of no change, and heard from the store within `max_age`. Readings are tasks of `tasks`.
+    #[must_use]
+    pub fn new(watch: Arc<Watch>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
+        // The default policy would refuse new entries when full.
+        let known = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|_, known: &Arc<Known<V>>| known.found.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { watch, max_age, known, readings: Flights::new(tasks.clone()) }
+    }
+
+    /// What `key` leads to: what is remembered of it where that counts, else what `read` finds. Those who come
+    /// while it is being read wait for the same reading, its failure too.
+    ///
+    /// # Errors
+    /// Those of `read`; nothing is remembered then.
+    pub async fn look_up<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<Known<V>>>
+    where
+        F: Future<Output = Result<V>> + Send + 'static,
+    {
+        self.watch.catch_up().await;
+        if let Some(known) = self.remembered(key) {
+            return Ok(known);
+        }
+        let known = self.read(key, &read).await?;
+        match self.is_current(key, &known) {
+            true => Ok(known),
+            // That reading may have begun before whoever asks now knew of the change; the next one did not.
+            false => self.read(key, &read).await,
+        }
+    }
+
+    /// What is remembered of `key`, where it counts.
+    fn remembered(&self, key: &K) -> Option<Arc<Known<V>>> {
+        let counts = |known: &Arc<Known<V>>| self.is_current(key, known) && self.watch.age() <= self.max_age;
+        self.last_known(key).filter(counts)
+    }
+
+    /// What is remembered of `key`, whether it counts or not.
+    #[must_use]
+    pub fn last_known(&self, key: &K) -> Option<Arc<Known<V>>> {
+        self.known.get(key)
+    }
+
+    /// All that is remembered.
+    pub fn iter(&self) -> impl Iterator<Item = (Arc<K>, Arc<Known<V>>)> + '_ {
+        self.known.iter()
+    }
+
+    fn is_current(&self, key: &K, known: &Known<V>) -> bool {
+        known.found.is_current(key, &known.stamp, &self.watch)
+    }
+
+    async fn read<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<Known<V>>>
+    where
+        F: Future<Output = Result<V>> + Send + 'static,
+    {
+        let reading = || {
+            let (known, key) = (self.known.clone(), key.clone());
+            let (stamp, found) = (self.watch.stamp(), read());
+            async move {
+                let looked = Arc::new(Known { stamp, found: found.await? });
+                known.insert(key, Arc::clone(&looked));
+                Ok(looked)
+            }
+        };
+        let landed = self.readings.join(key.clone(), reading).await;
+        landed.unwrap_or_else(|Crashed| Err(StoreError::Unexpected("a lookup broke off".to_owned())))
+    }
+}

@@ -1,0 +1,112 @@
+//! What is looked up again and again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use box_token_broker::clock::SystemClock;
+use box_token_broker::domain::id::CallerId;
+use box_token_broker::entropy::SystemEntropy;
+use box_token_broker::store::lookups::{Looked, Lookups};
+use box_token_broker::store::watch::{Stamp, Watch};
+use box_token_broker::store::{Changed, StoreError};
+use futures::future::join_all;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::ground::Ground;
+
+/// The number of the reading that found it.
+#[derive(Debug)]
+struct Row(u32);
+
+impl Looked<CallerId> for Row {
+    fn is_current(&self, key: &CallerId, stamp: &Stamp, watch: &Watch) -> bool {
+        watch.is_current(stamp, &[key.as_str()])
+    }
+}
+
+/// Lookups of one key, each of whose readings waits until it may end.
+struct Desk {
+    lookups: Lookups<CallerId, Row>,
+    watch: Arc<Watch>,
+    key: CallerId,
+    begun: Arc<AtomicU32>,
+    may_end: Arc<Semaphore>,
+}
+
+impl Desk {
+    async fn on(ground: &Ground) -> Self {
+        let watch = Watch::begin(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
+        let watch = Arc::new(watch);
+        let tasks = TaskTracker::new();
+        Self {
+            lookups: Lookups::new(Arc::clone(&watch), Duration::from_mins(1), 10, &tasks),
+            watch,
+            key: CallerId::generate(&SystemEntropy),
+            begun: Arc::default(),
+            may_end: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// The number of the reading that answers; one that `fails` brings nothing.
+    async fn asks(&self, fails: bool) -> Result<u32, StoreError> {
+        let read = || {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let may_end = Arc::clone(&self.may_end);
+            async move {
+                may_end.acquire().await.unwrap().forget();
+                match fails {
+                    true => Err(StoreError::Unavailable("planted".to_owned())),
+                    false => Ok(Row(number)),
+                }
+            }
+        };
+        self.lookups.look_up(&self.key, read).await.map(|known| known.found.0)
+    }
+
+    /// What a hundred are answered at the same time.
+    async fn crowd(&self, fails: bool) -> Vec<Result<u32, StoreError>> {
+        let asking = join_all((0..100).map(|_| self.asks(fails)));
+        tokio::time::timeout(Duration::from_secs(30), asking).await.expect("a reading for each of them")
+    }
+
+    /// Lets one reading end, once so many were begun.
+    async fn ends(&self, begun: u32) {
+        while self.begun.load(Ordering::SeqCst) < begun {
+            tokio::task::yield_now().await;
+        }
+        self.may_end.add_permits(1);
+    }
+}
+
+pub(crate) async fn those_who_miss_the_same_together_share_one_reading(ground: &Ground) {
+    let desk = Desk::on(ground).await;
+    let (answers, ()) = tokio::join!(desk.crowd(false), desk.ends(1));
+    assert_eq!(answers, vec![Ok(1); 100]);
+    assert_eq!(desk.asks(false).await, Ok(1), "it is remembered");
+    desk.watch.note(&Changed::Caller(desk.key.clone()));
+    let (answer, ()) = tokio::join!(desk.asks(false), desk.ends(2));
+    assert_eq!(answer, Ok(2), "until it changes");
+}
+
+pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_it(ground: &Ground) {
+    let desk = Desk::on(ground).await;
+    let late = async {
+        while desk.begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        desk.watch.note(&Changed::Caller(desk.key.clone()));
+        tokio::join!(desk.ends(1), desk.crowd(false)).1
+    };
+    let (_, crowd, ()) = tokio::join!(desk.asks(false), late, desk.ends(2));
+    assert_eq!(crowd, vec![Ok(2); 100]);
+}
+
+pub(crate) async fn a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered(ground: &Ground) {
+    let desk = Desk::on(ground).await;
+    let (answers, ()) = tokio::join!(desk.crowd(true), desk.ends(1));
+    assert_eq!(answers, vec![Err(StoreError::Unavailable("planted".to_owned())); 100]);
+    let (answer, ()) = tokio::join!(desk.asks(false), desk.ends(2));
+    assert_eq!(answer, Ok(2));
+}
