@@ -16,8 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Serving {
     /// Lets it stand still, as a paused machine does, until [`Serving::thaw`].
-    fn freeze(&self) {
+    async fn freeze(&self) {
         self.signal("STOP");
+        // A thread stops when its turn comes.
+        until(PATIENCE, async || self.states().iter().all(|state| *state == 'T')).await;
+    }
+
+    /// How each of its threads stands, by proc(5)'s letters.
+    fn states(&self) -> Vec<char> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let stats =
+            threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
+        stats.map(|stat| stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()).collect()
     }
 
     fn thaw(&self) {
@@ -94,7 +104,7 @@ async fn invariant_3_a_process_frozen_past_a_tokens_life_serves_none_that_expire
     let ground = Ground::new().await;
     let (serving, key) = ground.serve_acme().await;
     let old = ground.warm(&serving, &key).await;
-    serving.freeze();
+    serving.freeze().await;
     ground.dies(&old).await;
     // Else the renewal ahead, which wakes too, may be there before the request is.
     ground.fault(json!({ "latency_ms": 500 })).await;
@@ -110,7 +120,7 @@ async fn invariant_3_a_request_that_reaches_a_frozen_process_is_answered_by_the_
     let ground = Ground::new().await;
     let (serving, key) = ground.serve_acme().await;
     let old = ground.warm(&serving, &key).await;
-    serving.freeze();
+    serving.freeze().await;
     let answer = ground.begins_to_ask(&serving, &key);
     ground.dies(&old).await;
     assert!(!answer.is_finished(), "it is frozen");
@@ -131,7 +141,7 @@ async fn invariant_3_a_token_that_dies_on_its_way_into_a_frozen_process_is_not_s
     ground.fault(json!({ "hold": true })).await;
     let answer = ground.begins_to_ask(&serving, &key);
     ground.asked_more_often_than(asked).await;
-    serving.freeze();
+    serving.freeze().await;
     ground.heal().await;
     ground.last_issued_dies().await;
     assert!(!answer.is_finished(), "it is frozen");

@@ -159,9 +159,14 @@ impl Serving {
 
     /// Sends it a signal, as `kill` names it.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().expect("a process that runs");
+        let id = self.id();
         let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("a process that runs")
     }
 
     /// Waits for its end: the exit code, and all that it wrote.
