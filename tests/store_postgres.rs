@@ -9,9 +9,11 @@ mod store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use box_token_broker::clock::{Clock, ManualClock, SystemClock};
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::domain::event::Action;
 use box_token_broker::secret::SecretString;
+use box_token_broker::store::watch::{INTERVAL, Watch};
 use box_token_broker::store::{Migrated, OpenError, Opening, Store, StoreError, TenantRef, migrate, open};
 use sqlx::{AssertSqlSafe, Executor};
 use store::database::{new_postgres_database, postgres_url, server};
@@ -195,6 +197,27 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
     let recovered = recovery(&*store).await;
     assert!(recovered < Duration::from_secs(5), "{recovered:?}");
     drop(store);
+    ground.end().await;
+}
+
+#[tokio::test]
+async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
+    let ground = Ground::postgres().await;
+    let wire = Wire::to(&ground.url).await;
+    let store = open(&wire.url, Arc::clone(&ground.vault), Opening::BesideServe).await.unwrap();
+    let clock = Arc::new(ManualClock::new(SystemClock::new().wall()));
+    let watch = Watch::begin(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+    clock.advance(3 * INTERVAL);
+    wire.frozen.send(true).unwrap();
+    let begin = now();
+    futures::future::join_all((0..40).map(|_| watch.catch_up())).await;
+    let waited = begin.elapsed();
+    assert!(waited < 2 * Duration::from_secs(2), "{waited:?}");
+    wire.frozen.send(false).unwrap();
+    recovery(&*store).await;
+    watch.poll().await.unwrap();
+    assert_eq!(watch.age(), Duration::ZERO);
+    drop((watch, store));
     ground.end().await;
 }
 

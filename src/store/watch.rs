@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::{Changed, Result, Store};
 use crate::clock::{Clock, Monotonic};
 
@@ -134,7 +136,10 @@ impl Watch {
     /// # Errors
     /// Where the store does not answer; what is in memory goes on for as long as [`Watch::age`] lets it.
     pub async fn poll(&self) -> Result<()> {
-        let mut number = self.number.lock().await;
+        self.ask(self.number.lock().await).await
+    }
+
+    async fn ask(&self, mut number: MutexGuard<'_, i64>) -> Result<()> {
         let asked = self.clock.monotonic();
         let changes = self.store.changes_since(*number).await;
         self.failing.store(changes.is_err(), Ordering::Release);
@@ -171,10 +176,18 @@ impl Watch {
     /// Asks the store where nobody did for two intervals, as after the process was frozen. A store
     /// that is known to be away is left to the one who asks every interval.
     pub async fn catch_up(&self) {
-        if self.age() > 2 * INTERVAL && !self.failing.load(Ordering::Acquire) {
-            // The failure is remembered, and judged by age.
-            let _ = self.poll().await;
+        if self.is_behind() {
+            let number = self.number.lock().await;
+            // Whoever waited while another asked has the answer, or knows that there is none.
+            if self.is_behind() {
+                // The failure is remembered, and judged by age.
+                let _ = self.ask(number).await;
+            }
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.age() > 2 * INTERVAL && !self.failing.load(Ordering::Acquire)
     }
 
     /// How long ago the store last told what changed.
