@@ -12,6 +12,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf
 WORKDIR /src
 # What the project depends on is built first, and again only when it changes.
 COPY Cargo.toml Cargo.lock ./
+COPY crates crates
 RUN mkdir -p src benches && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs benches/bare.rs >/dev/null \
     && cargo build --release --locked && rm -rf src
 COPY migrations migrations

@@ -32,6 +32,4 @@ pub mod app;
 
 pub mod cli;
 
-pub mod sandbox;
-
 pub mod page;

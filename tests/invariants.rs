@@ -58,7 +58,7 @@ fn code() -> Vec<(String, String)> {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         (name, lines.collect::<Vec<_>>().join("\n"))
     });
-    named.filter(|(name, _)| !name.ends_with("/tests") && !name.starts_with("sandbox/")).collect()
+    named.filter(|(name, _)| !name.ends_with("/tests")).collect()
 }
 
 #[test]

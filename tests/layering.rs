@@ -8,17 +8,16 @@ use std::path::{Path, PathBuf};
 const ORDER: &str = "clock entropy secret domain config crypto flight audit store box_api auth broker registry http app cli main";
 
 /// Which files may name which crate.
-const HOMES: [(&str, &[&str]); 10] = [
-    ("axum", &["http", "sandbox", "app", "page"]),
+const HOMES: [(&str, &[&str]); 9] = [
+    ("axum", &["http", "app", "page"]),
     ("sqlx", &["store"]),
     ("moka", &["store/lookups", "auth/oidc", "broker/cache", "broker/ancestors"]),
     ("governor", &["auth/buckets"]),
     ("reqwest", &["auth/jwks", "box_api", "cli", "page"]),
-    ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion", "sandbox"]),
+    ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion"]),
     ("aws_lc_rs", &["crypto", "box_api/assertion", "entropy"]),
-    ("rsa", &["domain/signing_key", "sandbox"]),
-    ("multer", &["sandbox"]),
-    ("sha1", &["sandbox"]),
+    ("rsa", &["domain/signing_key"]),
+    ("box_sandbox", &["cli"]),
 ];
 
 /// What is wrong in a file of `src`; `path` is `broker/cache.rs`, say.
@@ -28,9 +27,8 @@ fn complaints(path: &str, source: &str) -> Vec<String> {
     let rank = |module: &str| ORDER.split(' ').position(|one| one == module);
     let may_see = |module: &str| match (own, module) {
         _ if own == "lib" || own == module => true,
-        ("sandbox", _) => module == "clock",
         ("page", _) => module == "secret",
-        (_, "sandbox" | "page") => own == "cli",
+        (_, "page") => own == "cli",
         _ => rank(module).is_none() || rank(module) < rank(own),
     };
     // As many `super`s as the file is deep lead to the root, as `crate` does.
@@ -89,8 +87,7 @@ fn a_planted_violation_is_found_and_nothing_else() {
         ("domain/id.rs", "fn f() { crate::http::x() + axum::y() }", 2),
         ("domain/id.rs", "use crate::{store, http};", 1),
         ("domain/id.rs", "use super::super::store;", 1),
-        ("sandbox/mod.rs", "use crate::secret::SecretString;", 1),
-        ("broker/mod.rs", "use crate::sandbox::World;", 1),
+        ("broker/mod.rs", "use box_sandbox::World;", 1),
         ("page/mod.rs", "use crate::http::integrity;", 1),
         ("http/mod.rs", "use crate::page::Settings;", 1),
         ("broker/cached.rs", "use moka::sync::Cache;", 1),
@@ -98,7 +95,7 @@ fn a_planted_violation_is_found_and_nothing_else() {
         ("cli/mod.rs", "use sqlx;", 1),
         ("store/mod.rs", "use crate::crypto::Place; mod tests { use super::*; }", 0),
         ("store/sql/rows.rs", "//! crate::http, as said", 0),
-        ("cli/sandbox.rs", "use crate::sandbox::World; use super::broker::Broker;", 0),
+        ("cli/sandbox.rs", "use box_sandbox::World; use super::broker::Broker;", 0),
         ("broker/cache.rs", "use moka::sync::Cache; let adversarial = rsa_like;", 0),
     ] {
         assert_eq!(complaints(path, line).len(), wrong, "{path}: {line}");

@@ -215,19 +215,19 @@ suite_fmt() {
 }
 
 suite_clippy() {
-    check clippy cargo clippy --locked --all-targets -- -D warnings
+    check clippy cargo clippy --locked --workspace --all-targets -- -D warnings
 }
 
 suite_docs() {
-    check docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    check docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 }
 
 # The test binaries that no other suite runs, so that none is forgotten.
 unplaced() {
     local file name
-    for file in tests/*.rs tests/*/main.rs; do
+    for file in {,crates/*/}tests/{*.rs,*/main.rs}; do
         [ -e "$file" ] || continue
-        name=${file#tests/}
+        name=${file#*tests/}
         name=${name%/main.rs}
         name=${name%.rs}
         case " ${placed[*]} " in *" $name "*) ;; *) echo "--test $name" ;; esac
@@ -237,7 +237,7 @@ unplaced() {
 suite_unit() {
     need openssl openssl || fail "unit (openssl cannot be installed)"
     # shellcheck disable=SC2046 # each line is two words
-    cargo_tests unit --lib --bins $(unplaced)
+    cargo_tests unit --workspace --lib --bins $(unplaced)
 }
 
 suite_layering() {

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use box_sandbox::{Sandbox, World, key_json};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -22,7 +23,6 @@ use crate::crypto::{KeySet, Vault, file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::page;
-use crate::sandbox::{self, Sandbox, World, key_json};
 use crate::secret::SecretString;
 use crate::store::{self, Opening, Page, TenantFilter, Which};
 
@@ -106,7 +106,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         second: SECOND,
         admin_key: &admin_key,
         service_key: service_key.as_ref(),
-        sandbox: stage.sandbox.as_ref().map(sandbox::Running::url),
+        sandbox: stage.sandbox.as_ref().map(box_sandbox::Running::url),
         key_json: &stage.key_json,
         program: &program(),
         page: origin.as_deref(),
@@ -174,7 +174,7 @@ impl Folder {
 
 /// What the broker takes for Box, and with which app it comes there.
 struct Stage {
-    sandbox: Option<sandbox::Running>,
+    sandbox: Option<box_sandbox::Running>,
     /// The config file of the tenant that is registered.
     config: Value,
     /// The config file that the reader registers.
@@ -218,7 +218,9 @@ impl Stage {
         }
         world.furnish();
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
-        let sandbox = Sandbox::start(world, address, Arc::new(SystemClock::new())).await.map_err(failed)?;
+        let clock = SystemClock::new();
+        let time = move || clock.wall();
+        let sandbox = Sandbox::start(world, address, time).await.map_err(failed)?;
         settings.box_api.api_url = Url::parse(&sandbox.url()).map_err(failed)?;
         forget_tokens(settings).await?;
         let config = serde_json::from_str(&texts[0]).map_err(failed)?;

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::clock::SystemClock;
-use crate::sandbox::{Sandbox, World};
+use box_sandbox::{Sandbox, World};
+
+use crate::clock::{Clock as _, SystemClock};
 
 use super::failure::Failure;
 use super::{signal, terminal};
@@ -57,7 +57,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         );
     }
     let stop = signal::stop()?;
-    let running = Sandbox::start(world, args.listen, Arc::new(SystemClock::new()))
+    let clock = SystemClock::new();
+    let running = Sandbox::start(world, args.listen, move || clock.wall())
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", args.listen)))?;
     terminal::print(running.url())?;

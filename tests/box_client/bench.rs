@@ -3,16 +3,16 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
+use box_sandbox::{Running, Sandbox, World};
 use box_token_broker::box_api::{BoxClient, Credentials, Exchanged, LocalSigner, Minted, Proof};
-use box_token_broker::clock::ManualClock;
+use box_token_broker::clock::{Clock as _, ManualClock};
 use box_token_broker::config::{BoxApi, RestrictedTo};
 use box_token_broker::domain::id::{BoxId, ClientId};
 use box_token_broker::domain::subject::{
     Annotator, Resource, ResourceType, Restriction, Scope, SharedLink, Subject, Target,
 };
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_token_broker::sandbox::{Running, Sandbox, World};
 use box_token_broker::secret::{SecretBytes, SecretString};
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -50,7 +50,9 @@ impl Bench {
         let ccg = generate(&Spec { enterprise_id, with_key: false, ..Spec::default() });
         let world = World::from_key_json([&jwt.json, &ccg.json]).unwrap();
         let clock = manual_clock();
-        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock.clone()).await.unwrap();
+        let box_clock = clock.clone();
+        let time = move || box_clock.wall();
+        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();
         let mut settings = settings(&sandbox.url());
         change(&mut settings);
         Self {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use box_sandbox::key_json::AppKey;
 use box_token_broker::box_api::{BoxError, Credentials, Proof};
 use box_token_broker::clock::{Clock, Monotonic, SystemClock};
 use box_token_broker::domain::refusal::Refusal;
 use box_token_broker::domain::subject::{Subject, Target};
-use box_token_broker::sandbox::key_json::AppKey;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 

@@ -1,12 +1,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use box_sandbox::key_json::{Spec, generate};
+use box_sandbox::{Sandbox, World};
 use box_token_broker::app;
-use box_token_broker::clock::SystemClock;
+use box_token_broker::clock::{Clock as _, SystemClock};
 use box_token_broker::config::Settings;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::sandbox::key_json::{Spec, generate};
-use box_token_broker::sandbox::{Sandbox, World};
 
 use crate::harness::{Ran, run};
 
@@ -38,7 +38,9 @@ async fn from_a_key_json_to_a_token_by_commands_alone() {
     let file = file.to_str().unwrap();
     let world = World::from_key_json([&config.json]).unwrap();
     let clock = Arc::new(SystemClock::new());
-    let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock.clone()).await.unwrap();
+    let box_clock = clock.clone();
+    let time = move || box_clock.wall();
+    let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();
 
     let env = settings(folder.path(), &sandbox.url());
     let local: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use box_token_broker::sandbox::key_json::{Spec, generate};
+use box_sandbox::key_json::{Spec, generate};
 
 use crate::harness::run;
 

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
+use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
+use box_sandbox::{Running, Sandbox, World};
 use box_token_broker::app;
-use box_token_broker::clock::ManualClock;
+use box_token_broker::clock::{Clock as _, ManualClock};
 use box_token_broker::config::{DatabaseUrl, Settings};
 use box_token_broker::crypto::{KeySet, Vault, file};
 use box_token_broker::domain::id::Name;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::registry::api_keys::create_admin;
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_token_broker::sandbox::{self, Sandbox, World};
 use box_token_broker::store::{self, Opening};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ pub(crate) struct Apps {
 pub(crate) struct Ground {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) apps: Apps,
-    pub(crate) sandbox: sandbox::Running,
+    pub(crate) sandbox: Running,
     pub(crate) database: Database,
     pub(crate) settings: Settings,
     /// The API key of an admin who may do everything.
@@ -82,7 +82,9 @@ impl Ground {
         let clock = Arc::new(ManualClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
         let (apps, mut world) = population();
         change(&mut world, &apps);
-        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock.clone()).await.unwrap();
+        let box_clock = clock.clone();
+        let time = move || box_clock.wall();
+        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();
         let database = database().await;
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys.json");

@@ -1,6 +1,6 @@
 //! `PUT …/credentials`: tested at Box, then switched to as a new generation, or nothing changes.
 
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp};
+use box_sandbox::key_json::{AppKey, GeneratedApp};
 use serde_json::{Value, json};
 
 use crate::asking::{acme, any_token, meanwhile, side_by_side};

@@ -1,11 +1,11 @@
 //! Box's side, a place for brokers, and a service that may have tokens of one tenant.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use box_token_broker::clock::SystemClock;
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_token_broker::sandbox::{self, Sandbox, World};
+use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
+use box_sandbox::{Running, Sandbox, World};
+use box_token_broker::clock::{Clock as _, SystemClock};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(crate) const FILE: &str = "30000001001";
 static KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
 
 pub(crate) struct Ground {
-    pub(crate) sandbox: sandbox::Running,
+    pub(crate) sandbox: Running,
     pub(crate) place: Place,
     pub(crate) http: Client,
     pub(crate) admin: String,
@@ -30,8 +30,9 @@ impl Ground {
     pub(crate) async fn new() -> Self {
         let app = generate(&Spec { key: Some(KEY.clone()), ..Spec::default() });
         let world = World::from_key_json([&app.json]).unwrap();
-        let clock = Arc::new(SystemClock::new());
-        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock).await.unwrap();
+        let clock = SystemClock::new();
+        let time = move || clock.wall();
+        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();
         let place = Place::new(&sandbox.url(), &[]).await;
         let admin = place.new_admin("root").await;
         let http = Client::builder().no_proxy().build().unwrap();

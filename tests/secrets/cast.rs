@@ -1,12 +1,11 @@
 //! A hundred customers, and Box's side of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use box_token_broker::clock::SystemClock;
+use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
+use box_sandbox::{Running, Sandbox, World};
+use box_token_broker::clock::{Clock as _, SystemClock};
 use box_token_broker::crypto::sha256_hex;
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_token_broker::sandbox::{self, Sandbox, World};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -53,7 +52,7 @@ pub(crate) struct Cast {
     pub(crate) customers: Vec<Customer>,
     /// The vendor's app, as it is registered by `POST /v1/apps`.
     pub(crate) portal: GeneratedApp,
-    pub(crate) sandbox: sandbox::Running,
+    pub(crate) sandbox: Running,
     /// Every secret that they have.
     pub(crate) canaries: Vec<Canary>,
 }
@@ -96,8 +95,9 @@ impl Cast {
             let registration = json!({ "tenant": name, "app": "portal", "enterprise_id": enterprise });
             customers.push(Customer { name, registration, app: portal.clone(), number: at + 2 });
         }
-        let clock = Arc::new(SystemClock::new());
-        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock).await.unwrap();
+        let clock = SystemClock::new();
+        let time = move || clock.wall();
+        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();
         Self { customers, portal, sandbox, canaries }
     }
 

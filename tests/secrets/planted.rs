@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+use box_sandbox::key_json::AppKey;
 use box_token_broker::entropy::{Entropy as _, SystemEntropy, base62};
-use box_token_broker::sandbox::key_json::AppKey;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 

@@ -1,6 +1,6 @@
 //! What is secret in a private key: any of it in any file format gives the key away.
 
-use box_token_broker::sandbox::key_json::AppKey;
+use box_sandbox::key_json::AppKey;
 use rsa::pkcs8::DecodePrivateKey as _;
 use rsa::traits::PrivateKeyParts as _;
 

@@ -48,7 +48,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::clock::Clock;
 use upstream::Upstream;
 
 mod answer;
@@ -57,6 +56,7 @@ mod app;
 mod assertion;
 mod call;
 mod chunked;
+mod clock;
 mod config_file;
 mod connection;
 mod content;
@@ -80,7 +80,9 @@ mod tree;
 mod upstream;
 mod world;
 
+pub use clock::Clock;
 pub use enterprise::{Enterprise, User};
+pub use jiff::Timestamp;
 pub use tree::{Item, ItemKind, Member, ROOT, Tree};
 pub use world::{App, AuthMethod, PublicKey, ServiceAccount, World};
 
@@ -94,11 +96,15 @@ impl Sandbox {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn start(world: World, addr: SocketAddr, clock: Arc<dyn Clock>) -> std::io::Result<Running> {
+    pub async fn start(
+        world: World,
+        addr: SocketAddr,
+        clock: impl Clock + 'static,
+    ) -> std::io::Result<Running> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let closing = CancellationToken::new();
-        let upstream = Arc::new(Upstream::new(world, clock, closing.clone()));
+        let upstream = Arc::new(Upstream::new(world, Box::new(clock), closing.clone()));
         let router = Router::new()
             .merge(control::routes())
             .fallback(door::enter)

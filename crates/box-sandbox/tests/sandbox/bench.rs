@@ -1,10 +1,10 @@
 //! A sandbox with two enterprises on one JWT app, a CCG app beside it, and a client to ask it with.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
-use box_token_broker::clock::{Clock as _, ManualClock};
-use box_token_broker::sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_token_broker::sandbox::{Running, Sandbox, World};
+use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
+use box_sandbox::{Running, Sandbox, Timestamp, World};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -30,6 +30,19 @@ pub(crate) const INVOICE_PDF: &str = "30000001003";
 /// Keys take long to make, so all tests share two.
 pub(crate) static KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
 pub(crate) static OTHER_KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
+
+/// A clock that stands still until a test moves it.
+pub(crate) struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
 
 pub(crate) struct Bench {
     pub(crate) sandbox: Running,
@@ -88,13 +101,15 @@ impl Bench {
         let mut world = World::from_key_json([&app.json, &ccg.json]).unwrap();
         world.add_enterprise(&app.client_id, OTHER_ENTERPRISE, "Other").unwrap();
         change(&mut world, &app);
-        let clock = Arc::new(ManualClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
-        let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), clock.clone()).await.unwrap();
+        let clock = Arc::new(ManualClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap())));
+        let time = clock.clone();
+        let sandbox =
+            Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), move || time.now()).await.unwrap();
         Self { sandbox, app, ccg, clock, http: Client::builder().no_proxy().build().unwrap() }
     }
 
     pub(crate) fn now(&self) -> i64 {
-        self.clock.wall().as_second()
+        self.clock.now().as_second()
     }
 
     /// Good claims for this subject, with a fresh `jti`.

@@ -1,6 +1,6 @@
 //! Full tokens: each rule of the two grants, and each refusal that Box has words for.
 
-use box_token_broker::sandbox::AuthMethod;
+use box_sandbox::AuthMethod;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};

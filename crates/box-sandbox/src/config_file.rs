@@ -140,7 +140,7 @@ fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::key_json::{AppKey, Spec, generate};
+    use crate::key_json::{AppKey, Spec, generate};
 
     #[test]
     fn a_generated_config_reads_back_to_its_own_public_key() {

@@ -18,7 +18,7 @@ use super::replay::Replays;
 use super::tokens::Tokens;
 use super::tree::Tree;
 use super::world::World;
-use crate::clock::Clock;
+use crate::Clock;
 
 /// How large files must be to come in parts, in bytes, as at Box.
 const LEAST_IN_PARTS: u64 = 20_000_000;
@@ -33,7 +33,7 @@ const KEPT: u64 = 4 * 1024 * 1024 * 1024;
 /// request is worked on.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    clock: Arc<dyn Clock>,
+    clock: Box<dyn Clock>,
     skew_seconds: AtomicI64,
     token_life: AtomicI64,
     child_life: AtomicI64,
@@ -55,7 +55,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(world: World, clock: Arc<dyn Clock>, closing: CancellationToken) -> Self {
+    pub(super) fn new(world: World, clock: Box<dyn Clock>, closing: CancellationToken) -> Self {
         Self {
             clock,
             skew_seconds: AtomicI64::new(0),
@@ -83,7 +83,7 @@ impl Upstream {
     /// The sandbox's own time: its clock's, and the skew that was asked for.
     pub(super) fn now(&self) -> Timestamp {
         let skew = SignedDuration::from_secs(self.skew_seconds.load(Ordering::Relaxed));
-        let wall = self.clock.wall();
+        let wall = self.clock.now();
         wall.checked_add(skew).unwrap_or(wall)
     }
 
