@@ -1,4 +1,4 @@
-# The broker alone, as a user without rights.
+# The broker alone, without `demo` and `sandbox`, as a user without rights.
 #
 #   docker build -t box-token-broker .
 #   docker run --rm -p 127.0.0.1:8080:8080 -v btb:/data --mount type=bind,src=$PWD/keys.json,dst=/keys.json,ro \
@@ -12,13 +12,14 @@ RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf
 WORKDIR /src
 # What the project depends on is built first, and again only when it changes.
 COPY Cargo.toml Cargo.lock ./
-COPY crates crates
-RUN mkdir -p src benches && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs benches/bare.rs >/dev/null \
-    && cargo build --release --locked && rm -rf src
+COPY crates/box-sandbox/Cargo.toml crates/box-sandbox/
+RUN mkdir -p src benches crates/box-sandbox/src && touch src/lib.rs crates/box-sandbox/src/lib.rs \
+    && echo 'fn main() {}' | tee src/main.rs benches/bare.rs >/dev/null \
+    && cargo build --release --locked --no-default-features && rm -rf src
 COPY migrations migrations
 COPY clients/browser clients/browser
 COPY src src
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin box-token-broker
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked --no-default-features --bin box-token-broker
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \

@@ -32,4 +32,5 @@ pub mod app;
 
 pub mod cli;
 
+#[cfg(feature = "sandbox")]
 pub mod page;

@@ -26,7 +26,7 @@ fn the_elements_that_readers_get_are_those_that_were_tried() {
     let version = package["dependencies"]["box-ui-elements"].as_str().unwrap();
     let get = format!("npm pack box-ui-elements@{version} && tar xzf box-ui-elements-{version}.tgz");
     assert!(readme().contains(&get), "{get}");
-    let told = include_str!("../src/cli/demo_page.rs");
+    let told = include_str!("../src/cli/sandbox/demo_page.rs");
     assert!(told.contains(&format!("const TRIED: &str = \"{version}\";")));
 }
 

@@ -15,6 +15,8 @@
 #   browser   the browser module, and Box UI Elements in headless Chromium; pictures in $BTB_TEST_SCREENSHOTS,
 #             or target/screenshots
 #   sdk       Box's official SDKs with the adapters of clients/ and the Box-compatible endpoint
+# Only by name:
+#   production  the build without the sandbox, as images have it: lints, and what its binary lacks
 #
 # Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium, Python, Node, Java and Go
 # where they are missing, and what the last two suites need of npm, PyPI, Maven Central and Go's modules, at
@@ -25,6 +27,8 @@ set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 suites=(fmt clippy docs unit layering http process postgres openapi browser sdk)
+# Suites that run only when they are named.
+named=(production)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi)
 # No suite takes longer; one that hangs is a failure.
@@ -271,6 +275,11 @@ suite_openapi() {
     cargo_tests openapi --test openapi
 }
 
+suite_production() {
+    check "production: clippy" cargo clippy --locked --no-default-features --lib --bins -- -D warnings
+    cargo_tests production --no-default-features --test production
+}
+
 need_browser() {
     local trusted=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     need chromium chromium && need node nodejs && need npm npm || return 1
@@ -329,10 +338,10 @@ suite_sdk() {
 
 [ $# -gt 0 ] || set -- "${suites[@]}"
 for suite in "$@"; do
-    case " ${suites[*]} " in
+    case " ${suites[*]} ${named[*]} " in
         *" $suite "*) ;;
         *)
-            echo "there is no suite $suite; there are: ${suites[*]}" >&2
+            echo "there is no suite $suite; there are: ${suites[*]} ${named[*]}" >&2
             exit 2
             ;;
     esac

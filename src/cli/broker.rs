@@ -146,12 +146,8 @@ impl Broker {
         self.send(self.request(Method::POST, path, query).json(body)).await
     }
 
-    /// Changes what stands under these path segments (RFC 7396).
-    pub(super) async fn patch(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
-        self.send(self.request(Method::PATCH, path, &[]).json(body)).await
-    }
-
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+    /// Returns a request with the key, not yet sent, for the resource at these path segments.
+    pub(super) fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         // An http URL always has segments.
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -163,7 +159,8 @@ impl Broker {
         self.client.request(method, url).bearer_auth(self.key.expose())
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    /// Sends a request and reads the whole answer, at most `BODY_LIMIT` bytes. Any status but success is a failure.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let mut body = Vec::new();

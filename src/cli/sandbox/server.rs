@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use box_sandbox::{Sandbox, World};
 
+use crate::cli::failure::Failure;
+use crate::cli::{signal, terminal};
 use crate::clock::{Clock as _, SystemClock};
-
-use super::failure::Failure;
-use super::{signal, terminal};
 
 /// Run a stand-in for Box, to develop and test against.
 ///
@@ -38,7 +37,7 @@ Examples:
   Let the pages of an origin in:
     curl -X PATCH http://127.0.0.1:8081/sandbox/apps/CLIENT_ID -H 'Content-Type: application/json' \\
       -d '{\"origins\": [\"http://localhost:3000\"]}'")]
-pub(super) struct Args {
+pub(in crate::cli) struct SandboxArgs {
     /// Address and port to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
@@ -47,7 +46,7 @@ pub(super) struct Args {
     key_json: Vec<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: SandboxArgs) -> Result<(), Failure> {
     let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let mut world = World::from_key_json(texts).map_err(Failure::failed)?;
     world.furnish();

@@ -26,11 +26,11 @@ use crate::page;
 use crate::secret::SecretString;
 use crate::store::{self, Opening, Page, TenantFilter, Which};
 
-use super::broker::Broker;
 use super::demo_page::{self, PageArgs, Place};
-use super::failure::Failure;
 use super::guide::Guide;
-use super::{callers, config_file, logging, signal, terminal};
+use crate::cli::broker::Broker;
+use crate::cli::failure::Failure;
+use crate::cli::{callers, config_file, logging, signal, terminal};
 
 /// The tenant that the demo registers, and the one that it leaves to the reader.
 const TENANT: &str = "acme";
@@ -47,7 +47,7 @@ Examples:
   box-token-broker demo --data ./demo                       (kept, and found again the next time)
   box-token-broker demo --ui-elements package/dist          (and a page with Box UI Elements)
   box-token-broker demo --key-json 12345_abc_config.json    (your own app, at the real Box)")]
-pub(super) struct Args {
+pub(in crate::cli) struct DemoArgs {
     /// Keep everything in this folder instead of a temporary one.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -61,7 +61,7 @@ pub(super) struct Args {
     page: PageArgs,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let mut settings = Settings::default();
     settings.log.level = "warn".to_owned();
     logging::begin(&settings.log)?;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -12,8 +13,8 @@ use crate::http::token_provider::{integrity, versioned_path};
 use crate::page::{self, Elements};
 use crate::secret::SecretString;
 
-use super::broker::{Broker, box_id};
-use super::failure::Failure;
+use crate::cli::broker::{Broker, box_id};
+use crate::cli::failure::Failure;
 
 /// The elements that this was tried with.
 const TRIED: &str = "26.3.0";
@@ -130,7 +131,7 @@ async fn allow(broker: &Broker, tenant: &str, origin: String) -> Result<(), Fail
     if !browser_origins.contains(&origin) {
         browser_origins.push(origin);
         let policy = json!({ "policy": { "browser_origins": browser_origins } });
-        broker.patch(&path, &policy).await?;
+        broker.send(broker.request(Method::PATCH, &path, &[]).json(&policy)).await?;
     }
     Ok(())
 }
