@@ -1,6 +1,6 @@
-//! What must not grow unseen: the allocations of requests for warm tokens, a page's too, and the memory of limits.
+//! Costs that must not grow unnoticed: of requests that are answered from memory, and the memory of rate limits.
 //!
-//! Both are counted, not timed, so they are the same on every machine. This binary's allocator counts
+//! They are counted, not timed, so they are the same on every machine. The allocator of this binary counts
 //! what the measuring thread allocates.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -15,5 +15,8 @@ mod ground;
 #[path = "../http/reply.rs"]
 mod reply;
 
+mod client;
+mod clock;
 mod limits;
+mod warm;
 mod warm_path;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
 use box_sandbox::{Running, Sandbox, World};
 use box_token_broker::app;
-use box_token_broker::clock::{Clock as _, ManualClock};
+use box_token_broker::clock::{Clock, ManualClock};
 use box_token_broker::config::{DatabaseUrl, Settings};
 use box_token_broker::crypto::{KeySet, Vault, file};
 use box_token_broker::domain::id::Name;
@@ -123,7 +123,12 @@ impl Ground {
 
     /// Starts the broker that stopped.
     pub(crate) async fn start(&mut self) {
-        let started = app::start(&self.settings, self.clock.clone(), Arc::new(SystemEntropy)).await;
+        self.start_with(self.clock.clone()).await;
+    }
+
+    /// Starts the broker that stopped, with a clock of the test's own.
+    pub(crate) async fn start_with(&mut self, clock: Arc<dyn Clock>) {
+        let started = app::start(&self.settings, clock, Arc::new(SystemEntropy)).await;
         self.broker = Some(started.unwrap());
     }
 
