@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use box_token_broker::config::markdown_rows;
-use box_token_broker::domain::refusal::Refusal;
+use box_token_broker::domain::refusal::BoxRefusal;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -33,7 +33,7 @@ fn the_elements_that_readers_get_are_those_that_were_tried() {
 #[test]
 fn every_refusal_of_boxs_is_listed() {
     let readme = readme();
-    for refusal in Refusal::ALL {
+    for refusal in BoxRefusal::ALL {
         assert!(readme.contains(&format!("`{}`", refusal.code())), "{}", refusal.code());
     }
 }

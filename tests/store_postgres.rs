@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use box_token_broker::clock::{Clock, ManualClock, SystemClock};
 use box_token_broker::config::DatabaseUrl;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::secret::SecretString;
 use box_token_broker::store::watch::{INTERVAL, Watch};
 use box_token_broker::store::{Migrated, OpenError, Opening, Store, StoreError, TenantRef, migrate, open};
@@ -183,7 +183,7 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
                 1 => store.tenant(&TenantRef::Id(tenant.id.clone())).await.map(drop),
                 _ => {
                     let later = next(tenant, |tenant| tenant.display_name = "frozen".to_owned());
-                    store.update_tenant(&later, &event(Action::TenantUpdate)).await
+                    store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await
                 }
             }
         }

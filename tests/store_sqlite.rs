@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::KeySet;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{Migrated, OpenError, Opening, TenantRef, Which, migrate, open};
 use store::ground::{Ground, vault};
@@ -47,7 +47,7 @@ async fn one_serve_at_a_time_and_commands_beside_it() {
     let (tenant, _) = ground.own_tenant("acme").await;
     let by = TenantRef::Id(tenant.id.clone());
     assert_eq!(beside.tenant(&by).await, Ok(Some(tenant.clone())));
-    beside.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    beside.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(ground.store.tenant(&by).await, Ok(None));
 
     let Ground { store, url, .. } = ground;
@@ -103,7 +103,7 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
             .any(|piece| files.iter().any(|file| file.windows(piece.len()).any(|window| window == piece)))
     };
     assert!(found(&erased));
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert!(!found(&erased));
     assert!(found(&staying), "the searcher finds what is there");
     ground.end().await;

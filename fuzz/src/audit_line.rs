@@ -8,7 +8,7 @@ use box_token_broker::audit::{
     Signed, seen_in,
 };
 use box_token_broker::crypto::Vault;
-use box_token_broker::domain::event::{Action, Cause, Event};
+use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::id::WriterId;
 use jiff::{SignedDuration, Timestamp};
 
@@ -92,7 +92,7 @@ fn genuine() -> Genuine {
     let (mut records, mut heads) = (Vec::new(), BTreeMap::new());
     for writer in ["wri_a", "wri_b"] {
         let mut chain = Chain::begin(id(writer), day);
-        for action in [Action::TokenMint, Action::TokenRelease, Action::TokenRevoke] {
+        for action in [AuditAction::TokenMint, AuditAction::TokenRelease, AuditAction::TokenRevoke] {
             let Ok(link) = chain.link(vault.notary(), &event(day.begins(), action)) else {
                 panic!("a notary links every event")
             };
@@ -110,9 +110,13 @@ fn genuine() -> Genuine {
     Genuine { vault, records, lines }
 }
 
-fn event(at: Timestamp, action: Action) -> Event {
+fn event(at: Timestamp, action: AuditAction) -> AuditEvent {
     let at = at.checked_add(SignedDuration::from_hours(1)).unwrap_or(at);
-    Event { count: 3, detail: Some("as the broker writes it".to_owned()), ..Cause::BROKER.event(at, action) }
+    AuditEvent {
+        count: 3,
+        detail: Some("as the broker writes it".to_owned()),
+        ..AuditContext::BROKER.event(at, action)
+    }
 }
 
 fn id(text: &str) -> WriterId {

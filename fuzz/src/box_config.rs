@@ -1,7 +1,7 @@
 //! Box's config file, as the command line reads it from disk and as the API finds it in a body.
 
 use box_token_broker::domain::app::AuthMethod;
-use box_token_broker::domain::box_config::{BoxConfig, ConfigFile, ConfigProblem, Field};
+use box_token_broker::domain::box_config::{BoxConfig, ConfigField, ConfigFile, ConfigProblem};
 use box_token_broker::registry::document;
 
 /// What is accepted is within every bound, both ways of reading agree, and every problem has its place.
@@ -38,15 +38,18 @@ fn places(read: &Result<BoxConfig, Vec<ConfigProblem>>) -> Result<&BoxConfig, Ve
 
 fn check(config: &BoxConfig, auth: AuthMethod) {
     let BoxConfig { client_secret, enterprise_id, key, webhook_primary, webhook_secondary, .. } = config;
-    let mut texts =
-        vec![(Field::ClientId, config.client_id.as_str()), (Field::ClientSecret, client_secret.expose())];
-    texts.extend(enterprise_id.as_ref().map(|id| (Field::EnterpriseId, id.as_str())));
+    let mut texts = vec![
+        (ConfigField::ClientId, config.client_id.as_str()),
+        (ConfigField::ClientSecret, client_secret.expose()),
+    ];
+    texts.extend(enterprise_id.as_ref().map(|id| (ConfigField::EnterpriseId, id.as_str())));
     let webhooks = [webhook_primary, webhook_secondary];
-    texts.extend(webhooks.into_iter().flatten().map(|key| (Field::WebhookKey, key.expose())));
+    texts.extend(webhooks.into_iter().flatten().map(|key| (ConfigField::WebhookKey, key.expose())));
     if let Some(key) = key {
-        texts.push((Field::PublicKeyId, &key.public_key_id));
-        texts.push((Field::PrivateKey, key.private_key.expose()));
-        texts.extend(key.passphrase.as_ref().map(|passphrase| (Field::Passphrase, passphrase.expose())));
+        texts.push((ConfigField::PublicKeyId, &key.public_key_id));
+        texts.push((ConfigField::PrivateKey, key.private_key.expose()));
+        texts
+            .extend(key.passphrase.as_ref().map(|passphrase| (ConfigField::Passphrase, passphrase.expose())));
     }
     for (field, text) in texts {
         assert!(

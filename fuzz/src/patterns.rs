@@ -4,7 +4,7 @@
 use box_token_broker::domain::grant::SubjectPattern;
 use box_token_broker::domain::origin::Origin;
 use box_token_broker::domain::subject::Subject;
-use box_token_broker::domain::trust::Pattern;
+use box_token_broker::domain::trust::ClaimPattern;
 
 /// The longest value, in bytes, that the slow rule is tried on as well.
 const LONGEST: usize = 2048;
@@ -22,7 +22,7 @@ pub fn run(input: &[u8]) {
 }
 
 fn trust(text: &str, value: &str) {
-    let Ok(pattern) = Pattern::parse(text) else { return };
+    let Ok(pattern) = ClaimPattern::parse(text) else { return };
     assert!((1..=512).contains(&text.chars().count()) && !text.contains(char::is_control));
     assert_eq!(pattern.as_str(), text);
     assert_eq!(serde_json::from_value(serde_json::json!(text)).ok().as_ref(), Some(&pattern));
@@ -36,7 +36,7 @@ fn trust(text: &str, value: &str) {
     }
     if !value.contains('*') && text.chars().count() < 512 && matches {
         let ends = [format!("*{text}"), format!("{text}*")];
-        for wider in ends.iter().filter_map(|text| Pattern::parse(text).ok()) {
+        for wider in ends.iter().filter_map(|text| ClaimPattern::parse(text).ok()) {
             assert!(wider.matches(value), "{wider} {value}");
         }
     }

@@ -6,7 +6,7 @@
 
 use box_token_broker::domain::id::{BoxId, Generation, TenantId};
 use box_token_broker::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, Scope, ScopeSet, SharedLink, Subject, Target,
+    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink, Subject,
 };
 use box_token_broker::domain::token_key::TokenKey;
 
@@ -30,15 +30,15 @@ pub fn run(input: &[u8]) {
 
 /// What the lines say; none where something among them is not accepted.
 fn key(lines: &str) -> Option<TokenKey> {
-    let (mut subject, mut target, mut annotator) = (Subject::ENTERPRISE, Target::Anything, None);
+    let (mut subject, mut target, mut annotator) = (Subject::ENTERPRISE, RestrictionTarget::Anything, None);
     let mut scopes = Vec::new();
     for line in lines.lines() {
         let (kind, text) = line.split_once(' ').unwrap_or((line, ""));
         match kind {
             "scope" => scopes.push(scope(text)?),
-            "file" => target = Target::Resource(resource(ResourceType::File, text)?),
-            "folder" => target = Target::Resource(resource(ResourceType::Folder, text)?),
-            "link" => target = Target::SharedLink(link(text)?),
+            "file" => target = RestrictionTarget::Resource(resource(ResourceType::File, text)?),
+            "folder" => target = RestrictionTarget::Resource(resource(ResourceType::Folder, text)?),
+            "link" => target = RestrictionTarget::SharedLink(link(text)?),
             "annotator" => annotator = Some(self::annotator(text)?),
             "subject" => subject = self::subject(text)?,
             _ => {}

@@ -2,7 +2,7 @@
 
 use super::Day;
 use crate::crypto::{CryptoError, Notary, Place};
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::WriterId;
 
 /// How far a chain goes.
@@ -58,7 +58,7 @@ impl Chain {
     ///
     /// # Errors
     /// Where the notary has no key, or the event does not serialise: neither comes about.
-    pub fn link(&mut self, notary: &Notary, event: &Event) -> Result<Link, CryptoError> {
+    pub fn link(&mut self, notary: &Notary, event: &AuditEvent) -> Result<Link, CryptoError> {
         let doc = serde_json::to_string(event).map_err(|error| CryptoError::Wrapper(error.to_string()))?;
         let (key, number) = (notary.key().to_owned(), self.head.number + 1);
         let content = content(&self.head.mac, self.day, &doc);

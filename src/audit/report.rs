@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::event::{Action, Actor, Credential, Event, Outcome};
+use crate::domain::event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 
 /// The columns, in their order.
 const COLUMNS: [&str; 10] = [
@@ -35,8 +35,8 @@ struct Times {
 
 impl Report {
     /// Takes an event; only tokens that left count.
-    pub fn take(&mut self, event: &Event) {
-        if event.action != Action::TokenRelease || event.outcome != Outcome::Done {
+    pub fn take(&mut self, event: &AuditEvent) {
+        if event.action != AuditAction::TokenRelease || event.outcome != AuditOutcome::Done {
             return;
         }
         let (name, id, credential) = match &event.actor {
@@ -91,7 +91,7 @@ fn kind(credential: &Credential) -> &'static str {
 }
 
 /// How far a token without scopes reaches: fully, unless several were told together.
-fn everything(event: &Event) -> String {
+fn everything(event: &AuditEvent) -> String {
     if event.subject.is_some() { "everything" } else { "not told apart" }.to_owned()
 }
 
@@ -113,14 +113,14 @@ fn neutral(cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::Cause;
+    use crate::domain::event::AuditContext;
     use crate::domain::on_behalf_of::OnBehalfOf;
 
-    fn release(on_behalf_of: &str, at: &str, count: u64) -> Event {
-        Event {
+    fn release(on_behalf_of: &str, at: &str, count: u64) -> AuditEvent {
+        AuditEvent {
             on_behalf_of: Some(OnBehalfOf::parse(on_behalf_of).unwrap()),
             count,
-            ..Cause::BROKER.event(at.parse().unwrap(), Action::TokenRelease)
+            ..AuditContext::BROKER.event(at.parse().unwrap(), AuditAction::TokenRelease)
         }
     }
 
@@ -129,8 +129,11 @@ mod tests {
         let mut report = Report::default();
         report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
         report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
-        report.take(&Event { outcome: Outcome::Refused, ..release("x", "2026-01-01T00:00:00Z", 1) });
-        report.take(&Cause::BROKER.event("2026-01-01T00:00:00Z".parse().unwrap(), Action::TokenMint));
+        report
+            .take(&AuditEvent { outcome: AuditOutcome::Refused, ..release("x", "2026-01-01T00:00:00Z", 1) });
+        report.take(
+            &AuditContext::BROKER.event("2026-01-01T00:00:00Z".parse().unwrap(), AuditAction::TokenMint),
+        );
         let mut csv = Vec::new();
         report.write(&mut csv).unwrap();
         let csv = String::from_utf8(csv).unwrap();

@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 
 use crate::clock::Monotonic;
-use crate::domain::event::{Actor, Credential, Event};
+use crate::domain::event::{Actor, AuditEvent, Credential};
 use crate::domain::id::{CallerId, SessionId};
 
 /// Over how many locks the counts are spread.
@@ -20,9 +20,9 @@ pub trait Counted {
     /// Feeds what tells it from others.
     fn feed(&self, hasher: &mut impl Hasher);
     /// True where `event` is a record of the same.
-    fn is(&self, event: &Event) -> bool;
+    fn is(&self, event: &AuditEvent) -> bool;
     /// A record of it, happening once at `at`.
-    fn event(&self, at: Timestamp) -> Event;
+    fn event(&self, at: Timestamp) -> AuditEvent;
 }
 
 /// Counts of what is not written down yet, or may be repeated soon. Their number is bounded: beyond
@@ -50,12 +50,12 @@ impl Shard {
         self.entries.insert_unique(entry.hash, entry, |entry| entry.hash);
     }
 
-    fn owned(&self, event: &Event) -> usize {
+    fn owned(&self, event: &AuditEvent) -> usize {
         self.owners.get(&owner(event)).copied().unwrap_or(0)
     }
 }
 
-fn owner(event: &Event) -> Option<CallerId> {
+fn owner(event: &AuditEvent) -> Option<CallerId> {
     match &event.actor {
         Actor::Caller { id, .. } => Some(id.clone()),
         Actor::Unknown | Actor::CommandLine | Actor::Broker => None,
@@ -66,7 +66,7 @@ fn owner(event: &Event) -> Option<CallerId> {
 struct Entry {
     hash: u64,
     /// The record, as it was the first time since the last one was written.
-    event: Event,
+    event: AuditEvent,
     /// How often since then.
     pending: u64,
     /// When the last one was written.
@@ -103,7 +103,7 @@ impl Tally {
     }
 
     /// Counts an event that has no cheaper form.
-    pub fn count_event(&self, event: Event) {
+    pub fn count_event(&self, event: AuditEvent) {
         let hash = self.hash_of(&event);
         let mut shard = self.shard(hash);
         if let Some(entry) = shard.entries.find_mut(hash, |entry| is_same(&entry.event, &event)) {
@@ -116,7 +116,7 @@ impl Tally {
     }
 
     /// Counts what was not counted yet: by itself while there is room for it, and for its caller.
-    fn count_new(&self, hash: u64, event: Event) {
+    fn count_new(&self, hash: u64, event: AuditEvent) {
         let shard = self.shard(hash);
         let has_room = shard.entries.len() < self.capacity && shard.owned(&event) < self.share;
         drop(shard);
@@ -125,7 +125,7 @@ impl Tally {
 
     /// Where there are too many different things, counts by what matters most: who, what, how it ended.
     /// Those too are so many at most; beyond that only how often.
-    fn count_coarsely(&self, event: Event) {
+    fn count_coarsely(&self, event: AuditEvent) {
         let coarse = coarse(event);
         let hash = self.hash_of(&coarse);
         let mut shard = self.shard(hash);
@@ -139,7 +139,7 @@ impl Tally {
             return self.insert(hash, coarse);
         }
         drop(shard);
-        let rest = Event { actor: Actor::Unknown, tenant: None, reason: None, ..coarse };
+        let rest = AuditEvent { actor: Actor::Unknown, tenant: None, reason: None, ..coarse };
         let hash = self.hash_of(&rest);
         let mut shard = self.shard(hash);
         match shard.entries.find_mut(hash, |entry| is_same(&entry.event, &rest)) {
@@ -154,7 +154,7 @@ impl Tally {
         }
     }
 
-    fn insert(&self, hash: u64, event: Event) {
+    fn insert(&self, hash: u64, event: AuditEvent) {
         let pending = event.count;
         let entry = Entry { hash, event, pending, written: None };
         self.shard(hash).insert(entry);
@@ -164,7 +164,7 @@ impl Tally {
     /// is not written yet, where the process ends. What is not to be written after all has to be given
     /// back by [`Tally::give_back`].
     #[must_use]
-    pub fn due(&self, now: Monotonic, everything: bool) -> Vec<Event> {
+    pub fn due(&self, now: Monotonic, everything: bool) -> Vec<AuditEvent> {
         let mut due = Vec::new();
         for shard in 0..SHARDS {
             let Shard { entries, owners } = &mut *self.lock(shard);
@@ -177,7 +177,7 @@ impl Tally {
                     return !rested;
                 }
                 if rested || everything {
-                    due.push(Event { count: entry.pending, ..entry.event.clone() });
+                    due.push(AuditEvent { count: entry.pending, ..entry.event.clone() });
                     entry.pending = 0;
                     entry.written = Some(now);
                 }
@@ -189,7 +189,7 @@ impl Tally {
     }
 
     /// Takes back what could not be written; it is due again at once.
-    pub fn give_back(&self, events: Vec<Event>) {
+    pub fn give_back(&self, events: Vec<AuditEvent>) {
         for event in events {
             let hash = self.hash_of(&event);
             let mut shard = self.shard(hash);
@@ -208,7 +208,7 @@ impl Tally {
         }
     }
 
-    fn hash_of(&self, event: &Event) -> u64 {
+    fn hash_of(&self, event: &AuditEvent) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         feed(event, &mut hasher);
         hasher.finish()
@@ -225,28 +225,28 @@ impl Tally {
 }
 
 impl Entry {
-    fn once_more(&mut self, at: Timestamp, count: u64, event: impl FnOnce() -> Event) {
+    fn once_more(&mut self, at: Timestamp, count: u64, event: impl FnOnce() -> AuditEvent) {
         if self.pending == 0 {
-            self.event = Event { at, ..event() };
+            self.event = AuditEvent { at, ..event() };
         }
         self.pending = self.pending.saturating_add(count);
     }
 }
 
 /// Feeds what tells an event from others: all but when, in which request, and how often.
-pub(crate) fn feed(event: &Event, hasher: &mut impl Hasher) {
+pub(crate) fn feed(event: &AuditEvent, hasher: &mut impl Hasher) {
     (&event.actor, event.peer, &event.on_behalf_of, event.action, event.outcome).hash(hasher);
     (&event.reason, &event.tenant, &event.app, &event.caller, &event.fingerprint).hash(hasher);
 }
 
 /// True for records of the same, but for when, in which request, and how often.
-fn is_same(a: &Event, b: &Event) -> bool {
-    let same = Event { at: b.at, request_id: b.request_id.clone(), count: b.count, ..a.clone() };
+fn is_same(a: &AuditEvent, b: &AuditEvent) -> bool {
+    let same = AuditEvent { at: b.at, request_id: b.request_id.clone(), count: b.count, ..a.clone() };
     same == *b
 }
 
 /// What is left of an event that there is no room for: who, what, about which tenant, and how it ended.
-fn coarse(event: Event) -> Event {
+fn coarse(event: AuditEvent) -> AuditEvent {
     let mut actor = event.actor;
     if let Actor::Caller { credential, .. } = &mut actor {
         match credential {
@@ -255,7 +255,7 @@ fn coarse(event: Event) -> Event {
             Credential::Key(_) => {}
         }
     }
-    Event {
+    AuditEvent {
         actor,
         peer: None,
         on_behalf_of: None,
@@ -276,20 +276,20 @@ fn coarse(event: Event) -> Event {
 mod tests {
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::domain::event::{Action, Cause, Outcome};
+    use crate::domain::event::{AuditAction, AuditContext, AuditOutcome};
     use crate::domain::id::{KeyId, Name};
     use crate::domain::on_behalf_of::OnBehalfOf;
 
-    fn refused(caller: &str, on_behalf_of: usize) -> Event {
+    fn refused(caller: &str, on_behalf_of: usize) -> AuditEvent {
         let actor = Actor::Caller {
             id: CallerId::parse(caller).unwrap(),
             name: Name::parse("job").unwrap(),
             credential: Credential::Key(KeyId::parse("key_a").unwrap()),
         };
-        Event {
-            outcome: Outcome::Refused,
+        AuditEvent {
+            outcome: AuditOutcome::Refused,
             on_behalf_of: Some(OnBehalfOf::parse(&on_behalf_of.to_string()).unwrap()),
-            ..Cause::of(actor).event(Timestamp::UNIX_EPOCH, Action::TokenRelease)
+            ..AuditContext::of(actor).event(Timestamp::UNIX_EPOCH, AuditAction::TokenRelease)
         }
     }
 

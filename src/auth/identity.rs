@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
-use crate::domain::event::{Actor, Cause, Credential};
-use crate::domain::policy::{self, Ask, Decision, Rule};
+use crate::domain::event::{Actor, AuditContext, Credential};
+use crate::domain::policy::{self, AccessRequest, Decision, DenialReason};
 use crate::domain::tenant::Tenant;
 use crate::domain::trust::TokenClaims;
 
@@ -30,8 +30,8 @@ impl Opened {
 
     /// Who acts in which request and from where, for the record.
     #[must_use]
-    pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> Cause {
-        Cause { request_id: Some(request_id.to_owned()), peer, ..Cause::of(self.actor()) }
+    pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> AuditContext {
+        AuditContext { request_id: Some(request_id.to_owned()), peer, ..AuditContext::of(self.actor()) }
     }
 }
 
@@ -102,7 +102,7 @@ impl Identity {
     /// # Errors
     /// Why none may: the rule that came furthest, which tells the reader of the audit most, or `None` where
     /// no caller has a grant on the tenant, and to them it does not exist.
-    pub fn decide(&self, tenant: &Tenant, ask: Ask<'_>) -> Result<&Opened, Option<Rule>> {
+    pub fn decide(&self, tenant: &Tenant, ask: AccessRequest<'_>) -> Result<&Opened, Option<DenialReason>> {
         let mut nearest = None;
         for opened in self.callers() {
             match judge(&opened.caller, tenant, ask) {
@@ -118,7 +118,11 @@ impl Identity {
     ///
     /// # Errors
     /// As those of [`Identity::decide`].
-    pub fn those_allowed(&self, tenant: &Tenant, ask: Ask<'_>) -> Result<Self, Option<Rule>> {
+    pub fn those_allowed(
+        &self,
+        tenant: &Tenant,
+        ask: AccessRequest<'_>,
+    ) -> Result<Self, Option<DenialReason>> {
         let may = |caller: &Caller| matches!(judge(caller, tenant, ask), Decision::Allowed(_));
         match self.those(may) {
             Some(those) => Ok(those),
@@ -128,17 +132,17 @@ impl Identity {
 
     /// Who acts, for the record: the first of the callers that are left.
     #[must_use]
-    pub fn cause(&self, request_id: &str) -> Cause {
+    pub fn cause(&self, request_id: &str) -> AuditContext {
         self.cause_of(&self.first, request_id)
     }
 
     /// Who acts, for the record, where that is one of the callers.
     #[must_use]
-    pub fn cause_of(&self, opened: &Opened, request_id: &str) -> Cause {
+    pub fn cause_of(&self, opened: &Opened, request_id: &str) -> AuditContext {
         opened.cause(request_id, self.peer)
     }
 }
 
-fn judge(caller: &Caller, tenant: &Tenant, ask: Ask<'_>) -> Decision {
+fn judge(caller: &Caller, tenant: &Tenant, ask: AccessRequest<'_>) -> Decision {
     policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask)
 }

@@ -30,7 +30,7 @@ use crate::crypto::{CryptoError, Vault};
 use crate::domain::caller::{ApiKey, Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::KeyId;
-use crate::domain::receiver::Receiver;
+use crate::domain::receiver::Recipient;
 use crate::domain::trust::TokenClaims;
 use crate::store::lookups::{Known, Looked, Lookups};
 use crate::store::watch::{Stamp, Watch};
@@ -230,7 +230,7 @@ impl Authenticator {
             // Whoever was given a token once comes without what it had then.
             (None, Credential::Jwt { .. }) => {
                 let Opened { caller, credential } = identity.first();
-                self.receiver(&Receiver::new(&caller.id, credential)).await?
+                self.receiver(&Recipient::new(&caller.id, credential)).await?
             }
         };
         Ok(Identity { peer: identity.peer, ..now })
@@ -241,8 +241,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where it does not, or where that cannot be said at the moment.
-    pub async fn receiver(&self, receiver: &Receiver) -> Result<Identity, AuthError> {
-        let Receiver { caller, credential } = receiver;
+    pub async fn receiver(&self, receiver: &Recipient) -> Result<Identity, AuthError> {
+        let Recipient { caller, credential } = receiver;
         let identity = match credential {
             Credential::Key(id) => self.identify(id, |_| Ok(true)).await?,
             Credential::Jwt { issuer, trust, .. } => {

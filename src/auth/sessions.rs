@@ -10,7 +10,7 @@ use crate::crypto::{SessionKeys, Vault, sha256};
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::SessionId;
-use crate::domain::session::{OpenedWith, Session};
+use crate::domain::session::{BrowserSession, SessionCredential};
 use crate::store::lookups::{Known, Looked, Lookups};
 use crate::store::watch::{Stamp, Watch};
 use crate::store::{CallerRef, Store, StoreError};
@@ -30,7 +30,7 @@ pub(super) struct Sessions {
 /// What a session's id leads to.
 #[derive(Debug)]
 pub(super) struct Found {
-    session: Arc<Session>,
+    session: Arc<BrowserSession>,
     /// SHA-256 of all that it says.
     content: [u8; 32],
     /// SHA-256 of its text, once that was shown: whoever comes with the same again is verified by that.
@@ -42,7 +42,7 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub struct ProvenSession {
     /// The session.
-    pub session: Arc<Session>,
+    pub session: Arc<BrowserSession>,
     /// Who opened it, where that caller is still there.
     opener: Option<Arc<Caller>>,
 }
@@ -100,8 +100,8 @@ impl Sessions {
         }
         let stands = |caller: &&Arc<Caller>| match &session.opener.with {
             _ if caller.state != CallerState::Active => false,
-            OpenedWith::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
-            OpenedWith::Trust(id) => trusts.are_held(caller, id),
+            SessionCredential::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
+            SessionCredential::Trust(id) => trusts.are_held(caller, id),
         };
         let caller = Arc::clone(opener.as_ref().filter(stands).ok_or(AuthError::SessionCancelled)?);
         let opened = Opened { caller, credential: Credential::Session(session.id.clone()) };
@@ -143,7 +143,7 @@ impl Looked<SessionId> for Option<Found> {
 
     fn weight(&self) -> u32 {
         let texts = self.as_ref().map_or(0, |found| {
-            let Session { resources, origins, read, write, .. } = &*found.session;
+            let BrowserSession { resources, origins, read, write, .. } = &*found.session;
             let scopes = read.len() + write.as_ref().map_or(0, |write| write.len());
             128 * (resources.len() + origins.len() + scopes)
         });

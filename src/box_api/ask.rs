@@ -10,7 +10,7 @@ use super::credentials::{Credentials, Proof};
 use super::diagnosis::Place;
 use super::upstream::Sent;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Resource, ResourceType, Restriction, Subject, Target};
+use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget, Subject};
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 
@@ -94,9 +94,9 @@ impl Ask<'_> {
                 form.add("subject_token_type", "urn:ietf:params:oauth:token-type:access_token");
                 form.add("scope", &restriction.scopes.joined());
                 match &restriction.target {
-                    Target::Anything => {}
-                    Target::Resource(resource) => form.add("resource", &address(resource)),
-                    Target::SharedLink(link) => form.add_secret("box_shared_link", link.as_str()),
+                    RestrictionTarget::Anything => {}
+                    RestrictionTarget::Resource(resource) => form.add("resource", &address(resource)),
+                    RestrictionTarget::SharedLink(link) => form.add_secret("box_shared_link", link.as_str()),
                 }
                 if let Some(annotator) = &restriction.annotator {
                     let jwt = actor_token(&credentials.client_id, annotator, box_now, entropy);

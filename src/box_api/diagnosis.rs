@@ -5,7 +5,7 @@
 
 use super::answer::Answer;
 use super::upstream::{Sent, Upstream};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::BoxRefusal;
 
 /// Which kind of call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Somebody has to change something.
-    Refused(Refusal),
+    Refused(BoxRefusal),
     /// The time in our JWT is wrong by Box's clock.
     WrongTime,
     /// Box has seen the `jti` before.
@@ -79,7 +79,7 @@ impl Words {
 pub(super) fn without_words(place: Place, status: u16) -> Option<Finding> {
     match (place, status) {
         (Place::Api | Place::ApiAsUser, 401) => Some(Finding::TokenDead),
-        (Place::Exchange, 401) => Some(Finding::Refused(Refusal::ScopeNotGranted)),
+        (Place::Exchange, 401) => Some(Finding::Refused(BoxRefusal::ScopeNotGranted)),
         _ => None,
     }
 }
@@ -92,9 +92,9 @@ fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Findin
 
     // Codes that mean one thing wherever they stand.
     match error.as_str() {
-        "terms_of_service_required" => return Finding::Refused(Refusal::TermsOfServiceRequired),
-        "invalid_resource" => return Finding::Refused(Refusal::ResourceNotVisible),
-        "invalid_scope" | "insufficient_scope" => return Finding::Refused(Refusal::ScopeNotGranted),
+        "terms_of_service_required" => return Finding::Refused(BoxRefusal::TermsOfServiceRequired),
+        "invalid_resource" => return Finding::Refused(BoxRefusal::ResourceNotVisible),
+        "invalid_scope" | "insufficient_scope" => return Finding::Refused(BoxRefusal::ScopeNotGranted),
         _ => {}
     }
     let refusal = match place {
@@ -103,24 +103,24 @@ fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Findin
             return Finding::TokenDead;
         }
         Place::Grant | Place::Exchange | Place::Revocation => match error.as_str() {
-            "unauthorized_client" if says("box_subject_type") => Refusal::CcgNotAuthorized,
-            "unauthorized_client" if says("not authorized by the enterprise") => Refusal::AppNotAuthorized,
+            "unauthorized_client" if says("box_subject_type") => BoxRefusal::CcgNotAuthorized,
+            "unauthorized_client" if says("not authorized by the enterprise") => BoxRefusal::AppNotAuthorized,
             // RFC 6749, section 5.2: the client could not be authenticated, whatever the sentence.
-            "invalid_client" => Refusal::CredentialsInvalid,
-            "invalid_request" if says("grant type is unauthorized") => Refusal::WrongAuthMethod,
+            "invalid_client" => BoxRefusal::CredentialsInvalid,
+            "invalid_request" if says("grant type is unauthorized") => BoxRefusal::WrongAuthMethod,
             "invalid_request" if says("cannot obtain") && says("enterprise configuration") => {
-                Refusal::UserTokensDisabled
+                BoxRefusal::UserTokensDisabled
             }
             // The sentence about the signature speaks of `kid` too, so it comes first.
-            "invalid_grant" if says("signature verification") => Refusal::KeyMismatch,
-            "invalid_grant" if names("kid") => Refusal::KeyUnknown,
+            "invalid_grant" if says("signature verification") => BoxRefusal::KeyMismatch,
+            "invalid_grant" if names("kid") => BoxRefusal::KeyUnknown,
             "invalid_grant" if names("jti") => return Finding::Replayed,
             "invalid_grant" if names("exp") || says("before the expiration") => return Finding::WrongTime,
-            "invalid_grant" if names("iss") => Refusal::IssuerMismatch,
-            "invalid_grant" if names("sub") => Refusal::SubjectInvalid,
-            "invalid_grant" if says("grant credentials are invalid") => Refusal::CredentialsInvalid,
-            _ if place == Place::Exchange && status == 401 => Refusal::ScopeNotGranted,
-            _ => Refusal::UpstreamRefused,
+            "invalid_grant" if names("iss") => BoxRefusal::IssuerMismatch,
+            "invalid_grant" if names("sub") => BoxRefusal::SubjectInvalid,
+            "invalid_grant" if says("grant credentials are invalid") => BoxRefusal::CredentialsInvalid,
+            _ if place == Place::Exchange && status == 401 => BoxRefusal::ScopeNotGranted,
+            _ => BoxRefusal::UpstreamRefused,
         },
     };
     Finding::Refused(refusal)
@@ -133,10 +133,10 @@ fn api_call(place: Place, status: u16, error: &str) -> Finding {
         (401, _) => return Finding::TokenDead,
         // The app may not act as this user: the header is off, the access level too low, or the
         // user is the service account itself.
-        (403, "access_denied_insufficient_permissions") if as_user => Refusal::AsUserDisabled,
-        (403, "access_denied_insufficient_permissions") => Refusal::ScopeNotGranted,
-        (404, _) if as_user => Refusal::SubjectInvalid,
-        _ => Refusal::UpstreamRefused,
+        (403, "access_denied_insufficient_permissions") if as_user => BoxRefusal::AsUserDisabled,
+        (403, "access_denied_insufficient_permissions") => BoxRefusal::ScopeNotGranted,
+        (404, _) if as_user => BoxRefusal::SubjectInvalid,
+        _ => BoxRefusal::UpstreamRefused,
     })
 }
 
@@ -168,40 +168,40 @@ mod tests {
         (
             "unauthorized_client",
             "This app is not authorized by the enterprise admin",
-            Finding::Refused(Refusal::AppNotAuthorized),
+            Finding::Refused(BoxRefusal::AppNotAuthorized),
         ),
         (
             "unauthorized_client",
             "The \"box_subject_type\" value is unauthorized for this client_id",
-            Finding::Refused(Refusal::CcgNotAuthorized),
+            Finding::Refused(BoxRefusal::CcgNotAuthorized),
         ),
         (
             "invalid_client",
             "The client credentials are invalid",
-            Finding::Refused(Refusal::CredentialsInvalid),
+            Finding::Refused(BoxRefusal::CredentialsInvalid),
         ),
         (
             "invalid_request",
             "The grant type is unauthorized for this client_id",
-            Finding::Refused(Refusal::WrongAuthMethod),
+            Finding::Refused(BoxRefusal::WrongAuthMethod),
         ),
         (
             "invalid_request",
             "Cannot obtain user token based on the enterprise configuration for your app",
-            Finding::Refused(Refusal::UserTokensDisabled),
+            Finding::Refused(BoxRefusal::UserTokensDisabled),
         ),
         (
             "invalid_request",
             "Cannot obtain token based on the enterprise configuration for your app",
-            Finding::Refused(Refusal::UserTokensDisabled),
+            Finding::Refused(BoxRefusal::UserTokensDisabled),
         ),
         (
             "invalid_grant",
             "Please check the 'sub' claim. The 'sub' specified is invalid.",
-            Finding::Refused(Refusal::SubjectInvalid),
+            Finding::Refused(BoxRefusal::SubjectInvalid),
         ),
         ("invalid_grant", "A unique 'jti' value is required.", Finding::Replayed),
-        ("invalid_grant", "Please check the 'iss' claim.", Finding::Refused(Refusal::IssuerMismatch)),
+        ("invalid_grant", "Please check the 'iss' claim.", Finding::Refused(BoxRefusal::IssuerMismatch)),
         (
             "invalid_grant",
             "Please check the 'exp' claim. The 'exp' value exceeds the maximum of 60 seconds.",
@@ -221,17 +221,21 @@ mod tests {
             "invalid_grant",
             "OAuth JWT Signature verification error. The public key identified by 'kid' must correspond to \
              the private key used for signing.",
-            Finding::Refused(Refusal::KeyMismatch),
+            Finding::Refused(BoxRefusal::KeyMismatch),
         ),
         (
             "invalid_grant",
             "OAuth JWT header 'kid' invalid, unable to lookup correct key.",
-            Finding::Refused(Refusal::KeyUnknown),
+            Finding::Refused(BoxRefusal::KeyUnknown),
         ),
-        ("invalid_grant", "Grant credentials are invalid", Finding::Refused(Refusal::CredentialsInvalid)),
-        ("invalid_resource", "The target resource is invalid", Finding::Refused(Refusal::ResourceNotVisible)),
-        ("terms_of_service_required", "", Finding::Refused(Refusal::TermsOfServiceRequired)),
-        ("unheard_of", "The moon is in the wrong house", Finding::Refused(Refusal::UpstreamRefused)),
+        ("invalid_grant", "Grant credentials are invalid", Finding::Refused(BoxRefusal::CredentialsInvalid)),
+        (
+            "invalid_resource",
+            "The target resource is invalid",
+            Finding::Refused(BoxRefusal::ResourceNotVisible),
+        ),
+        ("terms_of_service_required", "", Finding::Refused(BoxRefusal::TermsOfServiceRequired)),
+        ("unheard_of", "The moon is in the wrong house", Finding::Refused(BoxRefusal::UpstreamRefused)),
     ];
 
     #[test]
@@ -251,7 +255,7 @@ mod tests {
         for error in ["unauthorized_client", "invalid_request", "invalid_grant", "server_error", ""] {
             for description in ["", "Please check the 'aud' claim.", "The token has expired.", "subtle"] {
                 let finding = diagnose(Place::Grant, 400, error, description);
-                assert_eq!(finding, Finding::Refused(Refusal::UpstreamRefused), "{error}: {description}");
+                assert_eq!(finding, Finding::Refused(BoxRefusal::UpstreamRefused), "{error}: {description}");
             }
         }
     }
@@ -272,11 +276,11 @@ mod tests {
             (401, "insufficient_scope", "The subject_token lacks the scope"),
         ] {
             let finding = diagnose(Place::Exchange, status, error, description);
-            assert_eq!(finding, Finding::Refused(Refusal::ScopeNotGranted), "{description}");
+            assert_eq!(finding, Finding::Refused(BoxRefusal::ScopeNotGranted), "{description}");
         }
         assert_eq!(
             without_words(Place::Exchange, 401),
-            Some(Finding::Refused(Refusal::ScopeNotGranted)),
+            Some(Finding::Refused(BoxRefusal::ScopeNotGranted)),
             "a bare 401"
         );
         let wrong_time = diagnose(Place::Exchange, 400, "invalid_grant", "Please check the 'exp' claim.");
@@ -288,7 +292,7 @@ mod tests {
         let dead = diagnose(Place::Revocation, 400, "invalid_grant", "The token has been revoked");
         assert_eq!(dead, Finding::TokenDead);
         let wrong = diagnose(Place::Revocation, 400, "invalid_client", "The client credentials are invalid");
-        assert_eq!(wrong, Finding::Refused(Refusal::CredentialsInvalid));
+        assert_eq!(wrong, Finding::Refused(BoxRefusal::CredentialsInvalid));
     }
 
     #[test]
@@ -296,11 +300,11 @@ mod tests {
         let denied = "access_denied_insufficient_permissions";
         for (place, status, code, finding) in [
             (Place::Api, 401, "unauthorized", Finding::TokenDead),
-            (Place::Api, 403, denied, Finding::Refused(Refusal::ScopeNotGranted)),
-            (Place::ApiAsUser, 403, denied, Finding::Refused(Refusal::AsUserDisabled)),
-            (Place::ApiAsUser, 404, "not_found", Finding::Refused(Refusal::SubjectInvalid)),
-            (Place::Api, 404, "not_found", Finding::Refused(Refusal::UpstreamRefused)),
-            (Place::Api, 403, "cors_origin_not_whitelisted", Finding::Refused(Refusal::UpstreamRefused)),
+            (Place::Api, 403, denied, Finding::Refused(BoxRefusal::ScopeNotGranted)),
+            (Place::ApiAsUser, 403, denied, Finding::Refused(BoxRefusal::AsUserDisabled)),
+            (Place::ApiAsUser, 404, "not_found", Finding::Refused(BoxRefusal::SubjectInvalid)),
+            (Place::Api, 404, "not_found", Finding::Refused(BoxRefusal::UpstreamRefused)),
+            (Place::Api, 403, "cors_origin_not_whitelisted", Finding::Refused(BoxRefusal::UpstreamRefused)),
         ] {
             assert_eq!(diagnose(place, status, code, "Denied"), finding, "{place:?} {status} {code}");
         }

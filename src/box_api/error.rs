@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assertion::SigningFailed;
 use super::upstream::Upstream;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::BoxRefusal;
 
 /// Why a call to Box did not succeed. No variant ever holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum BoxError {
     #[error("Box refuses ({}): {} [{upstream}]", refusal.code(), refusal.detail())]
     Refused {
         /// What has to change.
-        refusal: Refusal,
+        refusal: BoxRefusal,
         /// Box's own words.
         upstream: Upstream,
     },

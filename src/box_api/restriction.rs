@@ -1,7 +1,7 @@
 //! Whether a downscoped token is as restricted as was asked.
 
 use super::token_answer::{BoxObject, RestrictedObject};
-use crate::domain::subject::{Resource, ResourceType, Restriction, Target};
+use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget};
 
 /// How Box's `restricted_to` differs from what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +28,15 @@ pub(super) fn check(asked: &Restriction, granted: &[RestrictedObject]) -> Result
         return Err(Overreach::Scope);
     }
     match &asked.target {
-        Target::Anything => Ok(()),
-        Target::Resource(_) | Target::SharedLink(_) if granted.is_empty() => Err(Overreach::Unrestricted),
-        Target::Resource(resource) => {
+        RestrictionTarget::Anything => Ok(()),
+        RestrictionTarget::Resource(_) | RestrictionTarget::SharedLink(_) if granted.is_empty() => {
+            Err(Overreach::Unrestricted)
+        }
+        RestrictionTarget::Resource(resource) => {
             let is_it = |entry: &RestrictedObject| entry.object.as_ref().is_some_and(|it| is(it, resource));
             if granted.iter().all(is_it) { Ok(()) } else { Err(Overreach::Object) }
         }
-        Target::SharedLink(_) => {
+        RestrictionTarget::SharedLink(_) => {
             let Some(first) = granted[0].object.as_ref() else { return Err(Overreach::Object) };
             let same = granted.iter().all(|entry| entry.object.as_ref() == Some(first));
             if same { Ok(()) } else { Err(Overreach::SeveralObjects) }
@@ -54,21 +56,21 @@ fn is(object: &BoxObject, resource: &Resource) -> bool {
 mod tests {
     use super::*;
     use crate::domain::id::BoxId;
-    use crate::domain::subject::{Preset, Scope, SharedLink};
+    use crate::domain::subject::{Scope, ScopePreset, SharedLink};
 
     fn entry(scope: &str, object: Option<(&str, &str)>) -> RestrictedObject {
         let object = object.map(|(kind, id)| BoxObject { kind: kind.to_owned(), id: id.to_owned() });
         RestrictedObject { scope: Scope::parse(scope).unwrap(), object }
     }
 
-    fn asked(target: Target) -> Restriction {
-        Restriction { scopes: Preset::Preview.scopes(), target, annotator: None }
+    fn asked(target: RestrictionTarget) -> Restriction {
+        Restriction { scopes: ScopePreset::Preview.scopes(), target, annotator: None }
     }
 
     #[test]
     fn with_a_resource_every_object_is_that_one() {
         let id = BoxId::parse("7").unwrap();
-        let asked = asked(Target::Resource(Resource { kind: ResourceType::File, id }));
+        let asked = asked(RestrictionTarget::Resource(Resource { kind: ResourceType::File, id }));
         let fits = [entry("base_preview", Some(("file", "7"))), entry("item_download", Some(("file", "7")))];
         assert_eq!(check(&asked, &fits), Ok(()));
         assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
@@ -82,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_shared_link_leads_to_one_object() {
-        let asked = asked(Target::SharedLink(SharedLink::parse("https://app.box.com/s/abc").unwrap()));
+        let asked =
+            asked(RestrictionTarget::SharedLink(SharedLink::parse("https://app.box.com/s/abc").unwrap()));
         let one = entry("base_preview", Some(("folder", "7")));
         assert_eq!(check(&asked, &[one.clone(), one.clone()]), Ok(()));
         assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn without_a_target_only_scopes_count() {
-        let asked = asked(Target::Anything);
+        let asked = asked(RestrictionTarget::Anything);
         assert_eq!(check(&asked, &[]), Ok(()));
         assert_eq!(check(&asked, &[entry("item_download", None)]), Ok(()));
         assert_eq!(check(&asked, &[entry("root_readwrite", None)]), Err(Overreach::Scope));

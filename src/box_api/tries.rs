@@ -17,7 +17,7 @@ use super::error::BoxError;
 use super::transport::Lost;
 use super::upstream::Upstream;
 use crate::clock::Monotonic;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::BoxRefusal;
 
 /// What a caller waits for Box in all, whatever is tried.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -180,7 +180,7 @@ impl Shared {
                 if learnt {
                     tracing::warn!(offset = %self.offset.get(), "Box's clock differs from ours: following it");
                 }
-                let error = BoxError::Refused { refusal: Refusal::ClockSkew, upstream };
+                let error = BoxError::Refused { refusal: BoxRefusal::ClockSkew, upstream };
                 Failed { error, remedy: learnt.then_some(Remedy::FollowClock) }
             }
         }

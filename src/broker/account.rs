@@ -11,7 +11,7 @@ use super::Broker;
 use super::token::Token;
 use crate::audit::Counted;
 use crate::auth::Opened;
-use crate::domain::event::{Action, Actor, Event};
+use crate::domain::event::{Actor, AuditAction, AuditEvent};
 use crate::domain::id::TenantId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::store::{StoreError, TenantRef};
@@ -49,24 +49,24 @@ impl Counted for Release<'_> {
         self.peer.hash(hasher);
     }
 
-    fn is(&self, event: &Event) -> bool {
+    fn is(&self, event: &AuditEvent) -> bool {
         let Opened { caller, credential } = self.by;
         let is_actor = match &event.actor {
             Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
             Actor::Unknown | Actor::CommandLine | Actor::Broker => false,
         };
         is_actor
-            && event.action == Action::TokenRelease
+            && event.action == AuditAction::TokenRelease
             && event.fingerprint.as_deref() == Some(&*self.token.fingerprint)
             && event.on_behalf_of.as_ref() == self.on_behalf_of
             && event.peer == self.peer
             && event.reason.as_deref() == self.reason
     }
 
-    fn event(&self, at: Timestamp) -> Event {
+    fn event(&self, at: Timestamp) -> AuditEvent {
         let key = &self.token.key;
         let restriction = key.restriction.as_ref();
-        Event {
+        AuditEvent {
             tenant: Some(key.tenant.clone()),
             subject: Some(key.subject.clone()),
             scopes: restriction.map(|restriction| restriction.scopes.clone()),
@@ -75,7 +75,7 @@ impl Counted for Release<'_> {
             generation: Some(key.generation),
             on_behalf_of: self.on_behalf_of.cloned(),
             reason: self.reason.map(str::to_owned),
-            ..self.by.cause(self.request_id, self.peer).event(at, Action::TokenRelease)
+            ..self.by.cause(self.request_id, self.peer).event(at, AuditAction::TokenRelease)
         }
     }
 }
@@ -88,7 +88,7 @@ impl Broker {
     }
 
     /// Takes note of something that was refused, or failed.
-    pub fn count_refusal(&self, event: Event) {
+    pub fn count_refusal(&self, event: AuditEvent) {
         self.tally.count_event(event);
     }
 

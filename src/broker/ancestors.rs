@@ -12,7 +12,7 @@ use super::views::View;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::id::BoxId;
 use crate::domain::subject::{Resource, Subject};
 use crate::domain::token_key::TokenKey;
@@ -81,7 +81,7 @@ impl Broker {
         view: &Arc<View>,
         subject: &Subject,
         item: &Resource,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Ancestors, TokenError> {
         let looked = (full_key(view, subject), item.clone());
         if let Some(ancestors) = self.items.recall(&looked, self.clock.as_ref()) {
@@ -99,7 +99,7 @@ impl Broker {
         self: &Arc<Self>,
         view: &Arc<View>,
         looked: Looked,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Ancestors, TokenError> {
         let (key, item) = &looked;
         let mut renewed = false;

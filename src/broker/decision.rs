@@ -4,7 +4,7 @@ use super::error::TokenError;
 use super::views::View;
 use crate::domain::app::AppState;
 use crate::domain::caller::{Caller, CallerState};
-use crate::domain::policy::{self, Ask, Decision, Grounds, Rule};
+use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};
 use crate::domain::tenant::TenantState;
 
 /// What keeps back what grants and policy allow.
@@ -69,7 +69,7 @@ pub enum Refused {
     /// No grant is on the tenant.
     NoGrant,
     /// A rule of the grants or of the policy is against it.
-    Rule(Rule),
+    Rule(DenialReason),
     /// It would be allowed, did nothing hold it back.
     Hold(Hold),
 }
@@ -92,7 +92,7 @@ impl From<Refused> for TokenError {
 ///
 /// # Errors
 /// Why it is refused.
-pub fn decide(caller: &Caller, view: &View, ask: Ask<'_>) -> Result<Grounds, Refused> {
+pub fn decide(caller: &Caller, view: &View, ask: AccessRequest<'_>) -> Result<DecisionBasis, Refused> {
     let tenant = &view.tenant;
     match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
         Decision::Absent => Err(Refused::NoGrant),
@@ -112,8 +112,8 @@ pub fn decide(caller: &Caller, view: &View, ask: Ask<'_>) -> Result<Grounds, Ref
 pub fn first_allowed<'a, T>(
     callers: impl IntoIterator<Item = (T, &'a Caller)>,
     view: &View,
-    ask: Ask<'_>,
-) -> Result<(T, Grounds), Refused> {
+    ask: AccessRequest<'_>,
+) -> Result<(T, DecisionBasis), Refused> {
     let mut nearest = Refused::NoGrant;
     for (this, caller) in callers {
         match decide(caller, view, ask) {

@@ -7,8 +7,8 @@ use super::PATIENCE;
 use super::gate::Extent;
 use crate::box_api::BoxError;
 use crate::crypto::CryptoError;
-use crate::domain::policy::Rule;
-use crate::domain::refusal::Refusal;
+use crate::domain::policy::DenialReason;
+use crate::domain::refusal::BoxRefusal;
 use crate::store::StoreError;
 
 /// Why a token does not leave. It knows nothing of HTTP, and is shared by all who waited.
@@ -19,7 +19,7 @@ pub enum TokenError {
     Absent,
     /// The caller has a grant on the tenant, but not for this. The rule is for the log.
     #[error("refused by {}", .0.as_str())]
-    Forbidden(Rule),
+    Forbidden(DenialReason),
     /// The tenant, or its app, is out of service.
     #[error("the tenant is out of service")]
     Suspended,
@@ -114,9 +114,9 @@ impl TokenError {
 
     /// What Box refuses, where it does.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub fn refusal(&self) -> Option<BoxRefusal> {
         match self {
-            Self::ForeignUser => Some(Refusal::SubjectInvalid),
+            Self::ForeignUser => Some(BoxRefusal::SubjectInvalid),
             Self::Box(error) => match error.as_ref() {
                 BoxError::Refused { refusal, .. } => Some(*refusal),
                 _ => None,

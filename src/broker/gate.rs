@@ -16,7 +16,7 @@ use super::views::View;
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, Generation, TenantId};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::BoxRefusal;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 
@@ -197,7 +197,7 @@ impl Gate {
         }
     }
 
-    fn remember(&self, view: &View, key: &TokenKey, refusal: Refusal, error: &TokenError) {
+    fn remember(&self, view: &View, key: &TokenKey, refusal: BoxRefusal, error: &TokenError) {
         let (place, time) = match extent_of(refusal, key) {
             Extent::Subject => (Refused::Key(key.clone()), SUBJECT_REFUSED),
             Extent::Tenant => (Refused::Tenant(key.tenant.clone(), key.generation), WIDELY_REFUSED),
@@ -300,10 +300,10 @@ fn lines(view: &View, key: &TokenKey) -> [(Line, Extent); 4] {
 
 /// How far a refusal reaches. What Box says of one user's request may be true of that user alone,
 /// who can even be another enterprise's: it never speaks for the tenant.
-pub(super) fn extent_of(refusal: Refusal, key: &TokenKey) -> Extent {
+pub(super) fn extent_of(refusal: BoxRefusal, key: &TokenKey) -> Extent {
     match refusal {
         _ if refusal.concerns_the_app() => Extent::App,
-        Refusal::AppNotAuthorized | Refusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {
+        BoxRefusal::AppNotAuthorized | BoxRefusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {
             Extent::Tenant
         }
         _ => Extent::Subject,

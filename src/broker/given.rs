@@ -8,7 +8,7 @@ use super::Broker;
 use super::token::Token;
 use crate::auth::Opened;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Receiver;
+use crate::domain::receiver::Recipient;
 use crate::store::{Giving, StoreError};
 
 /// To how many a token's givings are remembered, and in how many bytes. Whoever comes later can use the token, and
@@ -29,14 +29,14 @@ pub struct Receivers(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    all: Vec<Receiver>,
+    all: Vec<Recipient>,
     /// How much memory they take.
     bytes: usize,
 }
 
 impl Known {
     /// Takes note of one, where it is new and there is room; how many bytes it takes then.
-    fn note(&mut self, receiver: Receiver) -> Option<usize> {
+    fn note(&mut self, receiver: Recipient) -> Option<usize> {
         let bytes = receiver.bytes();
         let has_room = self.all.len() < REMEMBERED && self.bytes + bytes <= REMEMBERED_BYTES;
         if !has_room || self.all.contains(&receiver) {
@@ -57,12 +57,12 @@ impl Receivers {
     }
 
     /// Takes note of one, and hands it back where it is new.
-    fn note(&self, by: &Opened) -> Option<Receiver> {
+    fn note(&self, by: &Opened) -> Option<Recipient> {
         // Whoever comes when there is no room waits for nobody.
         if self.contain(by) || self.are_all() {
             return None;
         }
-        let receiver = Receiver::new(&by.caller.id, &by.credential);
+        let receiver = Recipient::new(&by.caller.id, &by.credential);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.note(receiver.clone()).map(|_| receiver)
     }
@@ -74,7 +74,7 @@ impl Receivers {
     }
 
     /// Takes note of those to whom it was given by an earlier process; how many bytes they take.
-    fn recall(&self, earlier: Vec<Receiver>) -> usize {
+    fn recall(&self, earlier: Vec<Recipient>) -> usize {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         earlier.into_iter().filter_map(|receiver| known.note(receiver)).sum()
     }
@@ -85,7 +85,7 @@ impl Receivers {
     }
 
     /// All of them, in the order in which they were given it.
-    pub(super) fn all(&self) -> Vec<Receiver> {
+    pub(super) fn all(&self) -> Vec<Recipient> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 }
@@ -112,7 +112,7 @@ impl Givings {
     }
 
     /// To whom a token was given that nobody else knows of yet.
-    pub(super) fn of(&self, token: &TokenId) -> Vec<Receiver> {
+    pub(super) fn of(&self, token: &TokenId) -> Vec<Recipient> {
         let waiting = self.lock();
         let of_it = waiting.givings.iter().filter(|giving| giving.token == *token);
         of_it.map(|giving| giving.receiver.clone()).collect()

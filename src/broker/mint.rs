@@ -12,7 +12,7 @@ use super::{Broker, Need, TokenError};
 use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{AppId, Generation, TokenId};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
@@ -51,7 +51,7 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         (need, revocations): (Need, u64),
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Arc<Token>, TokenError> {
         self.can_record().await?;
         let credentials = self.credentials_for(view, key).await?;
@@ -76,7 +76,7 @@ impl Broker {
         restriction: &Restriction,
         credentials: &Arc<Credentials>,
         need: Need,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Minted, TokenError> {
         let promised = need.promised();
         let parent_key = key.parent();
@@ -119,7 +119,7 @@ impl Broker {
         key: &TokenKey,
         credentials: &Arc<Credentials>,
         minted: &Minted,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let Subject::User { id: user } = &key.subject else { return Ok(()) };
         if !view.app.is_shared() || self.memory.is_member(key, user) {
@@ -146,7 +146,7 @@ impl Broker {
         key: &TokenKey,
         credentials: &Arc<Credentials>,
         (minted, revocations): (Minted, u64),
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Arc<Token>, TokenError> {
         if self.memory.was_revoked_after(view, key, revocations) {
             let fate = Fate::Discarded(&TokenError::Superseded);
@@ -186,7 +186,7 @@ impl Broker {
         view: &View,
         key: &TokenKey,
         minted: &Minted,
-        cause: &Cause,
+        cause: &AuditContext,
         fate: Fate<'_>,
     ) -> Result<(TokenId, Filed), TokenError> {
         let id = TokenId::generate(self.entropy.as_ref());
@@ -199,12 +199,12 @@ impl Broker {
             .map_err(|error| TokenError::Sealed { what: "a fresh token", error })?;
         let fingerprint = sha256_hex(minted.token.expose().as_bytes());
         let action = match (&fate, &key.restriction) {
-            (Fate::Discarded(_), _) => Action::TokenDiscard,
-            (_, None) => Action::TokenMint,
-            (_, Some(_)) => Action::TokenDownscope,
+            (Fate::Discarded(_), _) => AuditAction::TokenDiscard,
+            (_, None) => AuditAction::TokenMint,
+            (_, Some(_)) => AuditAction::TokenDownscope,
         };
         let restriction = key.restriction.as_ref();
-        let event = Event {
+        let event = AuditEvent {
             tenant: Some(key.tenant.clone()),
             app: Some(view.app.id.clone()),
             subject: Some(key.subject.clone()),

@@ -59,10 +59,10 @@ use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::id::TokenId;
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::policy::{Ask, Grounds};
+use crate::domain::policy::{AccessRequest, DecisionBasis};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
@@ -90,8 +90,8 @@ pub struct Wanted {
 impl Wanted {
     /// What is asked of grants and policy.
     #[must_use]
-    pub fn ask(&self) -> Ask<'_> {
-        Ask::Token {
+    pub fn ask(&self) -> AccessRequest<'_> {
+        AccessRequest::Token {
             subject: &self.subject,
             restriction: self.restriction.as_ref(),
             on_behalf_of: self.on_behalf_of.as_ref(),
@@ -99,11 +99,13 @@ impl Wanted {
     }
 
     /// The same, by what it is asked with: what leaves through a browser session needs another permission.
-    fn ask_by(&self, identity: &Identity) -> Ask<'_> {
+    fn ask_by(&self, identity: &Identity) -> AccessRequest<'_> {
         match &self.restriction {
-            Some(restriction) if identity.is_of_a_session() => {
-                Ask::Session { subject: &self.subject, restriction, on_behalf_of: self.on_behalf_of.as_ref() }
-            }
+            Some(restriction) if identity.is_of_a_session() => AccessRequest::Session {
+                subject: &self.subject,
+                restriction,
+                on_behalf_of: self.on_behalf_of.as_ref(),
+            },
             _ => self.ask(),
         }
     }
@@ -115,7 +117,7 @@ pub struct Given {
     /// The token.
     pub token: Arc<Token>,
     /// The caller's grant that gives it, and the policy's rule that was waived for it.
-    pub grounds: Grounds,
+    pub grounds: DecisionBasis,
     /// That caller.
     pub by: Opened,
 }
@@ -267,7 +269,7 @@ impl Broker {
                 subject: wanted.subject.clone(),
                 restriction: wanted.restriction.clone(),
             };
-            let cause = || Cause {
+            let cause = || AuditContext {
                 on_behalf_of: wanted.on_behalf_of.clone(),
                 waived: grounds.waived,
                 ..identity.cause_of(by, request_id)
@@ -298,7 +300,7 @@ impl Broker {
         identity: &'a Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<(Arc<View>, (&'a Opened, Grounds)), TokenError> {
+    ) -> Result<(Arc<View>, (&'a Opened, DecisionBasis)), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let callers = identity.callers().map(|opened| (opened, &*opened.caller));
         let found = decision::first_allowed(callers, &view, wanted.ask_by(identity))?;
@@ -311,7 +313,7 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         need: Need,
-        cause: &(dyn Fn() -> Cause + Sync),
+        cause: &(dyn Fn() -> AuditContext + Sync),
     ) -> Result<Arc<Token>, TokenError> {
         if let Some(token) = self.memory.token(key) {
             if self.meets(&token, need) {
@@ -336,7 +338,7 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         need: Need,
-        cause: &(dyn Fn() -> Cause + Sync),
+        cause: &(dyn Fn() -> AuditContext + Sync),
     ) -> Result<Arc<Token>, TokenError> {
         // A flight that was under way already may bring a token that was enough for others.
         for _ in 0..2 {
@@ -364,7 +366,7 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         need: Need,
-        cause: Cause,
+        cause: AuditContext,
     ) -> impl Future<Output = Result<Landed, TokenError>> + Send + 'static {
         let (broker, view, key) = (Arc::clone(self), Arc::clone(view), key.clone());
         async move {

@@ -11,7 +11,7 @@ use super::{Broker, TokenError};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Receiver;
+use crate::domain::receiver::Recipient;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 use crate::store::{StoredToken, TenantRef};
@@ -37,7 +37,7 @@ impl Presented {
 
     /// To whom this process gave it, as far as it is in memory.
     #[must_use]
-    pub fn receivers(&self) -> Vec<Receiver> {
+    pub fn receivers(&self) -> Vec<Recipient> {
         self.kept.as_ref().map(|token| token.receivers.all()).unwrap_or_default()
     }
 }
@@ -81,7 +81,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn receivers_of(&self, token: &Presented) -> Result<Vec<Receiver>, TokenError> {
+    pub async fn receivers_of(&self, token: &Presented) -> Result<Vec<Recipient>, TokenError> {
         // First what waits: it may be written down meanwhile.
         let mut all = self.givings.of(&token.row);
         for receiver in self.store.receivers(&token.row).await? {

@@ -9,7 +9,7 @@ use super::schedule::INTERVAL;
 use super::token::Token;
 use super::{Broker, Need, TokenError};
 use crate::domain::app::AppState;
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::store::TenantRef;
@@ -74,7 +74,8 @@ impl Broker {
         }
         // Where Box cannot be asked anyway, the store is not asked either.
         self.gate.check(&view, key)?;
-        let flight = self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, Cause::BROKER));
+        let flight =
+            self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, AuditContext::BROKER));
         match flight.await {
             Ok(landed) => landed.map(drop),
             Err(_) => Err(TokenError::Crashed),

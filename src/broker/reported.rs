@@ -9,7 +9,7 @@ use super::turns::NoTurn;
 use super::views::View;
 use super::{Broker, Need, TokenError};
 use crate::box_api::BoxError;
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 
@@ -40,7 +40,7 @@ impl Broker {
         key: &TokenKey,
         need: Need,
         rejected: &SecretString,
-        cause: &(dyn Fn() -> Cause + Sync),
+        cause: &(dyn Fn() -> AuditContext + Sync),
     ) -> Result<Arc<Token>, TokenError> {
         let current = self.obtain(view, key, need, cause).await?;
         if current.secret != *rejected || current.was_alive_within(BELIEVED, self.clock.as_ref()) {

@@ -13,9 +13,9 @@ use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{BoxId, Generation, TokenId};
-use crate::domain::policy::Ask;
+use crate::domain::policy::AccessRequest;
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
@@ -107,17 +107,17 @@ impl Broker {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
         let judge = |subject: Option<&Subject>| {
-            let ask = Ask::Revocation(subject);
+            let ask = AccessRequest::Revocation(subject);
             match identity.decide(tenant, ask) {
                 Ok(by) if tenant.state != TenantState::Deleted => Ok(by),
                 Ok(_) | Err(None) => Err(TokenError::Absent),
                 Err(Some(rule)) => Err(TokenError::Forbidden(rule)),
             }
         };
-        let mut event = Event {
+        let mut event = AuditEvent {
             tenant: Some(tenant.id.clone()),
             app: Some(view.app.id.clone()),
-            ..identity.cause(request_id).event(self.clock.wall(), Action::TokenRevoke)
+            ..identity.cause(request_id).event(self.clock.wall(), AuditAction::TokenRevoke)
         };
         let rows = match what {
             Revoked::Subject(subject) => {
@@ -281,7 +281,7 @@ impl Broker {
         restriction: Option<Restriction>,
         credentials: &Arc<Credentials>,
         minted: Minted,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let key = key_of(view, subject, restriction);
         self.end(view, &key, credentials, minted, cause, Fate::Probe).await
@@ -294,7 +294,7 @@ impl Broker {
         key: &TokenKey,
         credentials: &Arc<Credentials>,
         minted: Minted,
-        cause: &Cause,
+        cause: &AuditContext,
         fate: Fate<'_>,
     ) -> Result<(), TokenError> {
         let saved = self.save(view, key, &minted, cause, fate).await;
@@ -326,10 +326,10 @@ impl Broker {
         credentials: &Arc<Credentials>,
         (subject, restriction): (&Subject, Option<&Restriction>),
         token: SecretString,
-        cause: &Cause,
+        cause: &AuditContext,
     ) {
-        let action = if restriction.is_some() { Action::TokenDownscope } else { Action::TokenMint };
-        let event = Event {
+        let action = if restriction.is_some() { AuditAction::TokenDownscope } else { AuditAction::TokenMint };
+        let event = AuditEvent {
             subject: Some(subject.clone()),
             scopes: restriction.map(|restriction| restriction.scopes.clone()),
             fingerprint: Some(sha256_hex(token.expose().as_bytes())),
@@ -350,7 +350,7 @@ impl Broker {
         self: &Arc<Self>,
         view: &View,
         minted: Minted,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let credentials = self.credentials(&view.app).await?;
         let key = key_of(view, &Subject::ENTERPRISE, None);

@@ -10,8 +10,8 @@ use crate::auth::Identity;
 use crate::crypto::is_hmac_sha256;
 use crate::domain::app::AppSecrets;
 use crate::domain::grant::Permission;
-use crate::domain::policy::Ask;
-use crate::domain::webhook::{Delivery, Doubt, WebhookKey};
+use crate::domain::policy::AccessRequest;
+use crate::domain::webhook::{WebhookDelivery, WebhookKeySlot, WebhookRejection};
 use crate::secret::SecretString;
 use crate::store::TenantRef;
 
@@ -33,10 +33,16 @@ impl WebhookKeys {
     }
 
     /// True where the key made this signature of the delivery.
-    fn made(&self, which: WebhookKey, signature: &[u8], delivery: &Delivery<'_>, body: &[u8]) -> bool {
+    fn made(
+        &self,
+        which: WebhookKeySlot,
+        signature: &[u8],
+        delivery: &WebhookDelivery<'_>,
+        body: &[u8],
+    ) -> bool {
         let key = match which {
-            WebhookKey::Primary => &self.primary,
-            WebhookKey::Secondary => &self.secondary,
+            WebhookKeySlot::Primary => &self.primary,
+            WebhookKeySlot::Secondary => &self.secondary,
         };
         let parts = [body, delivery.timestamp.as_bytes()];
         key.as_ref().is_some_and(|key| is_hmac_sha256(key.expose().as_bytes(), &parts, signature))
@@ -55,9 +61,9 @@ impl Broker {
         tenant: &TenantRef,
         headers: &BTreeMap<String, String>,
         body: &[u8],
-    ) -> Result<Result<WebhookKey, Doubt>, TokenError> {
+    ) -> Result<Result<WebhookKeySlot, WebhookRejection>, TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        let ask = Ask::Admin(Permission::WebhooksVerify);
+        let ask = AccessRequest::Admin(Permission::WebhooksVerify);
         let by = identity.decide(&view.tenant, ask).map_err(|rule| match rule {
             None => TokenError::Absent,
             Some(rule) => TokenError::Forbidden(rule),
@@ -69,9 +75,9 @@ impl Broker {
         }
         let keys = self.webhook_keys(&view).await?;
         if keys.are_none() {
-            return Ok(Err(Doubt::NoKeys));
+            return Ok(Err(WebhookRejection::NoKeys));
         }
-        Ok(Delivery::read(headers, self.clock.wall()).and_then(|delivery| {
+        Ok(WebhookDelivery::read(headers, self.clock.wall()).and_then(|delivery| {
             delivery.signed_with(|key, signature| keys.made(key, signature, &delivery, body))
         }))
     }

@@ -7,9 +7,9 @@ use url::Url;
 
 use super::Auth;
 use super::value::Value;
-use crate::domain::address::{Zone, fetchable, is_on_loopback};
+use crate::domain::address::{AddressZone, fetchable, is_on_loopback};
 use crate::domain::id::Name;
-use crate::domain::trust::{Audience, ClaimPatterns, Pattern, Terms};
+use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, TrustConditions};
 
 /// How long an issuer is at most, in bytes.
 const LONGEST: usize = 512;
@@ -22,7 +22,7 @@ pub struct Issuer {
     /// Where its keys are; `None` where its discovery document tells that.
     pub jwks_url: Option<Url>,
     /// The furthest zone that it may be in.
-    pub reach: Zone,
+    pub reach: AddressZone,
 }
 
 /// A trust that the settings tell: tokens that meet its terms open the caller of this name.
@@ -32,7 +32,7 @@ pub struct SettingsTrust {
     /// The caller's name; where there is no such caller, the trust opens nothing.
     pub caller: Name,
     /// What a token has to say.
-    pub terms: Terms,
+    pub terms: TrustConditions,
 }
 
 /// An issuer as it is written.
@@ -52,7 +52,7 @@ struct TrustFields {
     caller: Name,
     issuer: String,
     audience: Audience,
-    subject: Pattern,
+    subject: ClaimPattern,
     #[serde(default)]
     claims: ClaimPatterns,
 }
@@ -60,7 +60,7 @@ struct TrustFields {
 impl From<TrustFields> for SettingsTrust {
     fn from(fields: TrustFields) -> Self {
         let TrustFields { caller, issuer, audience, subject, claims } = fields;
-        Self { caller, terms: Terms { issuer, audience, subject, claims } }
+        Self { caller, terms: TrustConditions { issuer, audience, subject, claims } }
     }
 }
 
@@ -90,9 +90,9 @@ fn issuer(fields: IssuerFields) -> Result<Issuer, String> {
         return Err(wrong("issuer", "must not hold a query"));
     }
     let reach = match (allow_private, is_on_loopback(&url)) {
-        (false, _) => Zone::Public,
-        (true, false) => Zone::Private,
-        (true, true) => Zone::Loopback,
+        (false, _) => AddressZone::Public,
+        (true, false) => AddressZone::Private,
+        (true, true) => AddressZone::Loopback,
     };
     fetchable(&url, reach).map_err(|problem| wrong("issuer", &problem.to_string()))?;
     let jwks_url = jwks_url.map(|text| {

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Zone {
+pub enum AddressZone {
     /// To the public Internet.
     Public,
     /// Into a private network (RFC 1918, RFC 6598, RFC 4193).
@@ -18,7 +18,7 @@ pub enum Zone {
     Forbidden,
 }
 
-impl Zone {
+impl AddressZone {
     /// The zone of an address. One that carries an IPv4 address inside leads to where that leads.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
@@ -41,38 +41,38 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 ];
 
 /// IPv4's special ranges (RFC 6890).
-fn of_v4(address: Ipv4Addr) -> Zone {
+fn of_v4(address: Ipv4Addr) -> AddressZone {
     if METADATA.contains(&address) {
-        return Zone::Forbidden;
+        return AddressZone::Forbidden;
     }
     match address.octets() {
-        [127, ..] => Zone::Loopback,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Zone::Private,
+        [127, ..] => AddressZone::Loopback,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressZone::Private,
         // This network, link-local, protocol assignments, documentation, relays, benchmarks, groups,
         // and what is reserved.
         [0, ..] | [169, 254, ..] | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => {
-            Zone::Forbidden
+            AddressZone::Forbidden
         }
-        [192, 88, 99, _] | [198, 18..=19, ..] | [224..=255, ..] => Zone::Forbidden,
-        _ => Zone::Public,
+        [192, 88, 99, _] | [198, 18..=19, ..] | [224..=255, ..] => AddressZone::Forbidden,
+        _ => AddressZone::Public,
     }
 }
 
 /// IPv6's special ranges (RFC 6890, and IANA's registry): what is not known to be public is not.
-fn of_v6(address: Ipv6Addr) -> Zone {
+fn of_v6(address: Ipv6Addr) -> AddressZone {
     if METADATA_V6.contains(&address) {
-        return Zone::Forbidden;
+        return AddressZone::Forbidden;
     }
     if let Some(inner) = carried(address) {
         return of_v4(inner);
     }
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Zone::Loopback,
-        [0xfc00..=0xfdff, ..] => Zone::Private,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressZone::Loopback,
+        [0xfc00..=0xfdff, ..] => AddressZone::Private,
         // Teredo and other protocols, documentation.
-        [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => Zone::Forbidden,
-        [0x2000..=0x3fff, ..] => Zone::Public,
-        _ => Zone::Forbidden,
+        [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => AddressZone::Forbidden,
+        [0x2000..=0x3fff, ..] => AddressZone::Public,
+        _ => AddressZone::Forbidden,
     }
 }
 
@@ -89,7 +89,7 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Why nothing is fetched from a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotFetchable {
+pub enum DisallowedUrl {
     /// What it answers could be anybody's.
     #[error("must be https; http is for loopback addresses with `allow_private` alone")]
     Scheme,
@@ -105,20 +105,20 @@ pub enum NotFetchable {
 }
 
 /// Refuses URLs that nothing is fetched from where `reach` is the furthest zone allowed. What a host's
-/// name leads to is judged when it is known, with [`Zone::of`].
+/// name leads to is judged when it is known, with [`AddressZone::of`].
 ///
 /// # Errors
-/// As [`NotFetchable`] tells.
-pub fn fetchable(url: &Url, reach: Zone) -> Result<(), NotFetchable> {
-    let is_local = reach == Zone::Loopback && is_on_loopback(url);
+/// As [`DisallowedUrl`] tells.
+pub fn fetchable(url: &Url, reach: AddressZone) -> Result<(), DisallowedUrl> {
+    let is_local = reach == AddressZone::Loopback && is_on_loopback(url);
     if url.scheme() != "https" && !is_local {
-        return Err(NotFetchable::Scheme);
+        return Err(DisallowedUrl::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(NotFetchable::Extra);
+        return Err(DisallowedUrl::Extra);
     }
     match address_of(url) {
-        Some(address) if Zone::of(address) > reach => Err(NotFetchable::Address),
+        Some(address) if AddressZone::of(address) > reach => Err(DisallowedUrl::Address),
         _ => Ok(()),
     }
 }
@@ -126,7 +126,8 @@ pub fn fetchable(url: &Url, reach: Zone) -> Result<(), NotFetchable> {
 /// True for plain http on an address of this machine itself.
 #[must_use]
 pub fn is_on_loopback(url: &Url) -> bool {
-    url.scheme() == "http" && address_of(url).is_some_and(|address| Zone::of(address) == Zone::Loopback)
+    url.scheme() == "http"
+        && address_of(url).is_some_and(|address| AddressZone::of(address) == AddressZone::Loopback)
 }
 
 fn address_of(url: &Url) -> Option<IpAddr> {
@@ -145,40 +146,44 @@ mod tests {
     fn s10_nothing_is_fetched_from_a_hostile_url() {
         let judge = |text: &str, reach| fetchable(&Url::parse(text).unwrap(), reach);
         for (reach, urls) in [
-            (Zone::Public, "https://issuer.example https://8.8.8.8/x https://[2606:4700::1111]:8443"),
-            (Zone::Private, "https://10.0.0.1 https://[fd00::1] https://issuer.internal"),
-            (Zone::Loopback, "http://127.0.0.1:1/a http://[::1]:1 https://127.0.0.1 https://10.0.0.1"),
+            (AddressZone::Public, "https://issuer.example https://8.8.8.8/x https://[2606:4700::1111]:8443"),
+            (AddressZone::Private, "https://10.0.0.1 https://[fd00::1] https://issuer.internal"),
+            (AddressZone::Loopback, "http://127.0.0.1:1/a http://[::1]:1 https://127.0.0.1 https://10.0.0.1"),
         ] {
             for url in urls.split_whitespace() {
                 assert_eq!(judge(url, reach), Ok(()), "{url}");
             }
         }
         for (reach, problem, urls) in [
-            (Zone::Private, NotFetchable::Scheme, "http://issuer.example http://127.0.0.1 ftp://a file:///a"),
             (
-                Zone::Loopback,
-                NotFetchable::Scheme,
+                AddressZone::Private,
+                DisallowedUrl::Scheme,
+                "http://issuer.example http://127.0.0.1 ftp://a file:///a",
+            ),
+            (
+                AddressZone::Loopback,
+                DisallowedUrl::Scheme,
                 "http://10.0.0.1 http://localhost http://127.0.0.1.example",
             ),
             (
-                Zone::Public,
-                NotFetchable::Extra,
+                AddressZone::Public,
+                DisallowedUrl::Extra,
                 "https://u@a.example https://u:p@a.example https://a.example#x",
             ),
             (
-                Zone::Public,
-                NotFetchable::Address,
+                AddressZone::Public,
+                DisallowedUrl::Address,
                 "https://10.0.0.1 https://127.0.0.1 https://127.1 https://0x7f.1 https://2130706433 \
                  https://[::ffff:10.0.0.1] https://[::1] https://169.254.169.254 https://[fd00:ec2::254] \
                  https://0 https://017700000001 https://[::ffff:a9fe:a9fe] https://[64:ff9b::a9fe:a9fe]",
             ),
             (
-                Zone::Private,
-                NotFetchable::Address,
+                AddressZone::Private,
+                DisallowedUrl::Address,
                 "https://127.0.0.1 https://169.254.169.254 https://[::ffff:169.254.169.254] \
                  https://[fd00:ec2::254] https://[fe80::1] https://100.100.100.200",
             ),
-            (Zone::Loopback, NotFetchable::Address, "https://169.254.169.254 https://0.0.0.0"),
+            (AddressZone::Loopback, DisallowedUrl::Address, "https://169.254.169.254 https://0.0.0.0"),
         ] {
             for url in urls.split_whitespace() {
                 assert_eq!(judge(url, reach), Err(problem), "{url}");
@@ -190,18 +195,21 @@ mod tests {
     fn s10_each_address_leads_where_it_leads_however_it_is_written() {
         for (zone, addresses) in [
             (
-                Zone::Public,
+                AddressZone::Public,
                 "8.8.8.8 1.1.1.1 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 223.255.255.255 \
                  2606:4700::1111 2001:4860:4860::8888 2400::1 64:ff9b::808:808 ::ffff:8.8.8.8 2002:808:808::1",
             ),
             (
-                Zone::Private,
+                AddressZone::Private,
                 "10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255 \
                  fd12::1 fc00::1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:c0a8:1::1",
             ),
-            (Zone::Loopback, "127.0.0.1 127.255.255.254 ::1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::1"),
             (
-                Zone::Forbidden,
+                AddressZone::Loopback,
+                "127.0.0.1 127.255.255.254 ::1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::1",
+            ),
+            (
+                AddressZone::Forbidden,
                 "169.254.169.254 169.254.170.2 0.0.0.0 0.1.2.3 192.0.0.8 192.0.2.1 198.51.100.1 203.0.113.1 \
                  198.18.0.1 198.19.255.255 192.88.99.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 \
                  168.63.129.16 100.100.100.200 192.0.0.192 :: ::2 ::127.0.0.1 ::8.8.8.8 fe80::1 febf::1 \
@@ -211,7 +219,7 @@ mod tests {
             ),
         ] {
             for text in addresses.split_whitespace() {
-                assert_eq!(Zone::of(text.parse().unwrap()), zone, "{text}");
+                assert_eq!(AddressZone::of(text.parse().unwrap()), zone, "{text}");
             }
         }
     }

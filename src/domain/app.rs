@@ -22,7 +22,7 @@ pub enum AuthMethod {
 /// Whose an app is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Owner {
+pub enum AppOwner {
     /// A vendor's app that may serve many tenants.
     Shared {
         /// The name it is registered under.
@@ -51,7 +51,7 @@ pub enum AppState {
 
 /// What may be known of a signing key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct KeyInfo {
+pub struct SigningKeyInfo {
     /// The id Box gave to the public key; sent as `kid`.
     pub public_key_id: String,
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in lower-case hex.
@@ -69,13 +69,13 @@ pub struct App {
     /// The immutable id.
     pub id: AppId,
     /// Shared, or one tenant's own.
-    pub owner: Owner,
+    pub owner: AppOwner,
     /// Box's id of the app.
     pub client_id: ClientId,
     /// JWT or CCG.
     pub auth: AuthMethod,
     /// The signing key's public face; `None` under CCG.
-    pub key: Option<KeyInfo>,
+    pub key: Option<SigningKeyInfo>,
     /// Which state of the credentials is in use.
     pub generation: Generation,
     /// Tokens of earlier generations never leave, whatever credentials they were minted with.
@@ -95,7 +95,7 @@ impl App {
     /// True for a vendor's app that may serve many tenants.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.owner, Owner::Shared { .. })
+        matches!(self.owner, AppOwner::Shared { .. })
     }
 
     /// True for a JWT app whose key was made here and is not activated yet: it cannot sign.
@@ -108,8 +108,8 @@ impl App {
     #[must_use]
     pub fn may_serve(&self, tenant: &TenantId) -> bool {
         match &self.owner {
-            Owner::Shared { .. } => true,
-            Owner::Tenant { id } => id == tenant,
+            AppOwner::Shared { .. } => true,
+            AppOwner::Tenant { id } => id == tenant,
         }
     }
 }
@@ -150,7 +150,7 @@ pub struct AppSecrets {
 /// A sealed document that opened but is not an app's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed document does not hold an app's secrets")]
-pub struct NotSecrets;
+pub struct SecretsDecodeError;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,16 +202,17 @@ impl AppSecrets {
     ///
     /// # Errors
     /// Where it is anything else.
-    pub fn from_document(document: &SecretBytes) -> Result<Self, NotSecrets> {
-        let document: Document<'_> = serde_json::from_slice(document.expose()).map_err(|_| NotSecrets)?;
+    pub fn from_document(document: &SecretBytes) -> Result<Self, SecretsDecodeError> {
+        let document: Document<'_> =
+            serde_json::from_slice(document.expose()).map_err(|_| SecretsDecodeError)?;
         let secret = |text: Cow<'_, str>| SecretString::new(text.into_owned());
         let private_key = document
             .private_key
             .map(|text| data_encoding::BASE64.decode(text.as_bytes()).map(SecretBytes::new))
             .transpose()
-            .map_err(|_| NotSecrets)?;
+            .map_err(|_| SecretsDecodeError)?;
         Ok(Self {
-            client_id: ClientId::parse(&document.client_id).map_err(|_| NotSecrets)?,
+            client_id: ClientId::parse(&document.client_id).map_err(|_| SecretsDecodeError)?,
             client_secret: secret(document.client_secret),
             private_key,
             webhook_primary: document.webhook_primary.map(secret),
@@ -234,7 +235,7 @@ mod tests {
             webhook_secondary: None,
         };
         assert!(AppSecrets::from_document(&secrets.to_document()) == Ok(secrets));
-        assert_eq!(AppSecrets::from_document(&SecretBytes::new(b"{}".to_vec())), Err(NotSecrets));
+        assert_eq!(AppSecrets::from_document(&SecretBytes::new(b"{}".to_vec())), Err(SecretsDecodeError));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AppId, CallerId, Generation, KeyId, Name, SessionId, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
-use super::policy::Rule;
+use super::policy::DenialReason;
 use super::subject::{Resource, ScopeSet, Subject};
 
 /// What a caller proved itself with.
@@ -55,7 +55,7 @@ pub enum Actor {
 
 /// On whose behalf something is done, and in which request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct AuditContext {
     /// Who acts.
     pub actor: Actor,
     /// The request in which they do.
@@ -65,10 +65,10 @@ pub struct Cause {
     /// For whom the caller says it acts; claimed, never checked.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// The policy's rule that was waived for it, by a policy that only observes.
-    pub waived: Option<Rule>,
+    pub waived: Option<DenialReason>,
 }
 
-impl Cause {
+impl AuditContext {
     /// What the broker does by itself.
     pub const BROKER: Self = Self::of(Actor::Broker);
     /// What somebody does at the command line.
@@ -82,15 +82,15 @@ impl Cause {
 
     /// A record of `action` with nothing else told yet.
     #[must_use]
-    pub fn event(&self, at: Timestamp, action: Action) -> Event {
-        Event {
+    pub fn event(&self, at: Timestamp, action: AuditAction) -> AuditEvent {
+        AuditEvent {
             at,
             actor: self.actor.clone(),
             request_id: self.request_id.clone(),
             peer: self.peer,
             on_behalf_of: self.on_behalf_of.clone(),
             action,
-            outcome: Outcome::Done,
+            outcome: AuditOutcome::Done,
             reason: self.waived.map(|rule| rule.observed().to_owned()),
             count: 1,
             tenant: None,
@@ -108,7 +108,7 @@ impl Cause {
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Action {
+pub enum AuditAction {
     /// A token was minted at Box, for the service account or a user.
     #[serde(rename = "token.mint")]
     TokenMint,
@@ -222,7 +222,7 @@ pub enum Action {
     SessionCancel,
 }
 
-impl Action {
+impl AuditAction {
     /// The action of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -277,7 +277,7 @@ impl Action {
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AuditOutcome {
     /// It was done.
     Done,
     /// It was not allowed.
@@ -286,7 +286,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl AuditOutcome {
     /// The outcome of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -306,7 +306,7 @@ impl Outcome {
 
 /// One record. It names tokens by their SHA-256 alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct AuditEvent {
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -318,9 +318,9 @@ pub struct Event {
     /// For whom, as the caller claims.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// What.
-    pub action: Action,
+    pub action: AuditAction,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: AuditOutcome,
     /// Which rule refused it, or would have, or why it failed.
     pub reason: Option<String>,
     /// How often: repeats are one record.

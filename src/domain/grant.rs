@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{BoxId, Name, NotAnId, TenantId};
+use super::id::{BoxId, InvalidValue, Name, TenantId};
 use super::subject::{Resource, ScopeSet, Subject};
 
 /// What a grant allows.
@@ -154,12 +154,12 @@ impl SubjectPattern {
     ///
     /// # Errors
     /// Where it is none of the three forms.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.strip_prefix("user:") {
             Some("*") => Ok(Self::AnyUser),
             Some(id) => BoxId::parse(id).map(Self::User),
             None if text == "enterprise" => Ok(Self::Enterprise),
-            None => Err(NotAnId("a subject is `enterprise`, `user:*` or `user:` and a Box user id")),
+            None => Err(InvalidValue("a subject is `enterprise`, `user:*` or `user:` and a Box user id")),
         }
     }
 

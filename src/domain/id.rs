@@ -10,7 +10,7 @@ use crate::entropy::{Entropy, base62};
 /// Why a text is not the id or name that it should be; the message says what one looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAnId(pub(crate) &'static str);
+pub struct InvalidValue(pub(crate) &'static str);
 
 /// How many random characters follow an id's prefix: 119 bits.
 const ID_LENGTH: usize = 20;
@@ -66,7 +66,7 @@ macro_rules! own_id {
             ///
             /// # Errors
             /// Where the prefix is another kind's, or what follows is not base62.
-            pub fn parse(text: &str) -> Result<Self, NotAnId> {
+            pub fn parse(text: &str) -> Result<Self, InvalidValue> {
                 match text.strip_prefix($prefix) {
                     Some(rest)
                         if !rest.is_empty()
@@ -75,7 +75,7 @@ macro_rules! own_id {
                     {
                         Ok(Self(text.into()))
                     }
-                    _ => Err(NotAnId(concat!("an id of this kind is `", $prefix, "` and letters and digits"))),
+                    _ => Err(InvalidValue(concat!("an id of this kind is `", $prefix, "` and letters and digits"))),
                 }
             }
         }
@@ -132,7 +132,7 @@ impl SessionId {
     ///
     /// # Errors
     /// Where the part is not base62.
-    pub fn from_public_part(part: &str) -> Result<Self, NotAnId> {
+    pub fn from_public_part(part: &str) -> Result<Self, InvalidValue> {
         Self::parse(&format!("{}{part}", Self::PREFIX))
     }
 
@@ -157,7 +157,7 @@ impl KeyId {
     ///
     /// # Errors
     /// Where the part is not base62.
-    pub fn from_public_part(part: &str) -> Result<Self, NotAnId> {
+    pub fn from_public_part(part: &str) -> Result<Self, InvalidValue> {
         Self::parse(&format!("{}{part}", Self::PREFIX))
     }
 
@@ -178,7 +178,7 @@ impl Name {
     /// # Errors
     /// Where it is empty, longer than 63, or holds anything but lower-case letters, digits and
     /// single hyphens between them.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let fits = !text.is_empty()
             && text.len() <= 63
@@ -186,7 +186,9 @@ impl Name {
         if fits {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnId("a name is 1 to 63 lower-case letters and digits, with single hyphens between them"))
+            Err(InvalidValue(
+                "a name is 1 to 63 lower-case letters and digits, with single hyphens between them",
+            ))
         }
     }
 }
@@ -202,11 +204,11 @@ impl BoxId {
     ///
     /// # Errors
     /// Where it is not 1 to 20 decimal digits.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         if (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnId("a Box id is 1 to 20 decimal digits, as a string"))
+            Err(InvalidValue("a Box id is 1 to 20 decimal digits, as a string"))
         }
     }
 }
@@ -222,12 +224,12 @@ impl ClientId {
     ///
     /// # Errors
     /// Where it is empty, longer than 128, or holds anything but letters, digits, `-` and `_`.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if (1..=128).contains(&text.len()) && text.bytes().all(letter) {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnId("a client ID is 1 to 128 letters, digits, `-` and `_`"))
+            Err(InvalidValue("a client ID is 1 to 128 letters, digits, `-` and `_`"))
         }
     }
 }

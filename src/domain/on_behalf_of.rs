@@ -14,7 +14,7 @@ pub struct OnBehalfOf(Arc<str>);
 /// Why a text names nobody on whose behalf something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`on_behalf_of` is 1 to {} printable characters", OnBehalfOf::LENGTH)]
-pub struct NotOnBehalfOf;
+pub struct InvalidOnBehalfOf;
 
 impl OnBehalfOf {
     /// How many characters it has at most.
@@ -24,8 +24,12 @@ impl OnBehalfOf {
     ///
     /// # Errors
     /// Where it is empty, longer than [`OnBehalfOf::LENGTH`], or not printable.
-    pub fn parse(text: &str) -> Result<Self, NotOnBehalfOf> {
-        if text::is_printable_line(text, Self::LENGTH) { Ok(Self(text.into())) } else { Err(NotOnBehalfOf) }
+    pub fn parse(text: &str) -> Result<Self, InvalidOnBehalfOf> {
+        if text::is_printable_line(text, Self::LENGTH) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidOnBehalfOf)
+        }
     }
 
     /// The text.

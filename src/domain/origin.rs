@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Host, Url};
 
-use super::id::NotAnId;
+use super::id::InvalidValue;
 
 /// The origin of a web page as browsers send it in `Origin` (RFC 6454, section 6.2): scheme, host,
 /// and a port where it is not the scheme's own. Pages on the machine itself may do without TLS.
@@ -26,12 +26,12 @@ impl Origin {
     /// # Errors
     /// Where it is anything but `https://host[:port]`, or `http` on a loopback host, exactly as browsers
     /// send it.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         // What a browser would write otherwise would never be equal to what it sends.
         let fits = text.len() <= LENGTH
             && Url::parse(text)
                 .is_ok_and(|url| is_protected(&url) && url.origin().ascii_serialization() == text);
-        if fits { Ok(Self(text.into())) } else { Err(NotAnId(FORM)) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidValue(FORM)) }
     }
 
     /// The origin's text.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::grant::{Grant, Permission, SubjectPattern};
-use super::id::{NotAnId, TenantId};
+use super::id::{InvalidValue, TenantId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
 use super::rate_limit::RateLimit;
-use super::subject::{Restriction, ScopeSet, Subject, Target};
+use super::subject::{Restriction, RestrictionTarget, ScopeSet, Subject};
 
 /// What a tenant allows anyone to have, whatever their grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Policy {
     /// Whether whoever asks for a token has to say for whom.
     pub require_on_behalf_of: bool,
     /// Whether what the fields on tokens refuse is refused, or only written down.
-    pub mode: Mode,
+    pub mode: PolicyMode,
     /// How often the tenant may be asked about, instead of what the settings say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -49,7 +49,7 @@ impl Default for Policy {
             browser_origins: Vec::new(),
             max_session_ttl: SessionTtl::default(),
             require_on_behalf_of: false,
-            mode: Mode::Enforce,
+            mode: PolicyMode::Enforce,
             rate_limit: None,
         }
     }
@@ -59,7 +59,7 @@ impl Default for Policy {
 /// `require_on_behalf_of` are against. Grants, states and all else are enforced in either mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum PolicyMode {
     /// They are refused.
     #[default]
     Enforce,
@@ -93,12 +93,12 @@ impl Default for SessionTtl {
 }
 
 impl TryFrom<u64> for SessionTtl {
-    type Error = NotAnId;
+    type Error = InvalidValue;
 
-    fn try_from(seconds: u64) -> Result<Self, NotAnId> {
+    fn try_from(seconds: u64) -> Result<Self, InvalidValue> {
         match seconds {
             Self::SHORTEST..=Self::LONGEST => Ok(Self(seconds)),
-            _ => Err(NotAnId("`max_session_ttl` is 60 to 86400 seconds")),
+            _ => Err(InvalidValue("`max_session_ttl` is 60 to 86400 seconds")),
         }
     }
 }
@@ -117,7 +117,7 @@ fn origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin>, D::Error>
 
 /// What a caller asks to have done for a tenant's subject.
 #[derive(Clone, Copy, Debug)]
-pub enum Ask<'a> {
+pub enum AccessRequest<'a> {
     /// A token: full, or under a restriction.
     Token {
         /// For whom.
@@ -147,7 +147,7 @@ pub enum Ask<'a> {
 /// Why an ask was refused; for the audit, never for the caller who asked. In the order in which they
 /// are looked at: the one that comes later came nearer to allowing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
+pub enum DenialReason {
     /// No grant on the tenant gives the permission.
     Permission,
     /// No such grant allows the subject.
@@ -166,7 +166,7 @@ pub enum Rule {
     PolicyOnBehalfOf,
 }
 
-impl Rule {
+impl DenialReason {
     /// The rule's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -197,20 +197,20 @@ impl Rule {
 
 /// By what something is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grounds {
+pub struct DecisionBasis {
     /// The grant's place in the caller's list.
     pub grant: usize,
     /// The policy's rule that would have refused it, were the policy enforced.
-    pub waived: Option<Rule>,
+    pub waived: Option<DenialReason>,
 }
 
 /// What [`decide`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The caller may, by one of their grants.
-    Allowed(Grounds),
+    Allowed(DecisionBasis),
     /// The caller has a grant on the tenant, but may not do this.
-    Forbidden(Rule),
+    Forbidden(DenialReason),
     /// The caller has no grant on the tenant: to them it does not exist.
     Absent,
 }
@@ -223,9 +223,9 @@ pub fn decide(
     tenant: &TenantId,
     labels: &BTreeMap<String, String>,
     policy: &Policy,
-    ask: Ask<'_>,
+    ask: AccessRequest<'_>,
 ) -> Decision {
-    let mut nearest: Option<Rule> = None;
+    let mut nearest: Option<DenialReason> = None;
     for (place, grant) in grants.iter().enumerate() {
         if !grant.is_on(tenant, labels) {
             continue;
@@ -233,8 +233,8 @@ pub fn decide(
         match refusal_by_grant(grant, ask) {
             None => {
                 return match (refusal_by_policy(policy, ask), policy.mode) {
-                    (Some(rule), Mode::Enforce) => Decision::Forbidden(rule),
-                    (waived, _) => Decision::Allowed(Grounds { grant: place, waived }),
+                    (Some(rule), PolicyMode::Enforce) => Decision::Forbidden(rule),
+                    (waived, _) => Decision::Allowed(DecisionBasis { grant: place, waived }),
                 };
             }
             // The rule that came furthest tells the reader of the audit most.
@@ -252,9 +252,10 @@ pub fn reaches(
     labels: &BTreeMap<String, String>,
     (subject, restriction): (&Subject, Option<&Restriction>),
 ) -> bool {
-    let direct = Ask::Token { subject, restriction, on_behalf_of: None };
-    let by_session = restriction.map(|restriction| Ask::Session { subject, restriction, on_behalf_of: None });
-    let gives = |grant: &Grant, ask: Ask<'_>| refusal_by_grant(grant, ask).is_none();
+    let direct = AccessRequest::Token { subject, restriction, on_behalf_of: None };
+    let by_session =
+        restriction.map(|restriction| AccessRequest::Session { subject, restriction, on_behalf_of: None });
+    let gives = |grant: &Grant, ask: AccessRequest<'_>| refusal_by_grant(grant, ask).is_none();
     grants
         .iter()
         .filter(|grant| grant.is_on(tenant, labels))
@@ -269,7 +270,7 @@ pub fn reaches_every_user(
     labels: &BTreeMap<String, String>,
     policy: &Policy,
 ) -> bool {
-    let is_free = policy.mode == Mode::Observe
+    let is_free = policy.mode == PolicyMode::Observe
         || (policy.subjects.contains(&SubjectPattern::AnyUser)
             && policy.full_tokens
             && policy.scopes.is_none());
@@ -283,72 +284,86 @@ pub fn reaches_every_user(
     is_free && grants.iter().any(reaches)
 }
 
-fn refusal_by_grant(grant: &Grant, ask: Ask<'_>) -> Option<Rule> {
+fn refusal_by_grant(grant: &Grant, ask: AccessRequest<'_>) -> Option<DenialReason> {
     let (subject, restriction) = match ask {
-        Ask::Admin(permission) => return (!grant.permits(permission)).then_some(Rule::Permission),
-        Ask::Revocation(subject) => return refusal_of_an_end(grant, Permission::TokensRevoke, subject),
-        Ask::Cancellation(subject) => return refusal_of_an_end(grant, Permission::SessionsCancel, subject),
-        Ask::Token { subject, restriction, .. } => (subject, restriction),
-        Ask::Session { subject, restriction, .. } => (subject, Some(restriction)),
+        AccessRequest::Admin(permission) => {
+            return (!grant.permits(permission)).then_some(DenialReason::Permission);
+        }
+        AccessRequest::Revocation(subject) => {
+            return refusal_of_an_end(grant, Permission::TokensRevoke, subject);
+        }
+        AccessRequest::Cancellation(subject) => {
+            return refusal_of_an_end(grant, Permission::SessionsCancel, subject);
+        }
+        AccessRequest::Token { subject, restriction, .. } => (subject, restriction),
+        AccessRequest::Session { subject, restriction, .. } => (subject, Some(restriction)),
     };
     let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
     let permission = match ask {
-        Ask::Session { .. } => Permission::SessionsCreate,
+        AccessRequest::Session { .. } => Permission::SessionsCreate,
         _ if full => Permission::TokensMint,
         _ => Permission::TokensDownscope,
     };
     if !grant.permits(permission) {
-        return Some(Rule::Permission);
+        return Some(DenialReason::Permission);
     }
     if !grant.subjects.iter().any(|pattern| pattern.allows(subject)) {
-        return Some(Rule::GrantSubject);
+        return Some(DenialReason::GrantSubject);
     }
     if full && (grant.scopes.is_some() || grant.resources.is_some()) {
-        return Some(Rule::GrantScopes);
+        return Some(DenialReason::GrantScopes);
     }
     let restriction = restriction?;
     if grant.scopes.as_ref().is_some_and(|allowed| !restriction.scopes.is_within(allowed)) {
-        return Some(Rule::GrantScopes);
+        return Some(DenialReason::GrantScopes);
     }
     let fits = match (&grant.resources, &restriction.target) {
         (None, _) => true,
-        (Some(allowed), Target::Resource(resource)) => allowed.contains(resource),
-        (Some(_), Target::Anything | Target::SharedLink(_)) => false,
+        (Some(allowed), RestrictionTarget::Resource(resource)) => allowed.contains(resource),
+        (Some(_), RestrictionTarget::Anything | RestrictionTarget::SharedLink(_)) => false,
     };
-    (!fits).then_some(Rule::GrantResource)
+    (!fits).then_some(DenialReason::GrantResource)
 }
 
 /// Why a grant does not allow to end what is a subject's.
-fn refusal_of_an_end(grant: &Grant, permission: Permission, subject: Option<&Subject>) -> Option<Rule> {
+fn refusal_of_an_end(
+    grant: &Grant,
+    permission: Permission,
+    subject: Option<&Subject>,
+) -> Option<DenialReason> {
     let allows = |pattern: &SubjectPattern| subject.is_none_or(|subject| pattern.allows(subject));
     match grant.permits(permission) {
-        false => Some(Rule::Permission),
-        true => (!grant.subjects.iter().any(allows)).then_some(Rule::GrantSubject),
+        false => Some(DenialReason::Permission),
+        true => (!grant.subjects.iter().any(allows)).then_some(DenialReason::GrantSubject),
     }
 }
 
-fn refusal_by_policy(policy: &Policy, ask: Ask<'_>) -> Option<Rule> {
+fn refusal_by_policy(policy: &Policy, ask: AccessRequest<'_>) -> Option<DenialReason> {
     let (subject, restriction, on_behalf_of) = match ask {
-        Ask::Token { subject, restriction, on_behalf_of } => (subject, restriction, on_behalf_of),
-        Ask::Session { subject, restriction, on_behalf_of } => (subject, Some(restriction), on_behalf_of),
-        Ask::Revocation(_) | Ask::Cancellation(_) | Ask::Admin(_) => return None,
+        AccessRequest::Token { subject, restriction, on_behalf_of } => (subject, restriction, on_behalf_of),
+        AccessRequest::Session { subject, restriction, on_behalf_of } => {
+            (subject, Some(restriction), on_behalf_of)
+        }
+        AccessRequest::Revocation(_) | AccessRequest::Cancellation(_) | AccessRequest::Admin(_) => {
+            return None;
+        }
     };
     if !policy.subjects.iter().any(|pattern| pattern.allows(subject)) {
-        return Some(Rule::PolicySubject);
+        return Some(DenialReason::PolicySubject);
     }
     let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
     if full && (policy.scopes.is_some() || !policy.full_tokens) {
-        return Some(Rule::PolicyFullTokens);
+        return Some(DenialReason::PolicyFullTokens);
     }
     let within = match (&policy.scopes, restriction) {
         (Some(allowed), Some(restriction)) => restriction.scopes.is_within(allowed),
         _ => true,
     };
     if !within {
-        return Some(Rule::PolicyScopes);
+        return Some(DenialReason::PolicyScopes);
     }
     // Last: whoever is told of this rule knows that all else fits.
-    (policy.require_on_behalf_of && on_behalf_of.is_none()).then_some(Rule::PolicyOnBehalfOf)
+    (policy.require_on_behalf_of && on_behalf_of.is_none()).then_some(DenialReason::PolicyOnBehalfOf)
 }
 
 #[cfg(test)]

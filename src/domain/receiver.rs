@@ -8,14 +8,14 @@ use super::id::CallerId;
 /// A caller who was given a token, and what it had come with then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Receiver {
+pub struct Recipient {
     /// The caller.
     pub caller: CallerId,
     /// Its API key, or the token of an OIDC issuer by what its trust matched.
     pub credential: Credential,
 }
 
-impl Receiver {
+impl Recipient {
     /// A caller who came with that. One token of an OIDC issuer is as good as another that says the same of
     /// whom it is for.
     #[must_use]

@@ -3,7 +3,7 @@
 /// A refusal that lasts until somebody changes something: each line of Box's token-endpoint errors
 /// has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum BoxRefusal {
     /// The enterprise's admin has not authorised the app.
     AppNotAuthorized,
     /// The app may not use client credentials for this kind of subject.
@@ -36,7 +36,7 @@ pub enum Refusal {
     UpstreamRefused,
 }
 
-impl Refusal {
+impl BoxRefusal {
     /// Every refusal there is.
     pub const ALL: [Self; 15] = [
         Self::AppNotAuthorized,

@@ -7,28 +7,28 @@ use super::event::Credential;
 use super::id::{CallerId, KeyId, SessionId, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
-use super::subject::{Resource, ResourceType, Restriction, ScopeSet, Subject, Target};
+use super::subject::{Resource, ResourceType, Restriction, RestrictionTarget, ScopeSet, Subject};
 
 /// A session that a caller opened for a page. What leaves by it is bounded by what the caller's grants
 /// and the tenant's policy allow at that moment, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+pub struct BrowserSession {
     /// The immutable id.
     pub id: SessionId,
     /// Of which tenant.
     pub tenant: TenantId,
     /// For whom its tokens act.
     pub subject: Subject,
-    /// On which files and folders, each once; 1 to [`Session::RESOURCES`] of them.
+    /// On which files and folders, each once; 1 to [`BrowserSession::RESOURCES`] of them.
     pub resources: Vec<Resource>,
     /// What a token to read with may do; never empty.
     pub read: ScopeSet,
     /// What a token to write with may do, where the page gets one.
     pub write: Option<ScopeSet>,
-    /// On whose pages it is good, each once; 1 to [`Session::ORIGINS`] of them.
+    /// On whose pages it is good, each once; 1 to [`BrowserSession::ORIGINS`] of them.
     pub origins: Vec<Origin>,
     /// Who opened it.
-    pub opener: Opener,
+    pub opener: SessionOwner,
     /// For whom, as the opener claimed.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// How many seconds each of its tokens lives at least.
@@ -45,24 +45,24 @@ pub struct Session {
 
 /// Who opened a session, and with what. It ends with either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opener {
+pub struct SessionOwner {
     /// The caller.
     pub caller: CallerId,
     /// What it came with.
-    pub with: OpenedWith,
+    pub with: SessionCredential,
 }
 
 /// With what a caller opened a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OpenedWith {
+pub enum SessionCredential {
     /// An API key.
     Key(KeyId),
     /// A token that this trust matched.
     Trust(TrustId),
 }
 
-impl OpenedWith {
+impl SessionCredential {
     /// What a session that was opened by this credential hangs on; `None` where it opens none.
     #[must_use]
     pub fn of(credential: &Credential) -> Option<Self> {
@@ -85,7 +85,7 @@ impl OpenedWith {
 
 /// By which of a session's resources an item is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum ItemCoverage<'a> {
     /// By this one.
     At(&'a Resource),
     /// By that of its folders that the item lies in, which Box has to be asked.
@@ -94,7 +94,7 @@ pub enum Place<'a> {
     Nowhere,
 }
 
-impl Session {
+impl BrowserSession {
     /// How many resources it has at most.
     pub const RESOURCES: usize = 100;
     /// How many origins it has at most.
@@ -102,15 +102,15 @@ impl Session {
 
     /// By which resource an item is served: by the one that it is, else by the only folder.
     #[must_use]
-    pub fn place_of(&self, item: &Resource) -> Place<'_> {
+    pub fn place_of(&self, item: &Resource) -> ItemCoverage<'_> {
         if let Some(resource) = self.resources.iter().find(|resource| *resource == item) {
-            return Place::At(resource);
+            return ItemCoverage::At(resource);
         }
         let mut folders = self.folders();
         match (folders.next(), folders.next()) {
-            (None, _) => Place::Nowhere,
-            (Some(only), None) => Place::At(only),
-            (Some(_), Some(_)) => Place::InAFolder,
+            (None, _) => ItemCoverage::Nowhere,
+            (Some(only), None) => ItemCoverage::At(only),
+            (Some(_), Some(_)) => ItemCoverage::InAFolder,
         }
     }
 
@@ -128,7 +128,11 @@ impl Session {
     /// How a token of the session is restricted that may do this, there.
     #[must_use]
     pub fn restriction(scopes: &ScopeSet, resource: &Resource) -> Restriction {
-        Restriction { scopes: scopes.clone(), target: Target::Resource(resource.clone()), annotator: None }
+        Restriction {
+            scopes: scopes.clone(),
+            target: RestrictionTarget::Resource(resource.clone()),
+            annotator: None,
+        }
     }
 
     /// Every restriction that a token of the session may have.

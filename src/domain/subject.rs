@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{BoxId, NotAnId};
+use super::id::{BoxId, InvalidValue};
 use super::text::is_printable_line;
 
 /// Whom a token acts for.
@@ -30,11 +30,11 @@ impl Subject {
     ///
     /// # Errors
     /// Where it is neither `enterprise` nor `user:` and an id.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.strip_prefix("user:") {
             Some(id) => BoxId::parse(id).map(|id| Self::User { id }),
             None if text == "enterprise" => Ok(Self::ENTERPRISE),
-            None => Err(NotAnId("a subject is `enterprise`, or `user:` and a Box user id")),
+            None => Err(InvalidValue("a subject is `enterprise`, or `user:` and a Box user id")),
         }
     }
 }
@@ -56,14 +56,14 @@ enum SubjectKind {
 }
 
 impl TryFrom<SubjectFields> for Subject {
-    type Error = NotAnId;
+    type Error = InvalidValue;
 
-    fn try_from(SubjectFields { kind, id }: SubjectFields) -> Result<Self, NotAnId> {
+    fn try_from(SubjectFields { kind, id }: SubjectFields) -> Result<Self, InvalidValue> {
         match (kind, id) {
             (SubjectKind::Enterprise, None) => Ok(Self::ENTERPRISE),
             (SubjectKind::User, Some(id)) => Ok(Self::User { id }),
-            (SubjectKind::Enterprise, Some(_)) => Err(NotAnId("the subject `enterprise` takes no `id`")),
-            (SubjectKind::User, None) => Err(NotAnId("the subject `user` needs the user's `id`")),
+            (SubjectKind::Enterprise, Some(_)) => Err(InvalidValue("the subject `enterprise` takes no `id`")),
+            (SubjectKind::User, None) => Err(InvalidValue("the subject `user` needs the user's `id`")),
         }
     }
 }
@@ -109,14 +109,14 @@ impl Scope {
     ///
     /// # Errors
     /// Where it is not 1 to 64 lower-case letters, digits, `_`, `.` or `:`.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b':')
         };
         if (1..=64).contains(&text.len()) && text.bytes().all(letter) {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnId("a scope is 1 to 64 lower-case letters, digits, `_`, `.` and `:`"))
+            Err(InvalidValue("a scope is 1 to 64 lower-case letters, digits, `_`, `.` and `:`"))
         }
     }
 
@@ -192,7 +192,7 @@ impl FromIterator<Scope> for ScopeSet {
 /// The scopes that one of Box's UI Elements needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Preset {
+pub enum ScopePreset {
     /// Content Explorer.
     Explorer,
     /// Content Picker.
@@ -205,7 +205,7 @@ pub enum Preset {
     Sidebar,
 }
 
-impl Preset {
+impl ScopePreset {
     /// The scopes, as Box's documentation lists them for the element.
     #[must_use]
     pub fn scopes(self) -> ScopeSet {
@@ -272,14 +272,14 @@ impl SharedLink {
     ///
     /// # Errors
     /// Where it is not an `https` URL of at most 512 visible ASCII characters.
-    pub fn parse(text: &str) -> Result<Self, NotAnId> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let fits = text.len() <= 512
             && text.bytes().all(|byte| byte.is_ascii_graphic())
             && url::Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
         if fits {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnId("a shared link is an https URL of at most 512 characters"))
+            Err(InvalidValue("a shared link is an https URL of at most 512 characters"))
         }
     }
 
@@ -318,12 +318,12 @@ impl Annotator {
     ///
     /// # Errors
     /// Where either text is empty, too long, or not printable.
-    pub fn new(id: &str, name: &str) -> Result<Self, NotAnId> {
+    pub fn new(id: &str, name: &str) -> Result<Self, InvalidValue> {
         let fits = |text: &str| is_printable_line(text, 128);
         if fits(id) && fits(name) {
             Ok(Self { id: id.into(), name: name.into() })
         } else {
-            Err(NotAnId("an annotator's id and name are 1 to 128 printable characters each"))
+            Err(InvalidValue("an annotator's id and name are 1 to 128 printable characters each"))
         }
     }
 }
@@ -334,14 +334,14 @@ pub struct Restriction {
     /// What it may do; never empty.
     pub scopes: ScopeSet,
     /// On what.
-    pub target: Target,
+    pub target: RestrictionTarget,
     /// Whose name stands beside annotations.
     pub annotator: Option<Annotator>,
 }
 
 /// What a downscoped token may touch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum RestrictionTarget {
     /// Whatever the subject sees.
     Anything,
     /// One file, or one folder and all below it.
@@ -350,7 +350,7 @@ pub enum Target {
     SharedLink(SharedLink),
 }
 
-impl Target {
+impl RestrictionTarget {
     /// The resource, where it is one.
     #[must_use]
     pub fn resource(&self) -> Option<&Resource> {
@@ -379,7 +379,13 @@ mod tests {
         for name in DOWNSCOPES {
             assert!(!Scope::parse(name).is_ok_and(|scope| scope.reaches_like_a_full_token()), "{name}");
         }
-        for preset in [Preset::Explorer, Preset::Picker, Preset::Uploader, Preset::Preview, Preset::Sidebar] {
+        for preset in [
+            ScopePreset::Explorer,
+            ScopePreset::Picker,
+            ScopePreset::Uploader,
+            ScopePreset::Preview,
+            ScopePreset::Sidebar,
+        ] {
             assert!(!preset.scopes().iter().any(Scope::reaches_like_a_full_token), "{preset:?}");
         }
     }

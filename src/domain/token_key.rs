@@ -2,7 +2,7 @@
 
 use super::id::{BoxId, Generation, TenantId};
 use super::subject::{
-    Annotator, Resource, ResourceType, Restriction, Scope, ScopeSet, SharedLink, Subject, Target,
+    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink, Subject,
 };
 
 /// What makes two requests ask for the same token. Any field that differs makes another key, in
@@ -51,15 +51,15 @@ impl TokenKey {
             fields.push(scope.as_str().as_bytes());
         }
         match &restriction.target {
-            Target::Anything => fields.push(b"anything"),
-            Target::Resource(resource) => {
+            RestrictionTarget::Anything => fields.push(b"anything"),
+            RestrictionTarget::Resource(resource) => {
                 fields.push(match resource.kind {
                     ResourceType::File => b"file",
                     ResourceType::Folder => b"folder",
                 });
                 fields.push(resource.id.as_str().as_bytes());
             }
-            Target::SharedLink(link) => {
+            RestrictionTarget::SharedLink(link) => {
                 fields.push(b"shared-link");
                 fields.push(link.as_str().as_bytes());
             }
@@ -77,7 +77,7 @@ impl TokenKey {
     /// Reads what [`TokenKey::encoding`] wrote; `None` for anything else.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader(bytes);
+        let mut fields = KeyDecoder(bytes);
         if fields.next()? != b"token-key-1" {
             return None;
         }
@@ -100,9 +100,9 @@ impl TokenKey {
 }
 
 /// Takes fields off the front of an encoding.
-struct Reader<'a>(&'a [u8]);
+struct KeyDecoder<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> KeyDecoder<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let (length, rest) = self.0.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
@@ -115,18 +115,18 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.next()?).ok()
     }
 
-    fn resource(&mut self, kind: ResourceType) -> Option<Target> {
-        Some(Target::Resource(Resource { kind, id: BoxId::parse(self.text()?).ok()? }))
+    fn resource(&mut self, kind: ResourceType) -> Option<RestrictionTarget> {
+        Some(RestrictionTarget::Resource(Resource { kind, id: BoxId::parse(self.text()?).ok()? }))
     }
 
     fn restriction(&mut self) -> Option<Restriction> {
         let count = u64::from_be_bytes(self.next()?.try_into().ok()?);
         let scopes = (0..count).map(|_| Scope::parse(self.text()?).ok()).collect::<Option<ScopeSet>>()?;
         let target = match self.text()? {
-            "anything" => Target::Anything,
+            "anything" => RestrictionTarget::Anything,
             "file" => self.resource(ResourceType::File)?,
             "folder" => self.resource(ResourceType::Folder)?,
-            "shared-link" => Target::SharedLink(SharedLink::parse(self.text()?).ok()?),
+            "shared-link" => RestrictionTarget::SharedLink(SharedLink::parse(self.text()?).ok()?),
             _ => return None,
         };
         if self.0.is_empty() {
@@ -162,14 +162,14 @@ mod tests {
         ]
     }
 
-    fn target() -> impl Strategy<Value = Target> {
+    fn target() -> impl Strategy<Value = RestrictionTarget> {
         prop_oneof![
-            Just(Target::Anything),
-            (any::<bool>(), "[0-9]{1,3}").prop_map(|(file, id)| Target::Resource(Resource {
+            Just(RestrictionTarget::Anything),
+            (any::<bool>(), "[0-9]{1,3}").prop_map(|(file, id)| RestrictionTarget::Resource(Resource {
                 kind: if file { ResourceType::File } else { ResourceType::Folder },
                 id: BoxId::parse(&id).unwrap(),
             })),
-            "[ab:,|/]{0,4}".prop_map(|path| Target::SharedLink(
+            "[ab:,|/]{0,4}".prop_map(|path| RestrictionTarget::SharedLink(
                 SharedLink::parse(&format!("https://b/{path}")).unwrap()
             )),
         ]
@@ -243,7 +243,7 @@ mod tests {
             subject: Subject::ENTERPRISE,
             restriction: Some(Restriction {
                 scopes: names.iter().map(|name| Scope::parse(name).unwrap()).collect(),
-                target: Target::Anything,
+                target: RestrictionTarget::Anything,
                 annotator: None,
             }),
         };
@@ -260,7 +260,7 @@ mod tests {
             subject: Subject::ENTERPRISE,
             restriction: Some(Restriction {
                 scopes: scopes.into_iter().collect(),
-                target: Target::Anything,
+                target: RestrictionTarget::Anything,
                 annotator: None,
             }),
         };

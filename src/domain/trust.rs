@@ -19,24 +19,24 @@ const LONGEST_NAME: usize = 256;
 /// Why a text is no part of a trust; the message says what one looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotATrust(&'static str);
+pub struct InvalidTrust(&'static str);
 
 /// Literal text in which `*` stands for any run of characters, none at all too, within one part; `/`
 /// and `:` separate parts. It is compared with the whole of a value, from its beginning to its end.
 /// No pattern demands a literal `*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pattern(String);
+pub struct ClaimPattern(String);
 
-impl Pattern {
+impl ClaimPattern {
     /// Reads a pattern.
     ///
     /// # Errors
     /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
-    pub fn parse(text: &str) -> Result<Self, NotATrust> {
+    pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
         if is_printable_line(text, LONGEST) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NotATrust(
+            Err(InvalidTrust(
                 "a pattern is 1 to 512 printable characters, where `*` stands for any within one part of a \
                  value; `/` and `:` separate parts",
             ))
@@ -54,7 +54,7 @@ impl Pattern {
     pub fn matches(&self, value: &str) -> bool {
         let (mut pattern, mut value) = (self.0.as_str(), value);
         loop {
-            let (wanted, given) = (Part::first_of(pattern), Part::first_of(value));
+            let (wanted, given) = (PatternPart::first_of(pattern), PatternPart::first_of(value));
             if wanted.separator != given.separator || !part_matches(wanted.text, given.text) {
                 return false;
             }
@@ -67,13 +67,13 @@ impl Pattern {
 }
 
 /// What stands before the first separator, and what behind it.
-struct Part<'a> {
+struct PatternPart<'a> {
     text: &'a str,
     separator: Option<char>,
     rest: &'a str,
 }
 
-impl<'a> Part<'a> {
+impl<'a> PatternPart<'a> {
     fn first_of(text: &'a str) -> Self {
         match text.find(['/', ':']) {
             // Both separators are one byte long.
@@ -95,19 +95,19 @@ fn part_matches(pattern: &str, value: &str) -> bool {
     pieces.try_fold(rest, |rest, piece| rest.split_once(piece).map(|(_, behind)| behind)).is_some()
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for ClaimPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Serialize for Pattern {
+impl Serialize for ClaimPattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Pattern {
+impl<'de> Deserialize<'de> for ClaimPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
@@ -119,19 +119,19 @@ impl<'de> Deserialize<'de> for Pattern {
 /// as it stands, dots and all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct ClaimPatterns(BTreeMap<String, Pattern>);
+pub struct ClaimPatterns(BTreeMap<String, ClaimPattern>);
 
 impl ClaimPatterns {
     /// Takes patterns over.
     ///
     /// # Errors
     /// Where there are more than 16, or a name is none.
-    pub fn new(patterns: BTreeMap<String, Pattern>) -> Result<Self, NotATrust> {
+    pub fn new(patterns: BTreeMap<String, ClaimPattern>) -> Result<Self, InvalidTrust> {
         if patterns.len() > CLAIMS {
-            return Err(NotATrust("a trust looks at 16 claims at most"));
+            return Err(InvalidTrust("a trust looks at 16 claims at most"));
         }
         if !patterns.keys().all(|name| is_claim_name(name)) {
-            return Err(NotATrust(
+            return Err(InvalidTrust(
                 "a claim's name is 1 to 256 printable characters; one that begins with `/` is a JSON pointer, \
                  where `~` is written as `~0` and `/` as `~1`",
             ));
@@ -176,7 +176,7 @@ fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 
 /// A text fits by itself, a number or boolean by its JSON text, an array by any of its elements;
 /// `null`, objects and arrays within arrays fit nothing.
-fn fits(pattern: &Pattern, value: &Value) -> bool {
+fn fits(pattern: &ClaimPattern, value: &Value) -> bool {
     let scalar_fits = |value: &Value| match value {
         Value::String(text) => pattern.matches(text),
         Value::Number(number) => pattern.matches(&number.to_string()),
@@ -191,13 +191,13 @@ fn fits(pattern: &Pattern, value: &Value) -> bool {
 
 /// What a token has to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct TrustConditions {
     /// Its `iss`, exactly.
     pub issuer: String,
     /// One of its `aud`, exactly.
     pub audience: Audience,
     /// Its `sub`.
-    pub subject: Pattern,
+    pub subject: ClaimPattern,
     /// Other claims, all of them.
     #[serde(default)]
     pub claims: ClaimPatterns,
@@ -213,11 +213,11 @@ impl Audience {
     ///
     /// # Errors
     /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
-    pub fn parse(text: &str) -> Result<Self, NotATrust> {
+    pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
         if is_printable_line(text, LONGEST) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NotATrust("an audience is 1 to 512 printable characters, compared as a whole"))
+            Err(InvalidTrust("an audience is 1 to 512 printable characters, compared as a whole"))
         }
     }
 
@@ -252,7 +252,7 @@ pub struct TokenClaims {
     pub all: Map<String, Value>,
 }
 
-impl Terms {
+impl TrustConditions {
     /// True where the token says all that it has to.
     #[must_use]
     pub fn match_token(&self, token: &TokenClaims) -> bool {
@@ -270,7 +270,7 @@ pub struct Trust {
     pub id: TrustId,
     /// What a token has to say.
     #[serde(flatten)]
-    pub terms: Terms,
+    pub terms: TrustConditions,
     /// When it was made.
     pub created_at: Timestamp,
 }

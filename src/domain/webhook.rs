@@ -19,7 +19,7 @@ const SECONDARY: &str = "box-signature-secondary";
 
 /// One of the two keys that an app signs its webhooks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookKey {
+pub enum WebhookKeySlot {
     /// The one behind `BOX-SIGNATURE-PRIMARY`.
     Primary,
     /// The one behind `BOX-SIGNATURE-SECONDARY`.
@@ -28,7 +28,7 @@ pub enum WebhookKey {
 
 /// Why a delivery is not known to be Box's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
+pub enum WebhookRejection {
     /// The app has no key to check with.
     #[error(
         "No webhook signature key is stored for this tenant's app. Generate the keys in Box's developer console \
@@ -64,42 +64,49 @@ pub enum Doubt {
 
 /// The headers of a delivery whose signatures can be checked.
 #[derive(Debug)]
-pub struct Delivery<'a> {
+pub struct WebhookDelivery<'a> {
     /// `BOX-DELIVERY-TIMESTAMP` as it came; it is signed behind the body.
     pub timestamp: &'a str,
-    signatures: Vec<(WebhookKey, Vec<u8>)>,
+    signatures: Vec<(WebhookKeySlot, Vec<u8>)>,
 }
 
-impl<'a> Delivery<'a> {
+impl<'a> WebhookDelivery<'a> {
     /// Reads the headers of a delivery, whose names are in lower case, and judges its age.
     ///
     /// # Errors
     /// Why it cannot be one of Box's of this moment, whoever signed it.
-    pub fn read(headers: &'a BTreeMap<String, String>, now: Timestamp) -> Result<Self, Doubt> {
+    pub fn read(headers: &'a BTreeMap<String, String>, now: Timestamp) -> Result<Self, WebhookRejection> {
         let header = |name: &str| headers.get(name).map(String::as_str);
         if header(VERSION) != Some("1") {
-            return Err(Doubt::Version);
+            return Err(WebhookRejection::Version);
         }
         if header(ALGORITHM) != Some("HmacSHA256") {
-            return Err(Doubt::Algorithm);
+            return Err(WebhookRejection::Algorithm);
         }
-        let timestamp = header(TIMESTAMP).ok_or(Doubt::NoTime)?;
-        judge_age(moment(timestamp).ok_or(Doubt::NoTime)?, now)?;
-        let signatures: Vec<_> = [(WebhookKey::Primary, PRIMARY), (WebhookKey::Secondary, SECONDARY)]
+        let timestamp = header(TIMESTAMP).ok_or(WebhookRejection::NoTime)?;
+        judge_age(moment(timestamp).ok_or(WebhookRejection::NoTime)?, now)?;
+        let signatures: Vec<_> = [(WebhookKeySlot::Primary, PRIMARY), (WebhookKeySlot::Secondary, SECONDARY)]
             .into_iter()
             .filter_map(|(key, name)| Some((key, signature(header(name)?)?)))
             .collect();
-        if signatures.is_empty() { Err(Doubt::Unsigned) } else { Ok(Self { timestamp, signatures }) }
+        if signatures.is_empty() {
+            Err(WebhookRejection::Unsigned)
+        } else {
+            Ok(Self { timestamp, signatures })
+        }
     }
 
     /// The first key whose signature is right, as `is_made_with` finds.
     ///
     /// # Errors
     /// Where none is.
-    pub fn signed_with(&self, is_made_with: impl Fn(WebhookKey, &[u8]) -> bool) -> Result<WebhookKey, Doubt> {
+    pub fn signed_with(
+        &self,
+        is_made_with: impl Fn(WebhookKeySlot, &[u8]) -> bool,
+    ) -> Result<WebhookKeySlot, WebhookRejection> {
         let mut signatures = self.signatures.iter();
         let found = signatures.find(|(key, signature)| is_made_with(*key, signature));
-        found.map(|(key, _)| *key).ok_or(Doubt::Signature)
+        found.map(|(key, _)| *key).ok_or(WebhookRejection::Signature)
     }
 }
 
@@ -129,11 +136,11 @@ fn moment(text: &str) -> Option<Timestamp> {
     if is_one { text.parse().ok() } else { None }
 }
 
-fn judge_age(at: Timestamp, now: Timestamp) -> Result<(), Doubt> {
+fn judge_age(at: Timestamp, now: Timestamp) -> Result<(), WebhookRejection> {
     let age = now.duration_since(at);
     match age {
-        _ if age > AGE => Err(Doubt::Old),
-        _ if age < -AHEAD => Err(Doubt::Ahead),
+        _ if age > AGE => Err(WebhookRejection::Old),
+        _ if age < -AHEAD => Err(WebhookRejection::Ahead),
         _ => Ok(()),
     }
 }
@@ -156,9 +163,9 @@ mod tests {
             .into()
     }
 
-    fn doubt(headers: &BTreeMap<String, String>, seconds: i64) -> Option<Doubt> {
+    fn doubt(headers: &BTreeMap<String, String>, seconds: i64) -> Option<WebhookRejection> {
         let sent: Timestamp = AT.parse().unwrap();
-        Delivery::read(headers, sent + SignedDuration::from_secs(seconds)).err()
+        WebhookDelivery::read(headers, sent + SignedDuration::from_secs(seconds)).err()
     }
 
     #[test]
@@ -166,10 +173,10 @@ mod tests {
         for (seconds, expected) in [
             (0, None),
             (600, None),
-            (601, Some(Doubt::Old)),
+            (601, Some(WebhookRejection::Old)),
             (-600, None),
-            (-601, Some(Doubt::Ahead)),
-            (1_000_000_000, Some(Doubt::Old)),
+            (-601, Some(WebhookRejection::Ahead)),
+            (1_000_000_000, Some(WebhookRejection::Old)),
         ] {
             assert_eq!(doubt(&headers(), seconds), expected, "{seconds}");
         }
@@ -178,23 +185,23 @@ mod tests {
     #[test]
     fn what_is_missing_or_another_is_told() {
         for (name, value, expected) in [
-            (VERSION, "2", Doubt::Version),
-            (VERSION, "", Doubt::Version),
-            (ALGORITHM, "HmacSHA1", Doubt::Algorithm),
-            (ALGORITHM, "hmacsha256", Doubt::Algorithm),
-            (TIMESTAMP, "yesterday", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00", Doubt::NoTime),
-            (TIMESTAMP, "1577862000", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00-07:00[-07:00]", Doubt::NoTime),
-            (TIMESTAMP, "+002020-01-01T00:00:00-07:00", Doubt::NoTime),
-            (TIMESTAMP, "20200101T000000-0700", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00-07", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00-07:00", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00,5-07:00", Doubt::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00.-07:00", Doubt::NoTime),
-            (TIMESTAMP, "2020-13-01T00:00:00-07:00", Doubt::NoTime),
-            (PRIMARY, "AAAA", Doubt::Unsigned),
-            (PRIMARY, "!", Doubt::Unsigned),
+            (VERSION, "2", WebhookRejection::Version),
+            (VERSION, "", WebhookRejection::Version),
+            (ALGORITHM, "HmacSHA1", WebhookRejection::Algorithm),
+            (ALGORITHM, "hmacsha256", WebhookRejection::Algorithm),
+            (TIMESTAMP, "yesterday", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00", WebhookRejection::NoTime),
+            (TIMESTAMP, "1577862000", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00-07:00[-07:00]", WebhookRejection::NoTime),
+            (TIMESTAMP, "+002020-01-01T00:00:00-07:00", WebhookRejection::NoTime),
+            (TIMESTAMP, "20200101T000000-0700", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00-07", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00-07:00", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00,5-07:00", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-01-01T00:00:00.-07:00", WebhookRejection::NoTime),
+            (TIMESTAMP, "2020-13-01T00:00:00-07:00", WebhookRejection::NoTime),
+            (PRIMARY, "AAAA", WebhookRejection::Unsigned),
+            (PRIMARY, "!", WebhookRejection::Unsigned),
         ] {
             let mut changed = headers();
             changed.insert(name.to_owned(), value.to_owned());

@@ -15,7 +15,7 @@ use super::problem::Document;
 use super::registration::{CredentialsSchema, WarningResponse, material, warnings};
 use super::tenants::{ListResponse, etag};
 use super::to_the_end::to_the_end;
-use crate::domain::app::{AppState, AuthMethod, KeyInfo};
+use crate::domain::app::{AppState, AuthMethod, SigningKeyInfo};
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::registry::diagnosis::Finding;
@@ -61,7 +61,7 @@ pub(super) struct AppResponse<'a> {
     /// JWT or CCG.
     auth: AuthMethod,
     /// The signing key's public face; none under CCG.
-    key: Option<&'a KeyInfo>,
+    key: Option<&'a SigningKeyInfo>,
     /// Which state of the credentials is in use.
     generation: i64,
     /// Always true.

@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::extract::{Caller, Nameable, limit, time};
 use super::problem::Document;
 use super::subject_schema::SubjectSchema;
-use crate::domain::event::{Action, Actor, Credential, Event, Outcome};
+use crate::domain::event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{Resource, Subject};
 use crate::registry::AuditQuery;
@@ -68,10 +68,10 @@ pub(super) struct RecordResponse<'a> {
     count: u64,
     /// What was done or tried.
     #[schema(value_type = String, example = "token.release")]
-    action: Action,
+    action: AuditAction,
     /// How it ended.
     #[schema(value_type = String, example = "done")]
-    outcome: Outcome,
+    outcome: AuditOutcome,
     /// Which rule refused it, or would have, or why it failed.
     reason: Option<&'a str>,
     /// `caller`, `unknown`, `command_line` or `broker`.
@@ -238,8 +238,8 @@ fn query(query: ListQuery) -> Result<AuditQuery, ApiError> {
         tenant: read("tenant", query.tenant, TenantRef::parse, "a tenant's name or id")?,
         caller: read("caller", query.caller, CallerRef::parse, "a caller's name or id")?,
         filter: AuditFilter {
-            action: read("action", query.action, Action::parse, "an action, such as `token.release`")?,
-            outcome: read("outcome", query.outcome, Outcome::parse, "`done`, `refused` or `failed`")?,
+            action: read("action", query.action, AuditAction::parse, "an action, such as `token.release`")?,
+            outcome: read("outcome", query.outcome, AuditOutcome::parse, "`done`, `refused` or `failed`")?,
             on_behalf_of: read(
                 "on_behalf_of",
                 query.on_behalf_of,
@@ -264,7 +264,7 @@ fn response(AuditRecord { writer, number, event }: &AuditRecord) -> RecordRespon
         Actor::CommandLine => ("command_line", None, None),
         Actor::Broker => ("broker", None, None),
     };
-    let Event { subject, scopes, resource, .. } = event;
+    let AuditEvent { subject, scopes, resource, .. } = event;
     RecordResponse {
         id: format!("{writer}.{number}"),
         at: event.at,

@@ -24,9 +24,9 @@ use super::page::Page;
 use super::problem::{Document, Problem, Reach};
 use super::release::{ROUNDS, count, current, times, whole_seconds};
 use crate::broker::{Given, PATIENCE, TokenError, Wanted};
-use crate::domain::event::{Action, Event, Outcome};
-use crate::domain::policy::Rule;
-use crate::domain::session::Session;
+use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
+use crate::domain::policy::DenialReason;
+use crate::domain::session::BrowserSession;
 use crate::domain::subject::{Resource, ScopeSet};
 
 /// Where pages ask.
@@ -177,10 +177,10 @@ async fn in_time<T>(work: Vec<impl Future<Output = T>>, mut timer: Pin<&mut Slee
     }
 }
 
-fn wanted(session: &Session, scopes: &ScopeSet, resource: &Resource) -> Wanted {
+fn wanted(session: &BrowserSession, scopes: &ScopeSet, resource: &Resource) -> Wanted {
     Wanted {
         subject: session.subject.clone(),
-        restriction: Some(Session::restriction(scopes, resource)),
+        restriction: Some(BrowserSession::restriction(scopes, resource)),
         min_ttl: session.min_ttl.map(std::time::Duration::from_secs),
         rejected: None,
         on_behalf_of: session.on_behalf_of.clone(),
@@ -226,7 +226,7 @@ fn failed(
 fn told(error: ApiError) -> Problem {
     match error {
         // The opener has no grant on the tenant any more; which tenant that is the page knows.
-        ApiError::Token(TokenError::Absent) => TokenError::Forbidden(Rule::Permission).into(),
+        ApiError::Token(TokenError::Absent) => TokenError::Forbidden(DenialReason::Permission).into(),
         error => error,
     }
     .problem()
@@ -241,15 +241,15 @@ fn record(
     let (session, caller) = (&page.session, &page.caller);
     let is_failure = problem.status.is_server_error() || problem.status == StatusCode::FAILED_DEPENDENCY;
     let cause = caller.identity.cause(&caller.request_id.0);
-    api.broker.count_refusal(Event {
-        outcome: if is_failure { Outcome::Failed } else { Outcome::Refused },
+    api.broker.count_refusal(AuditEvent {
+        outcome: if is_failure { AuditOutcome::Failed } else { AuditOutcome::Refused },
         reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
         on_behalf_of: session.on_behalf_of.clone(),
         tenant: Some(session.tenant.clone()),
         subject: Some(session.subject.clone()),
         scopes: scopes.cloned(),
         resource: resource.cloned(),
-        ..cause.event(api.clock.wall(), Action::TokenRelease)
+        ..cause.event(api.clock.wall(), AuditAction::TokenRelease)
     });
 }
 

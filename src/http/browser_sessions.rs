@@ -24,8 +24,8 @@ use crate::domain::id::SessionId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::origin::Origin;
 use crate::domain::policy::SessionTtl;
-use crate::domain::session::{OpenedWith, Session};
-use crate::domain::subject::{Preset, Resource, ScopeSet, Subject};
+use crate::domain::session::{BrowserSession, SessionCredential};
+use crate::domain::subject::{Resource, ScopePreset, ScopeSet, Subject};
 use crate::registry::{Fault, NewSession, OpenedSession, RegistryError};
 use crate::store::{SessionPosition, TenantRef};
 
@@ -66,7 +66,7 @@ pub(super) struct OpenSessionRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct ScopesRequest {
     /// The scopes that one of Box's UI Elements needs.
-    preset: Option<Preset>,
+    preset: Option<ScopePreset>,
     /// The scopes.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
@@ -256,8 +256,8 @@ async fn cancel(
 /// Everything that is wrong with it at once.
 pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiError> {
     let mut faults = Vec::new();
-    faults.extend(each_once(&body.resources, Session::RESOURCES, "/resources"));
-    faults.extend(each_once(&body.origins, Session::ORIGINS, "/origins"));
+    faults.extend(each_once(&body.resources, BrowserSession::RESOURCES, "/resources"));
+    faults.extend(each_once(&body.origins, BrowserSession::ORIGINS, "/origins"));
     if body.ttl.is_some_and(|ttl| !(1..=SessionTtl::LONGEST).contains(&ttl)) {
         faults.push(Fault::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::LONGEST)));
     }
@@ -325,10 +325,10 @@ fn person(text: &str) -> Result<OnBehalfOf, ApiError> {
         .map_err(|error| ApiError::invalid("/on_behalf_of", format!("In the query: {error}.")))
 }
 
-fn response(session: &Session) -> SessionResponse<'_> {
+fn response(session: &BrowserSession) -> SessionResponse<'_> {
     let (key, trust) = match &session.opener.with {
-        OpenedWith::Key(id) => (Some(id.as_str()), None),
-        OpenedWith::Trust(id) => (None, Some(id.as_str())),
+        SessionCredential::Key(id) => (Some(id.as_str()), None),
+        SessionCredential::Trust(id) => (None, Some(id.as_str())),
     };
     SessionResponse {
         id: session.id.as_str(),

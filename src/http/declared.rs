@@ -6,11 +6,11 @@ use axum::http::Method;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
 
-use crate::domain::event::Action;
+use crate::domain::event::AuditAction;
 
 /// What the audit calls each operation.
 #[derive(Debug, Default)]
-pub(super) struct Declared(HashMap<(String, Method), Action>);
+pub(super) struct Declared(HashMap<(String, Method), AuditAction>);
 
 impl Declared {
     /// Reads what the operations of `document` declare.
@@ -34,12 +34,12 @@ impl Declared {
     }
 
     /// What the audit calls the operation of a route; `None` for what is no operation.
-    pub(super) fn action(&self, route: &str, method: &Method) -> Option<Action> {
+    pub(super) fn action(&self, route: &str, method: &Method) -> Option<AuditAction> {
         self.0.get(&(route.to_owned(), method.clone())).copied()
     }
 }
 
-fn action(operation: &Operation) -> Option<Action> {
+fn action(operation: &Operation) -> Option<AuditAction> {
     let access = operation.extensions.as_ref()?.get("x-access")?;
-    Action::parse(access.get("audit")?.as_str()?)
+    AuditAction::parse(access.get("audit")?.as_str()?)
 }

@@ -15,7 +15,7 @@ use self::plain::{
 use super::problem::{Problem, Reach};
 use crate::auth::AuthError;
 use crate::broker::TokenError;
-use crate::domain::policy::Rule;
+use crate::domain::policy::DenialReason;
 use crate::registry::{Fault, RegistryError};
 
 /// Why a request failed.
@@ -72,7 +72,7 @@ pub(super) enum OAuthFault {
     /// The token to be exchanged is no live full one of this broker's.
     SubjectToken,
     /// Nobody who was given the token to be exchanged may have what is wanted; by which rule is for the audit.
-    NoneLeft(Option<Rule>),
+    NoneLeft(Option<DenialReason>),
 }
 
 impl From<OAuthFault> for ApiError {

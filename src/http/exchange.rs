@@ -18,10 +18,10 @@ use super::tokens::SCOPES;
 use crate::auth::AuthError;
 use crate::broker::{PATIENCE, Presented, TokenError, Wanted};
 use crate::domain::id::BoxId;
-use crate::domain::policy::Rule;
-use crate::domain::receiver::Receiver;
+use crate::domain::policy::DenialReason;
+use crate::domain::receiver::Recipient;
 use crate::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, Scope, ScopeSet, SharedLink, Target,
+    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink,
 };
 use crate::secret::SecretString;
 use crate::store::TenantRef;
@@ -116,7 +116,7 @@ async fn client_given(api: &Api, client: Client, presented: &Presented) -> Resul
             view.is_some_and(|view| view.tenant.name == *name)
         }
     };
-    let is_one = |receivers: &[Receiver]| {
+    let is_one = |receivers: &[Recipient]| {
         receivers.iter().any(|receiver| caller.identity.any(|caller| caller.id == receiver.caller))
     };
     let was_given =
@@ -157,7 +157,7 @@ async fn caller_given(
 async fn judge(
     api: &Api,
     asker: &Asker,
-    receiver: &Receiver,
+    receiver: &Recipient,
     presented: &Presented,
     wanted: &Wanted,
     nearest: &mut ApiError,
@@ -186,7 +186,7 @@ fn says(error: &ApiError) -> u8 {
 async fn judged(
     api: &Api,
     asker: &Asker,
-    receiver: &Receiver,
+    receiver: &Recipient,
     presented: &Presented,
     wanted: &Wanted,
 ) -> Result<Caller, ApiError> {
@@ -205,7 +205,7 @@ async fn judged(
 
 /// What is said where somebody who was given the token may not have what is wanted: as little as where it is no token.
 fn none_left(error: ApiError) -> ApiError {
-    let rule: Option<Rule> = match error {
+    let rule: Option<DenialReason> = match error {
         ApiError::Token(TokenError::Forbidden(rule)) => Some(rule),
         ApiError::Token(TokenError::Absent)
         | ApiError::Auth(AuthError::Unauthenticated | AuthError::Token(_)) => None,
@@ -225,11 +225,11 @@ pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Exchange, Api
     }
     let scopes = scopes(form.scope.as_deref().unwrap_or_default())?;
     let target = match (form.resource.as_deref(), form.box_shared_link.as_ref()) {
-        (None, None) => Target::Anything,
-        (Some(resource), None) => Target::Resource(typed(resource, api_url)?),
+        (None, None) => RestrictionTarget::Anything,
+        (Some(resource), None) => RestrictionTarget::Resource(typed(resource, api_url)?),
         (None, Some(link)) => {
             let link = SharedLink::parse(link.expose());
-            Target::SharedLink(
+            RestrictionTarget::SharedLink(
                 link.map_err(|error| ApiError::invalid("/box_shared_link", error.to_string()))?,
             )
         }

@@ -70,7 +70,7 @@ use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::domain::event::Action;
+use crate::domain::event::AuditAction;
 use crate::entropy::Entropy;
 use crate::registry::Registry;
 use crate::store::watch::Watch;
@@ -124,7 +124,7 @@ impl From<Parts> for Api {
 
 impl Api {
     /// What the audit calls the operation of a route.
-    fn action(&self, route: &str, method: &Method) -> Option<Action> {
+    fn action(&self, route: &str, method: &Method) -> Option<AuditAction> {
         self.0.declared.action(route, method)
     }
 }

@@ -21,7 +21,7 @@ use super::tokens::{self, RestrictedTo};
 use crate::auth::Identity;
 use crate::broker::{Given, PATIENCE, Revoked, Token, TokenError, Wanted};
 use crate::crypto::sha256_hex;
-use crate::domain::event::{Action, Actor, Cause, Event, Outcome};
+use crate::domain::event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;
 use crate::secret::SecretString;
@@ -150,10 +150,10 @@ async fn revoke(
     match client {
         None => {
             limits::unknown(&api, asker.story.peer())?;
-            let nobody = Cause {
+            let nobody = AuditContext {
                 request_id: Some(asker.request_id.0.to_string()),
                 peer: asker.story.peer(),
-                ..Cause::of(Actor::Unknown)
+                ..AuditContext::of(Actor::Unknown)
             };
             note_kept(&api, &nobody, None, "unauthenticated", &token);
         }
@@ -182,14 +182,20 @@ async fn revoke_as(api: &Api, client: Client, token: SecretString) -> Result<(),
 }
 
 /// Takes note of a token that somebody wanted revoked, and that lives on.
-fn note_kept(api: &Api, cause: &Cause, tenant: Option<&TenantRef>, reason: &str, token: &SecretString) {
-    api.broker.count_refusal(Event {
-        outcome: Outcome::Refused,
+fn note_kept(
+    api: &Api,
+    cause: &AuditContext,
+    tenant: Option<&TenantRef>,
+    reason: &str,
+    token: &SecretString,
+) {
+    api.broker.count_refusal(AuditEvent {
+        outcome: AuditOutcome::Refused,
         reason: Some(reason.to_owned()),
         tenant: tenant.and_then(|tenant| api.broker.known_tenant(tenant)),
         fingerprint: Some(sha256_hex(token.expose().as_bytes())),
         detail: Some("answered as if it were done; the token lives on".to_owned()),
-        ..cause.event(api.clock.wall(), Action::TokenRevoke)
+        ..cause.event(api.clock.wall(), AuditAction::TokenRevoke)
     });
 }
 

@@ -17,14 +17,14 @@ use super::problem::Reach;
 use super::story::Story;
 use crate::auth::{AuthError, Identity};
 use crate::broker::View;
-use crate::domain::session::Session;
+use crate::domain::session::BrowserSession;
 use crate::domain::tenant::TenantState;
 use crate::store::TenantRef;
 
 /// A page with a session that is good, at an origin that it is good for.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub session: Arc<Session>,
+    pub session: Arc<BrowserSession>,
     /// Whoever opened the session, as the one who acts by it.
     pub caller: Caller,
     /// The session's tenant as it stands.
@@ -89,7 +89,7 @@ impl Page {
 /// tenant's policy of this moment.
 async fn admitted(
     api: &Api,
-    session: &Session,
+    session: &BrowserSession,
     identity: &Identity,
     origin: &str,
 ) -> Result<Arc<View>, ApiError> {

@@ -15,7 +15,7 @@ use super::subject_schema::SubjectSchema;
 use super::tokens::SCOPES;
 use crate::auth::AuthError;
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::subject::{Resource, Restriction, ScopeSet, Subject, Target};
+use crate::domain::subject::{Resource, Restriction, RestrictionTarget, ScopeSet, Subject};
 use crate::registry::explain::{Explanation, Question, Warning, Who};
 use crate::registry::grants::GrantSpec;
 use crate::store::{CallerRef, TenantRef};
@@ -143,7 +143,7 @@ pub(super) fn restriction(
             Err(ApiError::invalid("/scopes", format!("Name 1 to {SCOPES} scopes.")))
         }
         (Some(scopes), resource) => {
-            let target = resource.map_or(Target::Anything, Target::Resource);
+            let target = resource.map_or(RestrictionTarget::Anything, RestrictionTarget::Resource);
             Ok(Some(Restriction { scopes, target, annotator: None }))
         }
     }

@@ -18,7 +18,7 @@ use super::to_the_end::to_the_end;
 use crate::domain::app::AuthMethod;
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
-use crate::domain::policy::{Mode, Policy};
+use crate::domain::policy::{Policy, PolicyMode};
 use crate::domain::rate_limit::RateLimit;
 use crate::registry::diagnosis::Finding;
 use crate::registry::{CredentialFields, Fault, Material, Registered, Registration, Registry, Source};
@@ -81,7 +81,7 @@ pub(super) struct PolicySchema {
     /// `observe`: what `subjects`, `scopes`, `full_tokens` and `require_on_behalf_of` would refuse
     /// leaves, and the record names the rule.
     #[schema(required = false, default = "enforce")]
-    mode: Mode,
+    mode: PolicyMode,
     /// How often the tenant may be asked about; what the settings say, where left out.
     #[schema(required = false)]
     rate_limit: Option<RateLimit>,

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::extract::Caller;
 use crate::broker::{Given, Release, Token, TokenError, Wanted};
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::policy::Rule;
+use crate::domain::policy::DenialReason;
 use crate::store::TenantRef;
 
 /// How soon to ask again for a token whose renewal is under way.
@@ -62,7 +62,7 @@ pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf
         request_id: &caller.request_id.0,
         on_behalf_of,
         token: &given.token,
-        reason: given.grounds.waived.map(Rule::observed),
+        reason: given.grounds.waived.map(DenialReason::observed),
     });
 }
 

@@ -12,10 +12,10 @@ use super::extract::Nameable;
 use super::problem::Problem;
 use crate::auth::Identity;
 use crate::broker::Wanted;
-use crate::domain::event::{Actor, Cause, Event, Outcome};
+use crate::domain::event::{Actor, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::session::Session;
+use crate::domain::session::BrowserSession;
 use crate::domain::subject::{Resource, ScopeSet, Subject};
 use crate::registry::NewSession;
 use crate::store::TenantRef;
@@ -32,7 +32,7 @@ struct Told {
     identity: Option<Identity>,
     tenant: Option<TenantRef>,
     asked: Option<Asked>,
-    session: Option<Arc<Session>>,
+    session: Option<Arc<BrowserSession>>,
 }
 
 /// What token or session was asked for.
@@ -97,7 +97,7 @@ impl Story {
     }
 
     /// Takes note of the browser session that the request came with, be it good or over.
-    pub(super) fn session(&self, session: &Arc<Session>) {
+    pub(super) fn session(&self, session: &Arc<BrowserSession>) {
         self.told().session = Some(Arc::clone(session));
     }
 
@@ -114,19 +114,19 @@ impl Story {
         target: Target<'_>,
         problem: &Problem,
         (at, request_id): (Timestamp, &str),
-    ) -> Option<Event> {
+    ) -> Option<AuditEvent> {
         let action = api.action(target.route, target.method)?;
         let outcome = outcome(problem.status)?;
         let told = self.told();
         let cause = match &told.identity {
             Some(identity) => identity.cause(request_id),
-            None => Cause {
+            None => AuditContext {
                 request_id: Some(request_id.to_owned()),
                 peer: self.peer,
-                ..Cause::of(Actor::Unknown)
+                ..AuditContext::of(Actor::Unknown)
             },
         };
-        let mut event = Event {
+        let mut event = AuditEvent {
             outcome,
             reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
             ..cause.event(at, action)
@@ -172,14 +172,14 @@ impl Target<'_> {
 }
 
 /// How the audit sees a problem of that status.
-fn outcome(status: StatusCode) -> Option<Outcome> {
+fn outcome(status: StatusCode) -> Option<AuditOutcome> {
     match status {
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::NOT_FOUND
-        | StatusCode::TOO_MANY_REQUESTS => Some(Outcome::Refused),
-        StatusCode::FAILED_DEPENDENCY => Some(Outcome::Failed),
-        _ if status.is_server_error() => Some(Outcome::Failed),
+        | StatusCode::TOO_MANY_REQUESTS => Some(AuditOutcome::Refused),
+        StatusCode::FAILED_DEPENDENCY => Some(AuditOutcome::Failed),
+        _ if status.is_server_error() => Some(AuditOutcome::Failed),
         _ => None,
     }
 }

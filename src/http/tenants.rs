@@ -19,7 +19,7 @@ use super::problem::Document;
 use super::registration::{self, PolicySchema};
 use super::to_the_end::to_the_end;
 use crate::broker::View;
-use crate::domain::app::{AuthMethod, KeyInfo};
+use crate::domain::app::{AuthMethod, SigningKeyInfo};
 use crate::domain::id::BoxId;
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
@@ -67,7 +67,7 @@ pub(super) struct TenantResponse<'a> {
     /// The customer's enterprise.
     enterprise_id: &'a str,
     /// The signing key's public face; none under CCG.
-    key: Option<&'a KeyInfo>,
+    key: Option<&'a SigningKeyInfo>,
     /// Which state of the credentials is in use.
     generation: i64,
     /// The app's user in the enterprise, whom the customer invites to folders.

@@ -21,7 +21,7 @@ use super::subject_schema::SubjectSchema;
 use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{
-    Annotator, Preset, Resource, Restriction, ScopeSet, SharedLink, Subject, Target,
+    Annotator, Resource, Restriction, RestrictionTarget, ScopePreset, ScopeSet, SharedLink, Subject,
 };
 use crate::registry::Fault;
 use crate::secret::SecretString;
@@ -74,7 +74,7 @@ pub(super) struct DownscopedRequest {
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
     /// The scopes that one of Box's UI Elements needs; or `scopes`.
-    preset: Option<Preset>,
+    preset: Option<ScopePreset>,
     /// The file or folder that it is restricted to.
     resource: Option<Resource>,
     /// The shared link that it is restricted to, instead of a resource.
@@ -286,12 +286,12 @@ pub(super) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restricti
         }
     };
     let target = match (body.resource, body.shared_link) {
-        (None, None) => Target::Anything,
-        (Some(resource), None) => Target::Resource(resource),
-        (None, Some(link)) => Target::SharedLink(link),
+        (None, None) => RestrictionTarget::Anything,
+        (Some(resource), None) => RestrictionTarget::Resource(resource),
+        (None, Some(link)) => RestrictionTarget::SharedLink(link),
         (Some(_), Some(_)) => {
             faults.push(Fault::at("/shared_link", "Box takes a `resource` or a `shared_link`, not both."));
-            Target::Anything
+            RestrictionTarget::Anything
         }
     };
     let annotator = match body.annotator.map(|annotator| Annotator::new(&annotator.id, &annotator.name)) {

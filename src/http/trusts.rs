@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::extract::{Caller as Calling, Named};
 use super::problem::Document;
 use crate::domain::id::TrustId;
-use crate::domain::trust::{Audience, ClaimPatterns, Pattern, Terms, Trust};
+use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use crate::store::CallerRef;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -34,7 +34,7 @@ pub(super) struct CreateTrustRequest {
     audience: Audience,
     /// A pattern for the token's `sub`.
     #[schema(value_type = String, example = "repo:acme/invoices:ref:refs/heads/main")]
-    subject: Pattern,
+    subject: ClaimPattern,
     /// Patterns for other claims, by name; a name that begins with `/` is a JSON pointer.
     #[serde(default)]
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, example = json!({"environment": "prod"}))]
@@ -91,7 +91,7 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
-    let terms = Terms { issuer, audience, subject, claims: claims.unwrap_or_default() };
+    let terms = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
     let request_id = &calling.request_id.0;
     let trust = api.registry.create_trust(&calling.identity, request_id, &caller, terms).await?;
     Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())

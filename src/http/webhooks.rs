@@ -15,7 +15,7 @@ use super::body::LongJson;
 use super::error::ApiError;
 use super::extract::{Caller, Named};
 use super::problem::Document;
-use crate::domain::webhook::WebhookKey;
+use crate::domain::webhook::WebhookKeySlot;
 use crate::store::TenantRef;
 
 /// The longest body of a webhook, in bytes. Box's own have a few thousand.
@@ -163,9 +163,9 @@ pub(super) fn came(request: VerifyWebhookRequest) -> Result<Came, ApiError> {
     }
 }
 
-fn name(key: WebhookKey) -> &'static str {
+fn name(key: WebhookKeySlot) -> &'static str {
     match key {
-        WebhookKey::Primary => "primary",
-        WebhookKey::Secondary => "secondary",
+        WebhookKeySlot::Primary => "primary",
+        WebhookKeySlot::Secondary => "secondary",
     }
 }

@@ -11,10 +11,10 @@ use crate::auth::{Identity, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
 use crate::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Grant;
 use crate::domain::id::{CallerId, KeyId, Name};
-use crate::domain::session::OpenedWith;
+use crate::domain::session::SessionCredential;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
@@ -64,7 +64,7 @@ impl Registry {
         let (new, stored) = make_key(self.entropy.as_ref(), &self.vault, now, expires_at);
         next.keys.push(stored);
         let cause = identity.cause(request_id);
-        let event = event_of(&next, &cause, now, Action::KeyCreate, new.id.to_string());
+        let event = event_of(&next, &cause, now, AuditAction::KeyCreate, new.id.to_string());
         self.replace_caller(next, &event, None).await?;
         Ok(new)
     }
@@ -97,9 +97,9 @@ impl Registry {
             return Err(RegistryError::Absent);
         }
         let cause = identity.cause(request_id);
-        let event = event_of(&next, &cause, self.now(), Action::KeyRevoke, key.to_string());
+        let event = event_of(&next, &cause, self.now(), AuditAction::KeyRevoke, key.to_string());
         let next = self.replace_caller(next, &event, None).await?;
-        let with = OpenedWith::Key(key.clone());
+        let with = SessionCredential::Key(key.clone());
         self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
         Ok(())
     }
@@ -151,7 +151,7 @@ pub async fn create_admin(
         created_at: now,
         version: 1,
     };
-    let event = event_of(&caller, &Cause::COMMAND_LINE, now, Action::CallerCreate, told(&caller));
+    let event = event_of(&caller, &AuditContext::COMMAND_LINE, now, AuditAction::CallerCreate, told(&caller));
     store.insert_caller(&caller, &event).await?;
     Ok(new)
 }

@@ -9,7 +9,7 @@ use super::register::Tested;
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::domain::app::{App, Keypair};
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::store::{AppRef, Changed};
@@ -95,7 +95,7 @@ impl Registry {
         &self,
         next: Next<'_>,
         enterprise: Option<BoxId>,
-        cause: &Cause,
+        cause: &AuditContext,
         warnings: Vec<Fault>,
     ) -> Result<RegisteredApp, RegistryError> {
         let enterprise = match enterprise {
@@ -119,7 +119,7 @@ impl Registry {
                 diagnosis.push(diagnosis::of_clock(&self.upstream));
             }
         }
-        let app = self.commit(next, None, cause, Action::AppCredentials).await?;
+        let app = self.commit(next, None, cause, AuditAction::AppCredentials).await?;
         Ok(RegisteredApp { app: self.counted(app).await?, diagnosis, warnings, created: false })
     }
 

@@ -10,8 +10,8 @@ use super::tenants::{Listing, NewState};
 use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::credentials_of;
-use crate::domain::app::{App, AppState, Owner};
-use crate::domain::event::{Action, Event};
+use crate::domain::app::{App, AppOwner, AppState};
+use crate::domain::event::{AuditAction, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
 use crate::store::{AppRef, Changed, NewApp, Page};
@@ -86,7 +86,7 @@ impl Registry {
         }
         let key = self.decode(&reading).await?;
         let warnings = reading.warnings.clone();
-        let owner = Owner::Shared { name: name.clone() };
+        let owner = AppOwner::Shared { name: name.clone() };
         let (mut app, secrets) = self.new_app(self.new_id(AppId::generate), owner, &reading, key.as_ref());
         if let Some(known) = self.store.app(&AppRef::Name(name)).await? {
             if !self.holds_these(&known, &app, &secrets).await? {
@@ -122,7 +122,7 @@ impl Registry {
         }
         app.generation = self.store.next_generation().await?;
         let sealed = self.seal(&app, &secrets).await?;
-        let event = self.app_event(&identity, request_id, &app, Action::AppCreate, None);
+        let event = self.app_event(&identity, request_id, &app, AuditAction::AppCreate, None);
         self.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
         Ok(RegisteredApp { app: AppView { app, tenants: 0 }, diagnosis, warnings, created: true })
     }
@@ -194,7 +194,7 @@ impl Registry {
         }
         let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
         let told = Some(format!("state {state:?}"));
-        let event = self.app_event(&identity, request_id, &next, Action::AppUpdate, told);
+        let event = self.app_event(&identity, request_id, &next, AuditAction::AppUpdate, told);
         let updated = self.store.update_app(&next, &event).await;
         self.broker.forget(&Changed::App(next.id.clone()));
         match updated {
@@ -229,7 +229,7 @@ impl Registry {
         if expected.is_some_and(|version| version != app.version) {
             return Err(RegistryError::Precondition);
         }
-        let event = self.app_event(&identity, request_id, &app, Action::AppDelete, None);
+        let event = self.app_event(&identity, request_id, &app, AuditAction::AppDelete, None);
         let deleted = self.store.delete_app(&app.id, app.version, &event).await;
         self.broker.forget(&Changed::App(app.id));
         deleted.map_err(|error| unless_expected(expected, error))
@@ -251,10 +251,10 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         app: &App,
-        action: Action,
+        action: AuditAction,
         detail: Option<String>,
-    ) -> Event {
-        Event {
+    ) -> AuditEvent {
+        AuditEvent {
             app: Some(app.id.clone()),
             generation: Some(app.generation),
             detail: detail.or_else(|| name_of(app).map(ToString::to_string)),
@@ -273,7 +273,7 @@ fn require_app_reader(identity: &Identity) -> Result<(), RegistryError> {
 #[must_use]
 pub fn name_of(app: &App) -> Option<&Name> {
     match &app.owner {
-        Owner::Shared { name } => Some(name),
-        Owner::Tenant { .. } => None,
+        AppOwner::Shared { name } => Some(name),
+        AppOwner::Tenant { .. } => None,
     }
 }

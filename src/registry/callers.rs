@@ -14,7 +14,7 @@ use super::tenants::Listing;
 use super::{Registry, changes, on_what_stands, shortened};
 use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState};
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
@@ -102,7 +102,7 @@ impl Registry {
             version: 1,
         };
         let cause = identity.cause(request_id);
-        let event = event_of(&caller, &cause, self.now(), Action::CallerCreate, told(&caller));
+        let event = event_of(&caller, &cause, self.now(), AuditAction::CallerCreate, told(&caller));
         self.store.insert_caller(&caller, &event).await?;
         self.broker.forget(&Changed::Caller(caller.id.clone()));
         Ok(self.viewed(caller, BTreeMap::new()).await)
@@ -207,7 +207,7 @@ impl Registry {
             self.finish_caller(&current).await?;
             let cause = identity.cause(request_id);
             let told = changes(&fields(&current), &fields(&next));
-            let event = event_of(&next, &cause, self.now(), Action::CallerUpdate, told);
+            let event = event_of(&next, &cause, self.now(), AuditAction::CallerUpdate, told);
             next = self.replace_caller(next, &event, expected).await?;
         }
         let uses = self.store.key_uses(&next.id).await?;
@@ -241,7 +241,7 @@ impl Registry {
         }
         self.finish_caller(&current).await?;
         let cause = identity.cause(request_id);
-        let event = event_of(&current, &cause, self.now(), Action::CallerDelete, told(&current));
+        let event = event_of(&current, &cause, self.now(), AuditAction::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
         self.broker.forget(&Changed::Caller(current.id.clone()));
         deleted.map_err(|error| unless_expected(expected, error))?;
@@ -295,7 +295,7 @@ impl Registry {
     pub(super) async fn replace_caller(
         &self,
         caller: Caller,
-        event: &Event,
+        event: &AuditEvent,
         expected: Option<i64>,
     ) -> Result<Caller, RegistryError> {
         let next = Caller { version: caller.version + 1, ..caller };
@@ -342,10 +342,10 @@ fn fields(caller: &Caller) -> Value {
 
 pub(super) fn event_of(
     caller: &Caller,
-    cause: &Cause,
+    cause: &AuditContext,
     now: Timestamp,
-    action: Action,
+    action: AuditAction,
     detail: String,
-) -> Event {
-    Event { caller: Some(caller.id.clone()), detail: Some(detail), ..cause.event(now, action) }
+) -> AuditEvent {
+    AuditEvent { caller: Some(caller.id.clone()), detail: Some(detail), ..cause.event(now, action) }
 }

@@ -10,8 +10,8 @@ use super::{Registry, on_what_stands};
 use crate::auth::Identity;
 use crate::box_api::Credentials;
 use crate::broker::{TokenError, View, credentials_of};
-use crate::domain::app::{App, AppSecrets, AppState, Owner};
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::app::{App, AppOwner, AppSecrets, AppState};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::domain::subject::Subject;
@@ -100,7 +100,7 @@ impl Registry {
         }
         let next = Tenant { generation: self.store.next_generation().await?, ..current };
         let told = format!("was {}", view.generation().0);
-        let event = self.event_of(&next, &identity.cause(request_id), Action::TenantFlush, told);
+        let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantFlush, told);
         let tenant = self.replace(next, &event, None).await?;
         Ok(Arc::new(View { tenant, app: view.app.clone() }))
     }
@@ -129,7 +129,7 @@ impl Registry {
         &self,
         view: &View,
         next: Next<'_>,
-        cause: &Cause,
+        cause: &AuditContext,
         mut warnings: Vec<Fault>,
         revoke_old: bool,
     ) -> Result<Registered, RegistryError> {
@@ -140,7 +140,7 @@ impl Registry {
             updated_at: self.now(),
             ..tenant
         });
-        let switched = self.commit(next, changed.as_ref(), cause, Action::TenantCredentials).await;
+        let switched = self.commit(next, changed.as_ref(), cause, AuditAction::TenantCredentials).await;
         self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
         let Proven { credentials, tested: Tested { minted, account } } = proven;
         let app = match switched {
@@ -191,7 +191,7 @@ impl Registry {
         &self,
         next: &Next<'_>,
         enterprise: &BoxId,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Proven, RegistryError> {
         self.require_free_client_id(&next.app).await?;
         let credentials = Arc::new(credentials_of(&next.app, next.secrets.clone())?);
@@ -213,8 +213,8 @@ impl Registry {
         &self,
         next: Next<'_>,
         tenant: Option<&Tenant>,
-        cause: &Cause,
-        action: Action,
+        cause: &AuditContext,
+        action: AuditAction,
     ) -> Result<App, RegistryError> {
         let Next { mut app, secrets, keypair } = next;
         let was = app.generation;
@@ -224,10 +224,10 @@ impl Registry {
         app.state = if app.state == AppState::Pending { AppState::Active } else { app.state };
         let sealed = self.seal(&app, &secrets).await?;
         let owner = match &app.owner {
-            Owner::Tenant { id } => Some(id.clone()),
-            Owner::Shared { .. } => None,
+            AppOwner::Tenant { id } => Some(id.clone()),
+            AppOwner::Shared { .. } => None,
         };
-        let event = Event {
+        let event = AuditEvent {
             tenant: owner,
             app: Some(app.id.clone()),
             generation: Some(app.generation),

@@ -6,7 +6,7 @@ use super::error::RegistryError;
 use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::View;
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::store::{Changed, SessionsOf, StoreError, TenantRef};
@@ -49,7 +49,7 @@ impl Registry {
             let event = self.event_of(
                 &current,
                 &identity.cause(request_id),
-                Action::TenantPurge,
+                AuditAction::TenantPurge,
                 "erased".to_owned(),
             );
             // It may come into service in this very moment: then it is not erased like this.
@@ -70,7 +70,7 @@ impl Registry {
         }
         let cause = identity.cause(request_id);
         let told = format!("to be erased at {purge_at}");
-        let event = self.event_of(&next, &cause, Action::TenantDelete, told);
+        let event = self.event_of(&next, &cause, AuditAction::TenantDelete, told);
         let next = self.replace(next, &event, expected).await?;
         let view = View { tenant: next, app: view.app.clone() };
         if let Err(error) = self.wind_up(&view, &cause).await {
@@ -88,14 +88,14 @@ impl Registry {
         for tenant in self.store.deleted_tenants().await? {
             let Some(app) = self.sound_app(&tenant.app).await? else { continue };
             let view = View { tenant, app };
-            if let Err(error) = self.wind_up(&view, &Cause::BROKER).await {
+            if let Err(error) = self.wind_up(&view, &AuditContext::BROKER).await {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant could not be wound up");
             }
         }
         Ok(())
     }
 
-    async fn wind_up(&self, view: &View, cause: &Cause) -> Result<(), RegistryError> {
+    async fn wind_up(&self, view: &View, cause: &AuditContext) -> Result<(), RegistryError> {
         let tenant = &view.tenant;
         self.end_sessions(SessionsOf::Tenant(tenant.id.clone()), cause, |_| true).await?;
         let left = self.broker.revoke_all(view).await;
@@ -107,7 +107,7 @@ impl Registry {
         if !waited_enough && left? > 0 {
             return Ok(());
         }
-        let event = self.event_of(tenant, cause, Action::TenantPurge, "erased".to_owned());
+        let event = self.event_of(tenant, cause, AuditAction::TenantPurge, "erased".to_owned());
         self.store.purge_tenant(&tenant.id, &event).await?;
         self.forget_erased(view);
         Ok(())

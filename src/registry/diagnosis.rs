@@ -8,10 +8,10 @@ use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged};
 use crate::broker::{Broker, TokenError, View};
 use crate::crypto::CryptoError;
 use crate::domain::app::App;
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::id::BoxId;
-use crate::domain::refusal::Refusal;
-use crate::domain::subject::{Restriction, Scope, Subject, Target};
+use crate::domain::refusal::BoxRefusal;
+use crate::domain::subject::{Restriction, RestrictionTarget, Scope, Subject};
 use crate::secret::SecretString;
 use crate::store::StoreError;
 
@@ -77,7 +77,7 @@ impl Finding {
         Self { check, outcome: Outcome::Skipped, code: None, detail: detail.into(), fix: None }
     }
 
-    fn refused(check: Check, refusal: Refusal) -> Self {
+    fn refused(check: Check, refusal: BoxRefusal) -> Self {
         Self {
             check,
             outcome: Outcome::Fail,
@@ -169,7 +169,7 @@ pub(super) struct Ledger<'a> {
     pub broker: &'a Arc<Broker>,
     /// Whose they are; in a dry run nobody's, and they are only recorded.
     pub view: Option<&'a View>,
-    pub cause: &'a Cause,
+    pub cause: &'a AuditContext,
 }
 
 /// The lines that only report, for an enterprise token that works; `user` where one was named.
@@ -197,8 +197,11 @@ pub(super) async fn of_token(
         let Ok(scope) = Scope::parse("item_preview") else {
             return Finding::skipped(Check::Downscope, "There is no scope to try.");
         };
-        let restriction =
-            Restriction { scopes: [scope].into_iter().collect(), target: Target::Anything, annotator: None };
+        let restriction = Restriction {
+            scopes: [scope].into_iter().collect(),
+            target: RestrictionTarget::Anything,
+            annotator: None,
+        };
         let (child, overreach) = match upstream.downscope(credentials, token, &restriction).await {
             Ok(Exchanged::Restricted(child)) => (child, None),
             Ok(Exchanged::Overreaching(child, overreach)) => (child, Some(overreach)),
@@ -238,8 +241,8 @@ pub(super) fn of_clock(upstream: &BoxClient) -> Finding {
     let side = if offset > 0 { "ahead of" } else { "behind" };
     Finding::failed(
         Check::Clock,
-        Refusal::ClockSkew.code(),
+        BoxRefusal::ClockSkew.code(),
         format!("Box's clock is {} s {side} ours; assertions follow it.", offset.abs()),
-        Refusal::ClockSkew.fix(),
+        BoxRefusal::ClockSkew.fix(),
     )
 }

@@ -15,7 +15,7 @@ use crate::domain::caller::Caller;
 use crate::domain::grant::{Permission, TenantSelector};
 use crate::domain::id::Name;
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::policy::{self, Ask, Decision, Grounds, Rule};
+use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};
 use crate::domain::subject::{Restriction, Subject};
 use crate::store::{CallerRef, TenantRef};
 
@@ -44,8 +44,8 @@ pub enum Who {
 }
 
 impl Question {
-    fn ask(&self) -> Ask<'_> {
-        Ask::Token {
+    fn ask(&self) -> AccessRequest<'_> {
+        AccessRequest::Token {
             subject: &self.subject,
             restriction: self.restriction.as_ref(),
             on_behalf_of: self.on_behalf_of.as_ref(),
@@ -93,7 +93,7 @@ pub struct Warning {
 }
 
 /// What was found for a set of callers: which of them gets it by what, or why none does.
-type Found<'a> = Result<(&'a Caller, Grounds), Refused>;
+type Found<'a> = Result<(&'a Caller, DecisionBasis), Refused>;
 
 impl Registry {
     /// Refuses whoever may not ask about a tenant.
@@ -134,7 +134,7 @@ impl Registry {
                 reason,
                 caller: Some(caller.name.clone()),
                 grant: self.spec_of(caller, grounds.grant).await,
-                rule: grounds.waived.map(Rule::as_str),
+                rule: grounds.waived.map(DenialReason::as_str),
                 warnings,
             },
             Err(refused) => Explanation {
@@ -201,7 +201,7 @@ fn opens_nobody() -> Explanation {
 }
 
 /// Judges each caller alone, and each of its grants alone, as releases do.
-fn judge<'a>(callers: &'a [Caller], view: &View, ask: Ask<'_>) -> Found<'a> {
+fn judge<'a>(callers: &'a [Caller], view: &View, ask: AccessRequest<'_>) -> Found<'a> {
     first_allowed(callers.iter().map(|caller| (caller, caller)), view, ask)
 }
 
@@ -235,35 +235,35 @@ fn reason(question: &Question, found: &Found<'_>) -> String {
     }
 }
 
-fn reason_of_rule(question: &Question, rule: Rule) -> String {
+fn reason_of_rule(question: &Question, rule: DenialReason) -> String {
     let (permission, token) = question.needs();
     let subject = &question.subject;
     let is_full = question.is_for_a_full_token();
     match rule {
-        Rule::Permission => {
+        DenialReason::Permission => {
             format!("No grant of the caller on this tenant gives `{permission}`, which {token} needs.")
         }
-        Rule::GrantSubject => format!("No grant that gives `{permission}` here is for the subject {subject}."),
-        Rule::GrantScopes if is_full => {
+        DenialReason::GrantSubject => format!("No grant that gives `{permission}` here is for the subject {subject}."),
+        DenialReason::GrantScopes if is_full => {
             "Each grant that would fit has `scopes` or `resources`, and such a grant never yields a full token \
              or one under OAuth scopes."
                 .to_owned()
         }
-        Rule::GrantScopes => "No grant that would fit allows all of these scopes together.".to_owned(),
-        Rule::GrantResource => match question.restriction.as_ref().and_then(|asked| asked.target.resource()) {
+        DenialReason::GrantScopes => "No grant that would fit allows all of these scopes together.".to_owned(),
+        DenialReason::GrantResource => match question.restriction.as_ref().and_then(|asked| asked.target.resource()) {
             Some(resource) => {
                 format!("No grant that would fit names {resource} in its `resources`; they match exactly.")
             }
             None => "Each grant that would fit has `resources`, and the request names none.".to_owned(),
         },
-        Rule::PolicySubject => format!("The tenant's policy does not allow the subject {subject}."),
-        Rule::PolicyScopes => "The tenant's policy does not allow all of these scopes.".to_owned(),
-        Rule::PolicyFullTokens => {
+        DenialReason::PolicySubject => format!("The tenant's policy does not allow the subject {subject}."),
+        DenialReason::PolicyScopes => "The tenant's policy does not allow all of these scopes.".to_owned(),
+        DenialReason::PolicyFullTokens => {
             "The tenant's policy lets no full token leave, nor one under OAuth scopes: it has `scopes`, or \
              `full_tokens` is false."
                 .to_owned()
         }
-        Rule::PolicyOnBehalfOf => {
+        DenialReason::PolicyOnBehalfOf => {
             "All else fits, but the tenant's policy wants each request to say for whom: send `on_behalf_of`."
                 .to_owned()
         }
@@ -347,11 +347,11 @@ fn by_a_session<'a>(
     callers: &'a [Caller],
     view: &View,
     question: &Question,
-) -> Option<(&'a Caller, Grounds)> {
+) -> Option<(&'a Caller, DecisionBasis)> {
     let restriction = question.restriction.as_ref().filter(|_| !question.is_for_a_full_token())?;
     restriction.target.resource()?;
     let (subject, on_behalf_of) = (&question.subject, question.on_behalf_of.as_ref());
-    judge(callers, view, Ask::Session { subject, restriction, on_behalf_of }).ok()
+    judge(callers, view, AccessRequest::Session { subject, restriction, on_behalf_of }).ok()
 }
 
 /// True for all but a downscoped token of the service account, with which the header does nothing.
@@ -363,11 +363,11 @@ fn concerns_as_user(question: &Question) -> bool {
 /// header the first is worth as much as the others.
 fn acts_as_users(callers: &[Caller], view: &View) -> bool {
     let tenant = &view.tenant;
-    let ask = Ask::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of: None };
+    let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of: None };
     let may_be_enterprise = |caller: &Caller| {
         let decision = policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask);
         // Whoever has to say for whom can say so.
-        matches!(decision, Decision::Allowed(_) | Decision::Forbidden(Rule::PolicyOnBehalfOf))
+        matches!(decision, Decision::Allowed(_) | Decision::Forbidden(DenialReason::PolicyOnBehalfOf))
     };
     let may_be_anyone = |caller: &Caller| {
         policy::reaches_every_user(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy)

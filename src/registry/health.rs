@@ -7,7 +7,7 @@ use super::Registry;
 use super::diagnosis::{Check, Finding};
 use crate::broker::{Health, View};
 use crate::domain::app::AppState;
-use crate::domain::event::Cause;
+use crate::domain::event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::TenantState;
 use crate::store::TenantRef;
@@ -67,7 +67,7 @@ impl Registry {
                 return Ok(());
             }
             let (minted, _) = self.broker.knock(&view).await?;
-            self.broker.adopt(&view, minted, &Cause::BROKER).await
+            self.broker.adopt(&view, minted, &AuditContext::BROKER).await
         };
         if let Err(error) = asked.await {
             tracing::debug!(%tenant, %error, "a tenant fails still");

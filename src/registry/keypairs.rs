@@ -10,9 +10,9 @@ use super::register::{Registered, unchanged};
 use crate::auth::Identity;
 use crate::broker::TokenError;
 use crate::crypto::new_rsa_key;
-use crate::domain::app::{App, AppSecrets, AuthMethod, KeyInfo, Keypair, Owner};
-use crate::domain::box_config::Field;
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::app::{App, AppOwner, AppSecrets, AuthMethod, Keypair, SigningKeyInfo};
+use crate::domain::box_config::ConfigField;
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{KeypairId, TenantId};
 use crate::domain::signing_key::SigningKey;
 use crate::domain::tenant::Tenant;
@@ -63,7 +63,7 @@ impl Registry {
         &self,
         tenant: &Tenant,
         app: &App,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Keypair, RegistryError> {
         match self.store.keypairs_of(&app.id).await?.pop() {
             Some(keypair) => Ok(keypair),
@@ -76,7 +76,11 @@ impl Registry {
     }
 
     /// Makes a keypair for an app, and keeps its private half sealed.
-    pub(super) async fn keypair_for(&self, app: &App, cause: &Cause) -> Result<Keypair, RegistryError> {
+    pub(super) async fn keypair_for(
+        &self,
+        app: &App,
+        cause: &AuditContext,
+    ) -> Result<Keypair, RegistryError> {
         if app.auth == AuthMethod::Ccg {
             return Err(RegistryError::Conflict("An app with client credentials has no key."));
         }
@@ -90,11 +94,11 @@ impl Registry {
             created_at: self.now(),
         };
         let sealed = self.vault.seal(&place_of_keypair(&keypair.id), key.pkcs8_der()).await?;
-        let event = Event {
+        let event = AuditEvent {
             tenant: owner(app).cloned(),
             app: Some(app.id.clone()),
             detail: Some(format!("{}, public key {}", keypair.id, keypair.sha256)),
-            ..cause.event(self.now(), Action::KeypairCreate)
+            ..cause.event(self.now(), AuditAction::KeypairCreate)
         };
         self.store.insert_keypair(&keypair, &sealed, &event).await?;
         Ok(keypair)
@@ -109,7 +113,7 @@ impl Registry {
     ) -> Result<Option<(App, AppSecrets)>, RegistryError> {
         let empty = || Err("is empty".to_owned());
         let checked =
-            if public_key_id.is_empty() { empty() } else { Field::PublicKeyId.check(public_key_id) };
+            if public_key_id.is_empty() { empty() } else { ConfigField::PublicKeyId.check(public_key_id) };
         checked.map_err(|detail| RegistryError::invalid("/public_key_id", detail))?;
         let found = self.store.keypair(keypair).await?.filter(|(keypair, _)| keypair.app == app.id);
         let (keypair, sealed) = found.ok_or(RegistryError::Absent)?;
@@ -126,7 +130,7 @@ impl Registry {
             .open(&place_of_keypair(&keypair.id), &sealed)
             .await
             .map_err(|error| TokenError::Sealed { what: "a keypair", error })?;
-        let key = KeyInfo {
+        let key = SigningKeyInfo {
             public_key_id: public_key_id.to_owned(),
             sha256: keypair.sha256,
             bits: keypair.bits,
@@ -170,7 +174,7 @@ pub fn steps(app: &App, keypair: &Keypair, activate: &str) -> Vec<String> {
 
 fn owner(app: &App) -> Option<&TenantId> {
     match &app.owner {
-        Owner::Tenant { id } => Some(id),
-        Owner::Shared { .. } => None,
+        AppOwner::Tenant { id } => Some(id),
+        AppOwner::Shared { .. } => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::auth::Identity;
 use crate::broker::{Reach, Toll};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::{Caller, CallerState};
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
@@ -50,18 +50,18 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-    ) -> Result<(TenantId, Cause), RegistryError> {
+    ) -> Result<(TenantId, AuditContext), RegistryError> {
         let (identity, current, _) = self.fresh(identity, tenant, Permission::Lockdown).await?;
         let (id, cause) = (current.id.clone(), identity.cause(request_id));
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
-            let event = self.event_of(&current, &cause, Action::TenantLockdown, told);
+            let event = self.event_of(&current, &cause, AuditAction::TenantLockdown, told);
             self.store.record(std::slice::from_ref(&event), event.at).await?;
             return Ok((id, cause));
         }
         // Whoever lifts the lock brings no old token back.
         let next = Tenant { generation: self.store.next_generation().await?, ..current }.locked();
-        let event = self.event_of(&next, &cause, Action::TenantLockdown, told);
+        let event = self.event_of(&next, &cause, AuditAction::TenantLockdown, told);
         self.replace(next, &event, None).await?;
         Ok((id, cause))
     }
@@ -90,14 +90,14 @@ impl Registry {
         let current = self.shared_app(app).await?;
         let told = Some(format!("state was {:?}", current.state));
         if current.state == AppState::Locked {
-            let event = self.app_event(identity, request_id, &current, Action::AppLockdown, told);
+            let event = self.app_event(identity, request_id, &current, AuditAction::AppLockdown, told);
             self.store.record(std::slice::from_ref(&event), event.at).await?;
             return Ok(current.id);
         }
         let fence = self.store.next_generation().await?;
         let version = current.version + 1;
         let next = App { state: AppState::Locked, fence, version, updated_at: self.now(), ..current };
-        let event = self.app_event(identity, request_id, &next, Action::AppLockdown, told);
+        let event = self.app_event(identity, request_id, &next, AuditAction::AppLockdown, told);
         let updated = self.store.update_app(&next, &event).await;
         self.broker.forget(&Changed::App(next.id.clone()));
         updated?;
@@ -125,7 +125,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         caller: &CallerRef,
-    ) -> Result<(Caller, Cause), RegistryError> {
+    ) -> Result<(Caller, AuditContext), RegistryError> {
         if !identity.any(|one| one.holds(Permission::Lockdown)) {
             return Err(RegistryError::Forbidden("no grant gives lockdown"));
         }
@@ -135,7 +135,7 @@ impl Registry {
         let now = self.now();
         let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
         let cause = identity.cause(request_id);
-        let event = event_of(&next, &cause, now, Action::CallerLockdown, told(&next));
+        let event = event_of(&next, &cause, now, AuditAction::CallerLockdown, told(&next));
         Ok((self.replace_caller(next, &event, None).await?, cause))
     }
 
@@ -143,7 +143,7 @@ impl Registry {
         &self,
         reach: Reach,
         of: SessionsOf,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Lockdown, RegistryError> {
         let sessions =
             self.end_sessions(of, cause, |_| true).await.inspect_err(|_| self.note_unfinished())?;
@@ -212,7 +212,7 @@ impl Registry {
 
     /// Takes out of circulation what a lock reaches.
     async fn finish(&self, reach: Reach, of: SessionsOf) -> Result<(), RegistryError> {
-        self.end_sessions(of, &Cause::BROKER, |_| true).await?;
+        self.end_sessions(of, &AuditContext::BROKER, |_| true).await?;
         self.broker.put_out(&reach).await?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::error::{Fault, RegistryError};
 use crate::domain::app::{AppSecrets, AuthMethod};
-use crate::domain::box_config::{BoxConfig, ConfigFile, EncodedKey, Field};
+use crate::domain::box_config::{BoxConfig, ConfigField, ConfigFile, EncodedKey};
 use crate::domain::id::{BoxId, ClientId};
 use crate::domain::signing_key::{KeyProblem, SigningKey};
 use crate::secret::SecretString;
@@ -107,14 +107,14 @@ impl Material {
 impl CredentialFields {
     fn read(self) -> Result<Reading, RegistryError> {
         let mut faults = Vec::new();
-        let mut check = |field: Field, name: &str, text: &str| {
+        let mut check = |field: ConfigField, name: &str, text: &str| {
             let empty = || Err("This field is empty.".to_owned());
             let checked = if text.is_empty() { empty() } else { field.check(text) };
             faults.extend(checked.err().map(|detail| Fault::at(format!("/credentials/{name}"), detail)));
         };
-        check(Field::ClientSecret, "client_secret", self.client_secret.expose());
+        check(ConfigField::ClientSecret, "client_secret", self.client_secret.expose());
         if let Some(id) = &self.enterprise_id {
-            check(Field::EnterpriseId, "enterprise_id", id.as_str());
+            check(ConfigField::EnterpriseId, "enterprise_id", id.as_str());
         }
         let mut warnings = Vec::new();
         let key = match (self.auth, self.public_key_id, self.private_key) {
@@ -144,7 +144,7 @@ impl CredentialFields {
                 None
             }
             (AuthMethod::Jwt, Some(public_key_id), Some(private_key)) => {
-                check(Field::PublicKeyId, "public_key_id", &public_key_id);
+                check(ConfigField::PublicKeyId, "public_key_id", &public_key_id);
                 Some(EncodedKey { public_key_id, private_key, passphrase: self.passphrase })
             }
             (AuthMethod::Jwt, public_key_id, private_key) => {
@@ -185,7 +185,9 @@ impl CredentialFields {
 
 /// Refuses an enterprise that a request names beside the credentials, where it cannot be one.
 pub(super) fn check_enterprise(id: &BoxId) -> Result<(), RegistryError> {
-    Field::EnterpriseId.check(id.as_str()).map_err(|detail| RegistryError::invalid("/enterprise_id", detail))
+    ConfigField::EnterpriseId
+        .check(id.as_str())
+        .map_err(|detail| RegistryError::invalid("/enterprise_id", detail))
 }
 
 impl Reading {

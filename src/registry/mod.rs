@@ -51,7 +51,7 @@ use crate::config;
 use crate::crypto::Vault;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
-use crate::domain::policy::{Ask, Rule};
+use crate::domain::policy::{AccessRequest, DenialReason};
 use crate::domain::tenant::Tenant;
 use crate::entropy::Entropy;
 use crate::flight::Flights;
@@ -130,9 +130,9 @@ impl Registry {
 
 /// Those callers that may treat a tenant like this.
 fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Result<Identity, RegistryError> {
-    identity.those_allowed(tenant, Ask::Admin(permission)).map_err(|rule| match rule {
+    identity.those_allowed(tenant, AccessRequest::Admin(permission)).map_err(|rule| match rule {
         None => RegistryError::Absent,
-        Some(rule) => RegistryError::Forbidden(Rule::as_str(rule)),
+        Some(rule) => RegistryError::Forbidden(DenialReason::as_str(rule)),
     })
 }
 

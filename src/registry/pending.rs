@@ -15,7 +15,7 @@ use crate::box_api::{Credentials, Minted};
 use crate::broker::{TokenError, View};
 use crate::clock::Monotonic;
 use crate::domain::app::{App, AppSecrets, AppState};
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use crate::store::{AppRef, Changed, Conflict, StoreError, TenantRef};
@@ -45,7 +45,7 @@ impl Registry {
         own: Option<&AppSecrets>,
         warnings: Vec<Fault>,
         dry_run: bool,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Registered, RegistryError> {
         let mut keypair = None;
         if !dry_run {
@@ -139,7 +139,7 @@ impl Registry {
         let account = match self.upstream.service_account(&minted.token).await {
             Ok(account) => account,
             Err(error) => {
-                self.write_off(&credentials, minted.token, &Cause::BROKER).await;
+                self.write_off(&credentials, minted.token, &AuditContext::BROKER).await;
                 let error = error.into();
                 self.broker.note_failure(view, &error);
                 return Err(error);
@@ -155,7 +155,7 @@ impl Registry {
         account: ServiceAccount,
         (credentials, minted): (&Arc<Credentials>, Minted),
     ) -> Result<(), TokenError> {
-        let cause = Cause::BROKER;
+        let cause = AuditContext::BROKER;
         let mut attempts = 0;
         let brought = loop {
             attempts += 1;
@@ -180,7 +180,7 @@ impl Registry {
                 }
             };
             let told = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
-            let event = self.event_of(&tenant, &cause, Action::TenantActivate, told);
+            let event = self.event_of(&tenant, &cause, AuditAction::TenantActivate, told);
             let own = (!app.is_shared()).then_some(&app);
             let admitted = self.store.admit_tenant(&tenant, own, &event).await;
             self.broker.forget(&Changed::Tenant(tenant.id.clone()));

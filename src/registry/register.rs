@@ -10,8 +10,8 @@ use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::{Credentials, Minted};
 use crate::broker::{View, credentials_of};
-use crate::domain::app::{App, AppSecrets, AppState, KeyInfo, Keypair, Owner};
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::app::{App, AppOwner, AppSecrets, AppState, Keypair, SigningKeyInfo};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Generation, Name, TenantId};
 use crate::domain::policy::Policy;
@@ -115,7 +115,7 @@ impl Registry {
         fields: Fields,
         material: Material,
         how: How,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Registered, RegistryError> {
         let reading = material.read()?;
         let Some(enterprise_id) = reading.config.enterprise_id.clone() else {
@@ -127,7 +127,7 @@ impl Registry {
         let key = self.decode(&reading).await?;
         let warnings = reading.warnings.clone();
         let (tenant_id, app_id) = (self.new_id(TenantId::generate), self.new_id(AppId::generate));
-        let owner = Owner::Tenant { id: tenant_id.clone() };
+        let owner = AppOwner::Tenant { id: tenant_id.clone() };
         let (mut app, secrets) = self.new_app(app_id, owner, &reading, key.as_ref());
         if let Some(known) = self.store.tenant(&TenantRef::Name(fields.name.clone())).await? {
             return self.same_again(known, &app, &secrets, &enterprise_id, warnings, cause).await;
@@ -160,7 +160,7 @@ impl Registry {
         fields: Fields,
         (app, enterprise_id): (Name, BoxId),
         how: How,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Registered, RegistryError> {
         let app = self.store.app(&AppRef::Name(app)).await?.ok_or_else(|| {
             RegistryError::invalid(
@@ -211,7 +211,7 @@ impl Registry {
         &self,
         arrival: Arrival,
         own: Option<&AppSecrets>,
-        cause: &Cause,
+        cause: &AuditContext,
         dry_run: bool,
     ) -> Result<Registered, RegistryError> {
         let Arrival { view, credentials, tested, warnings } = arrival;
@@ -261,19 +261,19 @@ impl Registry {
         &self,
         view: &View,
         own: Option<&AppSecrets>,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<(), RegistryError> {
         let sealed = match own {
             Some(secrets) => Some(self.seal(&view.app, secrets).await?),
             None => None,
         };
         let new_app = sealed.as_deref().map(|sealed| NewApp { app: &view.app, sealed });
-        let event = Event {
+        let event = AuditEvent {
             tenant: Some(view.tenant.id.clone()),
             app: Some(view.app.id.clone()),
             generation: Some(view.generation()),
             detail: Some(format!("{} for enterprise {}", view.tenant.name, view.tenant.enterprise_id)),
-            ..cause.event(self.now(), Action::TenantCreate)
+            ..cause.event(self.now(), AuditAction::TenantCreate)
         };
         let inserted = self.store.insert_tenant(&view.tenant, new_app, &event).await;
         // That there was no tenant of this name may be remembered.
@@ -290,7 +290,7 @@ impl Registry {
         secrets: &AppSecrets,
         enterprise_id: &BoxId,
         warnings: Vec<Fault>,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Registered, RegistryError> {
         let taken = || RegistryError::Conflict("The name is taken.");
         let stored = self.store.app(&AppRef::Id(known.app.clone())).await?.ok_or_else(taken)?;
@@ -341,13 +341,13 @@ impl Registry {
     pub(super) fn new_app(
         &self,
         id: AppId,
-        owner: Owner,
+        owner: AppOwner,
         reading: &Reading,
         key: Option<&SigningKey>,
     ) -> (App, AppSecrets) {
         let now = self.now();
         let public_key_id = reading.config.key.as_ref().map(|key| key.public_key_id.clone());
-        let key_info = key.zip(public_key_id).map(|(key, public_key_id)| KeyInfo {
+        let key_info = key.zip(public_key_id).map(|(key, public_key_id)| SigningKeyInfo {
             public_key_id,
             sha256: key.public_sha256().to_owned(),
             bits: key.bits(),
@@ -374,7 +374,7 @@ impl Registry {
         &self,
         credentials: &Arc<Credentials>,
         enterprise: &BoxId,
-        cause: &Cause,
+        cause: &AuditContext,
     ) -> Result<Tested, RegistryError> {
         let minted = self.broker.try_out(credentials, enterprise).await?;
         match self.upstream.service_account(&minted.token).await {
@@ -387,7 +387,12 @@ impl Registry {
     }
 
     /// Ends a service account's token that showed that credentials work, and is no tenant's.
-    pub(super) async fn write_off(&self, credentials: &Arc<Credentials>, token: SecretString, cause: &Cause) {
+    pub(super) async fn write_off(
+        &self,
+        credentials: &Arc<Credentials>,
+        token: SecretString,
+        cause: &AuditContext,
+    ) {
         self.broker.write_off_unowned(credentials, (&Subject::ENTERPRISE, None), token, cause).await;
     }
 

@@ -9,13 +9,13 @@ use crate::broker::decision::{Refused, decide};
 use crate::broker::{TokenError, View};
 use crate::crypto::sha256;
 use crate::domain::caller::{Caller, CallerState};
-use crate::domain::event::{Action, Cause, Credential, Event};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent, Credential};
 use crate::domain::grant::Permission;
 use crate::domain::id::SessionId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::origin::Origin;
-use crate::domain::policy::{Ask, Policy};
-use crate::domain::session::{OpenedWith, Opener, Session};
+use crate::domain::policy::{AccessRequest, Policy};
+use crate::domain::session::{BrowserSession, SessionCredential, SessionOwner};
 use crate::domain::subject::{Resource, ScopeSet, Subject};
 use crate::domain::tenant::Tenant;
 use crate::secret::SecretString;
@@ -53,13 +53,13 @@ pub struct NewSession {
 #[derive(Debug)]
 pub struct OpenedSession {
     /// The session.
-    pub session: Session,
+    pub session: BrowserSession,
     /// Its text.
     pub text: SecretString,
 }
 
 /// A stretch of a list of sessions, and behind which the next one begins.
-pub type Sessions = (Vec<Session>, Option<SessionPosition>);
+pub type Sessions = (Vec<BrowserSession>, Option<SessionPosition>);
 
 impl Registry {
     /// Opens a session, where one of the caller's grants allows each token that it may give, and the
@@ -87,14 +87,15 @@ impl Registry {
         let (identity, tenant, view) = self.fresh(identity, tenant, Permission::SessionsCreate).await?;
         let (opened, caller, session) = self.judged(&identity, &view, new).await?;
         check_against(&tenant.policy, new)?;
-        let cause = Cause { on_behalf_of: new.on_behalf_of.clone(), ..identity.cause_of(opened, request_id) };
-        let event = Event {
+        let cause =
+            AuditContext { on_behalf_of: new.on_behalf_of.clone(), ..identity.cause_of(opened, request_id) };
+        let event = AuditEvent {
             tenant: Some(tenant.id.clone()),
             app: Some(view.app.id.clone()),
             subject: Some(session.subject.clone()),
             scopes: Some(session.read.clone()),
             detail: Some(told(&session)),
-            ..cause.event(session.created_at, Action::SessionCreate)
+            ..cause.event(session.created_at, AuditAction::SessionCreate)
         };
         let new = OpenSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
         self.store.open_session(&new, &event).await?;
@@ -109,7 +110,7 @@ impl Registry {
         identity: &'a Identity,
         view: &View,
         new: &NewSession,
-    ) -> Result<(&'a Opened, Caller, Session), RegistryError> {
+    ) -> Result<(&'a Opened, Caller, BrowserSession), RegistryError> {
         let mut nearest = Refused::NoGrant;
         for opened in identity.callers() {
             let caller = self.store.caller(&CallerRef::Id(opened.caller.id.clone())).await?;
@@ -141,12 +142,12 @@ impl Registry {
         credential: &Credential,
         view: &View,
         new: &NewSession,
-    ) -> Option<Session> {
+    ) -> Option<BrowserSession> {
         let created_at = self.now();
         let longest = view.tenant.policy.max_session_ttl.seconds();
         let ttl = new.ttl.unwrap_or(USUAL_TTL.min(longest));
         let lives = SignedDuration::from_secs(i64::try_from(ttl).unwrap_or(i64::MAX));
-        Some(Session {
+        Some(BrowserSession {
             id: self.new_id(SessionId::generate),
             tenant: view.tenant.id.clone(),
             subject: new.subject.clone(),
@@ -154,7 +155,7 @@ impl Registry {
             read: new.read.clone(),
             write: new.write.clone(),
             origins: new.origins.clone(),
-            opener: Opener { caller: caller.id.clone(), with: OpenedWith::of(credential)? },
+            opener: SessionOwner { caller: caller.id.clone(), with: SessionCredential::of(credential)? },
             on_behalf_of: new.on_behalf_of.clone(),
             min_ttl: new.min_ttl,
             created_at,
@@ -180,7 +181,7 @@ impl Registry {
         let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
         let of = SessionsOf::Tenant(view.tenant.id.clone());
         let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
-        let may_end = |session: &Session| those_who_end(&identity, &view.tenant, session).is_some();
+        let may_end = |session: &BrowserSession| those_who_end(&identity, &view.tenant, session).is_some();
         let mut found = Vec::new();
         // Others' sessions may be many: then what is found is told, and where it goes on.
         for _ in 0..STRETCHES {
@@ -237,8 +238,8 @@ impl Registry {
             on_behalf_of: Some(who.clone()),
             beyond: self.now(),
         };
-        let cause = Cause { on_behalf_of: Some(who.clone()), ..identity.cause(request_id) };
-        let may_end = |session: &Session| those_who_end(&identity, &view.tenant, session).is_some();
+        let cause = AuditContext { on_behalf_of: Some(who.clone()), ..identity.cause(request_id) };
+        let may_end = |session: &BrowserSession| those_who_end(&identity, &view.tenant, session).is_some();
         if self.end(&filter, &cause, may_end).await? == 0 {
             self.cancel(&filter.of, &[], &cause).await?;
         }
@@ -252,8 +253,8 @@ impl Registry {
     pub(super) async fn end_sessions(
         &self,
         of: SessionsOf,
-        cause: &Cause,
-        which: impl Fn(&Session) -> bool,
+        cause: &AuditContext,
+        which: impl Fn(&BrowserSession) -> bool,
     ) -> Result<usize, RegistryError> {
         self.end(&SessionFilter { of, on_behalf_of: None, beyond: self.now() }, cause, which).await
     }
@@ -261,14 +262,14 @@ impl Registry {
     async fn end(
         &self,
         filter: &SessionFilter,
-        cause: &Cause,
-        which: impl Fn(&Session) -> bool,
+        cause: &AuditContext,
+        which: impl Fn(&BrowserSession) -> bool,
     ) -> Result<usize, RegistryError> {
         let (mut behind, mut ended) = (None, 0);
         loop {
             let stretch = self.store.browser_sessions(filter, behind.as_ref(), AT_ONCE).await?;
-            let goes_on = |session: &Session| session.cancelled_at.is_none() && which(session);
-            let sessions: Vec<Session> = stretch.sessions.into_iter().filter(goes_on).collect();
+            let goes_on = |session: &BrowserSession| session.cancelled_at.is_none() && which(session);
+            let sessions: Vec<BrowserSession> = stretch.sessions.into_iter().filter(goes_on).collect();
             if !sessions.is_empty() {
                 ended += self.cancel(&filter.of, &sessions, cause).await?;
             }
@@ -282,8 +283,8 @@ impl Registry {
     async fn cancel(
         &self,
         of: &SessionsOf,
-        sessions: &[Session],
-        cause: &Cause,
+        sessions: &[BrowserSession],
+        cause: &AuditContext,
     ) -> Result<usize, RegistryError> {
         let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
         let named: Vec<&str> = ids.iter().map(SessionId::as_str).collect();
@@ -291,8 +292,10 @@ impl Registry {
             1 => named.concat(),
             count => format!("{count} browser sessions: {}", named.join(" ")),
         };
-        let mut event =
-            Event { detail: Some(shortened(detail)), ..cause.event(self.now(), Action::SessionCancel) };
+        let mut event = AuditEvent {
+            detail: Some(shortened(detail)),
+            ..cause.event(self.now(), AuditAction::SessionCancel)
+        };
         match of {
             SessionsOf::Tenant(id) => event.tenant = Some(id.clone()),
             SessionsOf::App(id) => event.app = Some(id.clone()),
@@ -305,7 +308,12 @@ impl Registry {
     }
 
     /// Ends sessions whose opener is gone already, so that lists say so too; they open nothing as it is.
-    pub(super) async fn end_orphans(&self, caller: &Caller, cause: &Cause, which: impl Fn(&Session) -> bool) {
+    pub(super) async fn end_orphans(
+        &self,
+        caller: &Caller,
+        cause: &AuditContext,
+        which: impl Fn(&BrowserSession) -> bool,
+    ) {
         if let Err(error) = self.end_sessions(SessionsOf::Caller(caller.id.clone()), cause, which).await {
             tracing::warn!(caller = %caller.id, %error, "sessions that open nothing any more stay listed");
         }
@@ -313,15 +321,15 @@ impl Registry {
 }
 
 /// The identity of those callers that may end a session.
-fn those_who_end(identity: &Identity, tenant: &Tenant, session: &Session) -> Option<Identity> {
-    identity.those_allowed(tenant, Ask::Cancellation(Some(&session.subject))).ok()
+fn those_who_end(identity: &Identity, tenant: &Tenant, session: &BrowserSession) -> Option<Identity> {
+    identity.those_allowed(tenant, AccessRequest::Cancellation(Some(&session.subject))).ok()
 }
 
 /// Judges every token that a session may give.
-fn all_allowed(caller: &Caller, view: &View, session: &Session) -> Result<(), Refused> {
+fn all_allowed(caller: &Caller, view: &View, session: &BrowserSession) -> Result<(), Refused> {
     let (subject, on_behalf_of) = (&session.subject, session.on_behalf_of.as_ref());
     session.restrictions().try_for_each(|restriction| {
-        let ask = Ask::Session { subject, restriction: &restriction, on_behalf_of };
+        let ask = AccessRequest::Session { subject, restriction: &restriction, on_behalf_of };
         decide(caller, view, ask).map(drop)
     })
 }
@@ -344,11 +352,11 @@ fn check_against(policy: &Policy, new: &NewSession) -> Result<(), RegistryError>
     if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
 }
 
-fn told(session: &Session) -> String {
+fn told(session: &BrowserSession) -> String {
     fn list<T: ToString>(items: &[T]) -> String {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
-    let Session { id, resources, write, origins, expires_at, .. } = session;
+    let BrowserSession { id, resources, write, origins, expires_at, .. } = session;
     let write = write.as_ref().map_or_else(|| "nothing".to_owned(), ScopeSet::joined);
     shortened(format!(
         "{id} until {expires_at}, on {}, to write {write}, at {}",

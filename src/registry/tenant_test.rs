@@ -7,7 +7,7 @@ use super::{Registry, RegistryError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError};
 use crate::broker::{TokenError, View};
-use crate::domain::event::{Action, Cause};
+use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;
@@ -64,7 +64,7 @@ impl Registry {
         Ok(findings)
     }
 
-    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &Cause) -> Finding {
+    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &AuditContext) -> Finding {
         let Some(user) = user else {
             return Finding::skipped(Check::UserToken, "Name a `user` to have this checked.");
         };
@@ -91,12 +91,12 @@ impl Registry {
     }
 
     /// Keeps the service account as Box shows it now; a test reports, so nothing hangs on it.
-    async fn note_service_account(&self, view: &View, account: ServiceAccount, cause: &Cause) {
+    async fn note_service_account(&self, view: &View, account: ServiceAccount, cause: &AuditContext) {
         if view.tenant.service_account.as_ref() == Some(&account) {
             return;
         }
         let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
-        let event = self.event_of(&next, cause, Action::TenantUpdate, "service_account".to_owned());
+        let event = self.event_of(&next, cause, AuditAction::TenantUpdate, "service_account".to_owned());
         if let Err(error) = self.replace(next, &event, None).await {
             tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
         }

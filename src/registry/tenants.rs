@@ -13,10 +13,10 @@ use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::View;
 use crate::domain::app::{App, AppState};
-use crate::domain::event::{Action, Cause, Event};
+use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name};
-use crate::domain::policy::{Ask, Policy};
+use crate::domain::policy::{AccessRequest, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
 use crate::store::{AppRef, Changed, Page, SessionsOf, StoreError, TenantFilter, TenantRef};
@@ -107,7 +107,7 @@ impl Registry {
             let was_last = tenants.len() <= wanted;
             for tenant in tenants {
                 page.after = Some(tenant.name.clone());
-                if identity.decide(&tenant, Ask::Admin(Permission::TenantsRead)).is_err() {
+                if identity.decide(&tenant, AccessRequest::Admin(Permission::TenantsRead)).is_err() {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
@@ -194,7 +194,7 @@ impl Registry {
             self.end_sessions(of, &identity.cause(request_id), |_| true).await?;
         }
         let told = changes(&told(&current), &told(&next));
-        let event = self.event_of(&next, &identity.cause(request_id), Action::TenantUpdate, told);
+        let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantUpdate, told);
         let next = self.replace(next, &event, expected).await?;
         Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
     }
@@ -230,7 +230,7 @@ impl Registry {
     pub(super) async fn replace(
         &self,
         tenant: Tenant,
-        event: &Event,
+        event: &AuditEvent,
         expected: Option<i64>,
     ) -> Result<Tenant, RegistryError> {
         let next = Tenant { version: tenant.version + 1, updated_at: self.now(), ..tenant };
@@ -243,8 +243,14 @@ impl Registry {
         }
     }
 
-    pub(super) fn event_of(&self, tenant: &Tenant, cause: &Cause, action: Action, told: String) -> Event {
-        Event {
+    pub(super) fn event_of(
+        &self,
+        tenant: &Tenant,
+        cause: &AuditContext,
+        action: AuditAction,
+        told: String,
+    ) -> AuditEvent {
+        AuditEvent {
             tenant: Some(tenant.id.clone()),
             app: Some(tenant.app.clone()),
             generation: Some(tenant.generation),
@@ -297,7 +303,7 @@ fn state_of(tenant: &Tenant, state: NewState) -> Result<TenantState, RegistryErr
 /// Refuses whoever may not lift a tenant's lock.
 fn with_lockdown(identity: &Identity, tenant: &Tenant) -> Result<Identity, RegistryError> {
     identity
-        .those_allowed(tenant, Ask::Admin(Permission::Lockdown))
+        .those_allowed(tenant, AccessRequest::Admin(Permission::Lockdown))
         .map_err(|_| RegistryError::Forbidden("no grant on the tenant gives lockdown"))
 }
 

@@ -5,10 +5,10 @@ use super::error::RegistryError;
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
 use crate::domain::caller::Caller;
-use crate::domain::event::Action;
+use crate::domain::event::AuditAction;
 use crate::domain::id::TrustId;
-use crate::domain::session::OpenedWith;
-use crate::domain::trust::{Terms, Trust};
+use crate::domain::session::SessionCredential;
+use crate::domain::trust::{Trust, TrustConditions};
 use crate::store::CallerRef;
 
 impl Registry {
@@ -21,7 +21,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         caller: &CallerRef,
-        terms: Terms,
+        terms: TrustConditions,
     ) -> Result<Trust, RegistryError> {
         on_what_stands(|| self.create_trust_once(identity, request_id, caller, &terms)).await
     }
@@ -31,7 +31,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         caller: &CallerRef,
-        terms: &Terms,
+        terms: &TrustConditions,
     ) -> Result<Trust, RegistryError> {
         let (identity, mut next) = self.manageable(identity, caller).await?;
         self.check_issuer(&terms.issuer)?;
@@ -45,7 +45,7 @@ impl Registry {
         let trust = Trust { id, terms: terms.clone(), created_at: self.now() };
         next.trusts.push(trust.clone());
         let cause = identity.cause(request_id);
-        let event = event_of(&next, &cause, self.now(), Action::TrustCreate, told(&trust));
+        let event = event_of(&next, &cause, self.now(), AuditAction::TrustCreate, told(&trust));
         self.replace_caller(next, &event, None).await?;
         Ok(trust)
     }
@@ -75,9 +75,9 @@ impl Registry {
         let place = next.trusts.iter().position(|kept| kept.id == *trust).ok_or(RegistryError::Absent)?;
         let gone = next.trusts.remove(place);
         let cause = identity.cause(request_id);
-        let event = event_of(&next, &cause, self.now(), Action::TrustDelete, told(&gone));
+        let event = event_of(&next, &cause, self.now(), AuditAction::TrustDelete, told(&gone));
         let next = self.replace_caller(next, &event, None).await?;
-        let with = OpenedWith::Trust(trust.clone());
+        let with = SessionCredential::Trust(trust.clone());
         self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Registry {
 }
 
 fn told(trust: &Trust) -> String {
-    let Trust { id, terms: Terms { issuer, audience, subject, claims }, .. } = trust;
+    let Trust { id, terms: TrustConditions { issuer, audience, subject, claims }, .. } = trust;
     let claims = serde_json::to_string(claims).unwrap_or_default();
     format!("{id}: {issuer} for {}, {subject}, claims {claims}", audience.as_str())
 }

@@ -10,8 +10,8 @@ use super::stretch::Stretch;
 use super::tenants::{self, count_of_app};
 use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError, StoredCredentials, Switch};
 use crate::crypto::Vault;
-use crate::domain::app::{App, AppState, Owner};
-use crate::domain::event::Event;
+use crate::domain::app::{App, AppOwner, AppState};
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, Generation, TenantId};
 
 macro_rules! select {
@@ -44,8 +44,8 @@ fn pending(app: &App) -> i64 {
 
 fn shared_name(app: &App) -> Option<&str> {
     match &app.owner {
-        Owner::Shared { name } => Some(name.as_str()),
-        Owner::Tenant { .. } => None,
+        AppOwner::Shared { name } => Some(name.as_str()),
+        AppOwner::Tenant { .. } => None,
     }
 }
 
@@ -131,14 +131,19 @@ async fn put_credentials(session: &mut Session, new: NewApp<'_>) -> Result<()> {
     session.run(sql, &values).await.map(drop)
 }
 
-pub(super) async fn insert(engine: &Engine, ledger: &Ledger, new: NewApp<'_>, event: &Event) -> Result<()> {
+pub(super) async fn insert(
+    engine: &Engine,
+    ledger: &Ledger,
+    new: NewApp<'_>,
+    event: &AuditEvent,
+) -> Result<()> {
     let mut session = engine.write().await?;
     put(&mut session, ledger, new).await?;
     record(&mut session, ledger, event, &[Changed::App(new.app.id.clone())]).await?;
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, ledger: &Ledger, app: &App, event: &Event) -> Result<()> {
+pub(super) async fn update(engine: &Engine, ledger: &Ledger, app: &App, event: &AuditEvent) -> Result<()> {
     let mut session = engine.write().await?;
     replace(&mut session, ledger, app).await?;
     record(&mut session, ledger, event, &[Changed::App(app.id.clone())]).await?;
@@ -152,7 +157,7 @@ pub(super) async fn switch(
     engine: &Engine,
     ledger: &Ledger,
     switch: Switch<'_>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let Switch { app: new, tenant, keypair } = switch;
     let mut session = engine.write().await?;
@@ -198,7 +203,7 @@ pub(super) async fn delete(
     engine: &Engine,
     ledger: &Ledger,
     (id, version): (&AppId, i64),
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     let sql = holding!("SELECT id FROM apps WHERE id = $1 AND version = $2", "FOR UPDATE");

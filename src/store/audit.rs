@@ -8,7 +8,7 @@ use super::ledger::{Beside, Ledger};
 use super::sql::Row;
 use super::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, Result, StoreError, StoredLink};
 use crate::audit::{Day, Head, Link, Range, vouched};
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
 macro_rules! select {
@@ -191,12 +191,12 @@ pub(super) fn stored(row: &Row) -> Option<StoredLink> {
         key: row.get("mac_key")?,
         mac: row.get("mac")?,
     };
-    let agrees = serde_json::from_str(&link.doc).is_ok_and(|event: Event| agrees(row, &event));
+    let agrees = serde_json::from_str(&link.doc).is_ok_and(|event: AuditEvent| agrees(row, &event));
     Some(StoredLink { link, agrees })
 }
 
 /// True where every column by which a record is found says what the record says.
-fn agrees(row: &Row, event: &Event) -> bool {
+fn agrees(row: &Row, event: &AuditEvent) -> bool {
     let text = |column| row.get::<String>(column);
     let Beside { actor, on_behalf_of } = Beside::of(event);
     row.get::<i64>("at") == Some(event.at.as_millisecond())

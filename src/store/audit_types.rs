@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::audit::Link;
-use crate::domain::event::{Action, Event, Outcome};
+use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::id::{CallerId, TenantId, WriterId};
 use crate::domain::on_behalf_of::OnBehalfOf;
 
@@ -15,9 +15,9 @@ pub struct AuditFilter {
     /// By this caller, or about it.
     pub caller: Option<CallerId>,
     /// Of this action.
-    pub action: Option<Action>,
+    pub action: Option<AuditAction>,
     /// That ended so.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<AuditOutcome>,
     /// For whom, as claimed.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// Of the token whose SHA-256 this is, in lower-case hex.
@@ -47,7 +47,7 @@ pub struct AuditRecord {
     /// Its number there.
     pub number: i64,
     /// What happened.
-    pub event: Event,
+    pub event: AuditEvent,
 }
 
 /// A stretch of the audit.

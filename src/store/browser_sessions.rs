@@ -16,9 +16,9 @@ use super::{
     StoreError, apps, callers, tenants,
 };
 use crate::crypto::Vault;
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::SessionId;
-use crate::domain::session::Session;
+use crate::domain::session::BrowserSession;
 
 /// For how long the row of a session is kept that has ended, so that whoever comes with it still hears
 /// that it has.
@@ -45,7 +45,7 @@ macro_rules! behind {
     };
 }
 
-impl Document for Session {
+impl Document for BrowserSession {
     const TABLE: &'static str = "sessions";
 
     fn id(&self) -> &str {
@@ -67,7 +67,7 @@ impl Document for Session {
     }
 }
 
-pub(super) async fn find(engine: &Engine, vault: &Vault, id: &SessionId) -> Result<Option<Session>> {
+pub(super) async fn find(engine: &Engine, vault: &Vault, id: &SessionId) -> Result<Option<BrowserSession>> {
     let row = engine.read().await?.row(select!("WHERE id = $1"), &[id.as_str().into()]).await?;
     row.map(|row| read(vault, &row)).transpose()
 }
@@ -77,7 +77,7 @@ pub(super) async fn insert(
     engine: &Engine,
     ledger: &Ledger,
     new: &OpenSession<'_>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut connection = engine.write().await?;
     if !is_as_judged(&mut connection, ledger, new).await? {
@@ -153,7 +153,7 @@ pub(super) async fn cancel(
     engine: &Engine,
     ledger: &Ledger,
     sessions: &[SessionId],
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<usize> {
     let mut connection = engine.write().await?;
     let mut changed = Vec::new();
@@ -162,13 +162,19 @@ pub(super) async fn cancel(
         let sql = holding!(select!("WHERE id = $1"), "FOR UPDATE");
         let row = connection.row(sql, &[id.as_str().into()]).await?;
         // One that is refused opens nothing anyway.
-        let Some(session) = row.and_then(|row| left_out(read::<Session>(ledger, &row))) else { continue };
+        let Some(session) = row.and_then(|row| left_out(read::<BrowserSession>(ledger, &row))) else {
+            continue;
+        };
         if session.cancelled_at.is_some() {
             continue;
         }
         let version = session.version + 1;
-        replace(&mut connection, ledger, &Session { cancelled_at: Some(event.at), version, ..session })
-            .await?;
+        replace(
+            &mut connection,
+            ledger,
+            &BrowserSession { cancelled_at: Some(event.at), version, ..session },
+        )
+        .await?;
         changed.push(Changed::Session(id.clone()));
     }
     record(&mut connection, ledger, event, &changed).await?;
@@ -176,7 +182,7 @@ pub(super) async fn cancel(
     Ok(changed.len())
 }
 
-async fn replace(connection: &mut Connection, vault: &Vault, session: &Session) -> Result<()> {
+async fn replace(connection: &mut Connection, vault: &Vault, session: &BrowserSession) -> Result<()> {
     let Written { doc, mac } = write(vault, session)?;
     let sql = "UPDATE sessions SET version = $1, doc = $2, mac_key = $3, mac = $4 WHERE id = $5";
     let values = [

@@ -14,7 +14,7 @@ use super::stretch::Stretch;
 use super::{CallerRef, Changed, Conflict, Page, Result, StoreError};
 use crate::crypto::Vault;
 use crate::domain::caller::Caller;
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{CallerId, KeyId};
 
 macro_rules! select {
@@ -97,7 +97,12 @@ pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<
     Ok(stretch.items)
 }
 
-pub(super) async fn insert(engine: &Engine, ledger: &Ledger, caller: &Caller, event: &Event) -> Result<()> {
+pub(super) async fn insert(
+    engine: &Engine,
+    ledger: &Ledger,
+    caller: &Caller,
+    event: &AuditEvent,
+) -> Result<()> {
     let mut session = engine.write().await?;
     let Written { doc, mac } = write(ledger, caller)?;
     let sql = "INSERT INTO callers (id, name, version, doc, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6)";
@@ -116,7 +121,12 @@ pub(super) async fn insert(engine: &Engine, ledger: &Ledger, caller: &Caller, ev
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, ledger: &Ledger, caller: &Caller, event: &Event) -> Result<()> {
+pub(super) async fn update(
+    engine: &Engine,
+    ledger: &Ledger,
+    caller: &Caller,
+    event: &AuditEvent,
+) -> Result<()> {
     let mut session = engine.write().await?;
     let Written { doc, mac } = write(ledger, caller)?;
     let sql = "UPDATE callers SET name = $1, version = $2, doc = $3, mac_key = $4, mac = $5
@@ -174,7 +184,7 @@ pub(super) async fn delete(
     ledger: &Ledger,
     id: &CallerId,
     version: i64,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM api_keys WHERE caller_id = $1", &[id.as_str().into()]).await?;

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::sql::{Row, Sql};
 use super::{Change, Changed, Result, StoreError};
 use crate::crypto::{Place, Vault};
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
 
 /// For how long a change can be read; every process asks for changes each few seconds.
@@ -23,7 +23,7 @@ const KEPT_MILLISECONDS: i64 = 60 * 60 * 1000;
 pub(super) async fn record(
     session: &mut Session,
     ledger: &Ledger,
-    event: &Event,
+    event: &AuditEvent,
     changed: &[Changed],
 ) -> Result<()> {
     ledger.write(session, event).await?;

@@ -10,7 +10,7 @@ use super::sql::Row;
 use super::{Giving, Result, StoreError};
 use crate::crypto::{Place, RowMac, Vault, sha256_hex};
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Receiver;
+use crate::domain::receiver::Recipient;
 
 const TABLE: &str = "given";
 
@@ -39,7 +39,7 @@ pub(super) async fn note(engine: &Engine, ledger: &Ledger, givings: &[Giving]) -
 }
 
 /// To whom a token was given. A row that is refused is left out, with an error logged.
-pub(super) async fn receivers(engine: &Engine, vault: &Vault, token: &TokenId) -> Result<Vec<Receiver>> {
+pub(super) async fn receivers(engine: &Engine, vault: &Vault, token: &TokenId) -> Result<Vec<Recipient>> {
     let sql = "SELECT expires_at, doc, mac_key, mac FROM given WHERE token_id = $1 ORDER BY receiver";
     let rows = engine.read().await?.rows(sql, &[token.as_str().into()]).await?;
     Ok(rows.iter().filter_map(|row| left_out(read(vault, token, row))).collect())
@@ -51,7 +51,7 @@ pub(super) async fn sweep(session: &mut Session, now: Timestamp) -> Result<()> {
     session.run(sql, &[now.as_millisecond().into()]).await.map(drop)
 }
 
-fn read(vault: &Vault, token: &TokenId, row: &Row) -> Result<Receiver> {
+fn read(vault: &Vault, token: &TokenId, row: &Row) -> Result<Recipient> {
     let refused = || refused(TABLE, token.as_str());
     let (until, doc) = (row.get::<i64>("expires_at"), row.get::<String>("doc"));
     let (until, doc) = until.zip(doc).ok_or_else(refused)?;

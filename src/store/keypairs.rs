@@ -8,7 +8,7 @@ use super::sql::Row;
 use super::{Changed, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, KeypairId};
 
 impl Document for Keypair {
@@ -33,7 +33,7 @@ pub(super) async fn insert(
     ledger: &Ledger,
     keypair: &Keypair,
     sealed: &[u8],
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     let Written { doc, mac } = write(ledger, keypair)?;

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{Result, StoreError};
 use crate::audit::{Chain, Day, Head, Link, Signed};
 use crate::crypto::Vault;
-use crate::domain::event::{Actor, Event};
+use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
 /// How long writing an event may take: its share of a call's budget.
@@ -48,13 +48,13 @@ impl Ledger {
     }
 
     /// Writes an event of this moment within the session's transaction.
-    pub(super) async fn write(&self, session: &mut Session, event: &Event) -> Result<()> {
+    pub(super) async fn write(&self, session: &mut Session, event: &AuditEvent) -> Result<()> {
         self.write_on(session, Day::of(event.at), event).await
     }
 
     /// Writes an event on that day within the session's transaction: it may be of an earlier one, whose
     /// chains may be dropped by now.
-    pub(super) async fn write_on(&self, session: &mut Session, day: Day, event: &Event) -> Result<()> {
+    pub(super) async fn write_on(&self, session: &mut Session, day: Day, event: &AuditEvent) -> Result<()> {
         let page = session.page(|| self.open_page(day));
         let link = page
             .chain
@@ -180,7 +180,7 @@ impl Drop for Page {
     }
 }
 
-async fn insert(session: &mut Session, link: &Link, event: &Event) -> Result<()> {
+async fn insert(session: &mut Session, link: &Link, event: &AuditEvent) -> Result<()> {
     let sql = "INSERT INTO audit
          (day, writer, number, at, action, outcome, actor_id, tenant_id, app_id, caller_id, on_behalf_of,
           fingerprint, doc, mac_key, mac)
@@ -213,7 +213,7 @@ pub(super) struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    pub(super) fn of(event: &'a Event) -> Self {
+    pub(super) fn of(event: &'a AuditEvent) -> Self {
         let actor = match &event.actor {
             Actor::Caller { id, .. } => Some(id.as_str()),
             Actor::Unknown | Actor::CommandLine | Actor::Broker => None,

@@ -46,12 +46,12 @@ use crate::audit::{Day, Range, Signed};
 use crate::crypto::Place;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, Name, SessionId, TenantId, TokenId, WriterId,
 };
-use crate::domain::receiver::Receiver;
-use crate::domain::session::Session as BrowserSession;
+use crate::domain::receiver::Recipient;
+use crate::domain::session::BrowserSession;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
@@ -81,17 +81,22 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn pending_tenants(&self) -> Result<Vec<Tenant>>;
     /// Replaces a pending tenant's row, and its own app's, by what they are in service; a conflict
     /// where somebody else holds client ID or enterprise by now.
-    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &Event) -> Result<()>;
+    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &AuditEvent) -> Result<()>;
     /// Adds a tenant, with its own app where it brought one.
-    async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()>;
+    async fn insert_tenant(
+        &self,
+        tenant: &Tenant,
+        own_app: Option<NewApp<'_>>,
+        event: &AuditEvent,
+    ) -> Result<()>;
     /// Replaces a tenant's row by `tenant`, whose version is one more than the stored one's; else
     /// [`Conflict::Version`].
-    async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()>;
+    async fn update_tenant(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()>;
     /// Erases a tenant, its tokens, and its own app with its credentials; nothing can be restored.
-    async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()>;
+    async fn purge_tenant(&self, tenant: &TenantId, event: &AuditEvent) -> Result<()>;
     /// Erases a pending tenant as [`Store::purge_tenant`] does, unless its row is another by now; then
     /// [`Conflict::Version`].
-    async fn purge_pending(&self, tenant: &Tenant, event: &Event) -> Result<()>;
+    async fn purge_pending(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()>;
 
     /// An app, shared or a tenant's own.
     async fn app(&self, by: &AppRef) -> Result<Option<App>>;
@@ -104,21 +109,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// One of the active tenants that an app serves, where there is any.
     async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>>;
     /// Adds a shared app.
-    async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()>;
+    async fn insert_app(&self, app: NewApp<'_>, event: &AuditEvent) -> Result<()>;
     /// Replaces an app's row, as [`Store::update_tenant`] does.
-    async fn update_app(&self, app: &App, event: &Event) -> Result<()>;
+    async fn update_app(&self, app: &App, event: &AuditEvent) -> Result<()>;
     /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, and puts
     /// the credentials beside the old ones.
-    async fn switch_credentials(&self, switch: Switch<'_>, event: &Event) -> Result<()>;
+    async fn switch_credentials(&self, switch: Switch<'_>, event: &AuditEvent) -> Result<()>;
     /// Keeps a keypair with its private half, which is sealed at [`place_of_keypair`].
-    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()>;
+    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &AuditEvent) -> Result<()>;
     /// A keypair and its sealed private half, which is empty once it was switched to.
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>>;
     /// The keypairs that were made for an app, the oldest first.
     async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>>;
     /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it,
     /// [`Conflict::Version`] where it is not at `version` any more.
-    async fn delete_app(&self, app: &AppId, version: i64, event: &Event) -> Result<()>;
+    async fn delete_app(&self, app: &AppId, version: i64, event: &AuditEvent) -> Result<()>;
 
     /// A caller.
     async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>>;
@@ -129,11 +134,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// out, with an error logged.
     async fn callers_trusting(&self, issuer: &str) -> Result<Vec<Caller>>;
     /// Adds a caller.
-    async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
+    async fn insert_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()>;
     /// Replaces a caller's row, keys, trusts and grants included, as [`Store::update_tenant`] does.
-    async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()>;
+    async fn update_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()>;
     /// Erases a caller and its keys; [`Conflict::Version`] where it is not at `version` any more.
-    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()>;
+    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &AuditEvent) -> Result<()>;
     /// Notes when keys were last used; keys that are gone are passed over.
     async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()>;
     /// When a caller's keys were last used.
@@ -143,7 +148,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>>;
     /// Adds a browser session; [`Conflict::Version`] where tenant, app or opener are not those any more by
     /// which it was judged.
-    async fn open_session(&self, new: &OpenSession<'_>, event: &Event) -> Result<()>;
+    async fn open_session(&self, new: &OpenSession<'_>, event: &AuditEvent) -> Result<()>;
     /// A stretch of the browser sessions that go on, the oldest first. A row that is refused is left out,
     /// with an error logged.
     async fn browser_sessions(
@@ -154,13 +159,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<SessionStretch>;
     /// Cancels browser sessions at the event's time, and tells how many were not cancelled before. Those
     /// that are gone are passed over.
-    async fn cancel_sessions(&self, sessions: &[SessionId], event: &Event) -> Result<usize>;
+    async fn cancel_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize>;
 
     /// Keeps a minted token and its event. Within the same transaction it is compared with the
     /// tenant and app of the moment: only where both are active and at the token's generation is it
     /// [`Filed::Current`]. Else it is kept as discarded, so that it can still be revoked, is never
     /// found by [`Store::live_token`], and its event says `token.discard`.
-    async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed>;
+    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<Filed>;
     /// The token under this key that lives longest beyond `now`, of those not discarded.
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
     /// The token whose SHA-256 this is, in lower-case hex, where it lives beyond `now` and is not discarded.
@@ -168,7 +173,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Writes down to whom tokens were given, until these expire.
     async fn note_given(&self, givings: &[Giving]) -> Result<()>;
     /// To whom a token was given. A row that is refused is left out, with an error logged.
-    async fn receivers(&self, token: &TokenId) -> Result<Vec<Receiver>>;
+    async fn receivers(&self, token: &TokenId) -> Result<Vec<Recipient>>;
     /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too: all of
     /// them, a subject's, or the one of that fingerprint.
     async fn live_tokens_of(
@@ -178,7 +183,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> Result<Vec<StoredToken>>;
     /// Records at this moment what changed no row of the store: all of these events or none.
-    async fn record(&self, events: &[Event], now: Timestamp) -> Result<()>;
+    async fn record(&self, events: &[AuditEvent], now: Timestamp) -> Result<()>;
     /// A stretch of the tokens that live beyond `after`, in the order of their ends, and behind what the
     /// next one begins; `None` where this was the last.
     async fn live_tokens(

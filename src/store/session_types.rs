@@ -6,14 +6,14 @@ use crate::domain::app::App;
 use crate::domain::caller::Caller;
 use crate::domain::id::{AppId, CallerId, TenantId};
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::session::Session;
+use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
 
 /// A browser session to be added, and by what it was judged.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSession<'a> {
     /// The session.
-    pub session: &'a Session,
+    pub session: &'a BrowserSession,
     /// Its tenant.
     pub tenant: &'a Tenant,
     /// The app that serves the tenant.
@@ -57,7 +57,7 @@ pub struct SessionPosition {
 impl SessionPosition {
     /// Behind this session.
     #[must_use]
-    pub fn behind(session: &Session) -> Self {
+    pub fn behind(session: &BrowserSession) -> Self {
         Self { created_at: session.created_at.as_millisecond(), id: session.id.to_string() }
     }
 }
@@ -66,7 +66,7 @@ impl SessionPosition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionStretch {
     /// The sessions.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<BrowserSession>,
     /// Where it goes on.
     pub next: Option<SessionPosition>,
 }

@@ -20,12 +20,12 @@ use crate::audit::{Day, Range, Signed};
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
-use crate::domain::event::Event;
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, SessionId, TenantId, TokenId, WriterId,
 };
-use crate::domain::receiver::Receiver;
-use crate::domain::session::Session as BrowserSession;
+use crate::domain::receiver::Recipient;
+use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
 
@@ -65,25 +65,30 @@ impl Store for SqlStore {
         bounded(tenants::pending(&self.engine, &self.ledger)).await
     }
 
-    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &Event) -> Result<()> {
+    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &AuditEvent) -> Result<()> {
         bounded(tenants::admit(&self.engine, &self.ledger, tenant, own_app, event)).await
     }
 
-    async fn insert_tenant(&self, tenant: &Tenant, own_app: Option<NewApp<'_>>, event: &Event) -> Result<()> {
+    async fn insert_tenant(
+        &self,
+        tenant: &Tenant,
+        own_app: Option<NewApp<'_>>,
+        event: &AuditEvent,
+    ) -> Result<()> {
         bounded(tenants::insert(&self.engine, &self.ledger, tenant, own_app, event)).await
     }
 
-    async fn update_tenant(&self, tenant: &Tenant, event: &Event) -> Result<()> {
+    async fn update_tenant(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()> {
         bounded(tenants::update(&self.engine, &self.ledger, tenant, event)).await
     }
 
-    async fn purge_tenant(&self, tenant: &TenantId, event: &Event) -> Result<()> {
+    async fn purge_tenant(&self, tenant: &TenantId, event: &AuditEvent) -> Result<()> {
         bounded(tenants::purge(&self.engine, &self.ledger, tenant, None, event)).await?;
         self.engine.scrub().await;
         Ok(())
     }
 
-    async fn purge_pending(&self, tenant: &Tenant, event: &Event) -> Result<()> {
+    async fn purge_pending(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()> {
         let version = Some(tenant.version);
         bounded(tenants::purge(&self.engine, &self.ledger, &tenant.id, version, event)).await?;
         self.engine.scrub().await;
@@ -110,19 +115,19 @@ impl Store for SqlStore {
         bounded(tenants::active_of_app(&self.engine, &self.ledger, app)).await
     }
 
-    async fn insert_app(&self, app: NewApp<'_>, event: &Event) -> Result<()> {
+    async fn insert_app(&self, app: NewApp<'_>, event: &AuditEvent) -> Result<()> {
         bounded(apps::insert(&self.engine, &self.ledger, app, event)).await
     }
 
-    async fn update_app(&self, app: &App, event: &Event) -> Result<()> {
+    async fn update_app(&self, app: &App, event: &AuditEvent) -> Result<()> {
         bounded(apps::update(&self.engine, &self.ledger, app, event)).await
     }
 
-    async fn switch_credentials(&self, switch: Switch<'_>, event: &Event) -> Result<()> {
+    async fn switch_credentials(&self, switch: Switch<'_>, event: &AuditEvent) -> Result<()> {
         bounded(apps::switch(&self.engine, &self.ledger, switch, event)).await
     }
 
-    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &Event) -> Result<()> {
+    async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &AuditEvent) -> Result<()> {
         bounded(keypairs::insert(&self.engine, &self.ledger, keypair, sealed, event)).await
     }
 
@@ -134,7 +139,7 @@ impl Store for SqlStore {
         bounded(keypairs::of_app(&self.engine, &self.ledger, app)).await
     }
 
-    async fn delete_app(&self, app: &AppId, version: i64, event: &Event) -> Result<()> {
+    async fn delete_app(&self, app: &AppId, version: i64, event: &AuditEvent) -> Result<()> {
         bounded(apps::delete(&self.engine, &self.ledger, (app, version), event)).await?;
         self.engine.scrub().await;
         Ok(())
@@ -152,15 +157,15 @@ impl Store for SqlStore {
         bounded(callers::trusting(&self.engine, &self.ledger, issuer)).await
     }
 
-    async fn insert_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
+    async fn insert_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()> {
         bounded(callers::insert(&self.engine, &self.ledger, caller, event)).await
     }
 
-    async fn update_caller(&self, caller: &Caller, event: &Event) -> Result<()> {
+    async fn update_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()> {
         bounded(callers::update(&self.engine, &self.ledger, caller, event)).await
     }
 
-    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &Event) -> Result<()> {
+    async fn delete_caller(&self, caller: &CallerId, version: i64, event: &AuditEvent) -> Result<()> {
         bounded(callers::delete(&self.engine, &self.ledger, caller, version, event)).await
     }
 
@@ -176,7 +181,7 @@ impl Store for SqlStore {
         bounded(browser_sessions::find(&self.engine, &self.ledger, id)).await
     }
 
-    async fn open_session(&self, new: &OpenSession<'_>, event: &Event) -> Result<()> {
+    async fn open_session(&self, new: &OpenSession<'_>, event: &AuditEvent) -> Result<()> {
         bounded(browser_sessions::insert(&self.engine, &self.ledger, new, event)).await
     }
 
@@ -189,11 +194,11 @@ impl Store for SqlStore {
         bounded(browser_sessions::stretch(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
-    async fn cancel_sessions(&self, sessions: &[SessionId], event: &Event) -> Result<usize> {
+    async fn cancel_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize> {
         bounded(browser_sessions::cancel(&self.engine, &self.ledger, sessions, event)).await
     }
 
-    async fn save_token(&self, token: &NewToken<'_>, event: &Event) -> Result<Filed> {
+    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<Filed> {
         bounded(tokens::save(&self.engine, &self.ledger, token, event)).await
     }
 
@@ -209,7 +214,7 @@ impl Store for SqlStore {
         bounded(given::note(&self.engine, &self.ledger, givings)).await
     }
 
-    async fn receivers(&self, token: &TokenId) -> Result<Vec<Receiver>> {
+    async fn receivers(&self, token: &TokenId) -> Result<Vec<Recipient>> {
         bounded(given::receivers(&self.engine, &self.ledger, token)).await
     }
 
@@ -235,7 +240,7 @@ impl Store for SqlStore {
         bounded(tokens::discard(&self.engine, &self.ledger, tokens)).await
     }
 
-    async fn record(&self, events: &[Event], now: Timestamp) -> Result<()> {
+    async fn record(&self, events: &[AuditEvent], now: Timestamp) -> Result<()> {
         bounded(async {
             let mut session = self.engine.write().await?;
             for event in events {

@@ -10,8 +10,8 @@ use super::sql::{Row, holding};
 use super::stretch::Stretch;
 use super::{Changed, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
-use crate::domain::app::{App, Owner};
-use crate::domain::event::Event;
+use crate::domain::app::{App, AppOwner};
+use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
 
@@ -112,7 +112,7 @@ pub(super) async fn admit(
     ledger: &Ledger,
     tenant: &Tenant,
     own_app: Option<&App>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     let mut changed = vec![Changed::Tenant(tenant.id.clone())];
@@ -137,7 +137,7 @@ pub(super) async fn insert(
     ledger: &Ledger,
     tenant: &Tenant,
     own_app: Option<NewApp<'_>>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     if own_app.is_none() {
@@ -167,7 +167,7 @@ pub(super) async fn insert(
     session.run(sql, &values).await?;
     let mut changed = vec![Changed::Tenant(tenant.id.clone())];
     if let Some(new) = own_app {
-        if new.app.id != tenant.app || new.app.owner != (Owner::Tenant { id: tenant.id.clone() }) {
+        if new.app.id != tenant.app || new.app.owner != (AppOwner::Tenant { id: tenant.id.clone() }) {
             return Err(StoreError::Unexpected("the app that came with a tenant is not its own".to_owned()));
         }
         apps::put(&mut session, ledger, new).await?;
@@ -177,7 +177,12 @@ pub(super) async fn insert(
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, ledger: &Ledger, tenant: &Tenant, event: &Event) -> Result<()> {
+pub(super) async fn update(
+    engine: &Engine,
+    ledger: &Ledger,
+    tenant: &Tenant,
+    event: &AuditEvent,
+) -> Result<()> {
     let mut session = engine.write().await?;
     replace(&mut session, ledger, tenant).await?;
     record(&mut session, ledger, event, &[Changed::Tenant(tenant.id.clone())]).await?;
@@ -214,7 +219,7 @@ pub(super) async fn purge(
     ledger: &Ledger,
     id: &TenantId,
     version: Option<i64>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     let sql = holding!("SELECT app_id, version FROM tenants WHERE id = $1", "FOR UPDATE");

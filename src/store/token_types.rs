@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::crypto::Place;
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
-use crate::domain::receiver::Receiver;
+use crate::domain::receiver::Recipient;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 
@@ -37,7 +37,7 @@ pub struct Giving {
     /// When Box lets the token die.
     pub until: Timestamp,
     /// To whom.
-    pub receiver: Receiver,
+    pub receiver: Recipient,
 }
 
 /// Which of a tenant's tokens.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::crypto::{Place, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
-use crate::domain::event::{Action, Event};
+use crate::domain::event::{AuditAction, AuditEvent};
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
@@ -132,14 +132,16 @@ pub(super) async fn save(
     engine: &Engine,
     ledger: &Ledger,
     token: &NewToken<'_>,
-    event: &Event,
+    event: &AuditEvent,
 ) -> Result<Filed> {
     let mut session = engine.write().await?;
     let fate = judge(&mut session, ledger, token).await?;
     match fate {
         Fate::Current => ledger.write(&mut session, event).await?,
         Fate::Fenced | Fate::Purged => {
-            ledger.write(&mut session, &Event { action: Action::TokenDiscard, ..event.clone() }).await?;
+            ledger
+                .write(&mut session, &AuditEvent { action: AuditAction::TokenDiscard, ..event.clone() })
+                .await?;
         }
     }
     // The credentials that could revoke a purged tenant's token are erased, and so is the token.

@@ -10,7 +10,7 @@ use box_token_broker::clock::{Clock as _, ManualClock};
 use box_token_broker::config::{BoxApi, RestrictedTo};
 use box_token_broker::domain::id::{BoxId, ClientId};
 use box_token_broker::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, Scope, SharedLink, Subject, Target,
+    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, SharedLink, Subject,
 };
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::secret::{SecretBytes, SecretString};
@@ -146,24 +146,24 @@ pub(crate) fn user(text: &str) -> Subject {
     Subject::User { id: id(text) }
 }
 
-pub(crate) fn restriction(scopes: &[&str], target: Target) -> Restriction {
+pub(crate) fn restriction(scopes: &[&str], target: RestrictionTarget) -> Restriction {
     let scopes = scopes.iter().map(|scope| Scope::parse(scope).unwrap()).collect();
     Restriction { scopes, target, annotator: None }
 }
 
-pub(crate) fn annotated(scopes: &[&str], target: Target) -> Restriction {
+pub(crate) fn annotated(scopes: &[&str], target: RestrictionTarget) -> Restriction {
     let annotator = Annotator::new("ext-7", "Zoë \"Z\" O'Neil").unwrap();
     Restriction { annotator: Some(annotator), ..restriction(scopes, target) }
 }
 
-pub(crate) fn folder(text: &str) -> Target {
-    Target::Resource(Resource { kind: ResourceType::Folder, id: id(text) })
+pub(crate) fn folder(text: &str) -> RestrictionTarget {
+    RestrictionTarget::Resource(Resource { kind: ResourceType::Folder, id: id(text) })
 }
 
-pub(crate) fn file(text: &str) -> Target {
-    Target::Resource(Resource { kind: ResourceType::File, id: id(text) })
+pub(crate) fn file(text: &str) -> RestrictionTarget {
+    RestrictionTarget::Resource(Resource { kind: ResourceType::File, id: id(text) })
 }
 
-pub(crate) fn link(text: &str) -> Target {
-    Target::SharedLink(SharedLink::parse(text).unwrap())
+pub(crate) fn link(text: &str) -> RestrictionTarget {
+    RestrictionTarget::SharedLink(SharedLink::parse(text).unwrap())
 }

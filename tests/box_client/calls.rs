@@ -5,8 +5,8 @@ use std::time::Duration;
 use box_token_broker::box_api::{BoxError, BoxObject, Exchanged, RestrictedObject};
 use box_token_broker::clock::Clock as _;
 use box_token_broker::config::RestrictedTo;
-use box_token_broker::domain::refusal::Refusal;
-use box_token_broker::domain::subject::{Scope, Subject, Target};
+use box_token_broker::domain::refusal::BoxRefusal;
+use box_token_broker::domain::subject::{RestrictionTarget, Scope, Subject};
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 
@@ -45,7 +45,7 @@ async fn the_as_user_header_is_told_apart_from_user_tokens() {
     bench.patch_app(&bench.jwt, json!({ "as_user_header": false })).await;
     let refused = bench.client.probe_as_user(&token, &id(ADA)).await;
     assert!(
-        matches!(refused, Err(BoxError::Refused { refusal: Refusal::AsUserDisabled, .. })),
+        matches!(refused, Err(BoxError::Refused { refusal: BoxRefusal::AsUserDisabled, .. })),
         "{refused:?}"
     );
     bench.client.mint(&bench.jwt, &bench.enterprise, &user(ADA)).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_token_is_restricted_to_what_was_asked() {
         (folder(CONTRACTS), Some(("folder", CONTRACTS))),
         (file(CONTRACT_PDF), Some(("file", CONTRACT_PDF))),
         (link(LINK), Some(("folder", "20000001002"))),
-        (Target::Anything, None),
+        (RestrictionTarget::Anything, None),
     ] {
         let restriction = annotated(&["base_preview", "item_download"], target);
         let child = bench.child(&parent, &restriction).await;

@@ -6,15 +6,15 @@ use std::time::Duration;
 use box_sandbox::key_json::AppKey;
 use box_token_broker::box_api::{BoxError, Credentials, Proof};
 use box_token_broker::clock::{Clock, Monotonic, SystemClock};
-use box_token_broker::domain::refusal::Refusal;
-use box_token_broker::domain::subject::{Subject, Target};
+use box_token_broker::domain::refusal::BoxRefusal;
+use box_token_broker::domain::subject::{RestrictionTarget, Subject};
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 
 use crate::bench::*;
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(outcome: Result<T, BoxError>, expected: Refusal) {
+fn refused<T: std::fmt::Debug>(outcome: Result<T, BoxError>, expected: BoxRefusal) {
     match outcome {
         Err(BoxError::Refused { refusal, upstream }) if refusal == expected => {
             assert!(upstream.error.is_some() && upstream.status >= 400, "{upstream:?}");
@@ -38,17 +38,17 @@ async fn each_mistake_in_box_has_its_own_refusal() {
 
     let secret = SecretString::new("wrong".to_owned());
     let wrong_secret = Credentials { client_secret: secret, ..bench.jwt.clone() };
-    refused(mint(&wrong_secret, enterprise).await, Refusal::CredentialsInvalid);
-    refused(mint(&with_proof(Proof::Ccg), enterprise).await, Refusal::WrongAuthMethod);
-    refused(mint(&jwt("unknown", &KEY), enterprise).await, Refusal::KeyUnknown);
-    refused(mint(&jwt(public_key_id, &AppKey::generate(2048)), enterprise).await, Refusal::KeyMismatch);
-    refused(mint(&bench.jwt, &user("999")).await, Refusal::SubjectInvalid);
-    refused(mint(&bench.jwt, &user(TESS)).await, Refusal::TermsOfServiceRequired);
+    refused(mint(&wrong_secret, enterprise).await, BoxRefusal::CredentialsInvalid);
+    refused(mint(&with_proof(Proof::Ccg), enterprise).await, BoxRefusal::WrongAuthMethod);
+    refused(mint(&jwt("unknown", &KEY), enterprise).await, BoxRefusal::KeyUnknown);
+    refused(mint(&jwt(public_key_id, &AppKey::generate(2048)), enterprise).await, BoxRefusal::KeyMismatch);
+    refused(mint(&bench.jwt, &user("999")).await, BoxRefusal::SubjectInvalid);
+    refused(mint(&bench.jwt, &user(TESS)).await, BoxRefusal::TermsOfServiceRequired);
 
     bench.patch_app(&bench.jwt, json!({ "user_tokens": false })).await;
-    refused(mint(&bench.jwt, &user(ADA)).await, Refusal::UserTokensDisabled);
+    refused(mint(&bench.jwt, &user(ADA)).await, BoxRefusal::UserTokensDisabled);
     bench.patch_app(&bench.jwt, json!({ "authorized": [] })).await;
-    refused(mint(&bench.jwt, enterprise).await, Refusal::AppNotAuthorized);
+    refused(mint(&bench.jwt, enterprise).await, BoxRefusal::AppNotAuthorized);
 }
 
 #[tokio::test]
@@ -56,9 +56,9 @@ async fn an_exchange_tells_a_missing_scope_from_an_unseen_resource() {
     let bench = Bench::new().await;
     let parent = bench.token().await;
     let unseen = restriction(&["base_preview"], folder(ADAS_NOTES));
-    refused(bench.client.downscope(&bench.jwt, &parent, &unseen).await, Refusal::ResourceNotVisible);
-    let unknown = restriction(&["base_nonsense"], Target::Anything);
-    refused(bench.client.downscope(&bench.jwt, &parent, &unknown).await, Refusal::ScopeNotGranted);
+    refused(bench.client.downscope(&bench.jwt, &parent, &unseen).await, BoxRefusal::ResourceNotVisible);
+    let unknown = restriction(&["base_nonsense"], RestrictionTarget::Anything);
+    refused(bench.client.downscope(&bench.jwt, &parent, &unknown).await, BoxRefusal::ScopeNotGranted);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use box_token_broker::box_api::BoxError;
 use box_token_broker::clock::{Clock as _, SystemClock};
-use box_token_broker::domain::refusal::Refusal;
-use box_token_broker::domain::subject::{Subject, Target};
+use box_token_broker::domain::refusal::BoxRefusal;
+use box_token_broker::domain::subject::{RestrictionTarget, Subject};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ async fn r8_an_annotators_token_follows_boxs_clock_too() {
     let bench = Bench::new().await;
     let parent = bench.token().await;
     bench.control("PUT", "/clock", json!({ "skew_seconds": 600 })).await;
-    let restriction = annotated(&["annotation_edit"], Target::Anything);
+    let restriction = annotated(&["annotation_edit"], RestrictionTarget::Anything);
     bench.client.downscope(&bench.jwt, &parent, &restriction).await.unwrap();
     assert_eq!(bench.client.clock_offset(), SignedDuration::from_secs(600));
 }
@@ -57,7 +57,10 @@ async fn a_clock_that_cannot_be_followed_is_a_refusal() {
             Stub::start(move |_, _| stub::refusal(date, "invalid_grant", "Please check the 'exp' claim."))
                 .await;
         let outcome = mint_at(&stub).await;
-        assert!(matches!(outcome, Err(BoxError::Refused { refusal: Refusal::ClockSkew, .. })), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(BoxError::Refused { refusal: BoxRefusal::ClockSkew, .. })),
+            "{outcome:?}"
+        );
         assert_eq!(stub.left(), attempts, "{date}");
     }
 }

@@ -6,7 +6,7 @@ use box_token_broker::auth::api_key;
 use box_token_broker::clock::Clock as _;
 use box_token_broker::crypto::{Vault, file};
 use box_token_broker::domain::app::AppState;
-use box_token_broker::domain::event::{Action, Cause, Event};
+use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::id::Name;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::entropy::SystemEntropy;
@@ -22,8 +22,8 @@ pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
     store::open(&ground.settings.database, vault, Opening::BesideServe).await.unwrap()
 }
 
-pub(crate) fn event(ground: &Ground, action: Action) -> Event {
-    Cause::COMMAND_LINE.event(ground.clock.wall(), action)
+pub(crate) fn event(ground: &Ground, action: AuditAction) -> AuditEvent {
+    AuditContext::COMMAND_LINE.event(ground.clock.wall(), action)
 }
 
 pub(crate) fn by_name(name: &str) -> TenantRef {
@@ -34,7 +34,7 @@ async fn set_state(ground: &Ground, store: &Arc<dyn Store>, state: TenantState) 
     let mut tenant = store.tenant(&by_name("acme")).await.unwrap().unwrap();
     tenant.state = state;
     tenant.version += 1;
-    store.update_tenant(&tenant, &event(ground, Action::TenantUpdate)).await.unwrap();
+    store.update_tenant(&tenant, &event(ground, AuditAction::TenantUpdate)).await.unwrap();
     ground.broker().hear_changes().await;
 }
 
@@ -58,7 +58,7 @@ async fn invariant_5_a_new_generation_of_another_process_leaves_old_tokens_behin
     let mut tenant = store.tenant(&by_name("acme")).await.unwrap().unwrap();
     tenant.generation = store.next_generation().await.unwrap();
     tenant.version += 1;
-    store.update_tenant(&tenant, &event(&ground, Action::TenantUpdate)).await.unwrap();
+    store.update_tenant(&tenant, &event(&ground, AuditAction::TenantUpdate)).await.unwrap();
     ground.broker().hear_changes().await;
     let new = ground.token(&key, "acme").await.token();
     assert_ne!(new, old);
@@ -74,7 +74,7 @@ async fn r7_a_key_that_another_process_revokes_opens_nothing() {
     let mut caller = store.caller(&CallerRef::Key(api_key::id_of(&key).unwrap())).await.unwrap().unwrap();
     caller.keys.clear();
     caller.version += 1;
-    store.update_caller(&caller, &event(&ground, Action::KeyRevoke)).await.unwrap();
+    store.update_caller(&caller, &event(&ground, AuditAction::KeyRevoke)).await.unwrap();
     ground.broker().hear_changes().await;
     ground.token(&key, "acme").await.refuses(401, "unauthenticated");
     ground.end().await;
@@ -97,7 +97,7 @@ async fn r7_a_revoked_key_is_refused_within_two_seconds() {
     let mut caller = store.caller(&CallerRef::Key(key_of(&other))).await.unwrap().unwrap();
     caller.keys.clear();
     caller.version += 1;
-    store.update_caller(&caller, &event(&ground, Action::KeyRevoke)).await.unwrap();
+    store.update_caller(&caller, &event(&ground, AuditAction::KeyRevoke)).await.unwrap();
     ground.clock.advance(std::time::Duration::from_millis(2001));
     ground.token(&other, "acme").await.refuses(401, "unauthenticated");
     ground.end().await;
@@ -112,7 +112,7 @@ async fn r7_an_app_that_another_process_suspends_is_out_of_service() {
     let mut app = store.app(&AppRef::Id(tenant.app)).await.unwrap().unwrap();
     app.state = AppState::Suspended;
     app.version += 1;
-    store.update_app(&app, &event(&ground, Action::AppUpdate)).await.unwrap();
+    store.update_app(&app, &event(&ground, AuditAction::AppUpdate)).await.unwrap();
     ground.broker().hear_changes().await;
     ground.user_token(&key, "acme", ADA).await.refuses(403, "tenant_suspended");
     ground.end().await;
@@ -139,10 +139,10 @@ async fn a_key_that_was_tried_before_it_existed_is_served_once_it_does() {
     let (ground, key) = acme().await;
     let store = another(&ground).await;
     let found = store.caller(&CallerRef::Key(api_key::id_of(&key).unwrap())).await.unwrap().unwrap();
-    store.delete_caller(&found.id, found.version, &event(&ground, Action::CallerDelete)).await.unwrap();
+    store.delete_caller(&found.id, found.version, &event(&ground, AuditAction::CallerDelete)).await.unwrap();
     ground.broker().hear_changes().await;
     ground.token(&key, "acme").await.refuses(401, "unauthenticated");
-    store.insert_caller(&found, &event(&ground, Action::CallerCreate)).await.unwrap();
+    store.insert_caller(&found, &event(&ground, AuditAction::CallerCreate)).await.unwrap();
     ground.broker().hear_changes().await;
     ground.token(&key, "acme").await.token();
     ground.end().await;

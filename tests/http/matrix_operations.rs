@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of each operation, and what the matrix of isolation has to know
 //! beside it: whom the operation is about, and what a right caller sends.
 
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String
             .map_err(|_| format!("the `permission` {permission} of its `x-access` is none"))?,
     };
     let audit = access["audit"].as_str().ok_or("its `x-access` declares no `audit` action")?;
-    if Action::parse(audit).is_none() {
+    if AuditAction::parse(audit).is_none() {
         return Err(format!("the `audit` action {audit} of its `x-access` is none"));
     }
     let group = access["group"].as_str().ok_or("its `x-access` declares no `group`")?;

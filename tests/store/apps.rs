@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use box_token_broker::domain::app::{AppSecrets, AppState};
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{AppRef, Conflict, Page, StoreError, place_of_credentials};
 
@@ -33,21 +33,21 @@ pub(crate) async fn an_app_comes_back_as_it_was_written(ground: &Ground) {
     assert_eq!(ground.store.credentials(&app.id, own.generation).await, Ok(Some(sealed)));
 
     let later = next(&app, |app| app.state = AppState::Suspended);
-    ground.store.update_app(&later, &event(Action::AppUpdate)).await.unwrap();
+    ground.store.update_app(&later, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(ground.store.app(&refs[0]).await, Ok(Some(later.clone())));
-    let stale = ground.store.update_app(&later, &event(Action::AppUpdate)).await;
+    let stale = ground.store.update_app(&later, &event(AuditAction::AppUpdate)).await;
     assert_eq!(stale, Err(StoreError::Conflict(Conflict::Version)));
 }
 
 pub(crate) async fn an_app_in_use_stays(ground: &Ground) {
     let app = ground.shared_app("vendor").await;
     let tenant = ground.tenant_of(&app, "acme").await;
-    let delete = event(Action::AppDelete);
+    let delete = event(AuditAction::AppDelete);
     assert_eq!(
         ground.store.delete_app(&app.id, app.version, &delete).await,
         Err(StoreError::Conflict(Conflict::InUse))
     );
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     ground.store.delete_app(&app.id, app.version, &delete).await.unwrap();
     assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
@@ -71,7 +71,7 @@ pub(crate) async fn no_generation_is_given_twice(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
     assert!(Some(&tenant.generation) > given.last());
     // Not even once everything is gone.
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let store = ground.reopened(&ground.keys).await;
     assert!(store.next_generation().await.unwrap() > tenant.generation);
     assert!(given.first() > Some(&Generation(0)));

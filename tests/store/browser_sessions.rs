@@ -2,12 +2,12 @@
 
 use box_token_broker::domain::app::App;
 use box_token_broker::domain::caller::Caller;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::{BoxId, SessionId};
 use box_token_broker::domain::on_behalf_of::OnBehalfOf;
 use box_token_broker::domain::origin::Origin;
-use box_token_broker::domain::session::{OpenedWith, Opener, Session};
-use box_token_broker::domain::subject::{Preset, Resource, ResourceType, Subject};
+use box_token_broker::domain::session::{BrowserSession, SessionCredential, SessionOwner};
+use box_token_broker::domain::subject::{Resource, ResourceType, ScopePreset, Subject};
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
@@ -30,18 +30,18 @@ impl Scene {
         Self { tenant, app, caller: ground.caller(&format!("{name}-portal")).await }
     }
 
-    fn session(&self, age: i64, who: Option<&str>) -> Session {
-        Session {
+    fn session(&self, age: i64, who: Option<&str>) -> BrowserSession {
+        BrowserSession {
             id: SessionId::generate(&SystemEntropy),
             tenant: self.tenant.id.clone(),
             subject: Subject::ENTERPRISE,
             resources: vec![Resource { kind: ResourceType::Folder, id: BoxId::parse("7").unwrap() }],
-            read: Preset::Explorer.scopes(),
-            write: Some(Preset::Uploader.scopes()),
+            read: ScopePreset::Explorer.scopes(),
+            write: Some(ScopePreset::Uploader.scopes()),
             origins: vec![Origin::parse("https://app.example.com").unwrap()],
-            opener: Opener {
+            opener: SessionOwner {
                 caller: self.caller.id.clone(),
-                with: OpenedWith::Key(self.caller.keys[0].id.clone()),
+                with: SessionCredential::Key(self.caller.keys[0].id.clone()),
             },
             on_behalf_of: who.map(|who| OnBehalfOf::parse(who).unwrap()),
             min_ttl: Some(60),
@@ -52,16 +52,16 @@ impl Scene {
         }
     }
 
-    async fn opened(&self, ground: &Ground, age: i64, who: Option<&str>) -> Session {
+    async fn opened(&self, ground: &Ground, age: i64, who: Option<&str>) -> BrowserSession {
         let session = self.session(age, who);
         self.open(ground, &session).await.unwrap();
         session
     }
 
-    async fn open(&self, ground: &Ground, session: &Session) -> Result<(), StoreError> {
+    async fn open(&self, ground: &Ground, session: &BrowserSession) -> Result<(), StoreError> {
         let Self { tenant, app, caller } = self;
         let new = OpenSession { session, tenant, app, caller };
-        ground.store.open_session(&new, &event(Action::SessionCreate)).await
+        ground.store.open_session(&new, &event(AuditAction::SessionCreate)).await
     }
 }
 
@@ -69,7 +69,7 @@ fn filter(of: SessionsOf) -> SessionFilter {
     SessionFilter { of, on_behalf_of: None, beyond: at(0) }
 }
 
-async fn listed(ground: &Ground, filter: &SessionFilter) -> Vec<Session> {
+async fn listed(ground: &Ground, filter: &SessionFilter) -> Vec<BrowserSession> {
     ground.store.browser_sessions(filter, None, 100).await.unwrap().sessions
 }
 
@@ -116,7 +116,7 @@ pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground:
     let scene = Scene::new(ground, "acme").await;
     let (one, other) = (scene.opened(ground, 0, None).await, scene.opened(ground, 0, None).await);
     let before = ground.store.last_change().await.unwrap();
-    let cancel = event(Action::SessionCancel);
+    let cancel = event(AuditAction::SessionCancel);
     let ids = [one.id.clone(), SessionId::generate(&SystemEntropy)];
     assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(1));
     assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(0));
@@ -137,20 +137,20 @@ pub(crate) async fn a_session_is_opened_only_by_what_stands(ground: &Ground) {
     let stale = Err(StoreError::Conflict(Conflict::Version));
     let session = scene.session(0, None);
     let tenant = next(&scene.tenant, |tenant| tenant.display_name = "Acme".to_owned());
-    ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+    ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     assert_eq!(scene.open(ground, &session).await, stale);
     let scene = Scene { tenant, ..scene };
     let caller = next(&scene.caller, |caller| caller.grants.clear());
-    ground.store.update_caller(&caller, &event(Action::CallerUpdate)).await.unwrap();
+    ground.store.update_caller(&caller, &event(AuditAction::CallerUpdate)).await.unwrap();
     assert_eq!(scene.open(ground, &session).await, stale);
     let scene = Scene { caller, ..scene };
     let app = next(&scene.app, |app| app.fence = app.generation);
-    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(scene.open(ground, &session).await, stale);
     assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
     let scene = Scene { app, ..scene };
     assert_eq!(scene.open(ground, &session).await, Ok(()));
-    ground.store.purge_tenant(&scene.tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&scene.tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(ground.store.tenant(&TenantRef::Id(scene.tenant.id.clone())).await, Ok(None));
     assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
     assert_eq!(scene.open(ground, &scene.session(0, None)).await, stale);
@@ -180,7 +180,7 @@ pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(groun
         let of = filter(SessionsOf::Tenant(scene.tenant.id.clone()));
         assert_eq!(listed(ground, &of).await, std::slice::from_ref(&other), "{column}");
         let ids = [one.id.clone()];
-        assert_eq!(ground.store.cancel_sessions(&ids, &event(Action::SessionCancel)).await, Ok(0));
+        assert_eq!(ground.store.cancel_sessions(&ids, &event(AuditAction::SessionCancel)).await, Ok(0));
         hand.does("DELETE FROM sessions").await;
         hand.does("INSERT INTO sessions SELECT * FROM kept").await;
     }

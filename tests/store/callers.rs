@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::KeyId;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{CallerRef, Conflict, Page, StoreError};
@@ -26,10 +26,10 @@ pub(crate) async fn a_caller_comes_back_as_it_was_written(ground: &Ground) {
     let behind = Page { after: Some(name("admin")), limit: 5 };
     assert_eq!(ground.store.callers(&behind).await, Ok(vec![viewer.clone()]));
     let twin = sample::caller("viewer", vec![]);
-    let done = ground.store.insert_caller(&twin, &event(Action::CallerCreate)).await;
+    let done = ground.store.insert_caller(&twin, &event(AuditAction::CallerCreate)).await;
     assert_eq!(done, Err(StoreError::Conflict(Conflict::Name)));
 
-    let delete = event(Action::CallerDelete);
+    let delete = event(AuditAction::CallerDelete);
     assert_eq!(ground.store.delete_caller(&viewer.id, 2, &delete).await, Err(STALE));
     assert_eq!(ground.store.caller(&refs[2]).await, Ok(Some(viewer.clone())));
     ground.store.delete_caller(&viewer.id, 1, &delete).await.unwrap();
@@ -43,12 +43,12 @@ pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(ground: &Groun
     let caller = ground.caller("viewer").await;
     let (first, second) = (caller.keys[0].id.clone(), api_key());
     let both = next(&caller, |caller| caller.keys.push(second.clone()));
-    ground.store.update_caller(&both, &event(Action::KeyCreate)).await.unwrap();
+    ground.store.update_caller(&both, &event(AuditAction::KeyCreate)).await.unwrap();
     for key in [&first, &second.id] {
         assert_eq!(ground.store.caller(&CallerRef::Key(key.clone())).await, Ok(Some(both.clone())));
     }
     let one = next(&both, |caller| caller.keys.retain(|key| key.id == second.id));
-    ground.store.update_caller(&one, &event(Action::KeyRevoke)).await.unwrap();
+    ground.store.update_caller(&one, &event(AuditAction::KeyRevoke)).await.unwrap();
     assert_eq!(ground.store.caller(&CallerRef::Key(first)).await, Ok(None));
     assert_eq!(ground.store.caller(&CallerRef::Key(second.id)).await, Ok(Some(one)));
 }
@@ -60,7 +60,7 @@ pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Gr
         callers.into_iter().map(|caller| caller.name.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(trusting("https://a.example").await, [""; 0]);
-    let create = event(Action::TrustCreate);
+    let create = event(AuditAction::TrustCreate);
     let both = ["https://a.example", "https://b.example", "https://b.example"].map(trust).to_vec();
     let one = next(&one, |caller| caller.trusts = both);
     ground.store.update_caller(&one, &create).await.unwrap();
@@ -84,9 +84,13 @@ pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Gr
 
     let without =
         next(&one, |caller| caller.trusts.retain(|trust| trust.terms.issuer == "https://a.example"));
-    ground.store.update_caller(&without, &event(Action::TrustDelete)).await.unwrap();
+    ground.store.update_caller(&without, &event(AuditAction::TrustDelete)).await.unwrap();
     assert_eq!(trusting("https://b.example").await, [""; 0]);
-    ground.store.delete_caller(&without.id, without.version, &event(Action::CallerDelete)).await.unwrap();
+    ground
+        .store
+        .delete_caller(&without.id, without.version, &event(AuditAction::CallerDelete))
+        .await
+        .unwrap();
     assert_eq!(trusting("https://a.example").await, [""; 0]);
 }
 
@@ -95,7 +99,7 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(ground: &
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let (store, caller) = (ground.store.clone(), next(&caller, |caller| caller.keys.push(api_key())));
-            tokio::spawn(async move { store.update_caller(&caller, &event(Action::KeyCreate)).await })
+            tokio::spawn(async move { store.update_caller(&caller, &event(AuditAction::KeyCreate)).await })
         })
         .collect();
     let mut won = 0;
@@ -119,6 +123,6 @@ pub(crate) async fn the_last_use_of_a_key_is_kept(ground: &Ground) {
     assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key.clone(), at(20))].into()));
     // A change of the caller keeps it.
     let later = next(&caller, |caller| caller.keys.push(api_key()));
-    ground.store.update_caller(&later, &event(Action::KeyCreate)).await.unwrap();
+    ground.store.update_caller(&later, &event(AuditAction::KeyCreate)).await.unwrap();
     assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key, at(20))].into()));
 }

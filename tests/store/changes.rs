@@ -1,6 +1,6 @@
 //! The log of changes.
 
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::store::{Change, Changed};
 
 use super::ground::Ground;
@@ -13,8 +13,8 @@ pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
     let (tenant, own) = ground.own_tenant("acme").await;
     let caller = ground.caller("viewer").await;
     let later = next(&tenant, |_| ());
-    ground.store.update_tenant(&later, &event(Action::TenantUpdate)).await.unwrap();
-    ground.store.delete_caller(&caller.id, 1, &event(Action::CallerDelete)).await.unwrap();
+    ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
+    ground.store.delete_caller(&caller.id, 1, &event(AuditAction::CallerDelete)).await.unwrap();
     let all = ground.store.changes_since(0).await.unwrap().unwrap();
     let what: Vec<Changed> = all.iter().map(|change| change.what.clone()).collect();
     let (tenant, caller) = (Changed::Tenant(tenant.id), Changed::Caller(caller.id));
@@ -88,7 +88,7 @@ pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
             let store = if number % 2 == 0 { ground.store.clone() } else { other.clone() };
             tokio::spawn(async move {
                 let caller = super::sample::caller(&format!("c{number}"), vec![]);
-                store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+                store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
             })
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Credentials that change, the keypairs that they are made of, and what is only recorded.
 
 use box_token_broker::domain::app::{App, Keypair};
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::KeypairId;
 use box_token_broker::domain::tenant::{Tenant, TenantState};
 use box_token_broker::entropy::SystemEntropy;
@@ -29,7 +29,7 @@ impl Ground {
         };
         let private = SecretBytes::new(PRIVATE.to_vec());
         let sealed = self.vault.seal(&place_of_keypair(&keypair.id), &private).await.unwrap();
-        self.store.insert_keypair(&keypair, &sealed, &event(Action::KeypairCreate)).await.unwrap();
+        self.store.insert_keypair(&keypair, &sealed, &event(AuditAction::KeypairCreate)).await.unwrap();
         keypair
     }
 
@@ -43,7 +43,7 @@ impl Ground {
         let sealed = self.sealed(app).await;
         let new = NewApp { app, sealed: &sealed };
         let switch = Switch { app: new, tenant: Some(tenant), keypair: Some(keypair) };
-        self.store.switch_credentials(switch, &event(Action::TenantCredentials)).await
+        self.store.switch_credentials(switch, &event(AuditAction::TenantCredentials)).await
     }
 
     /// The private half of a keypair, or nothing where it was switched to.
@@ -67,7 +67,7 @@ pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(ground: &Gr
     assert_eq!(ground.private_half(&early.id).await.as_deref(), Some(PRIVATE));
     assert_eq!(ground.store.keypair(&KeypairId::generate(&SystemEntropy)).await, Ok(None));
 
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![]));
     assert_eq!(ground.store.keypair(&late.id).await, Ok(None));
     assert_eq!(ground.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
@@ -158,7 +158,7 @@ pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Grou
         [("a", TenantState::Suspended), ("b", TenantState::Deleted), ("c", TenantState::Active)]
     {
         let tenant = next(&ground.tenant_of(&app, text).await, |tenant| tenant.state = state);
-        ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+        ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     }
     let last = ground.tenant_of(&app, "d").await;
     let found = ground.store.active_tenant_of(&app.id).await.unwrap().unwrap();
@@ -172,8 +172,8 @@ pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Grou
 pub(crate) async fn what_is_only_recorded_changes_nothing(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
     let before = ground.store.last_change().await.unwrap();
-    ground.store.record(&[event(Action::TokenRevoke)], at(0)).await.unwrap();
-    ground.store.record(&[event(Action::TokenRevoke)], at(0)).await.unwrap();
+    ground.store.record(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
+    ground.store.record(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
     assert_eq!(ground.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
     assert_eq!(ground.store.last_change().await, Ok(before));
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));

@@ -6,8 +6,8 @@
 
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::sha256_hex;
-use box_token_broker::domain::app::{AppSecrets, AppState, Owner};
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::app::{AppOwner, AppSecrets, AppState};
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{
     self, AppRef, CallerRef, Conflict, Filed, Migrated, NewApp, Opening, StoreError, TenantRef, Which,
@@ -123,17 +123,18 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     assert_eq!(migrated.save(&key, &app, 180, false).await.1, Filed::Current);
     assert!(store.next_generation().await.unwrap() > served.generation);
     let later = next(&vendor, |app| app.state = AppState::Suspended);
-    store.update_app(&later, &event(Action::AppUpdate)).await.unwrap();
+    store.update_app(&later, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(store.shared_apps(&all()).await, Ok(vec![later]));
     // Who was in service holds client ID and enterprise as before.
-    let mut second = sample::app(Owner::Shared { name: name("second") }, Generation(900));
+    let mut second = sample::app(AppOwner::Shared { name: name("second") }, Generation(900));
     second.client_id = app.client_id.clone();
     let sealed = migrated.sealed(&second).await;
-    let taken = store.insert_app(NewApp { app: &second, sealed: &sealed }, &event(Action::AppCreate)).await;
+    let taken =
+        store.insert_app(NewApp { app: &second, sealed: &sealed }, &event(AuditAction::AppCreate)).await;
     assert_eq!(taken, Err(StoreError::Conflict(Conflict::ClientIdHeld)));
     let mut rival = sample::tenant("rival", &vendor.id, Generation(901));
     rival.enterprise_id = served.enterprise_id.clone();
-    let taken = store.insert_tenant(&rival, None, &event(Action::TenantCreate)).await;
+    let taken = store.insert_tenant(&rival, None, &event(AuditAction::TenantCreate)).await;
     assert_eq!(taken, Err(StoreError::Conflict(Conflict::EnterpriseHeld)));
     migrated.end().await;
 }

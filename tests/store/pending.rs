@@ -1,7 +1,7 @@
 //! Tenants that wait for their enterprise: they reserve nothing until they are admitted.
 
-use box_token_broker::domain::app::{App, AppState, Owner};
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::app::{App, AppOwner, AppState};
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::tenant::{Tenant, TenantState};
 use box_token_broker::store::{AppRef, Conflict, NewApp, StoreError, TenantRef};
 
@@ -14,16 +14,16 @@ impl Ground {
     /// A pending tenant with an app of its own, whose client ID others may have too.
     async fn pending_tenant(&self, text: &str, client_of: Option<&App>) -> (Tenant, App) {
         let generation = self.store.next_generation().await.unwrap();
-        let mut app = sample::app(Owner::Shared { name: sample::name("x") }, generation);
+        let mut app = sample::app(AppOwner::Shared { name: sample::name("x") }, generation);
         let mut tenant = sample::tenant(text, &app.id, generation);
         (app.state, tenant.state) = (AppState::Pending, TenantState::Pending);
-        app.owner = Owner::Tenant { id: tenant.id.clone() };
+        app.owner = AppOwner::Tenant { id: tenant.id.clone() };
         if let Some(other) = client_of {
             app.client_id = other.client_id.clone();
         }
         let sealed = self.sealed(&app).await;
         let new = NewApp { app: &app, sealed: &sealed };
-        self.store.insert_tenant(&tenant, Some(new), &event(Action::TenantCreate)).await.unwrap();
+        self.store.insert_tenant(&tenant, Some(new), &event(AuditAction::TenantCreate)).await.unwrap();
         (tenant, app)
     }
 
@@ -34,16 +34,16 @@ impl Ground {
         if let Some(other) = enterprise_of {
             tenant.enterprise_id = other.enterprise_id.clone();
         }
-        self.store.insert_tenant(&tenant, None, &event(Action::TenantCreate)).await.unwrap();
+        self.store.insert_tenant(&tenant, None, &event(AuditAction::TenantCreate)).await.unwrap();
         tenant
     }
 
     async fn admits(&self, tenant: &Tenant, own_app: Option<&App>) -> Result<(), StoreError> {
-        self.store.admit_tenant(tenant, own_app, &event(Action::TenantActivate)).await
+        self.store.admit_tenant(tenant, own_app, &event(AuditAction::TenantActivate)).await
     }
 
     async fn purges_pending(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.store.purge_pending(tenant, &event(Action::TenantPurge)).await
+        self.store.purge_pending(tenant, &event(AuditAction::TenantPurge)).await
     }
 
     /// The tenant and its own app are these.
@@ -82,7 +82,7 @@ pub(crate) async fn the_first_who_is_admitted_holds_the_client_id(ground: &Groun
     ground.holds(&second, &second_app).await;
     assert_eq!(ground.actions().await, before);
     // Once it is free again, the other one may have it.
-    ground.store.purge_tenant(&first.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&first.id, &event(AuditAction::TenantPurge)).await.unwrap();
     ground.admits(&in_service(&second), Some(&app_in_service(&second_app))).await.unwrap();
 }
 

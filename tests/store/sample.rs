@@ -2,19 +2,19 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use box_token_broker::domain::app::{App, AppSecrets, AppState, AuthMethod, KeyInfo, Owner};
+use box_token_broker::domain::app::{App, AppOwner, AppSecrets, AppState, AuthMethod, SigningKeyInfo};
 use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
-use box_token_broker::domain::event::{Action, Cause, Event};
+use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::grant::Grant;
 use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId, TrustId,
 };
 use box_token_broker::domain::policy::Policy;
-use box_token_broker::domain::session::Session;
+use box_token_broker::domain::session::BrowserSession;
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::domain::trust::{Audience, ClaimPatterns, Pattern, Terms, Trust};
+use box_token_broker::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use box_token_broker::entropy::{SystemEntropy, base62};
 use box_token_broker::secret::{SecretBytes, SecretString};
 use box_token_broker::store::{Filed, NewApp, NewToken, Page, place_of_credentials, place_of_token};
@@ -31,9 +31,9 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-pub(crate) fn event(action: Action) -> Event {
+pub(crate) fn event(action: AuditAction) -> AuditEvent {
     let request_id = Some("req-1".to_owned());
-    Cause { request_id, ..Cause::COMMAND_LINE }.event(at(0), action)
+    AuditContext { request_id, ..AuditContext::COMMAND_LINE }.event(at(0), action)
 }
 
 /// A number that no other enterprise in this process has.
@@ -42,13 +42,13 @@ pub(crate) fn enterprise() -> BoxId {
     BoxId::parse(&NEXT.fetch_add(1, Ordering::Relaxed).to_string()).unwrap()
 }
 
-pub(crate) fn app(owner: Owner, generation: Generation) -> App {
+pub(crate) fn app(owner: AppOwner, generation: Generation) -> App {
     App {
         id: AppId::generate(&SystemEntropy),
         owner,
         client_id: ClientId::parse(&base62(&SystemEntropy, 32)).unwrap(),
         auth: AuthMethod::Jwt,
-        key: Some(KeyInfo {
+        key: Some(SigningKeyInfo {
             public_key_id: "k1".to_owned(),
             sha256: "00".repeat(32),
             bits: 2048,
@@ -99,10 +99,10 @@ pub(crate) fn api_key() -> ApiKey {
 
 /// A trust in tokens of an issuer.
 pub(crate) fn trust(issuer: &str) -> Trust {
-    let terms = Terms {
+    let terms = TrustConditions {
         issuer: issuer.to_owned(),
         audience: Audience::parse("broker").unwrap(),
-        subject: Pattern::parse("job:*").unwrap(),
+        subject: ClaimPattern::parse("job:*").unwrap(),
         claims: ClaimPatterns::default(),
     };
     Trust { id: TrustId::generate(&SystemEntropy), terms, created_at: at(0) }
@@ -178,36 +178,36 @@ impl Ground {
 
     /// A shared app that is registered.
     pub(crate) async fn shared_app(&self, text: &str) -> App {
-        let app = app(Owner::Shared { name: name(text) }, self.store.next_generation().await.unwrap());
+        let app = app(AppOwner::Shared { name: name(text) }, self.store.next_generation().await.unwrap());
         let sealed = self.sealed(&app).await;
         let new = NewApp { app: &app, sealed: &sealed };
-        self.store.insert_app(new, &event(Action::AppCreate)).await.unwrap();
+        self.store.insert_app(new, &event(AuditAction::AppCreate)).await.unwrap();
         app
     }
 
     /// A tenant with an app of its own, both registered.
     pub(crate) async fn own_tenant(&self, text: &str) -> (Tenant, App) {
         let generation = self.store.next_generation().await.unwrap();
-        let mut app = app(Owner::Shared { name: name("x") }, generation);
+        let mut app = app(AppOwner::Shared { name: name("x") }, generation);
         let tenant = tenant(text, &app.id, generation);
-        app.owner = Owner::Tenant { id: tenant.id.clone() };
+        app.owner = AppOwner::Tenant { id: tenant.id.clone() };
         let sealed = self.sealed(&app).await;
         let new = NewApp { app: &app, sealed: &sealed };
-        self.store.insert_tenant(&tenant, Some(new), &event(Action::TenantCreate)).await.unwrap();
+        self.store.insert_tenant(&tenant, Some(new), &event(AuditAction::TenantCreate)).await.unwrap();
         (tenant, app)
     }
 
     /// A tenant of a shared app.
     pub(crate) async fn tenant_of(&self, app: &App, text: &str) -> Tenant {
         let tenant = tenant(text, &app.id, self.store.next_generation().await.unwrap());
-        self.store.insert_tenant(&tenant, None, &event(Action::TenantCreate)).await.unwrap();
+        self.store.insert_tenant(&tenant, None, &event(AuditAction::TenantCreate)).await.unwrap();
         tenant
     }
 
     /// A caller with one key.
     pub(crate) async fn caller(&self, text: &str) -> Caller {
         let caller = caller(text, vec![api_key()]);
-        self.store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+        self.store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
         caller
     }
 
@@ -233,7 +233,7 @@ impl Ground {
             sealed: &sealed,
             discarded,
         };
-        let event = Event { tenant: Some(key.tenant.clone()), ..event(Action::TokenMint) };
+        let event = AuditEvent { tenant: Some(key.tenant.clone()), ..event(AuditAction::TokenMint) };
         let filed = self.store.save_token(&token, &event).await.unwrap();
         (id, filed)
     }
@@ -244,7 +244,7 @@ impl Ground {
     }
 }
 
-impl Versioned for Session {
+impl Versioned for BrowserSession {
     fn version(&mut self) -> &mut i64 {
         &mut self.version
     }

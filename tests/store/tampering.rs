@@ -4,7 +4,7 @@
 use box_token_broker::crypto::KeySet;
 use box_token_broker::domain::app::App;
 use box_token_broker::domain::caller::Caller;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::entropy::SystemEntropy;
@@ -405,10 +405,10 @@ pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(ground: &Ground)
     assert!(unavailable(store.caller(&CallerRef::Key(old_caller.keys[0].id.clone())).await.map(drop)));
     assert_eq!(store.live_token(&token, at(0)).await, Ok(None));
     let caller = super::sample::caller("young", vec![]);
-    store.insert_caller(&caller, &event(Action::CallerCreate)).await.unwrap();
+    store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
     assert_eq!(store.callers(&all()).await, Ok(vec![caller]));
     // Purging needs no key.
-    store.purge_tenant(&old.id, &event(Action::TenantPurge)).await.unwrap();
+    store.purge_tenant(&old.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(store.credentials(&app.id, app.generation).await, Ok(None));
 }
 
@@ -449,5 +449,5 @@ pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
     }
     assert!(ground.store.next_generation().await.unwrap() > tenant.generation);
     let later = next(&tenant, |_| ());
-    ground.store.update_tenant(&later, &event(Action::TenantUpdate)).await.unwrap();
+    ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Tenants.
 
-use box_token_broker::domain::app::Owner;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::app::AppOwner;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::{ClientId, Generation};
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::store::{AppRef, Conflict, NewApp, Page, StoreError, TenantFilter, TenantRef, Which};
@@ -27,7 +27,7 @@ pub(crate) async fn a_tenant_comes_back_as_it_was_written(ground: &Ground) {
         tenant.service_account = None;
         tenant.policy.full_tokens = false;
     });
-    ground.store.update_tenant(&later, &event(Action::TenantDelete)).await.unwrap();
+    ground.store.update_tenant(&later, &event(AuditAction::TenantDelete)).await.unwrap();
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(later.clone())));
     assert_eq!(ground.store.deleted_tenants().await, Ok(vec![later]));
     assert_eq!(ground.store.tenant(&TenantRef::Name(name("nobody"))).await, Ok(None));
@@ -69,7 +69,7 @@ pub(crate) async fn a_list_is_filtered_by_labels_and_state(ground: &Ground) {
             tenant.labels = [("team".to_owned(), team.to_owned()), ("env".to_owned(), "x".to_owned())].into();
             tenant.state = state;
         });
-        ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+        ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     }
     let labels = [("team".to_owned(), "blue".to_owned()), ("env".to_owned(), "x".to_owned())];
     let blue = TenantFilter { labels: labels.into(), state: None };
@@ -88,7 +88,7 @@ pub(crate) async fn what_is_taken_is_told_apart(ground: &Ground) {
     let app = ground.shared_app("vendor").await;
     let (tenant, own) = ground.own_tenant("acme").await;
     let other = ground.tenant_of(&app, "other").await;
-    let create = event(Action::TenantCreate);
+    let create = event(AuditAction::TenantCreate);
     let before = ground.actions().await;
 
     let same_name = sample::tenant("acme", &app.id, Generation(90));
@@ -97,13 +97,13 @@ pub(crate) async fn what_is_taken_is_told_apart(ground: &Ground) {
     same_enterprise.enterprise_id = other.enterprise_id.clone();
     collides(ground.store.insert_tenant(&same_enterprise, None, &create).await, Conflict::EnterpriseHeld);
 
-    let mut second = sample::app(Owner::Shared { name: name("second") }, Generation(91));
+    let mut second = sample::app(AppOwner::Shared { name: name("second") }, Generation(91));
     second.client_id = own.client_id.clone();
     let sealed = ground.sealed(&second).await;
     let new = NewApp { app: &second, sealed: &sealed };
     collides(ground.store.insert_app(new, &create).await, Conflict::ClientIdHeld);
     second.client_id = ClientId::parse("free").unwrap();
-    second.owner = Owner::Shared { name: name("vendor") };
+    second.owner = AppOwner::Shared { name: name("vendor") };
     collides(
         ground.store.insert_app(NewApp { app: &second, sealed: &sealed }, &create).await,
         Conflict::Name,
@@ -111,7 +111,7 @@ pub(crate) async fn what_is_taken_is_told_apart(ground: &Ground) {
 
     // The same file registered twice at once: the name tells the second one what happened.
     let mut again = sample::tenant("acme", &own.id, Generation(92));
-    let mut again_app = sample::app(Owner::Tenant { id: again.id.clone() }, Generation(92));
+    let mut again_app = sample::app(AppOwner::Tenant { id: again.id.clone() }, Generation(92));
     again.app = again_app.id.clone();
     again_app.client_id = own.client_id.clone();
     let sealed = ground.sealed(&again_app).await;
@@ -124,7 +124,7 @@ pub(crate) async fn what_is_taken_is_told_apart(ground: &Ground) {
     collides(ground.store.update_tenant(&renamed, &create).await, Conflict::Name);
     let gone = sample::tenant(
         "gone",
-        &sample::app(Owner::Shared { name: name("q") }, Generation(1)).id,
+        &sample::app(AppOwner::Shared { name: name("q") }, Generation(1)).id,
         Generation(1),
     );
     collides(ground.store.insert_tenant(&gone, None, &create).await, Conflict::Version);
@@ -135,7 +135,7 @@ pub(crate) async fn what_is_taken_is_told_apart(ground: &Ground) {
 
 pub(crate) async fn of_two_changes_of_one_version_one_wins(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
-    let change = event(Action::TenantUpdate);
+    let change = event(AuditAction::TenantUpdate);
     let changes = (0..8).map(|number| {
         let tenant = next(&tenant, |tenant| tenant.display_name = format!("{number}"));
         let (store, change) = (ground.store.clone(), change.clone());
@@ -159,10 +159,10 @@ pub(crate) async fn a_tenant_of_a_shared_app_leaves_it_behind(ground: &Ground) {
     let (first, second) = (ground.tenant_of(&app, "first").await, ground.tenant_of(&app, "second").await);
     assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(2));
     let deleted = next(&first, |tenant| tenant.state = TenantState::Deleted);
-    ground.store.update_tenant(&deleted, &event(Action::TenantDelete)).await.unwrap();
+    ground.store.update_tenant(&deleted, &event(AuditAction::TenantDelete)).await.unwrap();
     assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(2));
     for (tenant, left) in [(&first, 1), (&second, 0)] {
-        ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+        ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
         assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(left));
     }
     assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(app.clone())));
@@ -173,28 +173,31 @@ pub(crate) async fn a_purged_tenant_takes_all_with_it(ground: &Ground) {
     let (tenant, app) = ground.own_tenant("acme").await;
     let (other, _) = ground.own_tenant("other").await;
     ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(None));
     assert_eq!(ground.store.app(&AppRef::ClientId(app.client_id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
     assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![other]));
-    collides(ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await, Conflict::Version);
+    collides(
+        ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await,
+        Conflict::Version,
+    );
     // The name and the client ID are free again.
     let (mut again, mut again_app) = (tenant.clone(), app.clone());
     again.id = sample::tenant("x", &app.id, app.generation).id;
     again_app.id = sample::app(app.owner.clone(), app.generation).id;
-    again_app.owner = Owner::Tenant { id: again.id.clone() };
+    again_app.owner = AppOwner::Tenant { id: again.id.clone() };
     again.app = again_app.id.clone();
     let sealed = ground.sealed(&again_app).await;
     let new = NewApp { app: &again_app, sealed: &sealed };
-    ground.store.insert_tenant(&again, Some(new), &event(Action::TenantCreate)).await.unwrap();
+    ground.store.insert_tenant(&again, Some(new), &event(AuditAction::TenantCreate)).await.unwrap();
 }
 
 pub(crate) async fn invariant_13_an_own_app_serves_no_second_tenant(ground: &Ground) {
     let (_, own) = ground.own_tenant("acme").await;
     let second = sample::tenant("second", &own.id, Generation(90));
-    let done = ground.store.insert_tenant(&second, None, &event(Action::TenantCreate)).await;
+    let done = ground.store.insert_tenant(&second, None, &event(AuditAction::TenantCreate)).await;
     collides(done, Conflict::ClientIdHeld);
     assert_eq!(ground.store.tenants_of_app(&own.id).await, Ok(1));
 }

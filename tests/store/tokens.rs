@@ -1,7 +1,7 @@
 //! Minted tokens.
 
 use box_token_broker::domain::app::AppState;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
@@ -57,12 +57,12 @@ pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(ground: &
     let old = token_key(&tenant, tenant.generation);
     // The app's credentials change, then the tenant's: each makes a new generation of both.
     let app = next(&app, |app| app.generation = Generation(tenant.generation.0 + 1));
-    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     is_fenced(ground, &old, &app).await;
     let newer = token_key(&tenant, app.generation);
     assert_eq!(ground.save(&newer, &app, 60, false).await.1, Filed::Current);
     let tenant = next(&tenant, |tenant| tenant.generation = Generation(app.generation.0 + 1));
-    ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+    ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     is_fenced(ground, &newer, &app).await;
     let newest = token_key(&tenant, tenant.generation);
     assert_eq!(ground.save(&newest, &app, 60, false).await.1, Filed::Current);
@@ -81,16 +81,16 @@ pub(crate) async fn invariant_5_a_token_of_a_tenant_out_of_service_is_fenced(gro
     let key = token_key(&tenant, tenant.generation);
     for state in [TenantState::Suspended, TenantState::Deleted, TenantState::Active] {
         tenant = next(&tenant, |tenant| tenant.state = state);
-        ground.store.update_tenant(&tenant, &event(Action::TenantUpdate)).await.unwrap();
+        ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
         if state != TenantState::Active {
             is_fenced(ground, &key, &app).await;
         }
     }
     app = next(&app, |app| app.state = AppState::Suspended);
-    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     is_fenced(ground, &key, &app).await;
     app = next(&app, |app| app.state = AppState::Active);
-    ground.store.update_app(&app, &event(Action::AppUpdate)).await.unwrap();
+    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Current);
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
     let suspended = next(&tenant, |tenant| tenant.state = TenantState::Suspended);
     let store = ground.store.clone();
     let change = async {
-        store.update_tenant(&suspended, &event(Action::TenantUpdate)).await.unwrap();
+        store.update_tenant(&suspended, &event(AuditAction::TenantUpdate)).await.unwrap();
         // What was filed as current was committed before the change, and whoever revokes sees it.
         store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap()
     };
@@ -126,7 +126,7 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(groun
 
 pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground) {
     let (tenant, app) = ground.own_tenant("acme").await;
-    ground.store.purge_tenant(&tenant.id, &event(Action::TenantPurge)).await.unwrap();
+    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     assert_eq!(filed, Filed::Fenced);
     assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));

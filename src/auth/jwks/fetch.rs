@@ -13,7 +13,7 @@ use url::Url;
 use super::key::{Document, Keys};
 use crate::box_api::in_words;
 use crate::config;
-use crate::domain::address::{Zone, fetchable};
+use crate::domain::address::{AddressZone, fetchable};
 
 /// A document of an issuer is a few kilobytes long.
 const MAX_BODY: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub(super) struct Source {
     http: Client,
     issuer: String,
     jwks_url: Option<Url>,
-    reach: Zone,
+    reach: AddressZone,
 }
 
 /// The part of a discovery document (OpenID Connect Discovery 1.0, section 3) that matters here.
@@ -56,7 +56,7 @@ impl Source {
             .dns_resolver(Judging { reach })
             .connect_timeout(CONNECT_TIME);
         // Plain http on loopback needs none of the machine's authorities, and it may have none.
-        let builder = if reach == Zone::Loopback { builder.tls_certs_only([]) } else { builder };
+        let builder = if reach == AddressZone::Loopback { builder.tls_certs_only([]) } else { builder };
         let http = builder.build().map_err(|error| in_words(error.without_url()))?;
         Ok(Self { http, issuer: settings.issuer.clone(), jwks_url: settings.jwks_url.clone(), reach })
     }
@@ -115,7 +115,7 @@ impl Source {
 /// what it is told here, so nothing can change in between.
 #[derive(Debug)]
 struct Judging {
-    reach: Zone,
+    reach: AddressZone,
 }
 
 impl Resolve for Judging {
@@ -123,7 +123,8 @@ impl Resolve for Judging {
         let reach = self.reach;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| Zone::of(address.ip()) <= reach).collect();
+            let allowed: Vec<SocketAddr> =
+                found.filter(|address| AddressZone::of(address.ip()) <= reach).collect();
             if allowed.is_empty() {
                 return Err("the host's name leads to no address that may be connected to".into());
             }

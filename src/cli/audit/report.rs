@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::audit::Report;
-use crate::domain::event::{Action, Outcome};
+use crate::domain::event::{AuditAction, AuditOutcome};
 use crate::registry::grants::parse_tenant;
 use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
 
@@ -62,8 +62,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let filter = AuditFilter {
         tenant: Some(tenant),
-        action: Some(Action::TokenRelease),
-        outcome: Some(Outcome::Done),
+        action: Some(AuditAction::TokenRelease),
+        outcome: Some(AuditOutcome::Done),
         since: Some(args.month.since),
         until: Some(args.month.until),
         ..AuditFilter::default()

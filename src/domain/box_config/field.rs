@@ -4,7 +4,7 @@ use crate::domain::id::{BoxId, ClientId};
 
 /// A text of a config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum ConfigField {
     /// The app's client ID.
     ClientId,
     /// The app's client secret.
@@ -21,7 +21,7 @@ pub enum Field {
     WebhookKey,
 }
 
-impl Field {
+impl ConfigField {
     /// The longest text that is taken, in bytes. Box's own are far shorter: secrets and webhook keys
     /// 32, key ids 8, the PEM text of its 2048-bit keys some 1,900.
     #[must_use]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use zeroize::Zeroize;
 
-pub use self::field::Field;
+pub use self::field::ConfigField;
 use super::app::AuthMethod;
 use super::id::{BoxId, ClientId};
 use super::signing_key::{KeyProblem, SigningKey};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::field::Field;
+use super::field::ConfigField;
 use super::text::check_depth;
 use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE};
 use crate::domain::app::AuthMethod;
@@ -22,7 +22,7 @@ pub(super) fn read(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<Conf
     if let Err(detail) = check_depth(file) {
         return Err(vec![ConfigProblem::new("", detail, WHOLE_FILE)]);
     }
-    let mut reading = Reading::default();
+    let mut reading = ConfigReader::default();
     let found = reading.file(file, auth);
     match found {
         Some(mut config) if reading.problems.is_empty() => {
@@ -36,7 +36,7 @@ pub(super) fn read(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<Conf
 
 /// What was found on the way. A reader that answers `None` has said why, where something is wrong.
 #[derive(Default)]
-struct Reading {
+struct ConfigReader {
     problems: Vec<ConfigProblem>,
     ignored: Vec<String>,
 }
@@ -48,7 +48,7 @@ struct Place<'a> {
     fields: &'a Map<String, Value>,
 }
 
-impl Reading {
+impl ConfigReader {
     fn file(&mut self, file: &Value, auth: AuthMethod) -> Option<BoxConfig> {
         let Value::Object(fields) = file else {
             self.wrong("", format!("a Box config is a JSON object; this is {}", kind(file)), WHOLE_FILE);
@@ -64,8 +64,8 @@ impl Reading {
         let app = self.object(settings_pointer, settings).map(|fields| {
             let place = Place { pointer: settings_pointer, fields };
             self.ignore_all_but(place, &["clientID", "clientSecret", "appAuth"]);
-            let id = self.required(place, "clientID", Field::ClientId);
-            let secret = self.required(place, "clientSecret", Field::ClientSecret);
+            let id = self.required(place, "clientID", ConfigField::ClientId);
+            let secret = self.required(place, "clientSecret", ConfigField::ClientSecret);
             (id, secret, self.key(place, auth))
         });
         let enterprise_id = self.enterprise(root);
@@ -100,9 +100,9 @@ impl Reading {
         let place = Place { pointer: &pointer, fields: self.object(&pointer, value)? };
         self.ignore_all_but(place, &["publicKeyID", "privateKey", "passphrase"]);
         let before = self.problems.len();
-        let id = self.optional(place, "publicKeyID", Field::PublicKeyId);
-        let private_key = self.optional(place, "privateKey", Field::PrivateKey);
-        let passphrase = self.optional(place, "passphrase", Field::Passphrase).map(secret);
+        let id = self.optional(place, "publicKeyID", ConfigField::PublicKeyId);
+        let private_key = self.optional(place, "privateKey", ConfigField::PrivateKey);
+        let passphrase = self.optional(place, "passphrase", ConfigField::Passphrase).map(secret);
         match (id, private_key) {
             (Some(id), Some(private_key)) => Some(EncodedKey {
                 public_key_id: id.to_owned(),
@@ -125,12 +125,12 @@ impl Reading {
 
     fn enterprise(&mut self, root: Place<'_>) -> Option<BoxId> {
         let Some(Value::Number(number)) = root.fields.get("enterpriseID") else {
-            let text = self.optional(root, "enterpriseID", Field::EnterpriseId)?;
+            let text = self.optional(root, "enterpriseID", ConfigField::EnterpriseId)?;
             return BoxId::parse(text).ok();
         };
         // A fraction, a sign or an exponent fails the check as it would in a string.
         let digits = number.to_string();
-        BoxId::parse(self.checked("/enterpriseID", Field::EnterpriseId, &digits)?).ok()
+        BoxId::parse(self.checked("/enterpriseID", ConfigField::EnterpriseId, &digits)?).ok()
     }
 
     fn webhooks(&mut self, root: Place<'_>) -> (Option<SecretString>, Option<SecretString>) {
@@ -139,12 +139,12 @@ impl Reading {
         let Some(fields) = self.object(pointer, value) else { return (None, None) };
         let place = Place { pointer, fields };
         self.ignore_all_but(place, &["primaryKey", "secondaryKey"]);
-        let mut key = |name| self.optional(place, name, Field::WebhookKey).map(secret);
+        let mut key = |name| self.optional(place, name, ConfigField::WebhookKey).map(secret);
         (key("primaryKey"), key("secondaryKey"))
     }
 
     /// A text that must be there and not be empty.
-    fn required<'a>(&mut self, place: Place<'a>, name: &str, field: Field) -> Option<&'a str> {
+    fn required<'a>(&mut self, place: Place<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
         match present(place.fields, name) {
             Some(value) if has_value(value) => self.optional(place, name, field),
             value => {
@@ -163,7 +163,7 @@ impl Reading {
     }
 
     /// A text, where there is one that is not empty.
-    fn optional<'a>(&mut self, place: Place<'a>, name: &str, field: Field) -> Option<&'a str> {
+    fn optional<'a>(&mut self, place: Place<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
         let value = present(place.fields, name)?;
         let pointer = format!("{}/{name}", place.pointer);
         match value {
@@ -171,7 +171,7 @@ impl Reading {
             Value::String(text) => self.checked(&pointer, field, text),
             _ => {
                 let wanted = match field {
-                    Field::EnterpriseId => "digits, as a string or a whole number",
+                    ConfigField::EnterpriseId => "digits, as a string or a whole number",
                     _ => "a string",
                 };
                 self.wrong(
@@ -184,7 +184,7 @@ impl Reading {
         }
     }
 
-    fn checked<'a>(&mut self, pointer: &str, field: Field, text: &'a str) -> Option<&'a str> {
+    fn checked<'a>(&mut self, pointer: &str, field: ConfigField, text: &'a str) -> Option<&'a str> {
         field.check(text).map_err(|detail| self.wrong(pointer, detail, field.fix())).ok().map(|()| text)
     }
 

@@ -17,15 +17,15 @@ pub(crate) fn folder(id: &str) -> Resource {
 
 /// One thing that can be asked.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RandomRequest {
     pub(crate) subject: Subject,
     pub(crate) restriction: Option<Restriction>,
     pub(crate) on_behalf_of: Option<OnBehalfOf>,
 }
 
-impl Asked {
-    pub(crate) fn ask(&self) -> Ask<'_> {
-        Ask::Token {
+impl RandomRequest {
+    pub(crate) fn ask(&self) -> AccessRequest<'_> {
+        AccessRequest::Token {
             subject: &self.subject,
             restriction: self.restriction.as_ref(),
             on_behalf_of: self.on_behalf_of.as_ref(),
@@ -79,7 +79,7 @@ pub(crate) fn some_grant() -> impl Strategy<Value = Grant> {
 }
 
 pub(crate) fn some_policy() -> impl Strategy<Value = Policy> {
-    let mode = proptest::sample::select(vec![Mode::Enforce, Mode::Observe]);
+    let mode = proptest::sample::select(vec![PolicyMode::Enforce, PolicyMode::Observe]);
     let scopes = proptest::option::weighted(0.3, some_scopes());
     (some_patterns(), scopes, any::<bool>(), any::<bool>(), mode).prop_map(
         |(subjects, scopes, full_tokens, require_on_behalf_of, mode)| Policy {
@@ -93,14 +93,14 @@ pub(crate) fn some_policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-pub(crate) fn some_ask() -> impl Strategy<Value = Asked> {
+pub(crate) fn some_ask() -> impl Strategy<Value = RandomRequest> {
     let user = |id: &str| Subject::User { id: BoxId::parse(id).unwrap() };
     let link = SharedLink::parse("https://app.box.com/s/x").unwrap();
     let targets = vec![
-        Target::Anything,
-        Target::Resource(folder("1")),
-        Target::Resource(folder("2")),
-        Target::SharedLink(link),
+        RestrictionTarget::Anything,
+        RestrictionTarget::Resource(folder("1")),
+        RestrictionTarget::Resource(folder("2")),
+        RestrictionTarget::SharedLink(link),
     ];
     let restriction = (some_scopes(), proptest::sample::select(targets))
         .prop_map(|(scopes, target)| Restriction { scopes, target, annotator: None });
@@ -109,5 +109,9 @@ pub(crate) fn some_ask() -> impl Strategy<Value = Asked> {
         proptest::option::of(restriction),
         proptest::option::of(Just(OnBehalfOf::parse("ada").unwrap())),
     )
-        .prop_map(|(subject, restriction, on_behalf_of)| Asked { subject, restriction, on_behalf_of })
+        .prop_map(|(subject, restriction, on_behalf_of)| RandomRequest {
+            subject,
+            restriction,
+            on_behalf_of,
+        })
 }

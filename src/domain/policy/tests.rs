@@ -2,14 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::random::{Asked, folder, scopes, some_ask, some_grant, some_policy};
+use super::random::{RandomRequest, folder, scopes, some_ask, some_grant, some_policy};
 use super::*;
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::Name;
 
-const ALLOWED: Decision = Decision::Allowed(Grounds { grant: 0, waived: None });
+const ALLOWED: Decision = Decision::Allowed(DecisionBasis { grant: 0, waived: None });
 
-fn restricted(names: &[&str], target: Target) -> Restriction {
+fn restricted(names: &[&str], target: RestrictionTarget) -> Restriction {
     Restriction { scopes: scopes(names), target, annotator: None }
 }
 
@@ -28,7 +28,7 @@ fn tenant() -> TenantId {
 }
 
 fn judge(grants: &[Grant], policy: &Policy, restriction: Option<&Restriction>) -> Decision {
-    let ask = Ask::Token { subject: &Subject::ENTERPRISE, restriction, on_behalf_of: None };
+    let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction, on_behalf_of: None };
     decide(grants, &tenant(), &BTreeMap::new(), policy, ask)
 }
 
@@ -39,24 +39,27 @@ fn invariant_1_a_token_leaves_only_by_a_grant_and_the_policy_together() {
     assert_eq!(judge(&mint, &open, None), ALLOWED);
     assert_eq!(judge(&[], &open, None), Decision::Absent);
     let closed = Policy { full_tokens: false, ..Policy::default() };
-    assert_eq!(judge(&mint, &closed, None), Decision::Forbidden(Rule::PolicyFullTokens));
-    let preview = restricted(&["item_preview"], Target::Anything);
+    assert_eq!(judge(&mint, &closed, None), Decision::Forbidden(DenialReason::PolicyFullTokens));
+    let preview = restricted(&["item_preview"], RestrictionTarget::Anything);
     assert_eq!(judge(&mint, &closed, Some(&preview)), ALLOWED);
     let scoped = Policy { scopes: Some(scopes(&["item_read"])), ..Policy::default() };
-    assert_eq!(judge(&mint, &scoped, Some(&preview)), Decision::Forbidden(Rule::PolicyScopes));
-    assert_eq!(judge(&mint, &scoped, None), Decision::Forbidden(Rule::PolicyFullTokens));
+    assert_eq!(judge(&mint, &scoped, Some(&preview)), Decision::Forbidden(DenialReason::PolicyScopes));
+    assert_eq!(judge(&mint, &scoped, None), Decision::Forbidden(DenialReason::PolicyFullTokens));
     let users = Policy { subjects: vec![SubjectPattern::AnyUser], ..Policy::default() };
-    assert_eq!(judge(&mint, &users, None), Decision::Forbidden(Rule::PolicySubject));
+    assert_eq!(judge(&mint, &users, None), Decision::Forbidden(DenialReason::PolicySubject));
 }
 
 #[test]
 fn oauth_scopes_need_what_a_full_token_needs() {
-    let root = restricted(&["root_readwrite"], Target::Anything);
+    let root = restricted(&["root_readwrite"], RestrictionTarget::Anything);
     let downscope = [grant(Permission::TokensDownscope)];
-    assert_eq!(judge(&downscope, &Policy::default(), Some(&root)), Decision::Forbidden(Rule::Permission));
+    assert_eq!(
+        judge(&downscope, &Policy::default(), Some(&root)),
+        Decision::Forbidden(DenialReason::Permission)
+    );
     let closed = Policy { full_tokens: false, ..Policy::default() };
     let mint = [grant(Permission::TokensMint)];
-    assert_eq!(judge(&mint, &closed, Some(&root)), Decision::Forbidden(Rule::PolicyFullTokens));
+    assert_eq!(judge(&mint, &closed, Some(&root)), Decision::Forbidden(DenialReason::PolicyFullTokens));
 }
 
 #[test]
@@ -64,7 +67,7 @@ fn a_grant_with_scopes_or_resources_never_yields_a_full_token() {
     let scoped = Grant { scopes: Some(scopes(&["item_preview"])), ..grant(Permission::TokensMint) };
     let bound = Grant { resources: Some(vec![folder("1")]), ..grant(Permission::TokensMint) };
     for grant in [scoped, bound] {
-        assert_eq!(judge(&[grant], &Policy::default(), None), Decision::Forbidden(Rule::GrantScopes));
+        assert_eq!(judge(&[grant], &Policy::default(), None), Decision::Forbidden(DenialReason::GrantScopes));
     }
 }
 
@@ -73,9 +76,12 @@ fn a_resource_matches_exactly_or_not_at_all() {
     let bound = [Grant { resources: Some(vec![folder("1")]), ..grant(Permission::TokensDownscope) }];
     let open = Policy::default();
     let on = |target| judge(&bound, &open, Some(&restricted(&["item_preview"], target)));
-    assert_eq!(on(Target::Resource(folder("1"))), ALLOWED);
-    assert_eq!(on(Target::Resource(folder("2"))), Decision::Forbidden(Rule::GrantResource));
-    assert_eq!(on(Target::Anything), Decision::Forbidden(Rule::GrantResource));
+    assert_eq!(on(RestrictionTarget::Resource(folder("1"))), ALLOWED);
+    assert_eq!(
+        on(RestrictionTarget::Resource(folder("2"))),
+        Decision::Forbidden(DenialReason::GrantResource)
+    );
+    assert_eq!(on(RestrictionTarget::Anything), Decision::Forbidden(DenialReason::GrantResource));
 }
 
 #[test]
@@ -92,9 +98,9 @@ fn two_grants_are_never_mixed_into_a_third() {
     };
     let grants = [preview, download];
     let ask = |names: &[&str], id| {
-        judge(&grants, &Policy::default(), Some(&restricted(names, Target::Resource(folder(id)))))
+        judge(&grants, &Policy::default(), Some(&restricted(names, RestrictionTarget::Resource(folder(id)))))
     };
-    assert_eq!(ask(&["item_download"], "2"), Decision::Allowed(Grounds { grant: 1, waived: None }));
+    assert_eq!(ask(&["item_download"], "2"), Decision::Allowed(DecisionBasis { grant: 1, waived: None }));
     assert!(matches!(ask(&["item_download"], "1"), Decision::Forbidden(_)));
     assert!(matches!(ask(&["item_preview", "item_download"], "1"), Decision::Forbidden(_)));
 }
@@ -105,39 +111,42 @@ fn a_policy_may_want_to_know_on_whose_behalf() {
     let mint = [grant(Permission::TokensMint)];
     let ada = OnBehalfOf::parse("ada").unwrap();
     let judge = |on_behalf_of| {
-        let ask = Ask::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of };
+        let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of };
         decide(&mint, &tenant(), &BTreeMap::new(), &policy, ask)
     };
-    assert_eq!(judge(None), Decision::Forbidden(Rule::PolicyOnBehalfOf));
+    assert_eq!(judge(None), Decision::Forbidden(DenialReason::PolicyOnBehalfOf));
     assert_eq!(judge(Some(&ada)), ALLOWED);
     // What is no token needs nobody.
-    let ask = Ask::Admin(Permission::TokensMint);
+    let ask = AccessRequest::Admin(Permission::TokensMint);
     assert_eq!(decide(&mint, &tenant(), &BTreeMap::new(), &policy, ask), ALLOWED);
 }
 
 #[test]
 fn a_policy_that_observes_lets_pass_and_tells_what_it_would_refuse() {
-    let observe = |policy: Policy| Policy { mode: Mode::Observe, ..policy };
+    let observe = |policy: Policy| Policy { mode: PolicyMode::Observe, ..policy };
     let mint = [grant(Permission::TokensMint)];
     let users = observe(Policy { subjects: vec![SubjectPattern::AnyUser], ..Policy::default() });
     let closed = observe(Policy { full_tokens: false, ..Policy::default() });
     let named = observe(Policy { require_on_behalf_of: true, ..Policy::default() });
     let scoped = observe(Policy { scopes: Some(scopes(&["item_read"])), ..Policy::default() });
-    let preview = restricted(&["item_preview"], Target::Anything);
+    let preview = restricted(&["item_preview"], RestrictionTarget::Anything);
     for (policy, restriction, rule) in [
-        (&users, None, Some(Rule::PolicySubject)),
-        (&closed, None, Some(Rule::PolicyFullTokens)),
-        (&named, None, Some(Rule::PolicyOnBehalfOf)),
-        (&scoped, Some(&preview), Some(Rule::PolicyScopes)),
+        (&users, None, Some(DenialReason::PolicySubject)),
+        (&closed, None, Some(DenialReason::PolicyFullTokens)),
+        (&named, None, Some(DenialReason::PolicyOnBehalfOf)),
+        (&scoped, Some(&preview), Some(DenialReason::PolicyScopes)),
         (&closed, Some(&preview), None),
     ] {
-        let expected = Decision::Allowed(Grounds { grant: 0, waived: rule });
+        let expected = Decision::Allowed(DecisionBasis { grant: 0, waived: rule });
         assert_eq!(judge(&mint, policy, restriction), expected, "{rule:?}");
     }
     let narrow = [grant(Permission::TokensDownscope)];
-    assert_eq!(judge(&narrow, &observe(Policy::default()), None), Decision::Forbidden(Rule::Permission));
+    assert_eq!(
+        judge(&narrow, &observe(Policy::default()), None),
+        Decision::Forbidden(DenialReason::Permission)
+    );
     assert_eq!(judge(&[], &observe(Policy::default()), None), Decision::Absent);
-    assert_eq!(Rule::PolicySubject.observed(), "observed: policy.subjects");
+    assert_eq!(DenialReason::PolicySubject.observed(), "observed: policy.subjects");
 }
 
 #[test]
@@ -180,7 +189,7 @@ fn what_a_policy_leaves_out_is_as_open_as_it_always_was() {
 }
 
 /// The rules of a grant once more, as a list of what has to hold.
-fn would_give(grant: &Grant, asked: &Asked) -> bool {
+fn would_give(grant: &Grant, asked: &RandomRequest) -> bool {
     let on_tenant = match &grant.tenants {
         TenantSelector::Every => true,
         TenantSelector::One { id, .. } => id.as_str() == "ten_a",
@@ -207,7 +216,7 @@ fn would_name(patterns: &[SubjectPattern], subject: &Subject) -> bool {
 }
 
 /// The rules of an enforced policy once more.
-fn would_pass(policy: &Policy, asked: &Asked) -> bool {
+fn would_pass(policy: &Policy, asked: &RandomRequest) -> bool {
     let scopes = match &asked.restriction {
         Some(restriction) if !restriction.scopes.contains("root_readwrite") => {
             policy.scopes.as_ref().is_none_or(|allowed| restriction.scopes.is_within(allowed))
@@ -234,10 +243,10 @@ proptest! {
             (Decision::Allowed(grounds), Some(first)) => {
                 prop_assert_eq!(grounds.grant, first);
                 prop_assert_eq!(grounds.waived.is_none(), passes);
-                prop_assert!(passes || policy.mode == Mode::Observe);
+                prop_assert!(passes || policy.mode == PolicyMode::Observe);
             }
             (Decision::Forbidden(rule), Some(_)) => {
-                prop_assert!(!passes && policy.mode == Mode::Enforce);
+                prop_assert!(!passes && policy.mode == PolicyMode::Enforce);
                 prop_assert!(rule.as_str().starts_with("policy."));
             }
             (Decision::Forbidden(rule), None) => prop_assert!(rule.as_str().starts_with("grant.")),
@@ -254,10 +263,10 @@ proptest! {
     ) {
         let labels = BTreeMap::new();
         let under = |policy: &Policy| decide(&grants, &tenant(), &labels, policy, asked.ask());
-        let observed = under(&Policy { mode: Mode::Observe, ..policy.clone() });
+        let observed = under(&Policy { mode: PolicyMode::Observe, ..policy.clone() });
         let free = under(&Policy::default());
         let grant_of = |decision| match decision {
-            Decision::Allowed(Grounds { grant, .. }) => Some(grant),
+            Decision::Allowed(DecisionBasis { grant, .. }) => Some(grant),
             Decision::Forbidden(_) | Decision::Absent => None,
         };
         prop_assert_eq!(grant_of(observed), grant_of(free));
@@ -265,8 +274,8 @@ proptest! {
             prop_assert_eq!(observed, free);
         }
         // What is waived is what enforcing refuses by.
-        match (observed, under(&Policy { mode: Mode::Enforce, ..policy })) {
-            (Decision::Allowed(Grounds { waived: Some(rule), .. }), enforced) => {
+        match (observed, under(&Policy { mode: PolicyMode::Enforce, ..policy })) {
+            (Decision::Allowed(DecisionBasis { waived: Some(rule), .. }), enforced) => {
                 prop_assert_eq!(enforced, Decision::Forbidden(rule));
             }
             (observed, enforced) => prop_assert_eq!(observed, enforced),
@@ -278,10 +287,14 @@ proptest! {
 fn a_session_needs_its_own_permission_and_all_else_that_a_token_needs() {
     let restriction = Restriction {
         scopes: scopes(&["item_preview"]),
-        target: Target::Resource(folder("1")),
+        target: RestrictionTarget::Resource(folder("1")),
         annotator: None,
     };
-    let ask = Ask::Session { subject: &Subject::ENTERPRISE, restriction: &restriction, on_behalf_of: None };
+    let ask = AccessRequest::Session {
+        subject: &Subject::ENTERPRISE,
+        restriction: &restriction,
+        on_behalf_of: None,
+    };
     let with =
         |permissions: &[Permission]| Grant { permissions: permissions.to_vec(), ..Grant::everything() };
     let found = |grant: Grant, policy: &Policy| decide(&[grant], &tenant(), &BTreeMap::new(), policy, ask);
@@ -289,13 +302,13 @@ fn a_session_needs_its_own_permission_and_all_else_that_a_token_needs() {
     assert!(matches!(found(all.clone(), &free), Decision::Allowed(_)));
     let others: Vec<_> =
         Permission::ALL.into_iter().filter(|one| *one != Permission::SessionsCreate).collect();
-    assert_eq!(found(with(&others), &free), Decision::Forbidden(Rule::Permission));
+    assert_eq!(found(with(&others), &free), Decision::Forbidden(DenialReason::Permission));
     let elsewhere = Grant { resources: Some(vec![folder("2")]), ..all.clone() };
-    assert_eq!(found(elsewhere, &free), Decision::Forbidden(Rule::GrantResource));
+    assert_eq!(found(elsewhere, &free), Decision::Forbidden(DenialReason::GrantResource));
     let narrow = Policy { scopes: Some(scopes(&["item_download"])), ..Policy::default() };
-    assert_eq!(found(all.clone(), &narrow), Decision::Forbidden(Rule::PolicyScopes));
+    assert_eq!(found(all.clone(), &narrow), Decision::Forbidden(DenialReason::PolicyScopes));
     let named = Policy { require_on_behalf_of: true, ..Policy::default() };
-    assert_eq!(found(all.clone(), &named), Decision::Forbidden(Rule::PolicyOnBehalfOf));
+    assert_eq!(found(all.clone(), &named), Decision::Forbidden(DenialReason::PolicyOnBehalfOf));
     // What a lockdown of its opener has to reach.
     let reached = |restriction| {
         reaches(std::slice::from_ref(&all), &tenant(), &BTreeMap::new(), (&Subject::ENTERPRISE, restriction))

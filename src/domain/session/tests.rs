@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Preset, Scope};
+use crate::domain::subject::{Scope, ScopePreset};
 
 fn item(kind: ResourceType, id: &str) -> Resource {
     Resource { kind, id: BoxId::parse(id).unwrap() }
@@ -10,18 +10,18 @@ fn scopes(names: &[&str]) -> ScopeSet {
     names.iter().map(|name| Scope::parse(name).unwrap()).collect()
 }
 
-fn session(resources: &[(ResourceType, &str)]) -> Session {
-    Session {
+fn session(resources: &[(ResourceType, &str)]) -> BrowserSession {
+    BrowserSession {
         id: SessionId::parse("ses_a").unwrap(),
         tenant: TenantId::parse("ten_a").unwrap(),
         subject: Subject::ENTERPRISE,
         resources: resources.iter().map(|(kind, id)| item(*kind, id)).collect(),
-        read: Preset::Explorer.scopes(),
+        read: ScopePreset::Explorer.scopes(),
         write: None,
         origins: vec![Origin::parse("https://app.example.com").unwrap()],
-        opener: Opener {
+        opener: SessionOwner {
             caller: CallerId::parse("cal_a").unwrap(),
-            with: OpenedWith::Key(KeyId::parse("key_a").unwrap()),
+            with: SessionCredential::Key(KeyId::parse("key_a").unwrap()),
         },
         on_behalf_of: None,
         min_ttl: None,
@@ -36,13 +36,17 @@ fn session(resources: &[(ResourceType, &str)]) -> Session {
 fn an_exact_resource_wins_then_the_only_folder() {
     use ResourceType::{File, Folder};
     let one = session(&[(Folder, "1"), (File, "2")]);
-    assert_eq!(one.place_of(&item(File, "2")), Place::At(&item(File, "2")));
-    assert_eq!(one.place_of(&item(Folder, "1")), Place::At(&item(Folder, "1")));
-    assert_eq!(one.place_of(&item(File, "1")), Place::At(&item(Folder, "1")), "a file of a folder's number");
-    assert_eq!(session(&[(File, "2")]).place_of(&item(File, "3")), Place::Nowhere);
+    assert_eq!(one.place_of(&item(File, "2")), ItemCoverage::At(&item(File, "2")));
+    assert_eq!(one.place_of(&item(Folder, "1")), ItemCoverage::At(&item(Folder, "1")));
+    assert_eq!(
+        one.place_of(&item(File, "1")),
+        ItemCoverage::At(&item(Folder, "1")),
+        "a file of a folder's number"
+    );
+    assert_eq!(session(&[(File, "2")]).place_of(&item(File, "3")), ItemCoverage::Nowhere);
     let two = session(&[(Folder, "1"), (Folder, "3"), (File, "2")]);
-    assert_eq!(two.place_of(&item(File, "2")), Place::At(&item(File, "2")));
-    assert_eq!(two.place_of(&item(File, "9")), Place::InAFolder);
+    assert_eq!(two.place_of(&item(File, "2")), ItemCoverage::At(&item(File, "2")));
+    assert_eq!(two.place_of(&item(File, "9")), ItemCoverage::InAFolder);
     let among = |ids: &[&str]| {
         let ids: Vec<_> = ids.iter().map(|id| BoxId::parse(id).unwrap()).collect();
         two.folder_among(&ids).map(|folder| folder.id.as_str().to_owned())
@@ -56,20 +60,20 @@ fn an_exact_resource_wins_then_the_only_folder() {
 fn any_one_changed_field_changes_what_the_text_is_bound_to() {
     use ResourceType::{File, Folder};
     let whole = session(&[(Folder, "1")]);
-    let changes: [&dyn Fn(&mut Session); 16] = [
+    let changes: [&dyn Fn(&mut BrowserSession); 16] = [
         &|one| one.id = SessionId::parse("ses_b").unwrap(),
         &|one| one.tenant = TenantId::parse("ten_b").unwrap(),
         &|one| one.subject = Subject::User { id: BoxId::parse("1").unwrap() },
         &|one| one.resources = vec![item(Folder, "2")],
         &|one| one.resources = vec![item(File, "1")],
         &|one| one.resources.push(item(File, "1")),
-        &|one| one.read = Preset::Picker.scopes(),
-        &|one| one.write = Some(Preset::Uploader.scopes()),
+        &|one| one.read = ScopePreset::Picker.scopes(),
+        &|one| one.write = Some(ScopePreset::Uploader.scopes()),
         &|one| one.origins = vec![Origin::parse("https://evil.example").unwrap()],
         &|one| one.origins.push(Origin::parse("https://evil.example").unwrap()),
         &|one| one.opener.caller = CallerId::parse("cal_b").unwrap(),
-        &|one| one.opener.with = OpenedWith::Key(KeyId::parse("key_b").unwrap()),
-        &|one| one.opener.with = OpenedWith::Trust(TrustId::parse("tru_a").unwrap()),
+        &|one| one.opener.with = SessionCredential::Key(KeyId::parse("key_b").unwrap()),
+        &|one| one.opener.with = SessionCredential::Trust(TrustId::parse("tru_a").unwrap()),
         &|one| one.on_behalf_of = Some(OnBehalfOf::parse("ada").unwrap()),
         &|one| one.min_ttl = Some(1),
         &|one| one.expires_at = Timestamp::from_second(3601).unwrap(),
@@ -79,13 +83,13 @@ fn any_one_changed_field_changes_what_the_text_is_bound_to() {
         change(&mut other);
         assert_ne!(other.encoding(), whole.encoding(), "change {number}");
     }
-    let cancelled = Session { cancelled_at: Some(Timestamp::UNIX_EPOCH), version: 2, ..whole.clone() };
+    let cancelled = BrowserSession { cancelled_at: Some(Timestamp::UNIX_EPOCH), version: 2, ..whole.clone() };
     assert_eq!(cancelled.encoding(), whole.encoding());
 }
 
 #[test]
 fn scopes_moved_from_read_to_write_make_another_session() {
-    let with = |read: &[&str], write: &[&str]| Session {
+    let with = |read: &[&str], write: &[&str]| BrowserSession {
         read: scopes(read),
         write: Some(scopes(write)),
         ..session(&[(ResourceType::Folder, "1")])

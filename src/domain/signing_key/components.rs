@@ -17,13 +17,13 @@ pub(super) const MAX_BITS: u32 = 4096;
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
 /// A key whose numbers belong together.
-pub(super) struct Checked {
+pub(super) struct ValidatedKey {
     pub private: rsa::PrivateKey,
     pub bits: u32,
 }
 
 /// Reads PKCS#8 (RFC 5208, RFC 5958) or PKCS#1 (RFC 8017, A.1.2), by what it is and not by its label.
-pub(super) fn read(der: &[u8]) -> Result<Checked, KeyProblem> {
+pub(super) fn read(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
     let pkcs1 = match second_tag(der)? {
         Tag::Sequence => unwrapped(der)?,
         _ => der,
@@ -44,7 +44,7 @@ pub(super) fn read(der: &[u8]) -> Result<Checked, KeyProblem> {
         return Err(KeyProblem::Exponent);
     }
     let private = rsa::PrivateKey::try_from(key).map_err(|_| KeyProblem::Inconsistent)?;
-    Ok(Checked { private, bits })
+    Ok(ValidatedKey { private, bits })
 }
 
 /// Both forms begin with a version; PKCS#8 goes on with the algorithm, PKCS#1 with the modulus.

@@ -35,7 +35,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyProblem`] says what is wrong with the text, or with the passphrase.
     pub fn parse(pem: &SecretString, passphrase: Option<&SecretString>) -> Result<Self, KeyProblem> {
-        let block = pem::Block::find(pem.expose())?;
+        let block = pem::PemBlock::find(pem.expose())?;
         let passphrase = passphrase.filter(|text| !text.is_empty());
         let opened = match (&block.lock, block.is_encrypted_pkcs8()) {
             (Some(lock), _) => Some(lock.open(&block.der, passphrase)?),
@@ -61,7 +61,7 @@ impl SigningKey {
         Self::of(&components::read(der.expose())?)
     }
 
-    fn of(key: &components::Checked) -> Result<Self, KeyProblem> {
+    fn of(key: &components::ValidatedKey) -> Result<Self, KeyProblem> {
         let private = key.private.to_pkcs8_der().map_err(|_| KeyProblem::Inconsistent)?;
         let public = key.private.to_public_key();
         let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| KeyProblem::Inconsistent)?;

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::problem::KeyProblem;
-use super::traditional::Lock;
+use super::traditional::PemEncryption;
 
 /// The longest text that is looked at, in bytes: some eight times a 4096-bit key's.
 pub(super) const MAX_TEXT: usize = 32 * 1024;
@@ -11,15 +11,15 @@ pub(super) const MAX_TEXT: usize = 32 * 1024;
 const LONGEST_LABEL: usize = 40;
 
 /// The private key's block of a PEM text.
-pub(super) struct Block {
+pub(super) struct PemBlock {
     label: String,
     /// How it is encrypted, where its headers say that it is.
-    pub lock: Option<Lock>,
+    pub lock: Option<PemEncryption>,
     /// What the base64 says.
     pub der: Zeroizing<Vec<u8>>,
 }
 
-impl Block {
+impl PemBlock {
     /// The first private key of the text; what stands around it (certificates, `openssl pkcs12`'s
     /// bag attributes) is passed over.
     pub(super) fn find(text: &str) -> Result<Self, KeyProblem> {
@@ -39,7 +39,7 @@ impl Block {
         let (body, _) = rest
             .split_once(&format!("-----END {label}-----"))
             .ok_or_else(|| KeyProblem::Truncated { label: (*label).to_owned() })?;
-        let (lock, base64) = Lock::read(body)?;
+        let (lock, base64) = PemEncryption::read(body)?;
         Ok(Self { label: (*label).to_owned(), lock, der: decoded(base64)? })
     }
 

@@ -12,7 +12,7 @@ use super::problem::KeyProblem;
 use crate::secret::SecretString;
 
 /// How the block is encrypted, as its headers say.
-pub(super) struct Lock {
+pub(super) struct PemEncryption {
     cipher: Cipher,
     iv: Vec<u8>,
 }
@@ -25,7 +25,7 @@ enum Cipher {
     Aes256,
 }
 
-impl Lock {
+impl PemEncryption {
     /// Takes the headers off a PEM body, where it has some, also where their line breaks are gone:
     /// the initialisation vector's length tells where the base64 begins.
     pub(super) fn read(body: &str) -> Result<(Option<Self>, &str), KeyProblem> {

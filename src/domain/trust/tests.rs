@@ -3,8 +3,8 @@ use serde_json::json;
 
 use super::*;
 
-fn pattern(text: &str) -> Pattern {
-    Pattern::parse(text).unwrap()
+fn pattern(text: &str) -> ClaimPattern {
+    ClaimPattern::parse(text).unwrap()
 }
 
 /// The rule as it is told, and as slow as it likes.
@@ -78,7 +78,7 @@ fn a_pattern_that_would_be_tried_over_and_over_ends() {
 fn what_is_no_pattern_audience_or_claim_is_refused() {
     let long = "x".repeat(LONGEST + 1);
     for text in ["", "a\nb", "\u{202e}a", &long] {
-        assert!(Pattern::parse(text).is_err() && Audience::parse(text).is_err(), "{text:?}");
+        assert!(ClaimPattern::parse(text).is_err() && Audience::parse(text).is_err(), "{text:?}");
     }
     let named = |name: &str| ClaimPatterns::new([(name.to_owned(), pattern("x"))].into());
     for good in ["a", "kubernetes.io", "a~", "/", "/a~0b~1c", "/a/0"] {
@@ -103,9 +103,9 @@ fn token(claims: Value) -> TokenClaims {
     }
 }
 
-fn terms(claims: &[(&str, &str)]) -> Terms {
+fn terms(claims: &[(&str, &str)]) -> TrustConditions {
     let claims = claims.iter().map(|(name, wanted)| ((*name).to_owned(), pattern(wanted)));
-    Terms {
+    TrustConditions {
         issuer: "https://issuer.example".to_owned(),
         audience: Audience::parse("broker").unwrap(),
         subject: pattern("job"),
@@ -152,10 +152,10 @@ fn every_term_has_to_be_met() {
     let good = terms(&[]);
     assert!(good.match_token(&token));
     for wrong in [
-        Terms { issuer: "https://issuer.example/".to_owned(), ..good.clone() },
-        Terms { audience: Audience::parse("brok").unwrap(), ..good.clone() },
-        Terms { audience: Audience::parse("*").unwrap(), ..good.clone() },
-        Terms { subject: pattern("jo"), ..good.clone() },
+        TrustConditions { issuer: "https://issuer.example/".to_owned(), ..good.clone() },
+        TrustConditions { audience: Audience::parse("brok").unwrap(), ..good.clone() },
+        TrustConditions { audience: Audience::parse("*").unwrap(), ..good.clone() },
+        TrustConditions { subject: pattern("jo"), ..good.clone() },
     ] {
         assert!(!wrong.match_token(&token), "{wrong:?}");
     }

@@ -8,8 +8,8 @@ use tokio::time::Sleep;
 use super::{failed, in_time, record, too_late, wanted};
 use crate::broker::TokenError;
 use crate::domain::id::BoxId;
-use crate::domain::policy::Rule;
-use crate::domain::session::Place;
+use crate::domain::policy::DenialReason;
+use crate::domain::session::ItemCoverage;
 use crate::domain::subject::{Resource, ResourceType};
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -41,9 +41,9 @@ pub(super) async fn place<'a>(
         let item = item(id);
         let found = match item.as_ref().map(|item| page.session.place_of(item)) {
             None => Err(not_an_item()),
-            Some(Place::At(resource)) => Ok(resource.clone()),
-            Some(Place::Nowhere) => Err(outside(api, page)),
-            Some(Place::InAFolder) => {
+            Some(ItemCoverage::At(resource)) => Ok(resource.clone()),
+            Some(ItemCoverage::Nowhere) => Err(outside(api, page)),
+            Some(ItemCoverage::InAFolder) => {
                 asked.extend(item.map(|item| (id.as_str(), item)));
                 Err(too_late())
             }
@@ -104,7 +104,7 @@ async fn may_look(api: &Api, page: &Page) -> Result<(), Problem> {
 }
 
 fn outside(api: &Api, page: &Page) -> Problem {
-    let problem = ApiError::from(TokenError::Forbidden(Rule::GrantResource)).problem();
+    let problem = ApiError::from(TokenError::Forbidden(DenialReason::GrantResource)).problem();
     let problem = problem.reason("session.resources");
     record(api, page, (None, None), &problem);
     problem

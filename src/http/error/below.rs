@@ -9,7 +9,7 @@ use super::plain::{
 use crate::box_api::BoxError;
 use crate::broker::{Extent, TokenError};
 use crate::crypto::CryptoError;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::BoxRefusal;
 use crate::http::problem::{Problem, Reach, UpstreamWords};
 use crate::registry::{Fault, RegistryError};
 use crate::store::{Conflict, StoreError};
@@ -90,11 +90,11 @@ pub(super) fn of_token(error: TokenError) -> Problem {
         TokenError::Overloaded => overloaded().cause(cause),
         TokenError::Crashed => internal().cause(cause),
         // Told above, with every other refusal.
-        TokenError::ForeignUser => of_refusal(Refusal::SubjectInvalid, &error),
+        TokenError::ForeignUser => of_refusal(BoxRefusal::SubjectInvalid, &error),
     }
 }
 
-pub(super) fn of_refusal(refusal: Refusal, error: &TokenError) -> Problem {
+pub(super) fn of_refusal(refusal: BoxRefusal, error: &TokenError) -> Problem {
     let reach = match refusal {
         _ if refusal.concerns_the_subject() => Reach::Subject,
         _ if refusal.concerns_the_app() => Reach::App,
