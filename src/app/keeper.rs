@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{Day, Signed};
+use crate::audit::{Day, SignedCheckpoint};
 use crate::auth::Authenticator;
 use crate::auth::limits::Limits;
 use crate::broker::Broker;
@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::store::watch::Watch;
 
 /// A checkpoint in the log, out of reach of whoever has the database.
-fn tell(signed: &Signed) {
+fn tell(signed: &SignedCheckpoint) {
     let signature = data_encoding::BASE64.encode(&signed.signature.bytes);
     tracing::info!(
         target: "box_token_broker::audit",

@@ -1,20 +1,20 @@
 //! A chain of records: each is bound to the one before it.
 
 use super::Day;
-use crate::crypto::{CryptoError, Notary, Place};
+use crate::crypto::{AadContext, AuditSigner, CryptoError};
 use crate::domain::event::AuditEvent;
 use crate::domain::id::WriterId;
 
 /// How far a chain goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainTip {
     /// The number of its last record; records are numbered from 1.
     pub number: i64,
     /// That record's MAC; zeros before the first.
     pub mac: [u8; 32],
 }
 
-impl Head {
+impl ChainTip {
     /// Before the first record.
     pub const NONE: Self = Self { number: 0, mac: [0; 32] };
 }
@@ -27,12 +27,12 @@ pub struct Chain {
     /// Its day: every record's, whatever clock wrote it.
     pub day: Day,
     /// How far it goes.
-    pub head: Head,
+    pub head: ChainTip,
 }
 
 /// A record where it stands in its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct ChainLink {
     /// Of which chain.
     pub writer: WriterId,
     /// The chain's day.
@@ -51,20 +51,20 @@ impl Chain {
     /// A chain without records.
     #[must_use]
     pub fn begin(writer: WriterId, day: Day) -> Self {
-        Self { writer, day, head: Head::NONE }
+        Self { writer, day, head: ChainTip::NONE }
     }
 
     /// Adds a record.
     ///
     /// # Errors
     /// Where the notary has no key, or the event does not serialise: neither comes about.
-    pub fn link(&mut self, notary: &Notary, event: &AuditEvent) -> Result<Link, CryptoError> {
+    pub fn link(&mut self, notary: &AuditSigner, event: &AuditEvent) -> Result<ChainLink, CryptoError> {
         let doc = serde_json::to_string(event).map_err(|error| CryptoError::Wrapper(error.to_string()))?;
         let (key, number) = (notary.key().to_owned(), self.head.number + 1);
         let content = content(&self.head.mac, self.day, &doc);
         let mac = notary.mac(&key, &place(&self.writer, number), &content)?;
-        self.head = Head { number, mac };
-        Ok(Link { writer: self.writer.clone(), day: self.day, number, doc, key, mac: mac.to_vec() })
+        self.head = ChainTip { number, mac };
+        Ok(ChainLink { writer: self.writer.clone(), day: self.day, number, doc, key, mac: mac.to_vec() })
     }
 }
 
@@ -72,14 +72,14 @@ impl Chain {
 ///
 /// # Errors
 /// `KeyUnavailable` where its key is not in the set; `Refused` where it is another.
-pub fn vouched(notary: &Notary, before: &[u8; 32], link: &Link) -> Result<[u8; 32], CryptoError> {
+pub fn vouched(notary: &AuditSigner, before: &[u8; 32], link: &ChainLink) -> Result<[u8; 32], CryptoError> {
     let content = content(before, link.day, &link.doc);
     notary.verify_mac(&link.key, &place(&link.writer, link.number), &content, &link.mac)?;
     <[u8; 32]>::try_from(link.mac.as_slice()).map_err(|_| CryptoError::Refused)
 }
 
-fn place(writer: &WriterId, number: i64) -> Place<'_> {
-    Place { table: "audit", row: writer.as_str(), column: "record", version: number }
+fn place(writer: &WriterId, number: i64) -> AadContext<'_> {
+    AadContext { table: "audit", row: writer.as_str(), column: "record", version: number }
 }
 
 /// The first two parts have a length of their own, so that no boundary can move.

@@ -6,8 +6,8 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Day, Head};
-use crate::crypto::{CryptoError, Notary, Signature, sha256_hex};
+use super::{ChainTip, Day};
+use crate::crypto::{AuditSigner, CryptoError, Signature, sha256_hex};
 use crate::domain::id::WriterId;
 
 /// How far the chains go that grew since the checkpoint before, which it names by its hash.
@@ -24,10 +24,10 @@ pub struct Checkpoint {
     pub heads: BTreeMap<WriterId, ChainHead>,
     /// Which days were dropped from the store, where some were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<Dropped>,
+    pub dropped: Option<DroppedRange>,
     /// Which days it ends the export of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub export: Option<Export>,
+    pub export: Option<ExportManifest>,
 }
 
 /// How far a chain goes, as it is written.
@@ -45,7 +45,7 @@ pub struct ChainHead {
 impl ChainHead {
     /// A chain's head.
     #[must_use]
-    pub fn new(day: Day, head: Head) -> Self {
+    pub fn new(day: Day, head: ChainTip) -> Self {
         Self { day, number: head.number, mac: HEXLOWER.encode(&head.mac) }
     }
 }
@@ -53,7 +53,7 @@ impl ChainHead {
 /// What was dropped on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Dropped {
+pub struct DroppedRange {
     /// Every day before this one.
     pub before: Day,
     /// The number of the first checkpoint that was kept.
@@ -63,9 +63,9 @@ pub struct Dropped {
 /// What an export holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Export {
+pub struct ExportManifest {
     /// Its days.
-    pub days: Range,
+    pub days: DayRange,
     /// The number of its first checkpoint.
     pub first: i64,
 }
@@ -73,14 +73,14 @@ pub struct Export {
 /// Days, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Range {
+pub struct DayRange {
     /// The first.
     pub since: Day,
     /// The last.
     pub until: Day,
 }
 
-impl Range {
+impl DayRange {
     /// Every day.
     pub const ALL: Self = Self { since: Day(i64::MIN), until: Day(i64::MAX) };
 
@@ -93,7 +93,7 @@ impl Range {
 
 /// A checkpoint with its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct SignedCheckpoint {
     /// The checkpoint's number, for finding it.
     pub number: i64,
     /// Its JSON, exactly as it was signed.
@@ -102,12 +102,12 @@ pub struct Signed {
     pub signature: Signature,
 }
 
-impl Signed {
+impl SignedCheckpoint {
     /// Signs a checkpoint.
     ///
     /// # Errors
     /// Where it does not serialise, which does not come about.
-    pub fn sign(notary: &Notary, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
+    pub fn sign(notary: &AuditSigner, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
         let content = serde_json::to_string(checkpoint)?;
         let signature = notary.sign(content.as_bytes());
         Ok(Self { number: checkpoint.number, content, signature })
@@ -117,7 +117,7 @@ impl Signed {
     ///
     /// # Errors
     /// `KeyUnavailable` where its key is not in the set; `Refused` where it was not signed like this.
-    pub fn read(&self, notary: &Notary) -> Result<Checkpoint, CryptoError> {
+    pub fn read(&self, notary: &AuditSigner) -> Result<Checkpoint, CryptoError> {
         notary.verify(self.content.as_bytes(), &self.signature)?;
         let checkpoint: Checkpoint = serde_json::from_str(&self.content).map_err(|_| CryptoError::Refused)?;
         if checkpoint.number == self.number { Ok(checkpoint) } else { Err(CryptoError::Refused) }

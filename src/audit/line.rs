@@ -4,14 +4,14 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Day, Link, Signed};
+use super::{ChainLink, Day, SignedCheckpoint};
 use crate::crypto::{Signature, sha256_hex};
 use crate::domain::id::WriterId;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+pub enum ExportLine {
     /// A record.
     Record(RecordLine),
     /// A checkpoint.
@@ -50,7 +50,7 @@ pub struct CheckpointLine {
 
 /// The one field of a checkpoint that is needed to find it.
 #[derive(Deserialize)]
-struct Numbered {
+struct CheckpointNumber {
     number: i64,
 }
 
@@ -59,7 +59,7 @@ impl RecordLine {
     ///
     /// # Errors
     /// Where the record is no JSON: somebody altered it.
-    pub fn new(link: &Link) -> Result<Self, serde_json::Error> {
+    pub fn new(link: &ChainLink) -> Result<Self, serde_json::Error> {
         Ok(Self {
             writer: link.writer.clone(),
             day: link.day,
@@ -72,8 +72,8 @@ impl RecordLine {
 
     /// The record that the line tells; one whose MAC is no hex has an empty one.
     #[must_use]
-    pub fn link(&self) -> Link {
-        Link {
+    pub fn link(&self) -> ChainLink {
+        ChainLink {
             writer: self.writer.clone(),
             day: self.day,
             number: self.number,
@@ -89,7 +89,7 @@ impl CheckpointLine {
     ///
     /// # Errors
     /// Where the checkpoint is no JSON: somebody altered it.
-    pub fn new(signed: &Signed) -> Result<Self, serde_json::Error> {
+    pub fn new(signed: &SignedCheckpoint) -> Result<Self, serde_json::Error> {
         Ok(Self {
             key: signed.signature.key.clone(),
             signature: BASE64.encode(&signed.signature.bytes),
@@ -101,10 +101,10 @@ impl CheckpointLine {
     ///
     /// # Errors
     /// Where it has no number.
-    pub fn signed(&self) -> Result<Signed, serde_json::Error> {
-        let Numbered { number } = serde_json::from_str(self.content.get())?;
+    pub fn signed(&self) -> Result<SignedCheckpoint, serde_json::Error> {
+        let CheckpointNumber { number } = serde_json::from_str(self.content.get())?;
         let bytes = BASE64.decode(self.signature.as_bytes()).unwrap_or_default();
-        Ok(Signed {
+        Ok(SignedCheckpoint {
             number,
             content: self.content.get().to_owned(),
             signature: Signature { key: self.key.clone(), bytes },
@@ -114,7 +114,7 @@ impl CheckpointLine {
 
 /// Where in a line a checkpoint may stand: an export's, an answer's of the API, or the log's.
 #[derive(Deserialize)]
-struct Sighting<'a> {
+struct CheckpointReference<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -137,7 +137,7 @@ const LEVELS: usize = 3;
 
 fn seen_within(line: &str, levels: usize) -> Option<(i64, String)> {
     let levels = levels.checked_sub(1)?;
-    let Sighting { content, checkpoint, fields } = serde_json::from_str(line).ok()?;
+    let CheckpointReference { content, checkpoint, fields } = serde_json::from_str(line).ok()?;
     if let Some(content) = content {
         return named(content.get());
     }
@@ -151,7 +151,7 @@ fn seen_within(line: &str, levels: usize) -> Option<(i64, String)> {
 }
 
 fn named(content: &str) -> Option<(i64, String)> {
-    let Numbered { number } = serde_json::from_str(content).ok()?;
+    let CheckpointNumber { number } = serde_json::from_str(content).ok()?;
     Some((number, sha256_hex(content.as_bytes())))
 }
 

@@ -14,12 +14,12 @@ mod verify;
 
 use jiff::Timestamp;
 
-pub use chain::{Chain, Head, Link, vouched};
-pub use checkpoint::{ChainHead, Checkpoint, Dropped, Export, Range, Signed};
-pub use line::{CheckpointLine, Line, RecordLine, seen_in};
-pub use report::Report;
-pub use tally::{Counted, Tally};
-pub use verify::{Broken, Claims, Found, Verifier};
+pub use chain::{Chain, ChainLink, ChainTip, vouched};
+pub use checkpoint::{ChainHead, Checkpoint, DayRange, DroppedRange, ExportManifest, SignedCheckpoint};
+pub use line::{CheckpointLine, ExportLine, RecordLine, seen_in};
+pub use report::UsageReport;
+pub use tally::{Countable, Tally};
+pub use verify::{ChainVerifier, CheckpointClaims, IntegrityError, VerificationSummary};
 
 const SECONDS_A_DAY: i64 = 24 * 3600;
 

@@ -22,7 +22,7 @@ const COLUMNS: [&str; 10] = [
 
 /// Who was given which sort of token.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct UsageReport {
     rows: BTreeMap<[String; 7], Times>,
 }
 
@@ -33,7 +33,7 @@ struct Times {
     last: Timestamp,
 }
 
-impl Report {
+impl UsageReport {
     /// Takes an event; only tokens that left count.
     pub fn take(&mut self, event: &AuditEvent) {
         if event.action != AuditAction::TokenRelease || event.outcome != AuditOutcome::Done {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn releases_are_summed_and_no_cell_is_a_formula() {
-        let mut report = Report::default();
+        let mut report = UsageReport::default();
         report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
         report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
         report

@@ -16,7 +16,7 @@ use crate::domain::id::{CallerId, SessionId};
 const SHARDS: usize = 16;
 
 /// Something that happens often, cheap to tell from others of its kind.
-pub trait Counted {
+pub trait Countable {
     /// Feeds what tells it from others.
     fn feed(&self, hasher: &mut impl Hasher);
     /// True where `event` is a record of the same.
@@ -88,7 +88,7 @@ impl Tally {
     }
 
     /// Counts one.
-    pub fn count(&self, what: &impl Counted, at: Timestamp) {
+    pub fn count(&self, what: &impl Countable, at: Timestamp) {
         let mut hasher = self.hasher.build_hasher();
         what.feed(&mut hasher);
         let hash = hasher.finish();

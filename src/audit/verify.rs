@@ -6,25 +6,25 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 
 use super::checkpoint::ChainHead;
-use super::{Checkpoint, Day, Export, Head, Link, Range, Signed, vouched};
-use crate::crypto::{CryptoError, Notary};
+use super::{ChainLink, ChainTip, Checkpoint, Day, DayRange, ExportManifest, SignedCheckpoint, vouched};
+use crate::crypto::{AuditSigner, CryptoError};
 use crate::domain::id::WriterId;
 
 /// The first thing that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum IntegrityError {
     /// A record's content, place or MAC was altered, or somebody put it there.
     #[error("record {0} is not what the broker wrote there: it was altered, or put there from outside")]
-    Record(Name),
+    Record(RecordName),
     /// A record is gone.
     #[error("record {0} is missing")]
-    Missing(Name),
+    Missing(RecordName),
     /// A record stands where it does not belong.
     #[error("record {0} is out of its place: it was moved, or stands twice")]
-    Moved(Name),
+    Moved(RecordName),
     /// What a record is found by does not say what the record says.
     #[error("the columns beside record {0} were altered: they do not say what it says")]
-    Columns(Name),
+    Columns(RecordName),
     /// A checkpoint was altered.
     #[error("checkpoint {0} is not what the broker signed: it was altered, or put there from outside")]
     Checkpoint(i64),
@@ -64,19 +64,19 @@ pub enum Broken {
 
 /// A record's name: its chain and its number in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct RecordName {
     writer: WriterId,
     day: Day,
     number: i64,
 }
 
-impl Name {
-    fn of(link: &Link) -> Self {
+impl RecordName {
+    fn of(link: &ChainLink) -> Self {
         Self { writer: link.writer.clone(), day: link.day, number: link.number }
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for RecordName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { writer, day, number } = self;
         write!(f, "{number} of chain {writer} of {day}")
@@ -85,13 +85,13 @@ impl fmt::Display for Name {
 
 /// What the checkpoints say, read before the records.
 #[derive(Debug, Default)]
-pub struct Claims {
+pub struct CheckpointClaims {
     last: Option<(i64, String)>,
     first: Option<i64>,
     first_has_previous: bool,
     heads: HashMap<WriterId, ChainClaim>,
-    dropped: Option<super::Dropped>,
-    ends: Option<Export>,
+    dropped: Option<super::DroppedRange>,
+    ends: Option<ExportManifest>,
     seen: BTreeMap<i64, String>,
 }
 
@@ -102,7 +102,7 @@ struct ChainClaim {
     macs: BTreeMap<i64, [u8; 32]>,
 }
 
-impl Claims {
+impl CheckpointClaims {
     /// Nothing is claimed yet. `seen` are checkpoints that somebody kept elsewhere, by number, with the
     /// SHA-256 of their content: each has to be among those that follow.
     #[must_use]
@@ -114,18 +114,18 @@ impl Claims {
     ///
     /// # Errors
     /// Where it is not what was signed, or does not follow the one before.
-    pub fn take(&mut self, notary: &Notary, signed: &Signed) -> Result<(), Broken> {
+    pub fn take(&mut self, notary: &AuditSigner, signed: &SignedCheckpoint) -> Result<(), IntegrityError> {
         let number = signed.number;
         let checkpoint = signed.read(notary).map_err(|error| match error {
             CryptoError::KeyUnavailable { id } => {
-                Broken::KeyUnavailable { what: format!("checkpoint {number}"), key: id }
+                IntegrityError::KeyUnavailable { what: format!("checkpoint {number}"), key: id }
             }
-            CryptoError::Refused | CryptoError::Wrapper(_) => Broken::Checkpoint(number),
+            CryptoError::Refused | CryptoError::Wrapper(_) => IntegrityError::Checkpoint(number),
         })?;
         match &self.last {
-            Some((last, _)) if number > last + 1 => return Err(Broken::CheckpointMissing(last + 1)),
+            Some((last, _)) if number > last + 1 => return Err(IntegrityError::CheckpointMissing(last + 1)),
             Some((_, hash)) if checkpoint.previous.as_ref() != Some(hash) => {
-                return Err(Broken::Forked(number));
+                return Err(IntegrityError::Forked(number));
             }
             Some(_) => {}
             None => {
@@ -137,23 +137,28 @@ impl Claims {
         if let Some(seen) = self.seen.remove(&number)
             && seen != signed.hash()
         {
-            return Err(Broken::NotAsSeen(number));
+            return Err(IntegrityError::NotAsSeen(number));
         }
         self.note(checkpoint)
     }
 
-    fn note(&mut self, checkpoint: Checkpoint) -> Result<(), Broken> {
+    fn note(&mut self, checkpoint: Checkpoint) -> Result<(), IntegrityError> {
         for (writer, ChainHead { day, number, mac }) in checkpoint.heads {
             let mac: [u8; 32] = HEXLOWER
                 .decode(mac.as_bytes())
                 .ok()
                 .and_then(|mac| mac.try_into().ok())
-                .ok_or(Broken::Checkpoint(checkpoint.number))?;
+                .ok_or(IntegrityError::Checkpoint(checkpoint.number))?;
             let claim = self.heads.entry(writer.clone());
             let claim = claim.or_insert_with(|| ChainClaim { day, macs: BTreeMap::new() });
             let before = claim.macs.last_key_value().map_or(0, |(number, _)| *number);
             if number < before || claim.day != day {
-                return Err(Broken::Shrunk { checkpoint: checkpoint.number, writer, before, now: number });
+                return Err(IntegrityError::Shrunk {
+                    checkpoint: checkpoint.number,
+                    writer,
+                    before,
+                    now: number,
+                });
             }
             claim.macs.insert(number, mac);
         }
@@ -168,40 +173,52 @@ impl Claims {
     ///
     /// # Errors
     /// Where the first ones were taken away, or one that was seen elsewhere is not there.
-    pub fn of_store(self, notary: &Notary) -> Result<Verifier<'_>, Broken> {
+    pub fn of_store(self, notary: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
         let first = self.dropped.as_ref().map_or(1, |dropped| dropped.first_kept);
-        self.verifier(notary, Export { days: Range::ALL, first })
+        self.verifier(notary, ExportManifest { days: DayRange::ALL, first })
     }
 
     /// Ends the checkpoints of an export, the last of which has to be its last line.
     ///
     /// # Errors
-    /// As [`Claims::of_store`], or where the last checkpoint ends no export.
-    pub fn of_export(self, notary: &Notary) -> Result<Verifier<'_>, Broken> {
-        let export = self.ends.ok_or(Broken::NoEnd)?;
+    /// As [`CheckpointClaims::of_store`], or where the last checkpoint ends no export.
+    pub fn of_export(self, notary: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
+        let export = self.ends.ok_or(IntegrityError::NoEnd)?;
         self.verifier(notary, export)
     }
 
-    fn verifier(self, notary: &Notary, export: Export) -> Result<Verifier<'_>, Broken> {
+    fn verifier(
+        self,
+        notary: &AuditSigner,
+        export: ExportManifest,
+    ) -> Result<ChainVerifier<'_>, IntegrityError> {
         if let Some((number, _)) = self.seen.first_key_value() {
-            return Err(Broken::NotAsSeen(*number));
+            return Err(IntegrityError::NotAsSeen(*number));
         }
         match self.first {
-            Some(first) if first > export.first => return Err(Broken::CheckpointMissing(export.first)),
-            Some(1) if self.first_has_previous => return Err(Broken::Forked(1)),
+            Some(first) if first > export.first => {
+                return Err(IntegrityError::CheckpointMissing(export.first));
+            }
+            Some(1) if self.first_has_previous => return Err(IntegrityError::Forked(1)),
             _ => {}
         }
         let since = self.dropped.as_ref().map_or(Day(i64::MIN), |dropped| dropped.before);
-        let range = Range { since: export.days.since.max(since), until: export.days.until };
+        let range = DayRange { since: export.days.since.max(since), until: export.days.until };
         let awaited = self.heads.iter().filter(|(_, claim)| range.holds(claim.day));
         let awaited = awaited.map(|(writer, claim)| (claim.day, writer.clone())).collect();
-        Ok(Verifier { notary, heads: self.heads, awaited, at: None, found: Found::default() })
+        Ok(ChainVerifier {
+            notary,
+            heads: self.heads,
+            awaited,
+            at: None,
+            found: VerificationSummary::default(),
+        })
     }
 }
 
 /// What was found to be whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct VerificationSummary {
     /// How many records.
     pub records: u64,
     /// How many of them no checkpoint covers yet.
@@ -210,59 +227,62 @@ pub struct Found {
 
 /// Goes through the records, in the order of day, chain and number.
 #[derive(Debug)]
-pub struct Verifier<'a> {
-    notary: &'a Notary,
+pub struct ChainVerifier<'a> {
+    notary: &'a AuditSigner,
     heads: HashMap<WriterId, ChainClaim>,
     /// The chains that have to come, by checkpoints, and did not yet.
     awaited: BTreeSet<(Day, WriterId)>,
-    at: Option<(Day, WriterId, Head)>,
-    found: Found,
+    at: Option<(Day, WriterId, ChainTip)>,
+    found: VerificationSummary,
 }
 
-impl Verifier<'_> {
+impl ChainVerifier<'_> {
     /// Takes the next record.
     ///
     /// # Errors
     /// The first thing that is not as it was written.
-    pub fn take(&mut self, link: &Link) -> Result<(), Broken> {
+    pub fn take(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
         let same = self.at.as_ref().filter(|(day, writer, _)| *day == link.day && *writer == link.writer);
         let before = match same {
             Some((_, _, head)) => *head,
             None => {
                 self.end_chain()?;
                 self.begin_chain(link)?;
-                Head::NONE
+                ChainTip::NONE
             }
         };
         if link.number <= before.number {
-            return Err(Broken::Moved(Name::of(link)));
+            return Err(IntegrityError::Moved(RecordName::of(link)));
         }
         if link.number > before.number + 1 {
-            return Err(Broken::Missing(Name { number: before.number + 1, ..Name::of(link) }));
+            return Err(IntegrityError::Missing(RecordName {
+                number: before.number + 1,
+                ..RecordName::of(link)
+            }));
         }
         let mac = vouched(self.notary, &before.mac, link).map_err(|error| match error {
             CryptoError::KeyUnavailable { id } => {
-                Broken::KeyUnavailable { what: format!("record {}", Name::of(link)), key: id }
+                IntegrityError::KeyUnavailable { what: format!("record {}", RecordName::of(link)), key: id }
             }
-            CryptoError::Refused | CryptoError::Wrapper(_) => Broken::Record(Name::of(link)),
+            CryptoError::Refused | CryptoError::Wrapper(_) => IntegrityError::Record(RecordName::of(link)),
         })?;
         let claim = self.heads.get(&link.writer);
         if claim.and_then(|claim| claim.macs.get(&link.number)).is_some_and(|claimed| *claimed != mac) {
-            return Err(Broken::Record(Name::of(link)));
+            return Err(IntegrityError::Record(RecordName::of(link)));
         }
         self.found.records += 1;
         self.found.uncovered += u64::from(claim.and_then(last).is_none_or(|last| link.number > last));
-        self.at = Some((link.day, link.writer.clone(), Head { number: link.number, mac }));
+        self.at = Some((link.day, link.writer.clone(), ChainTip { number: link.number, mac }));
         Ok(())
     }
 
-    fn begin_chain(&mut self, link: &Link) -> Result<(), Broken> {
+    fn begin_chain(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
         let next = (link.day, link.writer.clone());
         if self.at.as_ref().is_some_and(|(day, writer, _)| (*day, writer) > (next.0, &next.1)) {
-            return Err(Broken::Moved(Name::of(link)));
+            return Err(IntegrityError::Moved(RecordName::of(link)));
         }
         if self.heads.get(&link.writer).is_some_and(|claim| claim.day != link.day) {
-            return Err(Broken::Record(Name::of(link)));
+            return Err(IntegrityError::Record(RecordName::of(link)));
         }
         self.skip_to(Some(&next))?;
         self.awaited.remove(&next);
@@ -270,22 +290,26 @@ impl Verifier<'_> {
     }
 
     /// Refuses where a chain was to come before this one and did not.
-    fn skip_to(&self, next: Option<&(Day, WriterId)>) -> Result<(), Broken> {
+    fn skip_to(&self, next: Option<&(Day, WriterId)>) -> Result<(), IntegrityError> {
         match self.awaited.first() {
             Some(awaited) if next.is_none_or(|next| awaited < next) => {
-                Err(Broken::Missing(Name { day: awaited.0, writer: awaited.1.clone(), number: 1 }))
+                Err(IntegrityError::Missing(RecordName {
+                    day: awaited.0,
+                    writer: awaited.1.clone(),
+                    number: 1,
+                }))
             }
             _ => Ok(()),
         }
     }
 
     /// Refuses where a chain ends before its last checkpoint.
-    fn end_chain(&self) -> Result<(), Broken> {
+    fn end_chain(&self) -> Result<(), IntegrityError> {
         let Some((day, writer, head)) = &self.at else { return Ok(()) };
         let claimed = self.heads.get(writer).and_then(last).unwrap_or(0);
         if head.number < claimed {
-            let name = Name { writer: writer.clone(), day: *day, number: head.number + 1 };
-            return Err(Broken::Missing(name));
+            let name = RecordName { writer: writer.clone(), day: *day, number: head.number + 1 };
+            return Err(IntegrityError::Missing(name));
         }
         Ok(())
     }
@@ -294,18 +318,18 @@ impl Verifier<'_> {
     ///
     /// # Errors
     /// Where some are missing at the end.
-    pub fn end(self) -> Result<Found, Broken> {
+    pub fn end(self) -> Result<VerificationSummary, IntegrityError> {
         self.end_chain()?;
         self.skip_to(None)?;
         Ok(self.found)
     }
 }
 
-impl Broken {
+impl IntegrityError {
     /// The columns beside this record were altered.
     #[must_use]
-    pub fn columns(link: &Link) -> Self {
-        Self::Columns(Name::of(link))
+    pub fn columns(link: &ChainLink) -> Self {
+        Self::Columns(RecordName::of(link))
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Exceeded {
 impl Limits {
     /// The limits of the settings, of which nothing is used yet.
     #[must_use]
-    pub fn new(settings: &config::Limits, clock: &Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &config::LimitSettings, clock: &Arc<dyn Clock>) -> Self {
         Self {
             per_caller: settings.requests_per_caller.map(RateLimit::even),
             per_tenant: settings.requests_per_tenant.map(RateLimit::even),

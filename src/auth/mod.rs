@@ -161,7 +161,7 @@ impl Authenticator {
         watch: Arc<Watch>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
-        settings: &config::Auth,
+        settings: &config::AuthSettings,
         tasks: &TaskTracker,
     ) -> Result<Self, IssuerProblem> {
         let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::identity::Opened;
-use crate::config::SettingsTrust;
+use crate::config::TrustSettings;
 use crate::crypto::sha256_hex;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
@@ -40,7 +40,7 @@ impl Trusts {
     pub(super) fn new(
         store: Arc<dyn Store>,
         known: Lookups<String, Candidates>,
-        settings: &[SettingsTrust],
+        settings: &[TrustSettings],
     ) -> Self {
         let settings = settings.iter().map(|one| (one.caller.clone(), of_settings(one))).collect();
         Self { store, settings, known }
@@ -136,7 +136,7 @@ impl Candidates {
 }
 
 /// A trust of the settings, whose id is made of what it says: the same at every start.
-fn of_settings(one: &SettingsTrust) -> Trust {
+fn of_settings(one: &TrustSettings) -> Trust {
     // Texts always serialise; the name holds no line break.
     let terms = serde_json::to_string(&one.terms).unwrap_or_default();
     let digest = sha256_hex(format!("{}\n{terms}", one.caller).as_bytes());

@@ -17,7 +17,7 @@ use super::transport::Transport;
 use super::tries::Answered;
 use super::upstream::Sent;
 use crate::clock::Clock;
-use crate::config::{self, RestrictedTo};
+use crate::config::{self, RestrictedToMode};
 use crate::domain::id::BoxId;
 use crate::domain::subject::{Resource, Restriction, Subject};
 use crate::domain::tenant::ServiceAccount;
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) offset: ClockOffset,
     /// How many calls may be tried again: a fifth of all, and ten a second in any case.
     pub(super) budget: TpsBudget,
-    restricted_to: RestrictedTo,
+    restricted_to: RestrictedToMode,
 }
 
 /// What came of an exchange.
@@ -60,7 +60,7 @@ impl BoxClient {
     /// # Errors
     /// Where the address is neither https nor http on loopback, or proxy or CA file are no use.
     pub fn new(
-        settings: &config::BoxApi,
+        settings: &config::BoxSettings,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, BoxClientError> {
@@ -120,11 +120,11 @@ impl BoxClient {
         let granted = child.restricted_to.get_or_insert_default();
         match (restriction::check(restriction, granted), self.shared.restricted_to) {
             (Ok(()), _) => Ok(Exchanged::Restricted(child)),
-            (Err(overreach), RestrictedTo::Warn) => {
+            (Err(overreach), RestrictedToMode::Warn) => {
                 tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
                 Ok(Exchanged::Restricted(child))
             }
-            (Err(overreach), RestrictedTo::Enforce) => {
+            (Err(overreach), RestrictedToMode::Enforce) => {
                 Ok(Exchanged::Overreaching(child, BoxError::protocol(overreach.to_string())))
             }
         }

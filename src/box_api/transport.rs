@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::ask::Request;
 use super::error::{BoxClientError, BoxError};
 use super::upstream::Sent;
-use crate::config::BoxApi;
+use crate::config::BoxSettings;
 
 /// What may be sent where, and for how long.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Transport {
     ///
     /// # Errors
     /// Where the address is not one that secrets may be sent to, or a file or proxy is no use.
-    pub(super) fn new(settings: &BoxApi) -> Result<Self, BoxClientError> {
+    pub(super) fn new(settings: &BoxSettings) -> Result<Self, BoxClientError> {
         let api_url = origin(&settings.api_url)?;
         if settings.timeout.is_zero() {
             return Err(BoxClientError::Timeout);
@@ -161,7 +161,7 @@ fn origin(api_url: &Url) -> Result<Url, BoxClientError> {
 }
 
 /// The certificate authorities of `box.ca_file`.
-fn certificates(settings: &BoxApi) -> Result<Vec<Certificate>, BoxClientError> {
+fn certificates(settings: &BoxSettings) -> Result<Vec<Certificate>, BoxClientError> {
     let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
     let unusable = |reason: String| BoxClientError::CaFile { path: path.clone(), reason };
     let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;

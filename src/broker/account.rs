@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Broker;
 use super::token::Token;
-use crate::audit::Counted;
+use crate::audit::Countable;
 use crate::auth::Opened;
 use crate::domain::event::{Actor, AuditAction, AuditEvent};
 use crate::domain::id::TenantId;
@@ -40,7 +40,7 @@ pub struct Release<'a> {
     pub reason: Option<&'static str>,
 }
 
-impl Counted for Release<'_> {
+impl Countable for Release<'_> {
     fn feed(&self, hasher: &mut impl Hasher) {
         // What is left out differs rarely.
         self.token.row.hash(hasher);

@@ -131,7 +131,7 @@ pub struct Broker {
     upstream: Arc<BoxClient>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    settings: config::Tokens,
+    settings: config::TokenSettings,
     tenants: Lookups<TenantRef, Option<Arc<View>>>,
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,

@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogFormat, LogSettings};
 
 use super::failure::Failure;
 
 /// Begins to write log lines as the settings say.
-pub(super) fn begin(log: &Log) -> Result<(), Failure> {
+pub(super) fn begin(log: &LogSettings) -> Result<(), Failure> {
     let filter = EnvFilter::builder().parse(&log.level).map_err(|error| {
         Failure::usage(format!(
             "log.level: {error}; write a level such as `info`, or `info,box_token_broker=debug`"

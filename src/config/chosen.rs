@@ -1,19 +1,19 @@
 //! Of all that was given, what counts, and what is no setting at all.
 
 use super::Settings;
-use super::given::{self, Given, Source};
+use super::given::{self, RawSetting, SettingSource};
 use super::problem::SettingsProblem;
-use super::table::{Entry, SETTINGS, find};
-use super::value::Value;
+use super::table::{SETTINGS, SettingSpec, find};
+use super::value::RawValue;
 
 /// A setting as it will be applied.
-pub(super) struct Chosen {
-    entry: &'static Entry,
-    given: Given,
+pub(super) struct ResolvedSetting {
+    entry: &'static SettingSpec,
+    given: RawSetting,
     by_file: bool,
 }
 
-impl Chosen {
+impl ResolvedSetting {
     /// Puts the value into `settings`.
     pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
         let value = if self.by_file {
@@ -28,8 +28,8 @@ impl Chosen {
 }
 
 /// Of all that was given, what counts: the last of each setting, as the environment comes last.
-pub(super) fn effective(all: Vec<Given>, problems: &mut Vec<SettingsProblem>) -> Vec<Chosen> {
-    let mut chosen: Vec<Chosen> = Vec::new();
+pub(super) fn effective(all: Vec<RawSetting>, problems: &mut Vec<SettingsProblem>) -> Vec<ResolvedSetting> {
+    let mut chosen: Vec<ResolvedSetting> = Vec::new();
     for given in all {
         let Some((entry, by_file)) = find(&given.name) else {
             problems.extend(unknown(&given).map(|detail| SettingsProblem::new(&given.origin, detail)));
@@ -44,23 +44,23 @@ pub(super) fn effective(all: Vec<Given>, problems: &mut Vec<SettingsProblem>) ->
                 ),
             )),
             Some(earlier) => earlier.given = given,
-            None => chosen.push(Chosen { entry, given, by_file }),
+            None => chosen.push(ResolvedSetting { entry, given, by_file }),
         }
     }
     chosen
 }
 
 /// What to say of a name that is no setting; nothing where it is an empty section.
-fn unknown(given: &Given) -> Option<String> {
+fn unknown(given: &RawSetting) -> Option<String> {
     let is_section = SETTINGS.iter().any(|entry| entry.is_in(&given.name));
     let name = &given.name;
     match (is_section, &given.value, given.source) {
-        (true, Value::Other("table"), _) => None,
+        (true, RawValue::Other("table"), _) => None,
         (true, ..) => Some(format!("{name} is a section: write `[{name}]` and its keys below")),
-        (false, _, Source::File) => {
+        (false, _, SettingSource::File) => {
             Some(format!("there is no setting {name}; the nearest one is {}", nearest(name)))
         }
-        (false, _, Source::Environment) => {
+        (false, _, SettingSource::Environment) => {
             Some(format!("no setting has this name; the nearest one is {}", variable(&nearest(name))))
         }
     }
@@ -80,7 +80,7 @@ fn nearest(name: &str) -> String {
             _ => whole,
         }
     };
-    let nearest = SETTINGS.iter().flat_map(Entry::names).max_by(|a, b| score(a).total_cmp(&score(b)));
+    let nearest = SETTINGS.iter().flat_map(SettingSpec::names).max_by(|a, b| score(a).total_cmp(&score(b)));
     nearest.unwrap_or_default()
 }
 

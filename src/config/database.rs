@@ -17,7 +17,7 @@ pub enum DatabaseUrl {
 
 /// Why a text names no database. It never repeats the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotADatabase {
+pub enum InvalidDatabaseUrl {
     /// Some other scheme.
     #[error("must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`")]
     UnknownScheme,
@@ -40,23 +40,23 @@ impl DatabaseUrl {
     ///
     /// # Errors
     /// Where the text is none of these.
-    pub fn parse(text: &str) -> Result<Self, NotADatabase> {
+    pub fn parse(text: &str) -> Result<Self, InvalidDatabaseUrl> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path {
-                "" => Err(NotADatabase::NoPath),
-                ":memory:" => Err(NotADatabase::InMemory),
-                _ if path.contains('?') => Err(NotADatabase::Parameters),
+                "" => Err(InvalidDatabaseUrl::NoPath),
+                ":memory:" => Err(InvalidDatabaseUrl::InMemory),
+                _ if path.contains('?') => Err(InvalidDatabaseUrl::Parameters),
                 _ => Ok(Self::Sqlite(PathBuf::from(path))),
             };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return match Url::parse(text) {
                 Ok(_) => Ok(Self::Postgres(SecretString::new(text.to_owned()))),
-                Err(_) => Err(NotADatabase::NotAUrl),
+                Err(_) => Err(InvalidDatabaseUrl::NotAUrl),
             };
         }
-        Err(NotADatabase::UnknownScheme)
+        Err(InvalidDatabaseUrl::UnknownScheme)
     }
 }
 
@@ -81,12 +81,12 @@ mod tests {
     #[test]
     fn what_is_no_database_is_told_apart() {
         for (text, problem) in [
-            ("mysql://h/d", NotADatabase::UnknownScheme),
-            ("broker.db", NotADatabase::UnknownScheme),
-            ("sqlite:", NotADatabase::NoPath),
-            ("sqlite::memory:", NotADatabase::InMemory),
-            ("sqlite:a.db?mode=ro", NotADatabase::Parameters),
-            ("postgres://u:p@h:port/d", NotADatabase::NotAUrl),
+            ("mysql://h/d", InvalidDatabaseUrl::UnknownScheme),
+            ("broker.db", InvalidDatabaseUrl::UnknownScheme),
+            ("sqlite:", InvalidDatabaseUrl::NoPath),
+            ("sqlite::memory:", InvalidDatabaseUrl::InMemory),
+            ("sqlite:a.db?mode=ro", InvalidDatabaseUrl::Parameters),
+            ("postgres://u:p@h:port/d", InvalidDatabaseUrl::NotAUrl),
         ] {
             assert_eq!(DatabaseUrl::parse(text).err(), Some(problem), "{text}");
         }

@@ -7,29 +7,29 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::problem::SettingsProblem;
-use super::value::Value;
+use super::value::RawValue;
 
 /// A settings file or a secret's file is no longer than this.
 const FILE_LIMIT: u64 = 64 * 1024;
 
 /// One setting that was given.
-pub(super) struct Given {
+pub(super) struct RawSetting {
     /// `section.key`, as the operator wrote it.
     pub name: String,
-    pub value: Value,
-    pub source: Source,
+    pub value: RawValue,
+    pub source: SettingSource,
     /// Where it stands, for people.
     pub origin: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum SettingSource {
     File,
     Environment,
 }
 
 /// What `BTB_<SECTION>__<KEY>` variables say, in the order of their names.
-pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> Vec<Given> {
+pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> Vec<RawSetting> {
     let mut all: Vec<_> = env
         .filter_map(|(variable, value)| {
             let name = variable.strip_prefix("BTB_")?;
@@ -37,10 +37,10 @@ pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> V
             // In mixed case two variables could mean one setting, so only capitals are a setting's name.
             let capitals = !name.bytes().any(|byte| byte.is_ascii_lowercase());
             let setting = || format!("{section}.{key}").to_ascii_lowercase();
-            Some(Given {
+            Some(RawSetting {
                 name: if capitals { setting() } else { name.to_owned() },
-                value: Value::Untyped(Zeroizing::new(value)),
-                source: Source::Environment,
+                value: RawValue::Untyped(Zeroizing::new(value)),
+                source: SettingSource::Environment,
                 origin: variable,
             })
         })
@@ -50,7 +50,7 @@ pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> V
 }
 
 /// What a TOML file says.
-pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec<Given> {
+pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec<RawSetting> {
     let text = match read(path) {
         Ok(text) => text,
         Err(detail) => {
@@ -79,20 +79,20 @@ pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec
     }
     // The parser's table does not keep the order of the file.
     all.sort_by_key(|(at, ..)| *at);
-    let given = |(at, name, value): (usize, String, &Spanned<DeValue<'_>>)| Given {
+    let given = |(at, name, value): (usize, String, &Spanned<DeValue<'_>>)| RawSetting {
         name,
-        value: Value::from_toml(value.get_ref()),
-        source: Source::File,
+        value: RawValue::from_toml(value.get_ref()),
+        source: SettingSource::File,
         origin: line(at),
     };
     all.into_iter().map(given).collect()
 }
 
 /// The content of a secret's file, without the line break that editors leave at its end.
-pub(super) fn read_secret(path: &str) -> Result<Value, String> {
+pub(super) fn read_secret(path: &str) -> Result<RawValue, String> {
     let text =
         Zeroizing::new(read(Path::new(path)).map_err(|detail| format!("names {path}, which {detail}"))?);
-    Ok(Value::Text(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    Ok(RawValue::Text(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -22,8 +22,8 @@ use url::Url;
 
 use crate::secret::SecretString;
 
-pub use database::{DatabaseUrl, NotADatabase};
-pub use oidc::{Issuer, SettingsTrust};
+pub use database::{DatabaseUrl, InvalidDatabaseUrl};
+pub use oidc::{IssuerSettings, TrustSettings};
 pub use problem::{SettingsError, SettingsProblem};
 pub use table::markdown_rows;
 
@@ -31,30 +31,30 @@ pub use table::markdown_rows;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the broker listens.
-    pub http: Http,
+    pub http: HttpSettings,
     /// Where it keeps what must outlive it.
     pub database: DatabaseUrl,
     /// How it reaches Box.
-    pub box_api: BoxApi,
+    pub box_api: BoxSettings,
     /// Where its own keys are.
-    pub keys: Keys,
+    pub keys: KeySettings,
     /// How long tokens live on here.
-    pub tokens: Tokens,
+    pub tokens: TokenSettings,
     /// What becomes of deleted tenants.
-    pub tenants: Tenants,
+    pub tenants: TenantSettings,
     /// How the audit is kept.
-    pub audit: Audit,
+    pub audit: AuditSettings,
     /// How callers prove themselves, and how long a decision may rest on what was read before.
-    pub auth: Auth,
+    pub auth: AuthSettings,
     /// What bounds the work.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// What is logged, and how.
-    pub log: Log,
+    pub log: LogSettings,
 }
 
 /// `http.*`
 #[derive(Clone, Debug)]
-pub struct Http {
+pub struct HttpSettings {
     /// The address of the service, admin and browser routes.
     pub listen: SocketAddr,
     /// Moves the admin routes to an address of their own.
@@ -71,7 +71,7 @@ pub struct Http {
 
 /// `box.*`
 #[derive(Clone, Debug)]
-pub struct BoxApi {
+pub struct BoxSettings {
     /// The origin of Box's API: https, or http on loopback.
     pub api_url: Url,
     /// How long one try may take.
@@ -81,12 +81,12 @@ pub struct BoxApi {
     /// PEM file of further certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
     /// What to do where Box's `restricted_to` is not what was asked.
-    pub restricted_to: RestrictedTo,
+    pub restricted_to: RestrictedToMode,
 }
 
 /// What to do with a downscoped token whose `restricted_to` is not what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestrictedTo {
+pub enum RestrictedToMode {
     /// Keep it back.
     Enforce,
     /// Hand it out and say so in the log.
@@ -95,14 +95,14 @@ pub enum RestrictedTo {
 
 /// `keys.*`
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct KeySettings {
     /// The key set's file, as `keys generate` writes it.
     pub file: PathBuf,
 }
 
 /// `tokens.*`
 #[derive(Clone, Debug)]
-pub struct Tokens {
+pub struct TokenSettings {
     /// The least life with which a token leaves.
     pub min_ttl: Duration,
     /// How long before its end a token is renewed; `None` is the smaller of 10 minutes and a fifth
@@ -114,14 +114,14 @@ pub struct Tokens {
 
 /// `tenants.*`
 #[derive(Clone, Debug)]
-pub struct Tenants {
+pub struct TenantSettings {
     /// How long a deleted tenant can be restored.
     pub purge_after: Duration,
 }
 
 /// `audit.*`
 #[derive(Clone, Debug)]
-pub struct Audit {
+pub struct AuditSettings {
     /// How often repeats of one thing are written down, as one record that tells how many.
     pub window: Duration,
     /// How long records are kept, in whole days; `None` is for ever.
@@ -130,18 +130,18 @@ pub struct Audit {
 
 /// `auth.*`
 #[derive(Clone, Debug)]
-pub struct Auth {
+pub struct AuthSettings {
     /// How long known callers and policies go on while the database is away.
     pub max_policy_age: Duration,
     /// The issuers whose tokens callers can be opened with.
-    pub oidc: Vec<Issuer>,
+    pub oidc: Vec<IssuerSettings>,
     /// Trusts beside those that stand in the callers' rows.
-    pub trusts: Vec<SettingsTrust>,
+    pub trusts: Vec<TrustSettings>,
 }
 
 /// `limits.*`
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct LimitSettings {
     /// How many mints may run at once.
     pub mints_in_flight: usize,
     /// How many connections may be open at once.
@@ -156,7 +156,7 @@ pub struct Limits {
 
 /// `log.*`
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogSettings {
     /// For people or for machines.
     pub format: LogFormat,
     /// A level, or levels by target as in `info,box_token_broker::broker=debug`.
@@ -176,7 +176,7 @@ impl Default for Settings {
     #[expect(clippy::expect_used, reason = "the literal is a URL, and a test reads it")]
     fn default() -> Self {
         Self {
-            http: Http {
+            http: HttpSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
                 admin_listen: None,
                 browser_listen: None,
@@ -185,30 +185,34 @@ impl Default for Settings {
                 trusted_proxies: Vec::new(),
             },
             database: DatabaseUrl::Sqlite(PathBuf::from("box-token-broker.db")),
-            box_api: BoxApi {
+            box_api: BoxSettings {
                 api_url: Url::parse("https://api.box.com").expect("a URL"),
                 timeout: Duration::from_secs(4),
                 proxy: None,
                 ca_file: None,
-                restricted_to: RestrictedTo::Enforce,
+                restricted_to: RestrictedToMode::Enforce,
             },
-            keys: Keys { file: PathBuf::from("keys.json") },
-            tokens: Tokens {
+            keys: KeySettings { file: PathBuf::from("keys.json") },
+            tokens: TokenSettings {
                 min_ttl: Duration::from_secs(300),
                 refresh_margin: None,
                 cache_max_bytes: 64 * 1024 * 1024,
             },
-            tenants: Tenants { purge_after: Duration::from_secs(7 * 24 * 3600) },
-            audit: Audit { window: Duration::from_secs(60), retention: None },
-            auth: Auth { max_policy_age: Duration::from_secs(300), oidc: Vec::new(), trusts: Vec::new() },
-            limits: Limits {
+            tenants: TenantSettings { purge_after: Duration::from_secs(7 * 24 * 3600) },
+            audit: AuditSettings { window: Duration::from_secs(60), retention: None },
+            auth: AuthSettings {
+                max_policy_age: Duration::from_secs(300),
+                oidc: Vec::new(),
+                trusts: Vec::new(),
+            },
+            limits: LimitSettings {
                 mints_in_flight: 64,
                 connections: 10_000,
                 unauthenticated_per_peer: NonZeroU32::MIN.saturating_add(49),
                 requests_per_caller: None,
                 requests_per_tenant: None,
             },
-            log: Log { format: LogFormat::Pretty, level: "info".to_owned() },
+            log: LogSettings { format: LogFormat::Pretty, level: "info".to_owned() },
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use url::Url;
 
-use super::Auth;
-use super::value::Value;
+use super::AuthSettings;
+use super::value::RawValue;
 use crate::domain::address::{AddressZone, fetchable, is_on_loopback};
 use crate::domain::id::Name;
 use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, TrustConditions};
@@ -16,7 +16,7 @@ const LONGEST: usize = 512;
 
 /// An OIDC issuer, and where its keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuer {
+pub struct IssuerSettings {
     /// The `iss` of its tokens, character by character.
     pub issuer: String,
     /// Where its keys are; `None` where its discovery document tells that.
@@ -28,7 +28,7 @@ pub struct Issuer {
 /// A trust that the settings tell: tokens that meet its terms open the caller of this name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "TrustFields")]
-pub struct SettingsTrust {
+pub struct TrustSettings {
     /// The caller's name; where there is no such caller, the trust opens nothing.
     pub caller: Name,
     /// What a token has to say.
@@ -57,7 +57,7 @@ struct TrustFields {
     claims: ClaimPatterns,
 }
 
-impl From<TrustFields> for SettingsTrust {
+impl From<TrustFields> for TrustSettings {
     fn from(fields: TrustFields) -> Self {
         let TrustFields { caller, issuer, audience, subject, claims } = fields;
         Self { caller, terms: TrustConditions { issuer, audience, subject, claims } }
@@ -65,9 +65,9 @@ impl From<TrustFields> for SettingsTrust {
 }
 
 /// Reads `auth.oidc`.
-pub(super) fn issuers(value: &Value) -> Result<Vec<Issuer>, String> {
+pub(super) fn issuers(value: &RawValue) -> Result<Vec<IssuerSettings>, String> {
     let fields: Vec<IssuerFields> = value.tables()?;
-    let mut issuers: Vec<Issuer> = Vec::with_capacity(fields.len());
+    let mut issuers: Vec<IssuerSettings> = Vec::with_capacity(fields.len());
     for (place, fields) in fields.into_iter().enumerate() {
         let issuer =
             issuer(fields).map_err(|problem| format!("is not what it should be at [{place}]{problem}"))?;
@@ -79,7 +79,7 @@ pub(super) fn issuers(value: &Value) -> Result<Vec<Issuer>, String> {
     Ok(issuers)
 }
 
-fn issuer(fields: IssuerFields) -> Result<Issuer, String> {
+fn issuer(fields: IssuerFields) -> Result<IssuerSettings, String> {
     let IssuerFields { issuer, jwks_url, allow_private } = fields;
     let wrong = |field: &str, problem: &str| format!(".{field}: {problem}");
     let url = Url::parse(&issuer).map_err(|_| wrong("issuer", "is no URL"))?;
@@ -100,10 +100,10 @@ fn issuer(fields: IssuerFields) -> Result<Issuer, String> {
         fetchable(&url, reach).map_err(|problem| wrong("jwks_url", &problem.to_string()))?;
         Ok::<_, String>(url)
     });
-    Ok(Issuer { issuer, jwks_url: jwks_url.transpose()?, reach })
+    Ok(IssuerSettings { issuer, jwks_url: jwks_url.transpose()?, reach })
 }
 
-impl Auth {
+impl AuthSettings {
     /// What to say of trusts in issuers that the settings do not name.
     pub(super) fn unknown_issuers(&self) -> impl Iterator<Item = String> {
         let known: BTreeSet<&str> = self.oidc.iter().map(|issuer| issuer.issuer.as_str()).collect();

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::value::Value;
+use super::value::RawValue;
 
 /// How many networks can be named: each is compared with a forwarded request's addresses.
 const MOST: usize = 100;
 
 /// Networks and addresses.
-pub(super) fn networks(value: &Value) -> Result<Vec<IpNet>, String> {
+pub(super) fn networks(value: &RawValue) -> Result<Vec<IpNet>, String> {
     let texts = value.texts()?;
     if texts.len() > MOST {
         return Err(format!("names more than {MOST} networks"));

@@ -4,17 +4,17 @@
 use std::fmt::Write as _;
 
 use super::proxies::networks;
-use super::value::Value;
-use super::{DatabaseUrl, LogFormat, RestrictedTo, Settings, oidc};
+use super::value::RawValue;
+use super::{DatabaseUrl, LogFormat, RestrictedToMode, Settings, oidc};
 
 /// One setting.
-pub(super) struct Entry {
+pub(super) struct SettingSpec {
     /// `section.key`.
     pub name: &'static str,
     /// A secret can be given as `<key>_file` too.
     secret: bool,
     meaning: &'static str,
-    pub set: fn(&mut Settings, &Value) -> Result<(), String>,
+    pub set: fn(&mut Settings, &RawValue) -> Result<(), String>,
     /// The setting's text in the defaults; `None` where it is not set.
     shown: fn(&Settings) -> Option<String>,
 }
@@ -24,12 +24,12 @@ macro_rules! setting {
         setting!($name, false, $meaning, $($path).+ = $read, $show)
     };
     ($name:literal, $secret:literal, $meaning:literal, $($path:ident).+ = $read:expr, $show:expr) => {
-        Entry {
+        SettingSpec {
             name: $name,
             secret: $secret,
             meaning: $meaning,
             set: |settings, value| {
-                let read: fn(&Value) -> Result<_, String> = $read;
+                let read: fn(&RawValue) -> Result<_, String> = $read;
                 settings.$($path).+ = read(value)?;
                 Ok(())
             },
@@ -39,12 +39,12 @@ macro_rules! setting {
 }
 
 const YEAR: u64 = 365 * 24 * 3600;
-const RESTRICTED_TO: [(&str, RestrictedTo); 2] =
-    [("enforce", RestrictedTo::Enforce), ("warn", RestrictedTo::Warn)];
+const RESTRICTED_TO: [(&str, RestrictedToMode); 2] =
+    [("enforce", RestrictedToMode::Enforce), ("warn", RestrictedToMode::Warn)];
 const FORMATS: [(&str, LogFormat); 2] = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
 /// The settings, in the order in which they are documented.
-pub(super) static SETTINGS: [Entry; 30] = [
+pub(super) static SETTINGS: [SettingSpec; 30] = [
     setting!(
         "http.listen",
         "Address and port of the service, admin and browser routes.",
@@ -125,7 +125,7 @@ pub(super) static SETTINGS: [Entry; 30] = [
         box_api.restricted_to = |v| v.word(&RESTRICTED_TO),
         |value| spelled(&RESTRICTED_TO, value)
     ),
-    Entry {
+    SettingSpec {
         name: "keys.source",
         secret: false,
         meaning: "Where the broker's key set comes from: `file`.",
@@ -262,7 +262,7 @@ fn spelled<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
     words.iter().find(|(_, one)| one == value).map(|(word, _)| (*word).to_owned())
 }
 
-impl Entry {
+impl SettingSpec {
     /// `section.key`, and `section.key_file` where that is a form of it.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
         let file = self.secret.then(|| format!("{}_file", self.name));
@@ -276,7 +276,7 @@ impl Entry {
 }
 
 /// The setting of that name, and whether the name is its `…_file` form.
-pub(super) fn find(name: &str) -> Option<(&'static Entry, bool)> {
+pub(super) fn find(name: &str) -> Option<(&'static SettingSpec, bool)> {
     SETTINGS.iter().find_map(|entry| match name.strip_prefix(entry.name)? {
         "" => Some((entry, false)),
         "_file" if entry.secret => Some((entry, true)),

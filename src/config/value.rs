@@ -16,7 +16,7 @@ use crate::domain::rate_limit::MOST;
 use crate::secret::SecretString;
 
 /// What was given for a setting. It may be a secret, so it is never shown.
-pub(super) enum Value {
+pub(super) enum RawValue {
     /// From the environment, which knows texts alone: read as whatever the setting is.
     Untyped(Zeroizing<String>),
     /// A TOML string, or the content of a `…_file`.
@@ -29,7 +29,7 @@ pub(super) enum Value {
     Other(&'static str),
 }
 
-impl Value {
+impl RawValue {
     pub(super) fn from_toml(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Self::Text(Zeroizing::new(text.to_string())),

@@ -9,7 +9,7 @@
 //! Every byte decides something that the tag covers, so no second form of a value is accepted.
 
 use super::error::is_key_ref;
-use super::{CryptoError, Wrapped};
+use super::{CryptoError, WrappedKey};
 
 const FORMAT: u8 = 1;
 
@@ -44,7 +44,7 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// `Wrapper` where the key service gave a reference or a wrapped key that does not fit.
-    pub(super) fn header(wrapped: &Wrapped) -> Result<Vec<u8>, CryptoError> {
+    pub(super) fn header(wrapped: &WrappedKey) -> Result<Vec<u8>, CryptoError> {
         let key_ref = Some(&wrapped.key_ref).filter(|text| is_key_ref(text));
         let key_ref = key_ref.and_then(|text| Some((u8::try_from(text.len()).ok()?, text)));
         let (key_ref_length, key_ref) = key_ref.ok_or_else(|| {

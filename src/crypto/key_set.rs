@@ -29,12 +29,12 @@ const KEY_LEN: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySet {
     /// In the order of the document; ids and keys are unique across all kinds.
-    keys: Vec<Key>,
+    keys: Vec<KeyEntry>,
 }
 
 /// One key of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct KeyEntry {
     pub(super) kind: KeyKind,
     pub(super) id: String,
     pub(super) state: KeyState,
@@ -104,7 +104,7 @@ pub enum KeySetError {
     },
     /// A key is not 32 bytes in base64.
     #[error("the key set's `{pointer}` is not the base64 of 32 bytes (44 characters)")]
-    Key {
+    KeyEntry {
         /// Where.
         pointer: String,
     },
@@ -154,7 +154,7 @@ impl KeySet {
         let key = |kind: KeyKind| {
             let mut secret = Zeroizing::new(vec![0; KEY_LEN]);
             entropy.fill(&mut secret);
-            Key {
+            KeyEntry {
                 kind,
                 id: format!("{kind}_{}", base62(entropy, 8)),
                 state: KeyState::Active,
@@ -181,7 +181,7 @@ impl KeySet {
             if earlier.iter().any(|other| other.secret == key.secret) {
                 return Err(KeySetError::RepeatedKey { pointer: pointer("key") });
             }
-            let active = |key: &Key| key.state == KeyState::Active;
+            let active = |key: &KeyEntry| key.state == KeyState::Active;
             if active(key) && of_kind.clone().any(active) {
                 return Err(KeySetError::TwoActive { pointer: pointer("state") });
             }
@@ -198,7 +198,7 @@ impl KeySet {
     /// What may be shown of each key, in the document's order.
     #[must_use]
     pub fn status(&self) -> Vec<KeyStatus> {
-        let status = |key: &Key| KeyStatus { kind: key.kind, id: key.id.clone(), state: key.state };
+        let status = |key: &KeyEntry| KeyStatus { kind: key.kind, id: key.id.clone(), state: key.state };
         self.keys.iter().map(status).collect()
     }
 
@@ -206,16 +206,16 @@ impl KeySet {
     ///
     /// # Errors
     /// Where it has none.
-    pub(super) fn active(&self, kind: KeyKind) -> Result<&Key, KeySetError> {
+    pub(super) fn active(&self, kind: KeyKind) -> Result<&KeyEntry, KeySetError> {
         self.of(kind, KeyState::Active).next().ok_or(KeySetError::NoActive { kind })
     }
 
     /// The kind's other keys.
-    pub(super) fn retired(&self, kind: KeyKind) -> impl Iterator<Item = &Key> {
+    pub(super) fn retired(&self, kind: KeyKind) -> impl Iterator<Item = &KeyEntry> {
         self.of(kind, KeyState::Retired)
     }
 
-    fn of(&self, kind: KeyKind, state: KeyState) -> impl Iterator<Item = &Key> {
+    fn of(&self, kind: KeyKind, state: KeyState) -> impl Iterator<Item = &KeyEntry> {
         self.keys.iter().filter(move |key| key.kind == kind && key.state == state)
     }
 }

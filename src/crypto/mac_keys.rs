@@ -22,7 +22,7 @@ impl MacKeys {
     /// # Errors
     /// Where the kind has no active key.
     pub(super) fn prepare(keys: &KeySet, kind: KeyKind) -> Result<Self, KeySetError> {
-        let prepare = |key: &super::key_set::Key| MacKey {
+        let prepare = |key: &super::key_set::KeyEntry| MacKey {
             id: key.id.clone(),
             key: Key::new(HMAC_SHA256, key.secret.expose()),
         };

@@ -1,7 +1,7 @@
 //! Storage is untrusted: what stands in it is either sealed, so that nobody reads it, or
 //! authenticated, so that nobody changes it.
 //!
-//! A [`Vault`] does both, for one [`Place`] in the store at a time: what was sealed or authenticated
+//! A [`Vault`] does both, for one [`AadContext`] in the store at a time: what was sealed or authenticated
 //! for one table, row, column and row version is refused at every other. The keys come from one
 //! [`KeySet`]; a [`KeyWrapper`] is the seam behind which a key service may stand instead.
 
@@ -25,8 +25,8 @@ pub use error::CryptoError;
 pub use hmac::is_hmac_sha256;
 pub use key_set::{KeyKind, KeySet, KeySetError, KeyState, KeyStatus};
 pub use keypair::new_rsa_key;
-pub use notary::{Notary, Signature};
-pub use place::Place;
+pub use notary::{AuditSigner, Signature};
+pub use place::AadContext;
 pub use session_keys::{ClaimedSession, SessionKeys};
-pub use vault::{Peppered, RowMac, Vault};
-pub use wrap::{KeyWrapper, LocalKeyWrapper, Wrapped};
+pub use vault::{PepperedHash, RowMac, Vault};
+pub use wrap::{KeyWrapper, LocalKeyWrapper, WrappedKey};

@@ -5,19 +5,19 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
-use super::key_set::Key;
-use super::{CryptoError, KeyKind, KeySet, KeySetError, Place};
+use super::key_set::KeyEntry;
+use super::{AadContext, CryptoError, KeyKind, KeySet, KeySetError};
 
 /// Vouches for the audit. Both keys of a pair are derived from one `audit` key of the set, so that
 /// they come and go together and no key is used for two purposes.
 #[derive(Debug)]
-pub struct Notary {
-    active: Pair,
-    retired: Vec<Pair>,
+pub struct AuditSigner {
+    active: SigningPair,
+    retired: Vec<SigningPair>,
 }
 
 #[derive(Debug)]
-struct Pair {
+struct SigningPair {
     id: String,
     chain: hmac::Key,
     signer: Ed25519KeyPair,
@@ -37,12 +37,12 @@ const CHAIN_KEY: &[u8] = b"box-token-broker audit chain key 1";
 const SIGNING_KEY: &[u8] = b"box-token-broker audit signing key 1";
 const RECORD: &str = "box-token-broker audit record 1";
 
-impl Notary {
+impl AuditSigner {
     /// # Errors
     /// Where no `audit` key is active.
     pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
-        let active = Pair::derive(keys.active(KeyKind::Audit)?)?;
-        let retired = keys.retired(KeyKind::Audit).map(Pair::derive).collect::<Result<_, _>>()?;
+        let active = SigningPair::derive(keys.active(KeyKind::Audit)?)?;
+        let retired = keys.retired(KeyKind::Audit).map(SigningPair::derive).collect::<Result<_, _>>()?;
         Ok(Self { active, retired })
     }
 
@@ -56,8 +56,8 @@ impl Notary {
     ///
     /// # Errors
     /// `KeyUnavailable` where the set does not hold the key.
-    pub fn mac(&self, key: &str, place: &Place<'_>, content: &[u8]) -> Result<[u8; 32], CryptoError> {
-        let Pair { id, chain, .. } = self.find(key)?;
+    pub fn mac(&self, key: &str, place: &AadContext<'_>, content: &[u8]) -> Result<[u8; 32], CryptoError> {
+        let SigningPair { id, chain, .. } = self.find(key)?;
         let mut context = hmac::Context::with_key(chain);
         place.bind(RECORD, id, content, |part| context.update(part));
         let mut mac = [0; 32];
@@ -72,7 +72,7 @@ impl Notary {
     pub fn verify_mac(
         &self,
         key: &str,
-        place: &Place<'_>,
+        place: &AadContext<'_>,
         content: &[u8],
         mac: &[u8],
     ) -> Result<(), CryptoError> {
@@ -102,7 +102,7 @@ impl Notary {
         self.active.signer.public_key().as_ref()
     }
 
-    fn find(&self, id: &str) -> Result<&Pair, CryptoError> {
+    fn find(&self, id: &str) -> Result<&SigningPair, CryptoError> {
         std::iter::once(&self.active)
             .chain(&self.retired)
             .find(|pair| pair.id == id)
@@ -110,8 +110,8 @@ impl Notary {
     }
 }
 
-impl Pair {
-    fn derive(key: &Key) -> Result<Self, KeySetError> {
+impl SigningPair {
+    fn derive(key: &KeyEntry) -> Result<Self, KeySetError> {
         let master = hmac::Key::new(hmac::HMAC_SHA256, key.secret.expose());
         let derived = |label: &[u8]| Zeroizing::new(hmac::sign(&master, label).as_ref().to_vec());
         let signer = Ed25519KeyPair::from_seed_unchecked(&derived(SIGNING_KEY))
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_was_vouched_for_is_recognised_and_nothing_else() {
-        let notary = Notary::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
+        let notary = AuditSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
         let mac = notary.mac(notary.key(), &PLACE, b"a").unwrap();
         assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"a", &mac), Ok(()));
         let elsewhere = Place { version: 2, ..PLACE };

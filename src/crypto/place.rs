@@ -3,7 +3,7 @@
 /// One column of one version of one row. Opening or verifying names the place where the content was
 /// found; it must be the one that it was written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct AadContext<'a> {
     /// The table's name.
     pub table: &'a str,
     /// The row's immutable id.
@@ -14,7 +14,7 @@ pub struct Place<'a> {
     pub version: i64,
 }
 
-impl Place<'_> {
+impl AadContext<'_> {
     /// Gives `take` the bytes that stand for this place, the `format` (with its version) and the
     /// `key`, and for `content`. Each part comes behind its length, so that no two different
     /// lists of parts give the same bytes.
@@ -45,7 +45,7 @@ mod tests {
 
     fn bytes(([format, table, row, column, key], version, content): &Parts) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let place = Place { table, row, column, version: *version };
+        let place = AadContext { table, row, column, version: *version };
         place.bind(format, key, content, |part| bytes.extend_from_slice(part));
         bytes
     }

@@ -5,7 +5,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 
 use super::mac_keys::{MacKey, MacKeys};
-use super::{KeyKind, KeySet, KeySetError, Place, sha256};
+use super::{AadContext, KeyKind, KeySet, KeySetError, sha256};
 use crate::secret::SecretString;
 
 /// What every session's text begins with.
@@ -105,7 +105,7 @@ fn proof(key: &MacKey, id: &str, content: &[u8]) -> [u8; PROOF] {
 
 fn mac(MacKey { id: key_id, key }: &MacKey, label: &str, id: &str, content: &[u8]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
-    let place = Place { table: "sessions", row: id, column: "text", version: 1 };
+    let place = AadContext { table: "sessions", row: id, column: "text", version: 1 };
     place.bind(label, key_id, content, |part| context.update(part));
     context.sign()
 }

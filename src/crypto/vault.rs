@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use super::envelope::Envelope;
 use super::mac_keys::{MacKey, MacKeys};
 use super::{
-    CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper, Notary, Place, SessionKeys, aead,
+    AadContext, AuditSigner, CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper,
+    SessionKeys, aead,
 };
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
@@ -22,7 +23,7 @@ pub struct Vault {
     rows: MacKeys,
     peppers: MacKeys,
     sessions: SessionKeys,
-    notary: Notary,
+    notary: AuditSigner,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -37,7 +38,7 @@ pub struct RowMac {
 
 /// The stored form of a text that is only ever compared, such as an API key.
 #[derive(Clone, Debug)]
-pub struct Peppered {
+pub struct PepperedHash {
     /// The id of the `pepper` key that made it.
     pub pepper: String,
     /// HMAC-SHA-256, 32 bytes.
@@ -66,7 +67,7 @@ impl Vault {
             rows: MacKeys::prepare(keys, KeyKind::Row)?,
             peppers: MacKeys::prepare(keys, KeyKind::Pepper)?,
             sessions: SessionKeys::prepare(keys)?,
-            notary: Notary::prepare(keys)?,
+            notary: AuditSigner::prepare(keys)?,
             entropy,
         })
     }
@@ -85,7 +86,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Wrapper` where the key service fails.
-    pub async fn seal(&self, place: &Place<'_>, plain: &SecretBytes) -> Result<Vec<u8>, CryptoError> {
+    pub async fn seal(&self, place: &AadContext<'_>, plain: &SecretBytes) -> Result<Vec<u8>, CryptoError> {
         let mut data_key = Zeroizing::new(vec![0; DATA_KEY_LEN]);
         self.entropy.fill(&mut data_key);
         let data_key = SecretBytes::new(std::mem::take(&mut *data_key));
@@ -101,7 +102,7 @@ impl Vault {
     /// # Errors
     /// `KeyUnavailable` where the key it names is not there, `Refused` where it was altered or
     /// sealed for another place, `Wrapper` where the key service fails.
-    pub async fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<SecretBytes, CryptoError> {
+    pub async fn open(&self, place: &AadContext<'_>, sealed: &[u8]) -> Result<SecretBytes, CryptoError> {
         let envelope = Envelope::parse(sealed)?;
         let context = place.associated_data(WRAP, "");
         let data_key = self.wrapper.unwrap(envelope.key_ref, &context, envelope.wrapped).await?;
@@ -111,7 +112,7 @@ impl Vault {
 
     /// The MAC of a row's `content` at this place, under the active `row` key.
     #[must_use]
-    pub fn authenticate(&self, place: &Place<'_>, content: &[u8]) -> RowMac {
+    pub fn authenticate(&self, place: &AadContext<'_>, content: &[u8]) -> RowMac {
         let key = self.rows.active();
         RowMac { key: key.id.clone(), mac: row_mac(key, place, content).as_ref().to_vec() }
     }
@@ -121,7 +122,7 @@ impl Vault {
     /// # Errors
     /// `KeyUnavailable` where the key it names is not there; `Refused` where the content, the place
     /// or the MAC is another.
-    pub fn verify(&self, place: &Place<'_>, content: &[u8], mac: &RowMac) -> Result<(), CryptoError> {
+    pub fn verify(&self, place: &AadContext<'_>, content: &[u8], mac: &RowMac) -> Result<(), CryptoError> {
         let key = self.rows.find(&mac.key)?;
         verify_slices_are_equal(row_mac(key, place, content).as_ref(), &mac.mac)
             .map_err(|_| CryptoError::Refused)
@@ -135,7 +136,7 @@ impl Vault {
 
     /// What vouches for the audit.
     #[must_use]
-    pub fn notary(&self) -> &Notary {
+    pub fn notary(&self) -> &AuditSigner {
         &self.notary
     }
 
@@ -148,9 +149,9 @@ impl Vault {
     /// The form in which `text` is stored: its HMAC under the active `pepper` key. No slow hash: the
     /// texts are random enough that none can be guessed.
     #[must_use]
-    pub fn pepper(&self, text: &[u8]) -> Peppered {
+    pub fn pepper(&self, text: &[u8]) -> PepperedHash {
         let MacKey { id, key } = self.peppers.active();
-        Peppered { pepper: id.clone(), digest: hmac::sign(key, text).as_ref().to_vec() }
+        PepperedHash { pepper: id.clone(), digest: hmac::sign(key, text).as_ref().to_vec() }
     }
 
     /// Whether `digest` is the stored form of `text` under that pepper, in constant time.
@@ -162,7 +163,7 @@ impl Vault {
     }
 }
 
-fn row_mac(MacKey { id, key }: &MacKey, place: &Place<'_>, content: &[u8]) -> hmac::Tag {
+fn row_mac(MacKey { id, key }: &MacKey, place: &AadContext<'_>, content: &[u8]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     place.bind(ROW, id, content, |part| context.update(part));
     context.sign()

@@ -22,7 +22,7 @@ pub trait KeyWrapper: Send + Sync + Debug {
     ///
     /// # Errors
     /// `Wrapper` where the key service fails.
-    async fn wrap(&self, context: &[u8], data_key: &SecretBytes) -> Result<Wrapped, CryptoError>;
+    async fn wrap(&self, context: &[u8], data_key: &SecretBytes) -> Result<WrappedKey, CryptoError>;
 
     /// Unwraps a data key that was wrapped under `key_ref` with the same `context`.
     ///
@@ -35,7 +35,7 @@ pub trait KeyWrapper: Send + Sync + Debug {
 
 /// A wrapped data key.
 #[derive(Clone, Debug)]
-pub struct Wrapped {
+pub struct WrappedKey {
     /// What names the key that it is wrapped under: 1 to 255 visible ASCII characters.
     pub key_ref: String,
     /// The wrapped data key, at most 65,535 bytes.
@@ -71,7 +71,7 @@ impl LocalKeyWrapper {
     /// # Errors
     /// Where no `encryption` key is active.
     pub fn new(keys: &KeySet, entropy: Arc<dyn Entropy>) -> Result<Self, KeySetError> {
-        let prepare = |key: &super::key_set::Key| WrappingKey {
+        let prepare = |key: &super::key_set::KeyEntry| WrappingKey {
             id: key.id.clone(),
             key: Prk::new_less_safe(HKDF_SHA256, key.secret.expose()),
         };
@@ -89,12 +89,12 @@ impl KeyWrapper for LocalKeyWrapper {
         &self.active.id
     }
 
-    async fn wrap(&self, context: &[u8], data_key: &SecretBytes) -> Result<Wrapped, CryptoError> {
+    async fn wrap(&self, context: &[u8], data_key: &SecretBytes) -> Result<WrappedKey, CryptoError> {
         let mut salt = [0; SALT_LEN];
         self.entropy.fill(&mut salt);
         let mut bytes = salt.to_vec();
         aead::seal(self.active.derive(&salt), &*self.entropy, context, data_key, &mut bytes);
-        Ok(Wrapped { key_ref: self.active.id.clone(), bytes })
+        Ok(WrappedKey { key_ref: self.active.id.clone(), bytes })
     }
 
     async fn unwrap(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Registry, RegistryError, require};
-use crate::audit::Signed;
+use crate::audit::SignedCheckpoint;
 use crate::auth::Identity;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
@@ -96,7 +96,7 @@ impl Registry {
     pub async fn last_checkpoint(
         &self,
         identity: &Identity,
-    ) -> Result<(Option<Signed>, &[u8]), RegistryError> {
+    ) -> Result<(Option<SignedCheckpoint>, &[u8]), RegistryError> {
         super::require_everywhere(identity, Permission::AuditRead).map(drop)?;
         Ok((self.store.last_checkpoint().await?, self.vault.notary().public_key()))
     }

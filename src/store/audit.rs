@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::ledger::{Beside, Ledger};
 use super::sql::Row;
 use super::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, Result, StoreError, StoredLink};
-use crate::audit::{Day, Head, Link, Range, vouched};
+use crate::audit::{ChainLink, ChainTip, Day, DayRange, vouched};
 use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
@@ -133,7 +133,7 @@ fn position(row: &Row) -> Option<AuditPosition> {
 fn read(ledger: &Ledger, row: &Row) -> Option<AuditRecord> {
     let StoredLink { link, agrees } = stored(row)?;
     let before = match row.get::<Vec<u8>>("before") {
-        None if link.number == 1 => Head::NONE.mac,
+        None if link.number == 1 => ChainTip::NONE.mac,
         before => before.and_then(|mac| mac.try_into().ok()).unwrap_or_default(),
     };
     let event = serde_json::from_str(&link.doc).ok();
@@ -153,7 +153,7 @@ fn read(ledger: &Ledger, row: &Row) -> Option<AuditRecord> {
 /// Records as they stand, in the order of day, chain and number.
 pub(super) async fn links(
     engine: &Engine,
-    range: Range,
+    range: DayRange,
     behind: Option<(Day, &WriterId, i64)>,
     limit: usize,
 ) -> Result<Vec<StoredLink>> {
@@ -183,7 +183,7 @@ fn unreadable(row: &Row) -> StoreError {
 }
 
 pub(super) fn stored(row: &Row) -> Option<StoredLink> {
-    let link = Link {
+    let link = ChainLink {
         writer: WriterId::parse(&row.get::<String>("writer")?).ok()?,
         day: Day(row.get("day")?),
         number: row.get("number")?,

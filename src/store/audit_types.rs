@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::audit::Link;
+use crate::audit::ChainLink;
 use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::id::{CallerId, TenantId, WriterId};
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -65,7 +65,7 @@ pub struct AuditStretch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLink {
     /// The record.
-    pub link: Link,
+    pub link: ChainLink,
     /// True where the columns by which it is found say what it says.
     pub agrees: bool,
 }

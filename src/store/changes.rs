@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Sql};
 use super::{Change, Changed, Result, StoreError};
-use crate::crypto::{Place, Vault};
+use crate::crypto::{AadContext, Vault};
 use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
 
@@ -110,8 +110,8 @@ fn parts(what: &Changed) -> (&'static str, &str) {
     }
 }
 
-fn place(row: &str, number: i64) -> Place<'_> {
-    Place { table: "changes", row, column: "line", version: number }
+fn place(row: &str, number: i64) -> AadContext<'_> {
+    AadContext { table: "changes", row, column: "line", version: number }
 }
 
 /// Neither a kind nor an id holds a blank.

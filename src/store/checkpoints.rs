@@ -12,7 +12,10 @@ use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::{Row, Sql};
 use super::{Result, StoreError};
-use crate::audit::{ChainHead, Checkpoint, Day, Dropped, Export, Head, Link, Range, Signed, vouched};
+use crate::audit::{
+    ChainHead, ChainLink, ChainTip, Checkpoint, Day, DayRange, DroppedRange, ExportManifest,
+    SignedCheckpoint, vouched,
+};
 use crate::crypto::Signature;
 use crate::domain::id::WriterId;
 
@@ -20,7 +23,7 @@ use crate::domain::id::WriterId;
 const AHEAD: i64 = 3;
 
 /// Checkpoints behind that number, in their order.
-pub(super) async fn behind(engine: &Engine, number: i64, limit: usize) -> Result<Vec<Signed>> {
+pub(super) async fn behind(engine: &Engine, number: i64, limit: usize) -> Result<Vec<SignedCheckpoint>> {
     let sql = "SELECT number, content, sign_key, signature FROM audit_checkpoints
          WHERE number > $1 ORDER BY number LIMIT $2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -33,13 +36,13 @@ pub(super) async fn behind(engine: &Engine, number: i64, limit: usize) -> Result
 }
 
 /// The last checkpoint that bears the broker's signature.
-pub(super) async fn last(session: &mut Session, ledger: &Ledger) -> Result<Option<Signed>> {
+pub(super) async fn last(session: &mut Session, ledger: &Ledger) -> Result<Option<SignedCheckpoint>> {
     let mut below = i64::MAX;
     loop {
         let sql = "SELECT number, content, sign_key, signature FROM audit_checkpoints
              WHERE number <= $1 ORDER BY number DESC LIMIT 50";
         let rows = session.rows(sql, &[below.into()]).await?;
-        let good = |signed: &Signed| signed.read(ledger.notary()).is_ok();
+        let good = |signed: &SignedCheckpoint| signed.read(ledger.notary()).is_ok();
         if let Some(found) = rows.iter().filter_map(signed).find(good) {
             return Ok(Some(found));
         }
@@ -50,9 +53,9 @@ pub(super) async fn last(session: &mut Session, ledger: &Ledger) -> Result<Optio
     }
 }
 
-fn signed(row: &Row) -> Option<Signed> {
+fn signed(row: &Row) -> Option<SignedCheckpoint> {
     let signature = Signature { key: row.get("sign_key")?, bytes: row.get("signature")? };
-    Some(Signed { number: row.get("number")?, content: row.get("content")?, signature })
+    Some(SignedCheckpoint { number: row.get("number")?, content: row.get("content")?, signature })
 }
 
 /// Signs how far the chains go that grew since the last checkpoint. Where none did there is nothing to
@@ -61,8 +64,8 @@ pub(super) async fn sign(
     engine: &Engine,
     ledger: &Ledger,
     at: Timestamp,
-    export: Option<Range>,
-) -> Result<Option<Signed>> {
+    export: Option<DayRange>,
+) -> Result<Option<SignedCheckpoint>> {
     let mut session = engine.write().await?;
     alone(&mut session).await?;
     let heads = grown(&mut session, ledger).await?;
@@ -73,7 +76,7 @@ pub(super) async fn sign(
         None => None,
         Some(days) => {
             let first = first_checkpoint_since(&mut session, ledger, days.since).await?;
-            Some(Export { days, first })
+            Some(ExportManifest { days, first })
         }
     };
     let signed = write(&mut session, ledger, &heads, (at, None, export)).await?;
@@ -84,7 +87,7 @@ pub(super) async fn sign(
 
 /// How far the chains go that grew. Of its own this process knows it, whatever the store says; others
 /// count as far as their last record is one that a broker wrote.
-async fn grown(session: &mut Session, ledger: &Ledger) -> Result<HashMap<WriterId, (Day, Head)>> {
+async fn grown(session: &mut Session, ledger: &Ledger) -> Result<HashMap<WriterId, (Day, ChainTip)>> {
     let sql = "SELECT writer, day, number FROM audit_chains WHERE number > covered";
     let mut heads = ledger.grown();
     for row in session.rows(sql, &[]).await? {
@@ -108,18 +111,18 @@ async fn head_of(
     session: &mut Session,
     ledger: &Ledger,
     (writer, day, number): (&WriterId, i64, i64),
-) -> Result<Option<Head>> {
+) -> Result<Option<ChainTip>> {
     let sql = select!("WHERE day = $1 AND writer = $2 AND number >= $3 AND number <= $4 ORDER BY number");
     let values = [day.into(), writer.as_str().into(), number.saturating_sub(1).into(), number.into()];
-    let links: Vec<Link> =
+    let links: Vec<ChainLink> =
         session.rows(sql, &values).await?.iter().filter_map(|row| Some(stored(row)?.link)).collect();
     let (before, last) = match &links[..] {
-        [only] if number == 1 => (Some(Head::NONE.mac), only),
+        [only] if number == 1 => (Some(ChainTip::NONE.mac), only),
         [before, last] => (before.mac.as_slice().try_into().ok(), last),
         _ => return Ok(None),
     };
     let mac = before.and_then(|before| vouched(ledger.notary(), &before, last).ok());
-    Ok(mac.map(|mac| Head { number, mac }))
+    Ok(mac.map(|mac| ChainTip { number, mac }))
 }
 
 /// The checkpoint that the next one names: the last that this process saw, or what other processes signed
@@ -147,9 +150,9 @@ async fn last_of(session: &mut Session, ledger: &Ledger) -> Result<Option<(i64, 
 async fn write(
     session: &mut Session,
     ledger: &Ledger,
-    heads: &HashMap<WriterId, (Day, Head)>,
-    (at, dropped, export): (Timestamp, Option<Dropped>, Option<Export>),
-) -> Result<Signed> {
+    heads: &HashMap<WriterId, (Day, ChainTip)>,
+    (at, dropped, export): (Timestamp, Option<DroppedRange>, Option<ExportManifest>),
+) -> Result<SignedCheckpoint> {
     let last = last_of(session, ledger).await?;
     let number = last.as_ref().map_or(0, |(number, _)| *number) + 1;
     // What stands there already has nobody signed.
@@ -168,7 +171,7 @@ async fn write(
         dropped,
         export,
     };
-    let signed = Signed::sign(ledger.notary(), &checkpoint)
+    let signed = SignedCheckpoint::sign(ledger.notary(), &checkpoint)
         .map_err(|error| StoreError::Unexpected(error.to_string()))?;
     let sql = "INSERT INTO audit_checkpoints (number, day, content, sign_key, signature)
          VALUES ($1, $2, $3, $4, $5)";
@@ -205,7 +208,7 @@ pub(super) async fn drop_before(
     ledger: &Ledger,
     before: Day,
     at: Timestamp,
-) -> Result<Option<Signed>> {
+) -> Result<Option<SignedCheckpoint>> {
     let mut session = engine.write().await?;
     alone(&mut session).await?;
     let sql = "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM audit WHERE day < $1)";
@@ -214,7 +217,7 @@ pub(super) async fn drop_before(
     }
     let first_kept = first_checkpoint_since(&mut session, ledger, before).await?;
     let heads = grown(&mut session, ledger).await?;
-    let dropped = Dropped { before, first_kept };
+    let dropped = DroppedRange { before, first_kept };
     let signed = write(&mut session, ledger, &heads, (at, Some(dropped), None)).await?;
     let sql = Sql { sqlite: "DELETE FROM audit WHERE day < $1", postgres: "SELECT audit_drop_before($1)" };
     session.run(sql, &[before.0.into()]).await?;

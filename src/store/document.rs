@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::sql::Row;
 use super::{Result, StoreError};
-use crate::crypto::{CryptoError, Place, RowMac, Vault};
+use crate::crypto::{AadContext, CryptoError, RowMac, Vault};
 
 /// What is kept as one authenticated document in one row.
 pub(super) trait Document: Serialize + DeserializeOwned {
@@ -63,7 +63,7 @@ pub(super) fn mac_of(row: &Row) -> Option<RowMac> {
 /// Succeeds where `content` is what the broker wrote at this place.
 pub(super) fn verified(
     vault: &Vault,
-    place: &Place<'_>,
+    place: &AadContext<'_>,
     content: &[u8],
     mac: &RowMac,
     table: &'static str,
@@ -85,6 +85,6 @@ fn printable(id: &str) -> String {
     id.chars().take(64).map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect()
 }
 
-fn place<D: Document>(id: &str, version: i64) -> Place<'_> {
-    Place { table: D::TABLE, row: id, column: "doc", version }
+fn place<D: Document>(id: &str, version: i64) -> AadContext<'_> {
+    AadContext { table: D::TABLE, row: id, column: "doc", version }
 }

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::session::Session;
 use super::sql::Row;
 use super::{Result, StoreError};
-use crate::crypto::{Place, Vault};
+use crate::crypto::{AadContext, Vault};
 use crate::domain::id::Generation;
 
 const TABLE: &str = "generations";
@@ -50,6 +50,6 @@ async fn is_new(session: &mut Session) -> Result<bool> {
     Ok(session.row(sql, &[]).await?.is_none())
 }
 
-fn place(value: i64) -> Place<'static> {
-    Place { table: TABLE, row: ROW, column: "value", version: value }
+fn place(value: i64) -> AadContext<'static> {
+    AadContext { table: TABLE, row: ROW, column: "value", version: value }
 }

@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 use super::session::Session;
 use super::sql::Row;
 use super::{Giving, Result, StoreError};
-use crate::crypto::{Place, RowMac, Vault, sha256_hex};
+use crate::crypto::{AadContext, RowMac, Vault, sha256_hex};
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Recipient;
 
@@ -60,8 +60,8 @@ fn read(vault: &Vault, token: &TokenId, row: &Row) -> Result<Recipient> {
     serde_json::from_str(&doc).map_err(|_| refused())
 }
 
-fn place(token: &str) -> Place<'_> {
-    Place { table: TABLE, row: token, column: "doc", version: 1 }
+fn place(token: &str) -> AadContext<'_> {
+    AadContext { table: TABLE, row: token, column: "doc", version: 1 }
 }
 
 /// The end of the token, which has one length, and the document.

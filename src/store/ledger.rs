@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::session::Session;
 use super::{Result, StoreError};
-use crate::audit::{Chain, Day, Head, Link, Signed};
+use crate::audit::{Chain, ChainLink, ChainTip, Day, SignedCheckpoint};
 use crate::crypto::Vault;
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
@@ -27,7 +27,7 @@ struct Chains {
     /// Those that nobody adds to at the moment.
     idle: Vec<Chain>,
     /// How far this process's own go that grew since the last checkpoint.
-    grown: HashMap<WriterId, (Day, Head)>,
+    grown: HashMap<WriterId, (Day, ChainTip)>,
     /// All that this process ever added to since it began, of the last days.
     own: HashMap<WriterId, Day>,
     /// The last checkpoint that this process saw: its number, and the hash of its content.
@@ -92,7 +92,7 @@ impl Ledger {
     }
 
     /// How far this process's own chains go that grew since the last checkpoint.
-    pub(super) fn grown(&self) -> HashMap<WriterId, (Day, Head)> {
+    pub(super) fn grown(&self) -> HashMap<WriterId, (Day, ChainTip)> {
         self.chains().grown.clone()
     }
 
@@ -107,7 +107,7 @@ impl Ledger {
     }
 
     /// Takes note of a checkpoint that covers `heads`.
-    pub(super) fn covered(&self, checkpoint: &Signed, heads: &HashMap<WriterId, (Day, Head)>) {
+    pub(super) fn covered(&self, checkpoint: &SignedCheckpoint, heads: &HashMap<WriterId, (Day, ChainTip)>) {
         let mut chains = self.chains();
         chains.grown.retain(|writer, (_, head)| {
             heads.get(writer).is_none_or(|(_, covered)| covered.number < head.number)
@@ -180,7 +180,7 @@ impl Drop for Page {
     }
 }
 
-async fn insert(session: &mut Session, link: &Link, event: &AuditEvent) -> Result<()> {
+async fn insert(session: &mut Session, link: &ChainLink, event: &AuditEvent) -> Result<()> {
     let sql = "INSERT INTO audit
          (day, writer, number, at, action, outcome, actor_id, tenant_id, app_id, caller_id, on_behalf_of,
           fingerprint, doc, mac_key, mac)

@@ -42,8 +42,8 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::audit::{Day, Range, Signed};
-use crate::crypto::Place;
+use crate::audit::{Day, DayRange, SignedCheckpoint};
+use crate::crypto::AadContext;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
 use crate::domain::event::AuditEvent;
@@ -217,19 +217,19 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Records of the audit as they stand, in the order of day, chain and number.
     async fn audit_links(
         &self,
-        range: Range,
+        range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
     ) -> Result<Vec<StoredLink>>;
     /// Checkpoints behind that number, in their order.
-    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<Signed>>;
+    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>>;
     /// The last checkpoint.
-    async fn last_checkpoint(&self) -> Result<Option<Signed>>;
+    async fn last_checkpoint(&self) -> Result<Option<SignedCheckpoint>>;
     /// Signs how far the audit goes, where it grew since the last checkpoint or an export ends.
-    async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>>;
+    async fn checkpoint(&self, at: Timestamp, export: Option<DayRange>) -> Result<Option<SignedCheckpoint>>;
     /// Drops the audit's days before this one, and signs that it was done on purpose; `None` where there
     /// was none to drop.
-    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<Signed>>;
+    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<SignedCheckpoint>>;
     /// Makes a place of its own for each of the next days of the audit.
     async fn make_audit_days(&self, today: Day) -> Result<()>;
     /// Succeeds where the database answers.
@@ -339,14 +339,14 @@ pub struct Change {
 
 /// Where an app's secrets of one generation are sealed.
 #[must_use]
-pub fn place_of_credentials(app: &AppId, generation: Generation) -> Place<'_> {
-    Place { table: "credentials", row: app.as_str(), column: "sealed", version: generation.0 }
+pub fn place_of_credentials(app: &AppId, generation: Generation) -> AadContext<'_> {
+    AadContext { table: "credentials", row: app.as_str(), column: "sealed", version: generation.0 }
 }
 
 /// Where a keypair's private half is sealed.
 #[must_use]
-pub fn place_of_keypair(keypair: &KeypairId) -> Place<'_> {
-    Place { table: "keypairs", row: keypair.as_str(), column: "sealed", version: 1 }
+pub fn place_of_keypair(keypair: &KeypairId) -> AadContext<'_> {
+    AadContext { table: "keypairs", row: keypair.as_str(), column: "sealed", version: 1 }
 }
 
 /// With what an addition or change collides.

@@ -16,7 +16,7 @@ use super::{
     StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps, audit,
     browser_sessions, callers, changes, checkpoints, generations, given, keypairs, tenants, tokens,
 };
-use crate::audit::{Day, Range, Signed};
+use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
 use crate::domain::caller::Caller;
@@ -278,26 +278,26 @@ impl Store for SqlStore {
 
     async fn audit_links(
         &self,
-        range: Range,
+        range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
     ) -> Result<Vec<StoredLink>> {
         bounded(audit::links(&self.engine, range, behind, limit)).await
     }
 
-    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<Signed>> {
+    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>> {
         bounded(checkpoints::behind(&self.engine, behind, limit)).await
     }
 
-    async fn last_checkpoint(&self) -> Result<Option<Signed>> {
+    async fn last_checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
         bounded(async { checkpoints::last(&mut self.engine.read().await?, &self.ledger).await }).await
     }
 
-    async fn checkpoint(&self, at: Timestamp, export: Option<Range>) -> Result<Option<Signed>> {
+    async fn checkpoint(&self, at: Timestamp, export: Option<DayRange>) -> Result<Option<SignedCheckpoint>> {
         bounded(checkpoints::sign(&self.engine, &self.ledger, at, export)).await
     }
 
-    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<Signed>> {
+    async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<SignedCheckpoint>> {
         bounded(checkpoints::drop_before(&self.engine, &self.ledger, day, at)).await
     }
 

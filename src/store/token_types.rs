@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::crypto::Place;
+use crate::crypto::AadContext;
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
 use crate::domain::receiver::Recipient;
 use crate::domain::subject::Subject;
@@ -112,6 +112,6 @@ pub enum Filed {
 
 /// Where a token is sealed.
 #[must_use]
-pub fn place_of_token(token: &TokenId) -> Place<'_> {
-    Place { table: "tokens", row: token.as_str(), column: "sealed", version: 1 }
+pub fn place_of_token(token: &TokenId) -> AadContext<'_> {
+    AadContext { table: "tokens", row: token.as_str(), column: "sealed", version: 1 }
 }

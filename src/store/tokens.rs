@@ -16,7 +16,7 @@ use super::sql::{Row, Value, holding};
 use super::{
     After, Among, Filed, NewToken, Result, StoredToken, Which, apps, browser_sessions, given, tenants,
 };
-use crate::crypto::{Place, RowMac, Vault, sha256};
+use crate::crypto::{AadContext, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
 use crate::domain::event::{AuditAction, AuditEvent};
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
@@ -94,8 +94,8 @@ impl Columns {
         })
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { table: TABLE, row: &self.id, column: "row", version: 1 }
+    fn place(&self) -> AadContext<'_> {
+        AadContext { table: TABLE, row: &self.id, column: "row", version: 1 }
     }
 
     /// Every column, each behind its length.

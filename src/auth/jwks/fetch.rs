@@ -43,7 +43,7 @@ impl Source {
     ///
     /// # Errors
     /// Where no client can be built, because the machine has no certificate authorities, say.
-    pub(super) fn new(settings: &config::Issuer) -> Result<Self, String> {
+    pub(super) fn new(settings: &config::IssuerSettings) -> Result<Self, String> {
         let reach = settings.reach;
         let builder = Client::builder()
             .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))

@@ -62,7 +62,7 @@ pub struct IssuerProblem {
 impl Issuers {
     /// What the settings name. Nothing is fetched before it is needed.
     pub(super) fn new(
-        settings: &[config::Issuer],
+        settings: &[config::IssuerSettings],
         clock: &Arc<dyn Clock>,
         tasks: &TaskTracker,
     ) -> Result<Self, IssuerProblem> {

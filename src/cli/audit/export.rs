@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use crate::audit::{CheckpointLine, Day, Line, Range, RecordLine, Signed};
+use crate::audit::{CheckpointLine, Day, DayRange, ExportLine, RecordLine, SignedCheckpoint};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::Vault;
 use crate::domain::id::WriterId;
@@ -37,8 +37,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let (vault, store) = open(&args.config.load()?).await?;
-    let Range { since, until } = Range::ALL;
-    let range = Range { since: args.since.unwrap_or(since), until: args.until.unwrap_or(until) };
+    let DayRange { since, until } = DayRange::ALL;
+    let range = DayRange { since: args.since.unwrap_or(since), until: args.until.unwrap_or(until) };
     if range.since > range.until {
         return Err(Failure::usage(format!(
             "{} is later than {}: turn them round",
@@ -53,7 +53,12 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Signs first and reads then: what comes in meanwhile belongs to the next export.
-async fn export(vault: &Vault, store: &dyn Store, range: Range, out: &mut Output<'_>) -> Result<(), Failure> {
+async fn export(
+    vault: &Vault,
+    store: &dyn Store,
+    range: DayRange,
+    out: &mut Output<'_>,
+) -> Result<(), Failure> {
     let last = store.checkpoint(SystemClock::new().wall(), Some(range)).await?;
     let last = last.ok_or_else(|| Failure::failed("the export cannot be signed"))?;
     let mut covered: HashMap<WriterId, i64> = HashMap::new();
@@ -78,7 +83,9 @@ async fn export(vault: &Vault, store: &dyn Store, range: Range, out: &mut Output
         for stored in &links {
             let link = &stored.link;
             if covered.get(&link.writer).is_some_and(|number| link.number <= *number) {
-                out.line(&Line::Record(RecordLine::new(link).map_err(|_| altered(link.writer.as_str()))?))?;
+                out.line(&ExportLine::Record(
+                    RecordLine::new(link).map_err(|_| altered(link.writer.as_str()))?,
+                ))?;
                 out.records += 1;
             }
         }
@@ -86,14 +93,14 @@ async fn export(vault: &Vault, store: &dyn Store, range: Range, out: &mut Output
     out.checkpoint(&last)
 }
 
-fn first_of(vault: &Vault, last: &Signed) -> Result<i64, Failure> {
+fn first_of(vault: &Vault, last: &SignedCheckpoint) -> Result<i64, Failure> {
     let checkpoint = last.read(vault.notary()).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(checkpoint.export.map_or(last.number, |export| export.first))
 }
 
 /// Takes note of how far a checkpoint says that chains go. One that was altered is exported as it is,
 /// for whoever verifies to find.
-fn note(vault: &Vault, signed: &Signed, covered: &mut HashMap<WriterId, i64>) {
+fn note(vault: &Vault, signed: &SignedCheckpoint, covered: &mut HashMap<WriterId, i64>) {
     let Ok(checkpoint) = signed.read(vault.notary()) else { return };
     for (writer, head) in checkpoint.heads {
         let number = covered.entry(writer).or_default();
@@ -111,12 +118,12 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn checkpoint(&mut self, signed: &Signed) -> Result<(), Failure> {
+    fn checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), Failure> {
         let line = CheckpointLine::new(signed).map_err(|_| altered("a checkpoint"))?;
-        self.line(&Line::Checkpoint(line))
+        self.line(&ExportLine::Checkpoint(line))
     }
 
-    fn line(&mut self, line: &Line) -> Result<(), Failure> {
+    fn line(&mut self, line: &ExportLine) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.out, line).map_err(|error| unwritable(&error.into()))?;
         self.out.write_all(b"\n").map_err(|error| unwritable(&error))
     }

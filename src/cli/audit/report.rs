@@ -5,7 +5,7 @@ use std::io;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::audit::Report;
+use crate::audit::UsageReport;
 use crate::domain::event::{AuditAction, AuditOutcome};
 use crate::registry::grants::parse_tenant;
 use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
@@ -74,8 +74,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))
 }
 
-async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<Report, Failure> {
-    let mut report = Report::default();
+async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<UsageReport, Failure> {
+    let mut report = UsageReport::default();
     let mut behind: Option<AuditPosition> = None;
     loop {
         let stretch = store.audit(filter, behind.as_ref(), AT_ONCE).await?;

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::audit::{Broken, Claims, Day, Found, Line, Range, seen_in};
-use crate::crypto::{Notary, Vault};
+use crate::audit::{
+    CheckpointClaims, Day, DayRange, ExportLine, IntegrityError, VerificationSummary, seen_in,
+};
+use crate::crypto::{AuditSigner, Vault};
 use crate::domain::id::WriterId;
 use crate::store::Store;
 
@@ -48,7 +50,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let settings = args.config.load()?;
-    let claims = Claims::new(match &args.seen {
+    let claims = CheckpointClaims::new(match &args.seen {
         Some(path) => seen(path)?,
         None => BTreeMap::new(),
     });
@@ -59,15 +61,15 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             of_store(&vault, &*store, claims).await?
         }
     };
-    let Found { records, uncovered } = found;
+    let VerificationSummary { records, uncovered } = found;
     if args.json {
         return terminal::print(json!({ "records": records, "uncovered": uncovered }));
     }
     terminal::print(format_args!("whole: {records} records, {uncovered} of them since the last checkpoint"))
 }
 
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
+impl From<IntegrityError> for Failure {
+    fn from(broken: IntegrityError) -> Self {
         Self::failed(broken.to_string())
     }
 }
@@ -92,29 +94,33 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, F
 }
 
 /// Reads an export twice: first what its checkpoints say, then its records.
-fn of_export(notary: &Notary, path: &Path, mut claims: Claims) -> Result<Found, Failure> {
+fn of_export(
+    notary: &AuditSigner,
+    path: &Path,
+    mut claims: CheckpointClaims,
+) -> Result<VerificationSummary, Failure> {
     let mut ends_with_checkpoint = false;
     for (place, line) in (1..).zip(lines(path)?) {
         let line = parse(path, place, &line?)?;
-        ends_with_checkpoint = matches!(line, Line::Checkpoint(_));
-        if let Line::Checkpoint(line) = line {
+        ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
+        if let ExportLine::Checkpoint(line) = line {
             let signed = line.signed().map_err(|_| unreadable(path, place))?;
             claims.take(notary, &signed)?;
         }
     }
     if !ends_with_checkpoint {
-        return Err(Broken::NoEnd.into());
+        return Err(IntegrityError::NoEnd.into());
     }
     let mut verifier = claims.of_export(notary)?;
     for (place, line) in (1..).zip(lines(path)?) {
-        if let Line::Record(line) = parse(path, place, &line?)? {
+        if let ExportLine::Record(line) = parse(path, place, &line?)? {
             verifier.take(&line.link())?;
         }
     }
     Ok(verifier.end()?)
 }
 
-fn parse(path: &Path, place: usize, line: &str) -> Result<Line, Failure> {
+fn parse(path: &Path, place: usize, line: &str) -> Result<ExportLine, Failure> {
     serde_json::from_str(line).map_err(|_| unreadable(path, place))
 }
 
@@ -125,7 +131,11 @@ fn unreadable(path: &Path, place: usize) -> Failure {
     ))
 }
 
-async fn of_store(vault: &Vault, store: &dyn Store, mut claims: Claims) -> Result<Found, Failure> {
+async fn of_store(
+    vault: &Vault,
+    store: &dyn Store,
+    mut claims: CheckpointClaims,
+) -> Result<VerificationSummary, Failure> {
     // Numbers begin at 1, but a hand may have put others there.
     let mut behind = i64::MIN;
     loop {
@@ -140,13 +150,13 @@ async fn of_store(vault: &Vault, store: &dyn Store, mut claims: Claims) -> Resul
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
-        let links = store.audit_links(Range::ALL, behind, AT_ONCE).await?;
+        let links = store.audit_links(DayRange::ALL, behind, AT_ONCE).await?;
         let Some(last) = links.last().map(|stored| &stored.link) else { break };
         at = Some((last.day, last.writer.clone(), last.number));
         for stored in &links {
             verifier.take(&stored.link)?;
             if !stored.agrees {
-                return Err(Broken::columns(&stored.link).into());
+                return Err(IntegrityError::columns(&stored.link).into());
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_path_to_error::Segment;
 use zeroize::Zeroizing;
 
-use super::{KEY_LEN, Key, KeyKind, KeySetError, KeyState};
+use super::{KEY_LEN, KeyEntry, KeyKind, KeySetError, KeyState};
 use crate::secret::{SecretBytes, SecretString};
 
 pub(super) const VERSION: u64 = 1;
@@ -45,7 +45,7 @@ enum State {
 }
 
 /// The document's keys, in its order.
-pub(super) fn read(json: &[u8]) -> Result<Vec<Key>, KeySetError> {
+pub(super) fn read(json: &[u8]) -> Result<Vec<KeyEntry>, KeySetError> {
     if parse::<Versioned>(json)?.version != VERSION {
         return Err(KeySetError::Version);
     }
@@ -61,7 +61,7 @@ pub(super) fn read(json: &[u8]) -> Result<Vec<Key>, KeySetError> {
 
 /// The document of these keys.
 #[expect(clippy::expect_used, reason = "texts and numbers always serialise, and memory takes every byte")]
-pub(super) fn write(keys: &[Key]) -> SecretBytes {
+pub(super) fn write(keys: &[KeyEntry]) -> SecretBytes {
     let encoded: Vec<_> =
         keys.iter().map(|key| Zeroizing::new(STANDARD.encode(key.secret.expose()))).collect();
     let entries = |kind: KeyKind| {
@@ -121,25 +121,25 @@ impl<K> Document<K> {
 }
 
 impl Entry<SecretString> {
-    fn read(self, kind: KeyKind, index: usize) -> Result<Key, KeySetError> {
+    fn read(self, kind: KeyKind, index: usize) -> Result<KeyEntry, KeySetError> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(letter) {
             return Err(KeySetError::Id { pointer: format!("/{kind}/{index}/id") });
         }
         let secret = STANDARD.decode(self.key.expose()).map(SecretBytes::new);
         let Some(secret) = secret.ok().filter(|secret| secret.expose().len() == KEY_LEN) else {
-            return Err(KeySetError::Key { pointer: format!("/{kind}/{index}/key") });
+            return Err(KeySetError::KeyEntry { pointer: format!("/{kind}/{index}/key") });
         };
         let state = match self.state {
             State::Active => KeyState::Active,
             State::Retired => KeyState::Retired,
         };
-        Ok(Key { kind, id: self.id, state, secret })
+        Ok(KeyEntry { kind, id: self.id, state, secret })
     }
 }
 
 impl<'a> Entry<&'a str> {
-    fn write(key: &Key, encoded: &'a str) -> Self {
+    fn write(key: &KeyEntry, encoded: &'a str) -> Self {
         let state = match key.state {
             KeyState::Active => State::Active,
             KeyState::Retired => State::Retired,
