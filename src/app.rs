@@ -26,8 +26,8 @@ use crate::crypto::{KeySetError, Vault, file};
 use crate::entropy::Entropy;
 use crate::http::{self, Api, Group, router, server};
 use crate::registry::Registry;
-use crate::store::watch::{self, Watch};
-use crate::store::{self, OpenError, Opening, StoreError};
+use crate::store::watch::{self, ChangeFeed};
+use crate::store::{self, OpenError, OpenMode, StoreError};
 
 /// How often what was counted is written to the audit, and how often that is signed.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -147,9 +147,9 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let keys = file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
-    let store = store::open(&settings.database, Arc::clone(&vault), Opening::ServeAlone).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::ServeAlone).await?;
     let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
-    let watch = Arc::new(Watch::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
+    let watch = Arc::new(ChangeFeed::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
     let work = TaskTracker::new();
     let parts = Parts {
         store: Arc::clone(&store),

@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::registry::Registry;
 use crate::store::Store;
-use crate::store::watch::Watch;
+use crate::store::watch::ChangeFeed;
 
 /// A checkpoint in the log, out of reach of whoever has the database.
 fn tell(signed: &SignedCheckpoint) {
@@ -30,7 +30,7 @@ fn tell(signed: &SignedCheckpoint) {
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) store: Arc<dyn Store>,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<ChangeFeed>,
     pub(super) broker: Arc<Broker>,
     pub(super) registry: Arc<Registry>,
     pub(super) authenticator: Arc<Authenticator>,

@@ -32,8 +32,8 @@ use crate::domain::event::Credential;
 use crate::domain::id::KeyId;
 use crate::domain::receiver::Recipient;
 use crate::domain::trust::TokenClaims;
-use crate::store::lookups::{Known, Looked, Lookups};
-use crate::store::watch::{Stamp, Watch};
+use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
+use crate::store::watch::{ChangeFeed, ChangeToken};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many keys are remembered, known and unknown ones.
@@ -125,10 +125,10 @@ pub struct IssuerDown {
 #[derive(Debug)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
-    watch: Arc<Watch>,
+    watch: Arc<ChangeFeed>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
-    known: Lookups<KeyId, Holder>,
+    known: ReadThroughCache<KeyId, Holder>,
     verifier: Verifier,
     trusts: Trusts,
     sessions: Sessions,
@@ -142,8 +142,8 @@ struct Holder {
     used: AtomicI64,
 }
 
-impl Looked<KeyId> for Holder {
-    fn is_current(&self, _: &KeyId, stamp: &Stamp, watch: &Watch) -> bool {
+impl Cacheable<KeyId> for Holder {
+    fn is_current(&self, _: &KeyId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match &self.caller {
             Some(caller) => watch.is_current(stamp, &[caller.id.as_str()]),
             None => watch.is_still(stamp),
@@ -158,7 +158,7 @@ impl Authenticator {
     /// Where an issuer cannot be asked from this machine.
     pub fn new(
         store: Arc<dyn Store>,
-        watch: Arc<Watch>,
+        watch: Arc<ChangeFeed>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
         settings: &config::AuthSettings,
@@ -167,11 +167,11 @@ impl Authenticator {
         let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;
         let verifier = Verifier::new(issuers, Arc::clone(&clock));
         let max_age = settings.max_policy_age;
-        let trusting = Lookups::new(Arc::clone(&watch), max_age, settings.oidc.len() as u64, tasks);
+        let trusting = ReadThroughCache::new(Arc::clone(&watch), max_age, settings.oidc.len() as u64, tasks);
         let trusts = Trusts::new(Arc::clone(&store), trusting, &settings.trusts);
-        let opened = Lookups::new(Arc::clone(&watch), max_age, sessions::MEMORY, tasks);
+        let opened = ReadThroughCache::new(Arc::clone(&watch), max_age, sessions::MEMORY, tasks);
         let sessions = Sessions::new(Arc::clone(&store), opened, Arc::clone(&vault), Arc::clone(&clock));
-        let known = Lookups::new(Arc::clone(&watch), max_age, REMEMBERED, tasks);
+        let known = ReadThroughCache::new(Arc::clone(&watch), max_age, REMEMBERED, tasks);
         Ok(Self { store, watch, vault, clock, known, verifier, trusts, sessions })
     }
 
@@ -276,7 +276,7 @@ impl Authenticator {
 
     /// From before whatever is read from now on.
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
+    pub fn stamp(&self) -> ChangeToken {
         self.watch.stamp()
     }
 
@@ -298,7 +298,7 @@ impl Authenticator {
         Ok(Identity::of_one(opened, key.expires_at))
     }
 
-    async fn look_up(&self, id: &KeyId) -> Result<Arc<Known<Holder>>, StoreError> {
+    async fn look_up(&self, id: &KeyId) -> Result<Arc<CachedValue<Holder>>, StoreError> {
         let read = || {
             let (store, key) = (Arc::clone(&self.store), CallerRef::Key(id.clone()));
             async move {

@@ -11,8 +11,8 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::SessionId;
 use crate::domain::session::{BrowserSession, SessionCredential};
-use crate::store::lookups::{Known, Looked, Lookups};
-use crate::store::watch::{Stamp, Watch};
+use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
+use crate::store::watch::{ChangeFeed, ChangeToken};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many bytes of sessions are remembered; each counts for at least a kilobyte.
@@ -22,7 +22,7 @@ pub(super) const MEMORY: u64 = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Sessions {
     store: Arc<dyn Store>,
-    known: Lookups<SessionId, Option<Found>>,
+    known: ReadThroughCache<SessionId, Option<Found>>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
 }
@@ -50,7 +50,7 @@ pub struct ProvenSession {
 impl Sessions {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        known: Lookups<SessionId, Option<Found>>,
+        known: ReadThroughCache<SessionId, Option<Found>>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -65,7 +65,7 @@ impl Sessions {
         let id = SessionKeys::named(text).and_then(|id| SessionId::from_public_part(id).ok());
         let id = id.ok_or(AuthError::NoSession)?;
         let digest = sha256(text.as_bytes());
-        let was_shown = |known: &Known<Option<Found>>| {
+        let was_shown = |known: &CachedValue<Option<Found>>| {
             known.found.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
         };
         let read = || self.vault.sessions().read(text).ok_or(AuthError::NoSession);
@@ -114,7 +114,7 @@ impl Sessions {
         known.found.as_ref().map(Found::proven).ok_or(AuthError::SessionCancelled)
     }
 
-    async fn look_up(&self, id: &SessionId) -> Result<Arc<Known<Option<Found>>>, StoreError> {
+    async fn look_up(&self, id: &SessionId) -> Result<Arc<CachedValue<Option<Found>>>, StoreError> {
         self.known.look_up(id, || Found::read(Arc::clone(&self.store), id.clone())).await
     }
 }
@@ -132,9 +132,9 @@ impl Found {
     }
 }
 
-impl Looked<SessionId> for Option<Found> {
+impl Cacheable<SessionId> for Option<Found> {
     /// A text leaves once its session stands in the store: one that is not there never comes.
-    fn is_current(&self, id: &SessionId, stamp: &Stamp, watch: &Watch) -> bool {
+    fn is_current(&self, id: &SessionId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match self {
             Some(found) => watch.is_current(stamp, &[id.as_str(), found.session.opener.caller.as_str()]),
             None => watch.is_current(stamp, &[id.as_str()]),

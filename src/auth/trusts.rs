@@ -12,8 +12,8 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::Credential;
 use crate::domain::id::{CallerId, Name, TrustId};
 use crate::domain::trust::{TokenClaims, Trust};
-use crate::store::lookups::{Known, Looked, Lookups};
-use crate::store::watch::{Stamp, Watch};
+use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
+use crate::store::watch::{ChangeFeed, ChangeToken};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// Knows whom tokens of each issuer may open.
@@ -22,7 +22,7 @@ pub(super) struct Trusts {
     store: Arc<dyn Store>,
     settings: Arc<[(Name, Trust)]>,
     /// By issuer; only those of the settings come here.
-    known: Lookups<String, Candidates>,
+    known: ReadThroughCache<String, Candidates>,
 }
 
 /// Whom tokens of one issuer may open.
@@ -39,7 +39,7 @@ struct Candidate {
 impl Trusts {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        known: Lookups<String, Candidates>,
+        known: ReadThroughCache<String, Candidates>,
         settings: &[TrustSettings],
     ) -> Self {
         let settings = settings.iter().map(|one| (one.caller.clone(), of_settings(one))).collect();
@@ -91,15 +91,15 @@ impl Trusts {
         Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
-    async fn look_up(&self, issuer: &str) -> Result<Arc<Known<Candidates>>, StoreError> {
+    async fn look_up(&self, issuer: &str) -> Result<Arc<CachedValue<Candidates>>, StoreError> {
         let issuer = issuer.to_owned();
         let read = || Candidates::read(Arc::clone(&self.store), Arc::clone(&self.settings), issuer.clone());
         self.known.look_up(&issuer, read).await
     }
 }
 
-impl Looked<String> for Candidates {
-    fn is_current(&self, _: &String, stamp: &Stamp, watch: &Watch) -> bool {
+impl Cacheable<String> for Candidates {
+    fn is_current(&self, _: &String, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         // A caller that is not among them yet may be trusting by now.
         watch.callers_are_still(stamp)
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::retry_after::{http_date, retry_after};
 
 /// A response, read whole.
-pub(super) struct Answer {
+pub(super) struct BoxResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -18,7 +18,7 @@ pub(super) struct Answer {
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 
-impl Answer {
+impl BoxResponse {
     /// Box's clock when it answered.
     pub(super) fn date(&self) -> Option<Timestamp> {
         self.header(DATE.as_str()).and_then(http_date)
@@ -62,7 +62,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let value = "Bearer realm=\"Service\", error_description=\"It, and more\", error=\"invalid_token\"";
         headers.insert(WWW_AUTHENTICATE, value.parse().unwrap());
-        let answer = Answer { status: 401, headers, body: None };
+        let answer = BoxResponse { status: 401, headers, body: None };
         assert_eq!(answer.challenge("error"), Some("invalid_token"));
         assert_eq!(answer.challenge("error_description"), Some("It, and more"));
         assert_eq!(answer.challenge("description"), None);

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::assertion::{SigningFailed, actor_token, assertion, subject_of};
-use super::credentials::{Credentials, Proof};
-use super::diagnosis::Place;
-use super::upstream::Sent;
+use super::assertion::{SigningError, actor_token, assertion, subject_of};
+use super::credentials::{AppAuthentication, BoxCredentials};
+use super::diagnosis::CallKind;
+use super::upstream::SentSecrets;
 use crate::domain::id::BoxId;
 use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget, Subject};
 use crate::entropy::Entropy;
@@ -16,13 +16,13 @@ use crate::secret::SecretString;
 
 /// One question to Box. It is put anew for each try, as no assertion may be sent twice.
 #[derive(Clone, Copy)]
-pub(super) enum Ask<'a> {
+pub(super) enum BoxRequest<'a> {
     /// A full token.
-    Mint { credentials: &'a Credentials, enterprise: &'a BoxId, subject: &'a Subject },
+    Mint { credentials: &'a BoxCredentials, enterprise: &'a BoxId, subject: &'a Subject },
     /// A restricted token in exchange for a full one (RFC 8693).
-    Exchange { credentials: &'a Credentials, parent: &'a SecretString, restriction: &'a Restriction },
+    Exchange { credentials: &'a BoxCredentials, parent: &'a SecretString, restriction: &'a Restriction },
     /// The end of a token (RFC 7009).
-    Revoke { credentials: &'a Credentials, token: &'a SecretString },
+    Revoke { credentials: &'a BoxCredentials, token: &'a SecretString },
     /// Whose token this is, or whether it may act as a user.
     Me { token: &'a SecretString, only_enterprise: bool, as_user: Option<&'a BoxId> },
     /// In which folders an item lies.
@@ -30,7 +30,7 @@ pub(super) enum Ask<'a> {
 }
 
 /// A question as it is sent.
-pub(super) struct Request {
+pub(super) struct PreparedRequest {
     /// Where to, below the API's address.
     pub path: Cow<'static, str>,
     /// The query, which never holds a secret.
@@ -42,18 +42,18 @@ pub(super) struct Request {
     /// The user in the `As-User` header.
     pub as_user: Option<BoxId>,
     /// Every secret in it.
-    pub sent: Sent,
+    pub sent: SentSecrets,
 }
 
-impl Ask<'_> {
+impl BoxRequest<'_> {
     /// Where Box's refusal of it is looked up.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> CallKind {
         match self {
-            Self::Mint { .. } => Place::Grant,
-            Self::Exchange { .. } => Place::Exchange,
-            Self::Revoke { .. } => Place::Revocation,
-            Self::Me { as_user: None, .. } | Self::Ancestors { .. } => Place::Api,
-            Self::Me { as_user: Some(_), .. } => Place::ApiAsUser,
+            Self::Mint { .. } => CallKind::Grant,
+            Self::Exchange { .. } => CallKind::Exchange,
+            Self::Revoke { .. } => CallKind::Revocation,
+            Self::Me { as_user: None, .. } | Self::Ancestors { .. } => CallKind::Api,
+            Self::Me { as_user: Some(_), .. } => CallKind::ApiAsUser,
         }
     }
 
@@ -65,13 +65,13 @@ impl Ask<'_> {
         &self,
         box_now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<Request, SigningFailed> {
+    ) -> Result<PreparedRequest, SigningError> {
         match *self {
             Self::Mint { credentials, enterprise, subject } => {
                 let (kind, id) = subject_of(enterprise, subject);
-                let mut form = Form::of_client(credentials);
+                let mut form = SecretForm::of_client(credentials);
                 match &credentials.proof {
-                    Proof::Jwt { public_key_id, signer } => {
+                    AppAuthentication::Jwt { public_key_id, signer } => {
                         let client_id = &credentials.client_id;
                         let subject = (kind, id);
                         let jwt =
@@ -79,7 +79,7 @@ impl Ask<'_> {
                         form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
                         form.add_secret("assertion", &jwt);
                     }
-                    Proof::Ccg => {
+                    AppAuthentication::Ccg => {
                         form.add("grant_type", "client_credentials");
                         form.add("box_subject_type", kind);
                         form.add("box_subject_id", id.as_str());
@@ -88,7 +88,7 @@ impl Ask<'_> {
                 Ok(form.into_request("oauth2/token"))
             }
             Self::Exchange { credentials, parent, restriction } => {
-                let mut form = Form::of_client(credentials);
+                let mut form = SecretForm::of_client(credentials);
                 form.add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
                 form.add_secret("subject_token", parent.expose());
                 form.add("subject_token_type", "urn:ietf:params:oauth:token-type:access_token");
@@ -106,18 +106,18 @@ impl Ask<'_> {
                 Ok(form.into_request("oauth2/token"))
             }
             Self::Revoke { credentials, token } => {
-                let mut form = Form::of_client(credentials);
+                let mut form = SecretForm::of_client(credentials);
                 form.add_secret("token", token.expose());
                 Ok(form.into_request("oauth2/revoke"))
             }
-            Self::Me { token, only_enterprise, as_user } => Ok(Request {
+            Self::Me { token, only_enterprise, as_user } => Ok(PreparedRequest {
                 query: only_enterprise.then_some("fields=enterprise"),
                 as_user: as_user.cloned(),
-                ..Request::of_api(token, "2.0/users/me")
+                ..PreparedRequest::of_api(token, "2.0/users/me")
             }),
-            Self::Ancestors { token, item } => Ok(Request {
+            Self::Ancestors { token, item } => Ok(PreparedRequest {
                 query: Some("fields=path_collection"),
-                ..Request::of_api(token, format!("2.0/{}/{}", collection(item), item.id))
+                ..PreparedRequest::of_api(token, format!("2.0/{}/{}", collection(item), item.id))
             }),
         }
     }
@@ -135,10 +135,10 @@ fn collection(resource: &Resource) -> &'static str {
     }
 }
 
-impl Request {
+impl PreparedRequest {
     /// A call of Box's API with a token.
     fn of_api(token: &SecretString, path: impl Into<Cow<'static, str>>) -> Self {
-        let mut sent = Sent::default();
+        let mut sent = SentSecrets::default();
         sent.add(token.expose());
         Self { path: path.into(), query: None, form: None, bearer: Some(token.clone()), as_user: None, sent }
     }
@@ -146,13 +146,13 @@ impl Request {
 
 /// A form that remembers which of its values are secret.
 #[derive(Default)]
-struct Form {
+struct SecretForm {
     fields: Vec<(&'static str, Zeroizing<String>)>,
-    sent: Sent,
+    sent: SentSecrets,
 }
 
-impl Form {
-    fn of_client(credentials: &Credentials) -> Self {
+impl SecretForm {
+    fn of_client(credentials: &BoxCredentials) -> Self {
         let mut form = Self::default();
         form.add("client_id", credentials.client_id.as_str());
         form.add_secret("client_secret", credentials.client_secret.expose());
@@ -168,7 +168,7 @@ impl Form {
         self.add(name, value);
     }
 
-    fn into_request(self, path: &'static str) -> Request {
+    fn into_request(self, path: &'static str) -> PreparedRequest {
         // Room for every byte as `%XX`: a text that grew would leave unwiped copies behind.
         let room = self.fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
         let mut serializer = url::form_urlencoded::Serializer::new(String::with_capacity(room));
@@ -176,6 +176,6 @@ impl Form {
             serializer.append_pair(name, value);
         }
         let form = Some(Zeroizing::new(serializer.finish()));
-        Request { path: path.into(), query: None, form, bearer: None, as_user: None, sent: self.sent }
+        PreparedRequest { path: path.into(), query: None, form, bearer: None, as_user: None, sent: self.sent }
     }
 }

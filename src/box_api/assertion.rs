@@ -27,12 +27,12 @@ pub trait AssertionSigner: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Where the key cannot be used or reached.
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed>;
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
 }
 
 /// Why there is no signature; never with a part of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SigningFailed {
+pub enum SigningError {
     /// The stored key is no RSA key that may sign.
     #[error("the private key is not an RSA key of 2048 to 8192 bits in PKCS#8: register the app's key again")]
     KeyRejected,
@@ -50,8 +50,8 @@ impl LocalSigner {
     ///
     /// # Errors
     /// Where it holds no sound RSA key of 2048 to 8192 bits.
-    pub fn from_pkcs8(der: &SecretBytes) -> Result<Self, SigningFailed> {
-        let pair = KeyPair::from_pkcs8(der.expose()).map_err(|_| SigningFailed::KeyRejected)?;
+    pub fn from_pkcs8(der: &SecretBytes) -> Result<Self, SigningError> {
+        let pair = KeyPair::from_pkcs8(der.expose()).map_err(|_| SigningError::KeyRejected)?;
         Ok(Self(Arc::new(pair)))
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Debug for LocalSigner {
 
 #[async_trait]
 impl AssertionSigner for LocalSigner {
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         let (pair, message) = (Arc::clone(&self.0), message.to_vec());
         // A signature takes about a millisecond with 2048 bits and several with 4096. On a worker
         // thread that is what a warm request beside it would wait; handing it over costs some
@@ -76,7 +76,7 @@ impl AssertionSigner for LocalSigner {
         match signing.await {
             Ok(Ok(signature)) => Ok(signature),
             Ok(Err(_)) | Err(_) => {
-                Err(SigningFailed::Signer("the RSA operation failed: restart the broker".to_owned()))
+                Err(SigningError::Signer("the RSA operation failed: restart the broker".to_owned()))
             }
         }
     }
@@ -96,7 +96,7 @@ const JTI_LENGTH: usize = 32;
 ///
 /// There is no `iat` and no `nbf`: Box allows no skew on them.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct AssertionClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     box_sub_type: &'static str,
@@ -107,7 +107,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> AssertionClaims<'a> {
     fn new(
         client_id: &'a ClientId,
         (box_sub_type, sub): (&'static str, &'a str),
@@ -131,10 +131,10 @@ pub(super) async fn assertion(
     (kind, id): (&'static str, &BoxId),
     box_now: Timestamp,
     entropy: &dyn Entropy,
-) -> Result<Zeroizing<String>, SigningFailed> {
+) -> Result<Zeroizing<String>, SigningError> {
     let mut header = Header::new(Algorithm::RS256);
     header.kid = Some(public_key_id.to_owned());
-    let claims = Claims::new(client_id, (kind, id.as_str()), box_now, entropy);
+    let claims = AssertionClaims::new(client_id, (kind, id.as_str()), box_now, entropy);
     let mut jwt = Zeroizing::new(signing_input(&header, &claims));
     let signature = signer.sign(jwt.as_bytes()).await?;
     jwt.push('.');
@@ -155,7 +155,7 @@ pub(super) fn actor_token(
         typ: &'static str,
     }
 
-    let mut claims = Claims::new(client_id, ("external", &annotator.id), box_now, entropy);
+    let mut claims = AssertionClaims::new(client_id, ("external", &annotator.id), box_now, entropy);
     claims.name = Some(&annotator.name);
     let mut jwt = signing_input(&Unsigned { alg: "none", typ: "JWT" }, &claims);
     jwt.push('.');
@@ -171,7 +171,7 @@ pub(super) fn subject_of<'a>(enterprise: &'a BoxId, subject: &'a Subject) -> (&'
 }
 
 /// The compact form up to the second dot, which is what gets signed (RFC 7515, section 5.1).
-fn signing_input(header: &impl Serialize, claims: &Claims<'_>) -> String {
+fn signing_input(header: &impl Serialize, claims: &AssertionClaims<'_>) -> String {
     // Structs of texts and numbers always serialise.
     let part = |json: serde_json::Result<Vec<u8>>| BASE64URL_NOPAD.encode(&json.unwrap_or_default());
     let mut input = part(serde_json::to_vec(header));
@@ -190,7 +190,7 @@ mod tests {
 
     #[async_trait]
     impl AssertionSigner for NoSigner {
-        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SigningError> {
             Ok(b"signature".to_vec())
         }
     }

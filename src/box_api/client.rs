@@ -7,15 +7,15 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use tower::retry::budget::TpsBudget;
 
-use super::ask::Ask;
+use super::ask::BoxRequest;
 use super::clock_offset::ClockOffset;
-use super::credentials::Credentials;
+use super::credentials::BoxCredentials;
 use super::error::{BoxClientError, BoxError};
 use super::restriction;
-use super::token_answer::{Minted, read_json};
+use super::token_answer::{MintedToken, read_json};
 use super::transport::Transport;
-use super::tries::Answered;
-use super::upstream::Sent;
+use super::tries::TimedResponse;
+use super::upstream::SentSecrets;
 use crate::clock::Clock;
 use crate::config::{self, RestrictedToMode};
 use crate::domain::id::BoxId;
@@ -28,14 +28,14 @@ use crate::secret::SecretString;
 /// clock. Each call ends within 5 s.
 #[derive(Clone, Debug)]
 pub struct BoxClient {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     /// True where what fails may be tried again in the hope that it passes.
     hopes: bool,
 }
 
 /// What all clones of a client share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ClientState {
     pub(super) transport: Transport,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
@@ -47,11 +47,11 @@ pub(super) struct Shared {
 
 /// What came of an exchange.
 #[derive(Debug)]
-pub enum Exchanged {
+pub enum ExchangeOutcome {
     /// A token as restricted as was asked.
-    Restricted(Minted),
+    Restricted(MintedToken),
     /// A token that reaches further, and how it is told. Nobody may have it: it is to be revoked.
-    Overreaching(Minted, BoxError),
+    Overreaching(MintedToken, BoxError),
 }
 
 impl BoxClient {
@@ -66,7 +66,7 @@ impl BoxClient {
     ) -> Result<Self, BoxClientError> {
         let transport = Transport::new(settings)?;
         let restricted_to = settings.restricted_to;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ClientState {
             transport,
             clock,
             entropy,
@@ -83,7 +83,7 @@ impl BoxClient {
         Self { hopes: false, ..self.clone() }
     }
 
-    async fn ask(&self, ask: Ask<'_>) -> Result<Answered, BoxError> {
+    async fn ask(&self, ask: BoxRequest<'_>) -> Result<TimedResponse, BoxError> {
         self.shared.ask(ask, self.hopes).await
     }
 
@@ -94,13 +94,14 @@ impl BoxClient {
     /// As [`BoxError`] says.
     pub async fn mint(
         &self,
-        credentials: &Credentials,
+        credentials: &BoxCredentials,
         enterprise: &BoxId,
         subject: &Subject,
-    ) -> Result<Minted, BoxError> {
-        let Answered { answer, asked_at } = self.ask(Ask::Mint { credentials, enterprise, subject }).await?;
+    ) -> Result<MintedToken, BoxError> {
+        let TimedResponse { answer, asked_at } =
+            self.ask(BoxRequest::Mint { credentials, enterprise, subject }).await?;
         // Box says `[]` of a full token, which is restricted to nothing.
-        Ok(Minted { restricted_to: None, ..Minted::read(&answer, asked_at)? })
+        Ok(MintedToken { restricted_to: None, ..MintedToken::read(&answer, asked_at)? })
     }
 
     /// A token that may do no more than `restriction` says, in exchange for `parent`; with
@@ -110,22 +111,22 @@ impl BoxClient {
     /// [`BoxError::ParentDead`] where `parent` has to be minted anew, else as [`BoxError`] says.
     pub async fn downscope(
         &self,
-        credentials: &Credentials,
+        credentials: &BoxCredentials,
         parent: &SecretString,
         restriction: &Restriction,
-    ) -> Result<Exchanged, BoxError> {
-        let Answered { answer, asked_at } =
-            self.ask(Ask::Exchange { credentials, parent, restriction }).await?;
-        let mut child = Minted::read(&answer, asked_at)?;
+    ) -> Result<ExchangeOutcome, BoxError> {
+        let TimedResponse { answer, asked_at } =
+            self.ask(BoxRequest::Exchange { credentials, parent, restriction }).await?;
+        let mut child = MintedToken::read(&answer, asked_at)?;
         let granted = child.restricted_to.get_or_insert_default();
         match (restriction::check(restriction, granted), self.shared.restricted_to) {
-            (Ok(()), _) => Ok(Exchanged::Restricted(child)),
+            (Ok(()), _) => Ok(ExchangeOutcome::Restricted(child)),
             (Err(overreach), RestrictedToMode::Warn) => {
                 tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
-                Ok(Exchanged::Restricted(child))
+                Ok(ExchangeOutcome::Restricted(child))
             }
             (Err(overreach), RestrictedToMode::Enforce) => {
-                Ok(Exchanged::Overreaching(child, BoxError::protocol(overreach.to_string())))
+                Ok(ExchangeOutcome::Overreaching(child, BoxError::protocol(overreach.to_string())))
             }
         }
     }
@@ -134,8 +135,8 @@ impl BoxClient {
     ///
     /// # Errors
     /// As [`BoxError`] says; the token may be alive then.
-    pub async fn revoke(&self, credentials: &Credentials, token: &SecretString) -> Result<(), BoxError> {
-        match self.ask(Ask::Revoke { credentials, token }).await {
+    pub async fn revoke(&self, credentials: &BoxCredentials, token: &SecretString) -> Result<(), BoxError> {
+        match self.ask(BoxRequest::Revoke { credentials, token }).await {
             Ok(_) | Err(BoxError::TokenDead { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -153,9 +154,9 @@ impl BoxClient {
             name: String,
         }
 
-        let ask = Ask::Me { token, only_enterprise: false, as_user: None };
+        let ask = BoxRequest::Me { token, only_enterprise: false, as_user: None };
         let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
-        let printable = |text: &str| Sent::default().printable(text);
+        let printable = |text: &str| SentSecrets::default().printable(text);
         Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
     }
 
@@ -164,7 +165,7 @@ impl BoxClient {
     /// # Errors
     /// As [`BoxError`] says, where Box does not answer.
     pub async fn is_alive(&self, token: &SecretString) -> Result<bool, BoxError> {
-        match self.ask(Ask::Me { token, only_enterprise: false, as_user: None }).await {
+        match self.ask(BoxRequest::Me { token, only_enterprise: false, as_user: None }).await {
             Ok(_) | Err(BoxError::Refused { .. }) => Ok(true),
             Err(BoxError::TokenDead { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -185,7 +186,7 @@ impl BoxClient {
             id: BoxId,
         }
 
-        let ask = Ask::Me { token, only_enterprise: true, as_user: None };
+        let ask = BoxRequest::Me { token, only_enterprise: true, as_user: None };
         let me: Me = read_json(&self.ask(ask).await?.answer, "a user's enterprise")?;
         Ok(me.enterprise.map(|enterprise| enterprise.id))
     }
@@ -213,7 +214,7 @@ impl BoxClient {
             id: BoxId,
         }
 
-        match self.ask(Ask::Ancestors { token, item }).await {
+        match self.ask(BoxRequest::Ancestors { token, item }).await {
             Ok(answered) => {
                 let item: Item = read_json(&answered.answer, "an item's path")?;
                 Ok(Some(item.path_collection.entries.into_iter().map(|folder| folder.id).collect()))
@@ -233,7 +234,7 @@ impl BoxClient {
             id: BoxId,
         }
 
-        let ask = Ask::Me { token, only_enterprise: false, as_user: Some(user) };
+        let ask = BoxRequest::Me { token, only_enterprise: false, as_user: Some(user) };
         let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
         if me.id == *user {
             Ok(())

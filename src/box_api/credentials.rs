@@ -8,18 +8,18 @@ use crate::secret::SecretString;
 
 /// One Box app's credentials, ready for use.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub struct BoxCredentials {
     /// Box's id of the app.
     pub client_id: ClientId,
     /// The app's client secret.
     pub client_secret: SecretString,
     /// What it shows beside the secret.
-    pub proof: Proof,
+    pub proof: AppAuthentication,
 }
 
 /// What an app shows beside its secret, by the authentication method it was made for.
 #[derive(Clone, Debug)]
-pub enum Proof {
+pub enum AppAuthentication {
     /// A signed assertion (RFC 7523): "Server Authentication (with JWT)".
     Jwt {
         /// The id that Box gave to the public key; sent as `kid`.

@@ -3,13 +3,13 @@
 //! Box's documentation lists no codes of its own, so a refusal is known by its `error` and by
 //! distinctive words of its description, in whatever case. What is not known is said to be so.
 
-use super::answer::Answer;
-use super::upstream::{Sent, Upstream};
+use super::answer::BoxResponse;
+use super::upstream::{SentSecrets, UpstreamMessage};
 use crate::domain::refusal::BoxRefusal;
 
 /// Which kind of call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CallKind {
     /// A grant at the token endpoint.
     Grant,
     /// A token exchange.
@@ -24,7 +24,7 @@ pub(super) enum Place {
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum RefusalMeaning {
     /// Somebody has to change something.
     Refused(BoxRefusal),
     /// The time in our JWT is wrong by Box's clock.
@@ -35,18 +35,18 @@ pub(super) enum Finding {
     TokenDead,
 }
 
-/// What Box said, unabridged, for [`diagnose`]; for people there is [`Words::upstream`].
-pub(super) struct Words {
+/// What Box said, unabridged, for [`diagnose`]; for people there is [`BoxErrorBody::upstream`].
+pub(super) struct BoxErrorBody {
     error: String,
     description: Option<String>,
     request_id: Option<String>,
 }
 
-impl Words {
+impl BoxErrorBody {
     /// Reads the error of an answer: from the token endpoint's body (`error`,
     /// `error_description`), an API call's (`code`, `message`), or the bearer challenge (RFC 6750)
     /// of an answer without one. Nothing where there is none.
-    pub(super) fn read(answer: &Answer) -> Option<Self> {
+    pub(super) fn read(answer: &BoxResponse) -> Option<Self> {
         let body: serde_json::Value =
             answer.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(|value| value.as_str()).map(str::to_owned);
@@ -59,14 +59,14 @@ impl Words {
     }
 
     /// What the refusal means.
-    pub(super) fn finding(&self, place: Place, status: u16) -> Finding {
+    pub(super) fn finding(&self, place: CallKind, status: u16) -> RefusalMeaning {
         diagnose(place, status, &self.error, self.description.as_deref().unwrap_or_default())
     }
 
     /// The words fit to be shown.
-    pub(super) fn upstream(&self, status: u16, sent: &Sent) -> Upstream {
+    pub(super) fn upstream(&self, status: u16, sent: &SentSecrets) -> UpstreamMessage {
         let clean = |text: &String| sent.printable(text);
-        Upstream {
+        UpstreamMessage {
             status,
             error: Some(clean(&self.error)),
             error_description: self.description.as_ref().map(clean),
@@ -76,15 +76,15 @@ impl Words {
 }
 
 /// What a refusal means that carries no readable error: a bare 401 still says something.
-pub(super) fn without_words(place: Place, status: u16) -> Option<Finding> {
+pub(super) fn without_words(place: CallKind, status: u16) -> Option<RefusalMeaning> {
     match (place, status) {
-        (Place::Api | Place::ApiAsUser, 401) => Some(Finding::TokenDead),
-        (Place::Exchange, 401) => Some(Finding::Refused(BoxRefusal::ScopeNotGranted)),
+        (CallKind::Api | CallKind::ApiAsUser, 401) => Some(RefusalMeaning::TokenDead),
+        (CallKind::Exchange, 401) => Some(RefusalMeaning::Refused(BoxRefusal::ScopeNotGranted)),
         _ => None,
     }
 }
 
-fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Finding {
+fn diagnose(place: CallKind, status: u16, error: &str, description: &str) -> RefusalMeaning {
     let error = error.to_ascii_lowercase();
     let description = description.to_ascii_lowercase();
     let says = |words: &str| description.contains(words);
@@ -92,17 +92,19 @@ fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Findin
 
     // Codes that mean one thing wherever they stand.
     match error.as_str() {
-        "terms_of_service_required" => return Finding::Refused(BoxRefusal::TermsOfServiceRequired),
-        "invalid_resource" => return Finding::Refused(BoxRefusal::ResourceNotVisible),
-        "invalid_scope" | "insufficient_scope" => return Finding::Refused(BoxRefusal::ScopeNotGranted),
+        "terms_of_service_required" => return RefusalMeaning::Refused(BoxRefusal::TermsOfServiceRequired),
+        "invalid_resource" => return RefusalMeaning::Refused(BoxRefusal::ResourceNotVisible),
+        "invalid_scope" | "insufficient_scope" => {
+            return RefusalMeaning::Refused(BoxRefusal::ScopeNotGranted);
+        }
         _ => {}
     }
     let refusal = match place {
-        Place::Api | Place::ApiAsUser => return api_call(place, status, &error),
-        Place::Exchange | Place::Revocation if speaks_of_a_dead_token(place, &error, &description) => {
-            return Finding::TokenDead;
+        CallKind::Api | CallKind::ApiAsUser => return api_call(place, status, &error),
+        CallKind::Exchange | CallKind::Revocation if speaks_of_a_dead_token(place, &error, &description) => {
+            return RefusalMeaning::TokenDead;
         }
-        Place::Grant | Place::Exchange | Place::Revocation => match error.as_str() {
+        CallKind::Grant | CallKind::Exchange | CallKind::Revocation => match error.as_str() {
             "unauthorized_client" if says("box_subject_type") => BoxRefusal::CcgNotAuthorized,
             "unauthorized_client" if says("not authorized by the enterprise") => BoxRefusal::AppNotAuthorized,
             // RFC 6749, section 5.2: the client could not be authenticated, whatever the sentence.
@@ -114,23 +116,25 @@ fn diagnose(place: Place, status: u16, error: &str, description: &str) -> Findin
             // The sentence about the signature speaks of `kid` too, so it comes first.
             "invalid_grant" if says("signature verification") => BoxRefusal::KeyMismatch,
             "invalid_grant" if names("kid") => BoxRefusal::KeyUnknown,
-            "invalid_grant" if names("jti") => return Finding::Replayed,
-            "invalid_grant" if names("exp") || says("before the expiration") => return Finding::WrongTime,
+            "invalid_grant" if names("jti") => return RefusalMeaning::Replayed,
+            "invalid_grant" if names("exp") || says("before the expiration") => {
+                return RefusalMeaning::WrongTime;
+            }
             "invalid_grant" if names("iss") => BoxRefusal::IssuerMismatch,
             "invalid_grant" if names("sub") => BoxRefusal::SubjectInvalid,
             "invalid_grant" if says("grant credentials are invalid") => BoxRefusal::CredentialsInvalid,
-            _ if place == Place::Exchange && status == 401 => BoxRefusal::ScopeNotGranted,
+            _ if place == CallKind::Exchange && status == 401 => BoxRefusal::ScopeNotGranted,
             _ => BoxRefusal::UpstreamRefused,
         },
     };
-    Finding::Refused(refusal)
+    RefusalMeaning::Refused(refusal)
 }
 
 /// Refusals of API calls, which are known by status and code.
-fn api_call(place: Place, status: u16, error: &str) -> Finding {
-    let as_user = place == Place::ApiAsUser;
-    Finding::Refused(match (status, error) {
-        (401, _) => return Finding::TokenDead,
+fn api_call(place: CallKind, status: u16, error: &str) -> RefusalMeaning {
+    let as_user = place == CallKind::ApiAsUser;
+    RefusalMeaning::Refused(match (status, error) {
+        (401, _) => return RefusalMeaning::TokenDead,
         // The app may not act as this user: the header is off, the access level too low, or the
         // user is the service account itself.
         (403, "access_denied_insufficient_permissions") if as_user => BoxRefusal::AsUserDisabled,
@@ -141,11 +145,11 @@ fn api_call(place: Place, status: u16, error: &str) -> Finding {
 }
 
 /// Box says "The subject_token provided is invalid" when the token to downscope has died.
-fn speaks_of_a_dead_token(place: Place, error: &str, description: &str) -> bool {
+fn speaks_of_a_dead_token(place: CallKind, error: &str, description: &str) -> bool {
     let mut words = words_of(description);
     match (place, error) {
         (_, "invalid_token") => true,
-        (Place::Exchange, _) => words.any(|word| word == "subject_token"),
+        (CallKind::Exchange, _) => words.any(|word| word == "subject_token"),
         (_, "invalid_grant" | "invalid_request") => {
             words.clone().any(|word| word == "token")
                 && words.any(|word| matches!(word, "invalid" | "expired" | "revoked"))
@@ -164,78 +168,90 @@ mod tests {
     use super::*;
 
     /// Each line of Box's token-endpoint errors, in Box's words, and what it means.
-    const LINES: [(&str, &str, Finding); 18] = [
+    const LINES: [(&str, &str, RefusalMeaning); 18] = [
         (
             "unauthorized_client",
             "This app is not authorized by the enterprise admin",
-            Finding::Refused(BoxRefusal::AppNotAuthorized),
+            RefusalMeaning::Refused(BoxRefusal::AppNotAuthorized),
         ),
         (
             "unauthorized_client",
             "The \"box_subject_type\" value is unauthorized for this client_id",
-            Finding::Refused(BoxRefusal::CcgNotAuthorized),
+            RefusalMeaning::Refused(BoxRefusal::CcgNotAuthorized),
         ),
         (
             "invalid_client",
             "The client credentials are invalid",
-            Finding::Refused(BoxRefusal::CredentialsInvalid),
+            RefusalMeaning::Refused(BoxRefusal::CredentialsInvalid),
         ),
         (
             "invalid_request",
             "The grant type is unauthorized for this client_id",
-            Finding::Refused(BoxRefusal::WrongAuthMethod),
+            RefusalMeaning::Refused(BoxRefusal::WrongAuthMethod),
         ),
         (
             "invalid_request",
             "Cannot obtain user token based on the enterprise configuration for your app",
-            Finding::Refused(BoxRefusal::UserTokensDisabled),
+            RefusalMeaning::Refused(BoxRefusal::UserTokensDisabled),
         ),
         (
             "invalid_request",
             "Cannot obtain token based on the enterprise configuration for your app",
-            Finding::Refused(BoxRefusal::UserTokensDisabled),
+            RefusalMeaning::Refused(BoxRefusal::UserTokensDisabled),
         ),
         (
             "invalid_grant",
             "Please check the 'sub' claim. The 'sub' specified is invalid.",
-            Finding::Refused(BoxRefusal::SubjectInvalid),
+            RefusalMeaning::Refused(BoxRefusal::SubjectInvalid),
         ),
-        ("invalid_grant", "A unique 'jti' value is required.", Finding::Replayed),
-        ("invalid_grant", "Please check the 'iss' claim.", Finding::Refused(BoxRefusal::IssuerMismatch)),
+        ("invalid_grant", "A unique 'jti' value is required.", RefusalMeaning::Replayed),
+        (
+            "invalid_grant",
+            "Please check the 'iss' claim.",
+            RefusalMeaning::Refused(BoxRefusal::IssuerMismatch),
+        ),
         (
             "invalid_grant",
             "Please check the 'exp' claim. The 'exp' value exceeds the maximum of 60 seconds.",
-            Finding::WrongTime,
+            RefusalMeaning::WrongTime,
         ),
         (
             "invalid_grant",
             "Current date/time MUST be before the expiration date/time listed in the 'exp' claim.",
-            Finding::WrongTime,
+            RefusalMeaning::WrongTime,
         ),
         (
             "invalid_grant",
             "Current time MUST be before the expiration time listed in the claim",
-            Finding::WrongTime,
+            RefusalMeaning::WrongTime,
         ),
         (
             "invalid_grant",
             "OAuth JWT Signature verification error. The public key identified by 'kid' must correspond to \
              the private key used for signing.",
-            Finding::Refused(BoxRefusal::KeyMismatch),
+            RefusalMeaning::Refused(BoxRefusal::KeyMismatch),
         ),
         (
             "invalid_grant",
             "OAuth JWT header 'kid' invalid, unable to lookup correct key.",
-            Finding::Refused(BoxRefusal::KeyUnknown),
+            RefusalMeaning::Refused(BoxRefusal::KeyUnknown),
         ),
-        ("invalid_grant", "Grant credentials are invalid", Finding::Refused(BoxRefusal::CredentialsInvalid)),
+        (
+            "invalid_grant",
+            "Grant credentials are invalid",
+            RefusalMeaning::Refused(BoxRefusal::CredentialsInvalid),
+        ),
         (
             "invalid_resource",
             "The target resource is invalid",
-            Finding::Refused(BoxRefusal::ResourceNotVisible),
+            RefusalMeaning::Refused(BoxRefusal::ResourceNotVisible),
         ),
-        ("terms_of_service_required", "", Finding::Refused(BoxRefusal::TermsOfServiceRequired)),
-        ("unheard_of", "The moon is in the wrong house", Finding::Refused(BoxRefusal::UpstreamRefused)),
+        ("terms_of_service_required", "", RefusalMeaning::Refused(BoxRefusal::TermsOfServiceRequired)),
+        (
+            "unheard_of",
+            "The moon is in the wrong house",
+            RefusalMeaning::Refused(BoxRefusal::UpstreamRefused),
+        ),
     ];
 
     #[test]
@@ -244,8 +260,8 @@ mod tests {
             let cases: [fn(&str) -> String; 3] = [str::to_owned, str::to_uppercase, str::to_lowercase];
             for case in cases {
                 let (error, description) = (case(error), case(description));
-                assert_eq!(diagnose(Place::Grant, 400, &error, &description), finding, "{description}");
-                assert_eq!(diagnose(Place::Grant, 401, &error, &description), finding, "{description}");
+                assert_eq!(diagnose(CallKind::Grant, 400, &error, &description), finding, "{description}");
+                assert_eq!(diagnose(CallKind::Grant, 401, &error, &description), finding, "{description}");
             }
         }
     }
@@ -254,8 +270,12 @@ mod tests {
     fn a_known_error_with_unknown_words_is_not_guessed_at() {
         for error in ["unauthorized_client", "invalid_request", "invalid_grant", "server_error", ""] {
             for description in ["", "Please check the 'aud' claim.", "The token has expired.", "subtle"] {
-                let finding = diagnose(Place::Grant, 400, error, description);
-                assert_eq!(finding, Finding::Refused(BoxRefusal::UpstreamRefused), "{error}: {description}");
+                let finding = diagnose(CallKind::Grant, 400, error, description);
+                assert_eq!(
+                    finding,
+                    RefusalMeaning::Refused(BoxRefusal::UpstreamRefused),
+                    "{error}: {description}"
+                );
             }
         }
     }
@@ -267,44 +287,50 @@ mod tests {
             (401, "unauthorized", "The 'Subject_Token' has expired"),
             (401, "invalid_token", ""),
         ] {
-            let finding = diagnose(Place::Exchange, status, error, description);
-            assert_eq!(finding, Finding::TokenDead, "{description}");
+            let finding = diagnose(CallKind::Exchange, status, error, description);
+            assert_eq!(finding, RefusalMeaning::TokenDead, "{description}");
         }
         for (status, error, description) in [
             (401, "unauthorized", "The application lacks what is needed"),
             (400, "invalid_scope", "The scope is unknown"),
             (401, "insufficient_scope", "The subject_token lacks the scope"),
         ] {
-            let finding = diagnose(Place::Exchange, status, error, description);
-            assert_eq!(finding, Finding::Refused(BoxRefusal::ScopeNotGranted), "{description}");
+            let finding = diagnose(CallKind::Exchange, status, error, description);
+            assert_eq!(finding, RefusalMeaning::Refused(BoxRefusal::ScopeNotGranted), "{description}");
         }
         assert_eq!(
-            without_words(Place::Exchange, 401),
-            Some(Finding::Refused(BoxRefusal::ScopeNotGranted)),
+            without_words(CallKind::Exchange, 401),
+            Some(RefusalMeaning::Refused(BoxRefusal::ScopeNotGranted)),
             "a bare 401"
         );
-        let wrong_time = diagnose(Place::Exchange, 400, "invalid_grant", "Please check the 'exp' claim.");
-        assert_eq!(wrong_time, Finding::WrongTime, "an annotator's token has a time too");
+        let wrong_time = diagnose(CallKind::Exchange, 400, "invalid_grant", "Please check the 'exp' claim.");
+        assert_eq!(wrong_time, RefusalMeaning::WrongTime, "an annotator's token has a time too");
     }
 
     #[test]
     fn a_token_that_is_dead_already_is_told_on_revocation() {
-        let dead = diagnose(Place::Revocation, 400, "invalid_grant", "The token has been revoked");
-        assert_eq!(dead, Finding::TokenDead);
-        let wrong = diagnose(Place::Revocation, 400, "invalid_client", "The client credentials are invalid");
-        assert_eq!(wrong, Finding::Refused(BoxRefusal::CredentialsInvalid));
+        let dead = diagnose(CallKind::Revocation, 400, "invalid_grant", "The token has been revoked");
+        assert_eq!(dead, RefusalMeaning::TokenDead);
+        let wrong =
+            diagnose(CallKind::Revocation, 400, "invalid_client", "The client credentials are invalid");
+        assert_eq!(wrong, RefusalMeaning::Refused(BoxRefusal::CredentialsInvalid));
     }
 
     #[test]
     fn api_calls_are_told_apart_by_status_and_code() {
         let denied = "access_denied_insufficient_permissions";
         for (place, status, code, finding) in [
-            (Place::Api, 401, "unauthorized", Finding::TokenDead),
-            (Place::Api, 403, denied, Finding::Refused(BoxRefusal::ScopeNotGranted)),
-            (Place::ApiAsUser, 403, denied, Finding::Refused(BoxRefusal::AsUserDisabled)),
-            (Place::ApiAsUser, 404, "not_found", Finding::Refused(BoxRefusal::SubjectInvalid)),
-            (Place::Api, 404, "not_found", Finding::Refused(BoxRefusal::UpstreamRefused)),
-            (Place::Api, 403, "cors_origin_not_whitelisted", Finding::Refused(BoxRefusal::UpstreamRefused)),
+            (CallKind::Api, 401, "unauthorized", RefusalMeaning::TokenDead),
+            (CallKind::Api, 403, denied, RefusalMeaning::Refused(BoxRefusal::ScopeNotGranted)),
+            (CallKind::ApiAsUser, 403, denied, RefusalMeaning::Refused(BoxRefusal::AsUserDisabled)),
+            (CallKind::ApiAsUser, 404, "not_found", RefusalMeaning::Refused(BoxRefusal::SubjectInvalid)),
+            (CallKind::Api, 404, "not_found", RefusalMeaning::Refused(BoxRefusal::UpstreamRefused)),
+            (
+                CallKind::Api,
+                403,
+                "cors_origin_not_whitelisted",
+                RefusalMeaning::Refused(BoxRefusal::UpstreamRefused),
+            ),
         ] {
             assert_eq!(diagnose(place, status, code, "Denied"), finding, "{place:?} {status} {code}");
         }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::assertion::SigningFailed;
-use super::upstream::Upstream;
+use super::assertion::SigningError;
+use super::upstream::UpstreamMessage;
 use crate::domain::refusal::BoxRefusal;
 
 /// Why a call to Box did not succeed. No variant ever holds a secret.
@@ -16,19 +16,19 @@ pub enum BoxError {
         /// What has to change.
         refusal: BoxRefusal,
         /// Box's own words.
-        upstream: Upstream,
+        upstream: UpstreamMessage,
     },
     /// The token that was to be downscoped is dead at Box: mint a new one and ask again.
     #[error("the token to downscope is no longer valid at Box [{upstream}]")]
     ParentDead {
         /// Box's own words.
-        upstream: Upstream,
+        upstream: UpstreamMessage,
     },
     /// The token that an API call was made with is dead at Box.
     #[error("the token is no longer valid at Box [{upstream}]")]
     TokenDead {
         /// Box's own words.
-        upstream: Upstream,
+        upstream: UpstreamMessage,
     },
     /// Box wants fewer calls (429); the call was not repeated.
     #[error("Box's rate limit is reached: wait {} s", retry_after.as_secs())]
@@ -52,7 +52,7 @@ pub enum BoxError {
     },
     /// The assertion could not be signed, so Box was not asked.
     #[error("the assertion could not be signed: {0}")]
-    Signing(#[from] SigningFailed),
+    Signing(#[from] SigningError),
 }
 
 impl BoxError {

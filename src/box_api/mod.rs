@@ -21,10 +21,10 @@ mod transport;
 mod tries;
 mod upstream;
 
-pub use assertion::{AssertionSigner, LocalSigner, SigningFailed};
-pub use client::{BoxClient, Exchanged};
-pub use credentials::{Credentials, Proof};
+pub use assertion::{AssertionSigner, LocalSigner, SigningError};
+pub use client::{BoxClient, ExchangeOutcome};
+pub use credentials::{AppAuthentication, BoxCredentials};
 pub use error::{BoxClientError, BoxError};
-pub use token_answer::{BoxObject, Minted, RestrictedObject};
+pub use token_answer::{BoxObject, MintedToken, RestrictedObject};
 pub(crate) use transport::in_words;
-pub use upstream::Upstream;
+pub use upstream::UpstreamMessage;

@@ -5,7 +5,7 @@ use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTar
 
 /// How Box's `restricted_to` differs from what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Overreach {
+pub(super) enum RestrictionMismatch {
     /// Box did not say to what the token is restricted.
     #[error("restricted_to is missing or empty although one item was asked for")]
     Unrestricted,
@@ -23,23 +23,23 @@ pub(super) enum Overreach {
 /// Compares what Box granted with what was asked: no scope beyond those asked, ever; with a
 /// resource that one alone; with a shared link some one thing. Without either, Box need not say
 /// anything.
-pub(super) fn check(asked: &Restriction, granted: &[RestrictedObject]) -> Result<(), Overreach> {
+pub(super) fn check(asked: &Restriction, granted: &[RestrictedObject]) -> Result<(), RestrictionMismatch> {
     if granted.iter().any(|entry| !asked.scopes.contains(entry.scope.as_str())) {
-        return Err(Overreach::Scope);
+        return Err(RestrictionMismatch::Scope);
     }
     match &asked.target {
         RestrictionTarget::Anything => Ok(()),
         RestrictionTarget::Resource(_) | RestrictionTarget::SharedLink(_) if granted.is_empty() => {
-            Err(Overreach::Unrestricted)
+            Err(RestrictionMismatch::Unrestricted)
         }
         RestrictionTarget::Resource(resource) => {
             let is_it = |entry: &RestrictedObject| entry.object.as_ref().is_some_and(|it| is(it, resource));
-            if granted.iter().all(is_it) { Ok(()) } else { Err(Overreach::Object) }
+            if granted.iter().all(is_it) { Ok(()) } else { Err(RestrictionMismatch::Object) }
         }
         RestrictionTarget::SharedLink(_) => {
-            let Some(first) = granted[0].object.as_ref() else { return Err(Overreach::Object) };
+            let Some(first) = granted[0].object.as_ref() else { return Err(RestrictionMismatch::Object) };
             let same = granted.iter().all(|entry| entry.object.as_ref() == Some(first));
-            if same { Ok(()) } else { Err(Overreach::SeveralObjects) }
+            if same { Ok(()) } else { Err(RestrictionMismatch::SeveralObjects) }
         }
     }
 }
@@ -73,13 +73,13 @@ mod tests {
         let asked = asked(RestrictionTarget::Resource(Resource { kind: ResourceType::File, id }));
         let fits = [entry("base_preview", Some(("file", "7"))), entry("item_download", Some(("file", "7")))];
         assert_eq!(check(&asked, &fits), Ok(()));
-        assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
+        assert_eq!(check(&asked, &[]), Err(RestrictionMismatch::Unrestricted));
         for object in [None, Some(("folder", "7")), Some(("file", "8"))] {
             let granted = [fits[0].clone(), entry("item_download", object)];
-            assert_eq!(check(&asked, &granted), Err(Overreach::Object), "{object:?}");
+            assert_eq!(check(&asked, &granted), Err(RestrictionMismatch::Object), "{object:?}");
         }
         let granted = [fits[0].clone(), entry("item_delete", Some(("file", "7")))];
-        assert_eq!(check(&asked, &granted), Err(Overreach::Scope));
+        assert_eq!(check(&asked, &granted), Err(RestrictionMismatch::Scope));
     }
 
     #[test]
@@ -88,10 +88,10 @@ mod tests {
             asked(RestrictionTarget::SharedLink(SharedLink::parse("https://app.box.com/s/abc").unwrap()));
         let one = entry("base_preview", Some(("folder", "7")));
         assert_eq!(check(&asked, &[one.clone(), one.clone()]), Ok(()));
-        assert_eq!(check(&asked, &[]), Err(Overreach::Unrestricted));
-        assert_eq!(check(&asked, &[entry("base_preview", None)]), Err(Overreach::Object));
+        assert_eq!(check(&asked, &[]), Err(RestrictionMismatch::Unrestricted));
+        assert_eq!(check(&asked, &[entry("base_preview", None)]), Err(RestrictionMismatch::Object));
         let other = entry("base_preview", Some(("folder", "8")));
-        assert_eq!(check(&asked, &[one, other]), Err(Overreach::SeveralObjects));
+        assert_eq!(check(&asked, &[one, other]), Err(RestrictionMismatch::SeveralObjects));
     }
 
     #[test]
@@ -99,6 +99,6 @@ mod tests {
         let asked = asked(RestrictionTarget::Anything);
         assert_eq!(check(&asked, &[]), Ok(()));
         assert_eq!(check(&asked, &[entry("item_download", None)]), Ok(()));
-        assert_eq!(check(&asked, &[entry("root_readwrite", None)]), Err(Overreach::Scope));
+        assert_eq!(check(&asked, &[entry("root_readwrite", None)]), Err(RestrictionMismatch::Scope));
     }
 }

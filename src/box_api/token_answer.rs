@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::BoxResponse;
 use super::error::BoxError;
 use crate::clock::Monotonic;
 use crate::domain::subject::Scope;
@@ -15,7 +15,7 @@ use crate::secret::SecretString;
 
 /// A token as Box gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Minted {
+pub struct MintedToken {
     /// The access token.
     pub token: SecretString,
     /// Box's `expires_in`: how long the token lives, counted from `asked_at` to be on the safe side.
@@ -52,13 +52,13 @@ const LONGEST_LIFE: u64 = 24 * 3600;
 /// Box's tokens have 32 to some hundred characters.
 const LONGEST_TOKEN: usize = 4096;
 
-impl Minted {
+impl MintedToken {
     /// Reads a successful answer of the token endpoint (RFC 6749, section 5.1).
     ///
     /// # Errors
     /// [`BoxError::Protocol`] for anything but a bearer token of visible ASCII with a sound life. No
     /// part of the answer is repeated in it.
-    pub(super) fn read(answer: &Answer, asked_at: (Timestamp, Monotonic)) -> Result<Self, BoxError> {
+    pub(super) fn read(answer: &BoxResponse, asked_at: (Timestamp, Monotonic)) -> Result<Self, BoxError> {
         #[derive(Deserialize)]
         struct Body {
             access_token: SecretString,
@@ -95,7 +95,10 @@ impl Minted {
 /// Reads the body of a 200. Where it is no JSON at all, something else than Box answers in its place,
 /// as in an outage; JSON that holds another thing is Box's own. What serde would say of a failure
 /// quotes the body, and is left out.
-pub(super) fn read_json<T: for<'de> Deserialize<'de>>(answer: &Answer, what: &str) -> Result<T, BoxError> {
+pub(super) fn read_json<T: for<'de> Deserialize<'de>>(
+    answer: &BoxResponse,
+    what: &str,
+) -> Result<T, BoxError> {
     let Some(body) = &answer.body else {
         return Err(BoxError::unavailable(format!("the body that should hold {what} is longer than 64 KiB")));
     };
@@ -111,11 +114,11 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, ManualClock};
 
-    fn read(body: &str) -> Result<Minted, BoxError> {
+    fn read(body: &str) -> Result<MintedToken, BoxError> {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let body = Some(zeroize::Zeroizing::new(body.as_bytes().to_vec()));
         let answer = Answer { status: 200, headers: Default::default(), body };
-        Minted::read(&answer, (clock.wall(), clock.monotonic()))
+        MintedToken::read(&answer, (clock.wall(), clock.monotonic()))
     }
 
     #[test]

@@ -10,10 +10,10 @@ use reqwest::{Certificate, Method, Proxy, redirect, retry};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::answer::Answer;
-use super::ask::Request;
+use super::answer::BoxResponse;
+use super::ask::PreparedRequest;
 use super::error::{BoxClientError, BoxError};
-use super::upstream::Sent;
+use super::upstream::SentSecrets;
 use crate::config::BoxSettings;
 
 /// What may be sent where, and for how long.
@@ -31,7 +31,7 @@ const MAX_BODY: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
-pub(super) enum Lost {
+pub(super) enum TransportError {
     /// The connection could not be made, or broke: nobody knows whether Box acted.
     Connection(String),
     /// The time for one try went by.
@@ -40,12 +40,14 @@ pub(super) enum Lost {
     NotHttp,
 }
 
-impl From<Lost> for BoxError {
-    fn from(lost: Lost) -> Self {
+impl From<TransportError> for BoxError {
+    fn from(lost: TransportError) -> Self {
         match lost {
-            Lost::Connection(reason) => Self::unavailable(format!("the connection failed: {reason}")),
-            Lost::TimedOut(time) => Self::unavailable(format!("no answer within {time:?}")),
-            Lost::NotHttp => Self::unavailable("what answers does not speak HTTP"),
+            TransportError::Connection(reason) => {
+                Self::unavailable(format!("the connection failed: {reason}"))
+            }
+            TransportError::TimedOut(time) => Self::unavailable(format!("no answer within {time:?}")),
+            TransportError::NotHttp => Self::unavailable("what answers does not speak HTTP"),
         }
     }
 }
@@ -86,7 +88,7 @@ impl Transport {
     }
 
     /// Sends the request once, and reads the answer whole.
-    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Lost> {
+    pub(super) async fn send(&self, request: &PreparedRequest) -> Result<BoxResponse, TransportError> {
         let lost = |error| lost(error, &request.sent);
         let exchange = async {
             let mut response = self.build(request).send().await.map_err(lost)?;
@@ -99,12 +101,14 @@ impl Transport {
                 }
             }
             let headers = std::mem::take(response.headers_mut());
-            Ok(Answer { status: response.status().as_u16(), headers, body: fits.then_some(body) })
+            Ok(BoxResponse { status: response.status().as_u16(), headers, body: fits.then_some(body) })
         };
-        tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Lost::TimedOut(self.timeout)))
+        tokio::time::timeout(self.timeout, exchange)
+            .await
+            .unwrap_or(Err(TransportError::TimedOut(self.timeout)))
     }
 
-    fn build(&self, request: &Request) -> reqwest::RequestBuilder {
+    fn build(&self, request: &PreparedRequest) -> reqwest::RequestBuilder {
         let mut url = self.api_url.clone();
         url.set_path(&format!("{}{}", self.api_url.path(), request.path));
         url.set_query(request.query);
@@ -172,16 +176,16 @@ fn certificates(settings: &BoxSettings) -> Result<Vec<Certificate>, BoxClientErr
 
 /// Tells apart what a second try may mend. The URL is left out of every text, as it is no help, and
 /// what was sent too.
-fn lost(error: reqwest::Error, sent: &Sent) -> Lost {
+fn lost(error: reqwest::Error, sent: &SentSecrets) -> TransportError {
     let error = error.without_url();
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(current) = cause {
         if current.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return Lost::NotHttp;
+            return TransportError::NotHttp;
         }
         cause = current.source();
     }
-    Lost::Connection(sent.printable(&in_words(error)))
+    TransportError::Connection(sent.printable(&in_words(error)))
 }
 
 /// An error and its causes in one line.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tower::retry::budget::Budget as _;
 
-use super::answer::Answer;
-use super::ask::{Ask, Request};
-use super::client::Shared;
-use super::diagnosis::{self, Finding, Place, Words};
+use super::answer::BoxResponse;
+use super::ask::{BoxRequest, PreparedRequest};
+use super::client::ClientState;
+use super::diagnosis::{self, BoxErrorBody, CallKind, RefusalMeaning};
 use super::error::BoxError;
-use super::transport::Lost;
-use super::upstream::Upstream;
+use super::transport::TransportError;
+use super::upstream::UpstreamMessage;
 use crate::clock::Monotonic;
 use crate::domain::refusal::BoxRefusal;
 
@@ -32,14 +32,14 @@ const BEARABLE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A 200, and both clocks just before it was asked for.
-pub(super) struct Answered {
-    pub answer: Answer,
+pub(super) struct TimedResponse {
+    pub answer: BoxResponse,
     pub asked_at: (Timestamp, Monotonic),
 }
 
 /// What may help against a failed try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
+enum RetryStrategy {
     /// The connection broke or a server failed: the next one may do better.
     Repeat,
     /// Box found our time wrong: follow its clock.
@@ -50,7 +50,7 @@ enum Remedy {
     Wait(Duration),
 }
 
-impl Remedy {
+impl RetryStrategy {
     /// True for what is tried on trust: that the next time goes better. Box's own hints cost nothing
     /// but the one call that they ask for.
     fn is_hope(self) -> bool {
@@ -59,36 +59,37 @@ impl Remedy {
 }
 
 /// A failed try.
-struct Failed {
+struct FailedAttempt {
     error: BoxError,
-    remedy: Option<Remedy>,
+    remedy: Option<RetryStrategy>,
 }
 
-impl From<BoxError> for Failed {
+impl From<BoxError> for FailedAttempt {
     fn from(error: BoxError) -> Self {
         Self { error, remedy: None }
     }
 }
 
-impl Shared {
+impl ClientState {
     /// Asks until Box answers 200, nothing is left to try, or 5 s went by; without hope, only what Box
     /// itself hints at is tried again.
-    pub(super) async fn ask(&self, ask: Ask<'_>, hopes: bool) -> Result<Answered, BoxError> {
+    pub(super) async fn ask(&self, ask: BoxRequest<'_>, hopes: bool) -> Result<TimedResponse, BoxError> {
         match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask, hopes)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(BoxError::unavailable(format!("no answer within {CALL_TIMEOUT:?}"))),
         }
     }
 
-    async fn tries(&self, ask: Ask<'_>, hopes: bool) -> Result<Answered, BoxError> {
+    async fn tries(&self, ask: BoxRequest<'_>, hopes: bool) -> Result<TimedResponse, BoxError> {
         self.budget.deposit();
-        let mut taken: Vec<Remedy> = Vec::new();
+        let mut taken: Vec<RetryStrategy> = Vec::new();
         loop {
-            let Failed { error, remedy } = match self.once(ask).await {
+            let FailedAttempt { error, remedy } = match self.once(ask).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
-            let is_new = |remedy: &Remedy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
+            let is_new =
+                |remedy: &RetryStrategy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
             let Some(remedy) = remedy.filter(is_new) else { return Err(error) };
             // Where much fails, trying again would make it worse.
             if remedy.is_hope() && !(hopes && self.budget.withdraw()) {
@@ -97,9 +98,9 @@ impl Shared {
             tracing::debug!(?remedy, %error, "asking Box again");
             taken.push(remedy);
             match remedy {
-                Remedy::Repeat => tokio::time::sleep(self.jitter(PAUSE)).await,
-                Remedy::Wait(wait) => tokio::time::sleep(wait + self.jitter(PAUSE)).await,
-                Remedy::FollowClock | Remedy::NewJti => {}
+                RetryStrategy::Repeat => tokio::time::sleep(self.jitter(PAUSE)).await,
+                RetryStrategy::Wait(wait) => tokio::time::sleep(wait + self.jitter(PAUSE)).await,
+                RetryStrategy::FollowClock | RetryStrategy::NewJti => {}
             }
         }
     }
@@ -111,49 +112,49 @@ impl Shared {
         most * u32::from(random[0]) / 255
     }
 
-    async fn once(&self, ask: Ask<'_>) -> Result<Answered, Failed> {
+    async fn once(&self, ask: BoxRequest<'_>) -> Result<TimedResponse, FailedAttempt> {
         let box_now = self.clock.wall().saturating_add(self.offset.get()).unwrap_or(Timestamp::MAX);
         let request = ask.put(box_now, &*self.entropy).await.map_err(BoxError::from)?;
         let asked_at = (self.clock.wall(), self.clock.monotonic());
         let sent = self.transport.send(&request).await;
-        if let Some(theirs) = sent.as_ref().ok().and_then(Answer::date) {
+        if let Some(theirs) = sent.as_ref().ok().and_then(BoxResponse::date) {
             self.offset.see(theirs, self.clock.wall());
         }
         match sent {
-            Ok(answer) if answer.status == 200 => Ok(Answered { answer, asked_at }),
+            Ok(answer) if answer.status == 200 => Ok(TimedResponse { answer, asked_at }),
             Ok(answer) => Err(self.failure(ask.place(), &request, &answer)),
             // A try that took its whole time leaves none for another.
             Err(lost) => {
-                let remedy = matches!(lost, Lost::Connection(_)).then_some(Remedy::Repeat);
-                Err(Failed { error: lost.into(), remedy })
+                let remedy = matches!(lost, TransportError::Connection(_)).then_some(RetryStrategy::Repeat);
+                Err(FailedAttempt { error: lost.into(), remedy })
             }
         }
     }
 
     /// What an answer other than 200 means.
-    fn failure(&self, place: Place, request: &Request, answer: &Answer) -> Failed {
+    fn failure(&self, place: CallKind, request: &PreparedRequest, answer: &BoxResponse) -> FailedAttempt {
         let status = answer.status;
         match status {
             429 => {
                 let retry_after = answer.retry_after(self.clock.wall()).unwrap_or(UNNAMED_WAIT);
-                let remedy = (retry_after <= BEARABLE).then_some(Remedy::Wait(retry_after));
-                Failed { error: BoxError::RateLimited { retry_after }, remedy }
+                let remedy = (retry_after <= BEARABLE).then_some(RetryStrategy::Wait(retry_after));
+                FailedAttempt { error: BoxError::RateLimited { retry_after }, remedy }
             }
             500..=599 => {
                 let retry_after = answer.retry_after(self.clock.wall());
                 let reason = format!("it answered {status}");
-                let remedy = matches!(status, 500 | 502 | 503 | 504).then_some(Remedy::Repeat);
-                Failed { error: BoxError::Unavailable { reason, retry_after }, remedy }
+                let remedy = matches!(status, 500 | 502 | 503 | 504).then_some(RetryStrategy::Repeat);
+                FailedAttempt { error: BoxError::Unavailable { reason, retry_after }, remedy }
             }
             400..=499 => {
-                let words = Words::read(answer);
+                let words = BoxErrorBody::read(answer);
                 let finding = match &words {
                     Some(words) => Some(words.finding(place, status)),
                     None => diagnosis::without_words(place, status),
                 };
                 let upstream = match words {
                     Some(words) => words.upstream(status, &request.sent),
-                    None => Upstream { status, ..Upstream::default() },
+                    None => UpstreamMessage { status, ..UpstreamMessage::default() },
                 };
                 match finding {
                     Some(finding) => self.refused(place, finding, upstream, answer),
@@ -165,23 +166,31 @@ impl Shared {
         }
     }
 
-    fn refused(&self, place: Place, finding: Finding, upstream: Upstream, answer: &Answer) -> Failed {
+    fn refused(
+        &self,
+        place: CallKind,
+        finding: RefusalMeaning,
+        upstream: UpstreamMessage,
+        answer: &BoxResponse,
+    ) -> FailedAttempt {
         match finding {
-            Finding::Refused(refusal) => BoxError::Refused { refusal, upstream }.into(),
-            Finding::TokenDead if place == Place::Exchange => BoxError::ParentDead { upstream }.into(),
-            Finding::TokenDead => BoxError::TokenDead { upstream }.into(),
-            Finding::Replayed => Failed {
+            RefusalMeaning::Refused(refusal) => BoxError::Refused { refusal, upstream }.into(),
+            RefusalMeaning::TokenDead if place == CallKind::Exchange => {
+                BoxError::ParentDead { upstream }.into()
+            }
+            RefusalMeaning::TokenDead => BoxError::TokenDead { upstream }.into(),
+            RefusalMeaning::Replayed => FailedAttempt {
                 error: BoxError::protocol("a fresh assertion's jti was taken for a used one, twice"),
-                remedy: Some(Remedy::NewJti),
+                remedy: Some(RetryStrategy::NewJti),
             },
-            Finding::WrongTime => {
+            RefusalMeaning::WrongTime => {
                 let ours = self.clock.wall();
                 let learnt = answer.date().is_some_and(|theirs| self.offset.learn(theirs, ours));
                 if learnt {
                     tracing::warn!(offset = %self.offset.get(), "Box's clock differs from ours: following it");
                 }
                 let error = BoxError::Refused { refusal: BoxRefusal::ClockSkew, upstream };
-                Failed { error, remedy: learnt.then_some(Remedy::FollowClock) }
+                FailedAttempt { error, remedy: learnt.then_some(RetryStrategy::FollowClock) }
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::text::is_printable;
 /// What Box said when it refused: for people to read, never to decide on. The texts hold at most
 /// 500 printable characters, and none of the secrets that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Upstream {
+pub struct UpstreamMessage {
     /// The HTTP status.
     pub status: u16,
     /// Box's error code.
@@ -20,7 +20,7 @@ pub struct Upstream {
     pub request_id: Option<String>,
 }
 
-impl fmt::Display for Upstream {
+impl fmt::Display for UpstreamMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
         for (name, text) in [
@@ -41,9 +41,9 @@ const KEPT: usize = 500;
 
 /// The secrets of one request, which an answer might repeat.
 #[derive(Default)]
-pub(super) struct Sent(Vec<Zeroizing<String>>);
+pub(super) struct SentSecrets(Vec<Zeroizing<String>>);
 
-impl Sent {
+impl SentSecrets {
     /// Remembers a secret that is being sent.
     pub(super) fn add(&mut self, secret: &str) {
         if secret.is_empty() {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_box_repeats_of_our_secrets_is_redacted() {
-        let mut sent = Sent::default();
+        let mut sent = SentSecrets::default();
         sent.add("");
         sent.add("hunter2");
         sent.add("hunter2+more/=");
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_secret_at_the_cut_leaves_no_piece_of_itself() {
-        let mut sent = Sent::default();
+        let mut sent = SentSecrets::default();
         sent.add("hunter2");
         let text = sent.printable(&format!("{}hunter2", "x".repeat(KEPT - 3)));
         assert_eq!(text.len(), KEPT);

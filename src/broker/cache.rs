@@ -11,7 +11,7 @@ use super::fences::{Fences, Look};
 use super::token::Token;
 use super::views::View;
 use super::webhooks::WebhookKeys;
-use crate::box_api::Credentials;
+use crate::box_api::BoxCredentials;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
 use crate::domain::subject::Subject;
@@ -32,7 +32,7 @@ pub struct CredentialSlot {
     /// Of which generation.
     pub generation: Generation,
     /// The credentials, once they are needed.
-    pub opened: tokio::sync::OnceCell<Arc<Credentials>>,
+    pub opened: tokio::sync::OnceCell<Arc<BoxCredentials>>,
     /// The keys with which its webhooks are signed, once they are needed.
     pub webhook_keys: tokio::sync::OnceCell<Arc<WebhookKeys>>,
 }

@@ -9,7 +9,7 @@ use super::token::Token;
 use crate::auth::Opened;
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Recipient;
-use crate::store::{Giving, StoreError};
+use crate::store::{StoreError, TokenRecipient};
 
 /// To how many a token's givings are remembered, and in how many bytes. Whoever comes later can use the token, and
 /// not have it exchanged by itself.
@@ -101,7 +101,7 @@ pub(super) struct Givings {
 
 #[derive(Debug, Default)]
 struct Unwritten {
-    givings: Vec<Giving>,
+    givings: Vec<TokenRecipient>,
     /// How much memory their receivers take.
     bytes: usize,
 }
@@ -132,7 +132,11 @@ impl Broker {
         let mut waiting = self.givings.lock();
         if waiting.bytes + bytes <= WAITING {
             waiting.bytes += bytes;
-            waiting.givings.push(Giving { token: token.row.clone(), until: token.life.ends_at(), receiver });
+            waiting.givings.push(TokenRecipient {
+                token: token.row.clone(),
+                until: token.life.ends_at(),
+                receiver,
+            });
         }
     }
 

@@ -12,7 +12,7 @@ use super::fences::{named_tenants, reaches};
 use super::{Broker, TokenError};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AppId, TenantId, TokenId};
-use crate::store::{After, Among, StoreError, StoredToken, TenantRef};
+use crate::store::{StoreError, StoredToken, TenantRef, TokenCursor, TokenFilter};
 
 /// How many rows are looked at at once.
 const STRETCH: usize = 500;
@@ -38,13 +38,13 @@ pub enum Reach {
 
 impl Reach {
     /// Where its tokens are found.
-    pub(super) fn places(&self) -> Vec<Among> {
+    pub(super) fn places(&self) -> Vec<TokenFilter> {
         match self {
-            Self::Tenant(tenant) => vec![Among::OfTenant(tenant.clone())],
-            Self::App(app) => vec![Among::OfApp(app.clone())],
+            Self::Tenant(tenant) => vec![TokenFilter::OfTenant(tenant.clone())],
+            Self::App(app) => vec![TokenFilter::OfApp(app.clone())],
             Self::Grants { grants, .. } => match named_tenants(grants) {
-                Some(tenants) => tenants.into_iter().map(Among::OfTenant).collect(),
-                None => vec![Among::Every],
+                Some(tenants) => tenants.into_iter().map(TokenFilter::OfTenant).collect(),
+                None => vec![TokenFilter::Every],
             },
         }
     }
@@ -62,8 +62,8 @@ pub struct Toll {
 /// A walk over live tokens, stretch by stretch.
 #[derive(Debug)]
 pub(super) struct Walk {
-    among: Among,
-    next: Option<After>,
+    among: TokenFilter,
+    next: Option<TokenCursor>,
 }
 
 impl Broker {
@@ -119,9 +119,9 @@ impl Broker {
     }
 
     /// Walks that begin now.
-    pub(super) fn walks(&self, places: Vec<Among>) -> impl Iterator<Item = Walk> + use<> {
+    pub(super) fn walks(&self, places: Vec<TokenFilter>) -> impl Iterator<Item = Walk> + use<> {
         let now = self.clock.wall();
-        places.into_iter().map(move |among| Walk { among, next: Some(After::moment(now)) })
+        places.into_iter().map(move |among| Walk { among, next: Some(TokenCursor::moment(now)) })
     }
 
     /// The next stretch of a walk; `None` at its end.

@@ -9,14 +9,16 @@ use super::token::Token;
 use super::turns::NoTurn;
 use super::views::View;
 use super::{Broker, Need, TokenError};
-use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged, LocalSigner, Minted, Proof};
+use crate::box_api::{
+    AppAuthentication, BoxClient, BoxCredentials, BoxError, ExchangeOutcome, LocalSigner, MintedToken,
+};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{AppId, Generation, TokenId};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
-use crate::store::{Filed, NewToken, StoreError, place_of_credentials, place_of_token};
+use crate::store::{NewToken, SaveOutcome, StoreError, place_of_credentials, place_of_token};
 
 impl Broker {
     /// The token under `key` that the store holds. A row that cannot be used is told to the operator
@@ -74,10 +76,10 @@ impl Broker {
         view: &Arc<View>,
         key: &TokenKey,
         restriction: &Restriction,
-        credentials: &Arc<Credentials>,
+        credentials: &Arc<BoxCredentials>,
         need: Need,
         cause: &AuditContext,
-    ) -> Result<Minted, TokenError> {
+    ) -> Result<MintedToken, TokenError> {
         let promised = need.promised();
         let parent_key = key.parent();
         let began = self.clock.monotonic();
@@ -99,8 +101,8 @@ impl Broker {
                     self.memory.forget_token(&parent_key, &parent);
                 }
                 Err(error) => return Err(error.into()),
-                Ok(Exchanged::Restricted(child)) => return Ok(child),
-                Ok(Exchanged::Overreaching(child, overreach)) => {
+                Ok(ExchangeOutcome::Restricted(child)) => return Ok(child),
+                Ok(ExchangeOutcome::Overreaching(child, overreach)) => {
                     let refusal = overreach.into();
                     self.gate.settle(view, key, Some(&refusal));
                     self.note(key, Some(&refusal));
@@ -117,8 +119,8 @@ impl Broker {
         self: &Arc<Self>,
         view: &View,
         key: &TokenKey,
-        credentials: &Arc<Credentials>,
-        minted: &Minted,
+        credentials: &Arc<BoxCredentials>,
+        minted: &MintedToken,
         cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let Subject::User { id: user } = &key.subject else { return Ok(()) };
@@ -144,8 +146,8 @@ impl Broker {
         self: &Arc<Self>,
         view: &View,
         key: &TokenKey,
-        credentials: &Arc<Credentials>,
-        (minted, revocations): (Minted, u64),
+        credentials: &Arc<BoxCredentials>,
+        (minted, revocations): (MintedToken, u64),
         cause: &AuditContext,
     ) -> Result<Arc<Token>, TokenError> {
         if self.memory.was_revoked_after(view, key, revocations) {
@@ -162,7 +164,7 @@ impl Broker {
                 return Err(error);
             }
         };
-        if filed == Filed::Fenced {
+        if filed == SaveOutcome::Fenced {
             self.retire(credentials, row, minted.token);
             return Err(TokenError::Superseded);
         }
@@ -185,10 +187,10 @@ impl Broker {
         &self,
         view: &View,
         key: &TokenKey,
-        minted: &Minted,
+        minted: &MintedToken,
         cause: &AuditContext,
         fate: Fate<'_>,
-    ) -> Result<(TokenId, Filed), TokenError> {
+    ) -> Result<(TokenId, SaveOutcome), TokenError> {
         let id = TokenId::generate(self.entropy.as_ref());
         let discarded = !matches!(fate, Fate::Kept);
         let document = sealed_token::document(key, minted, discarded);
@@ -239,7 +241,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where they cannot be read, opened or used.
-    pub async fn credentials(&self, app: &App) -> Result<Arc<Credentials>, TokenError> {
+    pub async fn credentials(&self, app: &App) -> Result<Arc<BoxCredentials>, TokenError> {
         let slot = self.memory.credentials(&app.id, app.generation);
         let opened =
             slot.opened.get_or_try_init(async || credentials_of(app, self.secrets(app).await?).map(Arc::new));
@@ -278,7 +280,7 @@ impl Broker {
         &self,
         app: &App,
         generation: Generation,
-    ) -> Result<Arc<Credentials>, TokenError> {
+    ) -> Result<Arc<BoxCredentials>, TokenError> {
         if generation >= app.generation {
             return self.credentials(app).await;
         }
@@ -294,7 +296,7 @@ impl Broker {
             }
         };
         let AppSecrets { client_id, client_secret, .. } = secrets;
-        Ok(Arc::new(Credentials { client_id, client_secret, proof: Proof::Ccg }))
+        Ok(Arc::new(BoxCredentials { client_id, client_secret, proof: AppAuthentication::Ccg }))
     }
 
     /// Asks Box, where it may be asked now and when it is this tenant's turn.
@@ -344,7 +346,7 @@ impl Broker {
         &self,
         view: &View,
         key: &TokenKey,
-    ) -> Result<Arc<Credentials>, TokenError> {
+    ) -> Result<Arc<BoxCredentials>, TokenError> {
         self.credentials(&view.app).await.inspect_err(|error| self.note(key, Some(error)))
     }
 
@@ -381,17 +383,17 @@ pub(super) enum Fate<'a> {
 ///
 /// # Errors
 /// Where the private key is missing or not one.
-pub fn credentials_of(app: &App, secrets: AppSecrets) -> Result<Credentials, TokenError> {
+pub fn credentials_of(app: &App, secrets: AppSecrets) -> Result<BoxCredentials, TokenError> {
     let proof = match app.auth {
-        AuthMethod::Ccg => Proof::Ccg,
+        AuthMethod::Ccg => AppAuthentication::Ccg,
         AuthMethod::Jwt => {
             let (Some(info), Some(key)) = (&app.key, &secrets.private_key) else {
                 return Err(TokenError::Corrupt("the app's stored credentials hold no private key"));
             };
             let signer = LocalSigner::from_pkcs8(key)
                 .map_err(|_| TokenError::Corrupt("the app's stored private key cannot sign"))?;
-            Proof::Jwt { public_key_id: info.public_key_id.clone(), signer: Arc::new(signer) }
+            AppAuthentication::Jwt { public_key_id: info.public_key_id.clone(), signer: Arc::new(signer) }
         }
     };
-    Ok(Credentials { client_id: secrets.client_id, client_secret: secrets.client_secret, proof })
+    Ok(BoxCredentials { client_id: secrets.client_id, client_secret: secrets.client_secret, proof })
 }

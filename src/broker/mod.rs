@@ -68,8 +68,8 @@ use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
 use crate::flight::Flights;
 use crate::secret::SecretString;
-use crate::store::lookups::Lookups;
-use crate::store::watch::Watch;
+use crate::store::lookups::ReadThroughCache;
+use crate::store::watch::ChangeFeed;
 use crate::store::{Store, StoreError, TenantRef};
 
 /// What a caller wants.
@@ -126,13 +126,13 @@ pub struct Given {
 #[derive(Debug)]
 pub struct Broker {
     store: Arc<dyn Store>,
-    watch: Arc<Watch>,
+    watch: Arc<ChangeFeed>,
     vault: Arc<Vault>,
     upstream: Arc<BoxClient>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: config::TokenSettings,
-    tenants: Lookups<TenantRef, Option<Arc<View>>>,
+    tenants: ReadThroughCache<TenantRef, Option<Arc<View>>>,
     memory: Memory,
     flights: Flights<TokenKey, Result<Landed, TokenError>>,
     looks: Flights<TokenId, Result<Verdict, TokenError>>,
@@ -165,7 +165,7 @@ pub struct Parts {
     /// Where tokens and credentials are kept.
     pub store: Arc<dyn Store>,
     /// What others changed.
-    pub watch: Arc<Watch>,
+    pub watch: Arc<ChangeFeed>,
     /// What seals them.
     pub vault: Arc<Vault>,
     /// Box.
@@ -218,7 +218,8 @@ impl Broker {
     pub fn new(parts: Parts, settings: &config::Settings) -> Self {
         let Parts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
         let turns = settings.limits.mints_in_flight;
-        let tenants = Lookups::new(Arc::clone(&watch), settings.auth.max_policy_age, TENANTS, &tasks);
+        let tenants =
+            ReadThroughCache::new(Arc::clone(&watch), settings.auth.max_policy_age, TENANTS, &tasks);
         Self {
             gate: Gate::new(Arc::clone(&clock)),
             healths: Healths::new(Arc::clone(&clock)),

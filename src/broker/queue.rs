@@ -11,7 +11,7 @@ use super::retire::Done;
 use super::{Broker, TokenError};
 use crate::clock::Monotonic;
 use crate::domain::id::AppId;
-use crate::store::{Among, AppRef, StoreError, StoredToken};
+use crate::store::{AppRef, StoreError, StoredToken, TokenFilter};
 
 /// How often [`Broker::revoke_waiting`] is to be called.
 pub const INTERVAL: Duration = Duration::from_secs(5);
@@ -129,7 +129,7 @@ impl Broker {
             None => self.queue.resting(self.clock.monotonic()),
         };
         let mut left = 0;
-        let places = reach.map_or_else(|| vec![Among::Discarded], Reach::places);
+        let places = reach.map_or_else(|| vec![TokenFilter::Discarded], Reach::places);
         for mut walk in self.walks(places) {
             while let Some(rows) = self.stretch(&mut walk).await? {
                 let rows = match reach {

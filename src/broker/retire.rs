@@ -10,7 +10,7 @@ use super::turns::NoTurn;
 use super::views::View;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
-use crate::box_api::{BoxClient, BoxError, Credentials, Minted};
+use crate::box_api::{BoxClient, BoxCredentials, BoxError, MintedToken};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -20,7 +20,7 @@ use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
-use crate::store::{StoredToken, TenantRef, Which, place_of_token};
+use crate::store::{StoredToken, TenantRef, TokenSelector, place_of_token};
 
 /// Which tokens somebody wants to end.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Broker {
     /// the row stays, so that the token is still known until it expires.
     pub(super) fn retire(
         self: &Arc<Self>,
-        credentials: &Arc<Credentials>,
+        credentials: &Arc<BoxCredentials>,
         row: TokenId,
         token: SecretString,
     ) {
@@ -70,7 +70,7 @@ impl Broker {
     }
 
     /// Revokes a token that has no row, in a task of its own.
-    pub(super) fn revoke_later(self: &Arc<Self>, credentials: &Arc<Credentials>, token: SecretString) {
+    pub(super) fn revoke_later(self: &Arc<Self>, credentials: &Arc<BoxCredentials>, token: SecretString) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
         self.tasks.spawn(async move {
             if let Err(error) = broker.upstream.revoke(&credentials, &token).await {
@@ -85,7 +85,7 @@ impl Broker {
     /// # Errors
     /// Where the store does not answer, or the credentials cannot be opened.
     pub async fn revoke_all(&self, view: &View) -> Result<usize, TokenError> {
-        let rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
+        let rows = self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
     }
@@ -124,7 +124,7 @@ impl Broker {
                 event.actor = judge(Some(subject))?.actor();
                 event.subject = Some(subject.clone());
                 self.memory.note_revocation(&tenant.id, subject);
-                let which = Which::OfSubject(subject.clone());
+                let which = TokenSelector::OfSubject(subject.clone());
                 self.store.live_tokens_of(&tenant.id, &which, self.clock.wall()).await?
             }
             Revoked::Token(token) => {
@@ -154,11 +154,11 @@ impl Broker {
     /// The live token of this fingerprint, and what was made from it.
     async fn rows_with(&self, view: &View, fingerprint: &str) -> Result<Vec<StoredToken>, TokenError> {
         let now = self.clock.wall();
-        let which = Which::OfFingerprint(fingerprint.to_owned());
+        let which = TokenSelector::OfFingerprint(fingerprint.to_owned());
         let mut rows = self.store.live_tokens_of(&view.tenant.id, &which, now).await?;
         let Some(row) = rows.first().cloned() else { return Ok(rows) };
         if self.opened(&row).await?.restricted_to.is_none() {
-            let all = self.store.live_tokens_of(&view.tenant.id, &Which::All, now).await?;
+            let all = self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, now).await?;
             for other in all.into_iter().filter(|other| other.subject == row.subject && other.id != row.id) {
                 if self.opened(&other).await.is_ok_and(|token| token.restricted_to.is_some()) {
                     rows.push(other);
@@ -182,7 +182,7 @@ impl Broker {
     /// Revokes tokens at Box, some at a time, and forgets those that are dead now.
     pub(super) async fn revoke_rows(&self, app: &App, rows: &[StoredToken]) -> Result<Done, TokenError> {
         let mut done = Done::default();
-        let mut revokers: HashMap<Generation, Arc<Credentials>> = HashMap::new();
+        let mut revokers: HashMap<Generation, Arc<BoxCredentials>> = HashMap::new();
         for generation in rows.iter().map(|row| row.generation) {
             if let Entry::Vacant(place) = revokers.entry(generation) {
                 place.insert(self.revoker(app, generation).await?);
@@ -233,7 +233,8 @@ impl Broker {
     /// # Errors
     /// Where the store does not answer, or old credentials cannot be opened.
     pub async fn revoke_older(&self, view: &View) -> Result<usize, TokenError> {
-        let mut rows = self.store.live_tokens_of(&view.tenant.id, &Which::All, self.clock.wall()).await?;
+        let mut rows =
+            self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         rows.retain(|row| row.generation < view.generation());
         let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
@@ -244,7 +245,7 @@ impl Broker {
     ///
     /// # Errors
     /// As a mint's.
-    pub async fn knock(&self, view: &View) -> Result<(Minted, Arc<Credentials>), TokenError> {
+    pub async fn knock(&self, view: &View) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
         let key = key_of(view, &Subject::ENTERPRISE, None);
         let credentials = self.credentials_for(view, &key).await?;
         let enterprise = &view.tenant.enterprise_id;
@@ -262,7 +263,7 @@ impl Broker {
         &self,
         view: &View,
         subject: &Subject,
-    ) -> Result<(Minted, Arc<Credentials>), TokenError> {
+    ) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
         let key = key_of(view, subject, None);
         let credentials = self.credentials_for(view, &key).await?;
         let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
@@ -279,8 +280,8 @@ impl Broker {
         view: &View,
         subject: &Subject,
         restriction: Option<Restriction>,
-        credentials: &Arc<Credentials>,
-        minted: Minted,
+        credentials: &Arc<BoxCredentials>,
+        minted: MintedToken,
         cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let key = key_of(view, subject, restriction);
@@ -292,8 +293,8 @@ impl Broker {
         self: &Arc<Self>,
         view: &View,
         key: &TokenKey,
-        credentials: &Arc<Credentials>,
-        minted: Minted,
+        credentials: &Arc<BoxCredentials>,
+        minted: MintedToken,
         cause: &AuditContext,
         fate: Fate<'_>,
     ) -> Result<(), TokenError> {
@@ -315,7 +316,11 @@ impl Broker {
     ///
     /// # Errors
     /// As a mint's.
-    pub async fn try_out(&self, credentials: &Credentials, enterprise: &BoxId) -> Result<Minted, TokenError> {
+    pub async fn try_out(
+        &self,
+        credentials: &BoxCredentials,
+        enterprise: &BoxId,
+    ) -> Result<MintedToken, TokenError> {
         let _turn = self.turns.take_any().await.map_err(|NoTurn| TokenError::Overloaded)?;
         Ok(self.upstream.mint(credentials, enterprise, &Subject::ENTERPRISE).await?)
     }
@@ -323,7 +328,7 @@ impl Broker {
     /// Records that a token was minted which no tenant has, and has it revoked.
     pub async fn write_off_unowned(
         self: &Arc<Self>,
-        credentials: &Arc<Credentials>,
+        credentials: &Arc<BoxCredentials>,
         (subject, restriction): (&Subject, Option<&Restriction>),
         token: SecretString,
         cause: &AuditContext,
@@ -349,7 +354,7 @@ impl Broker {
     pub async fn adopt(
         self: &Arc<Self>,
         view: &View,
-        minted: Minted,
+        minted: MintedToken,
         cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let credentials = self.credentials(&view.app).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::box_api::{BoxObject, Minted, RestrictedObject};
+use crate::box_api::{BoxObject, MintedToken, RestrictedObject};
 use crate::domain::subject::Scope;
 use crate::domain::token_key::TokenKey;
 use crate::secret::{SecretBytes, SecretString};
@@ -58,7 +58,7 @@ impl From<Entry> for RestrictedObject {
 }
 
 /// The document to be sealed.
-pub(super) fn document(key: &TokenKey, minted: &Minted, discarded: bool) -> SecretBytes {
+pub(super) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) -> SecretBytes {
     let document = Document {
         access_token: minted.token.expose().into(),
         expires_in: minted.life.as_secs(),

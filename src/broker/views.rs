@@ -9,9 +9,9 @@ use crate::auth::Identity;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
 use crate::domain::tenant::Tenant;
-use crate::store::lookups::Looked;
-use crate::store::watch::{Stamp, Watch};
-use crate::store::{AppRef, Changed, Store, StoreError, TenantRef};
+use crate::store::lookups::Cacheable;
+use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::{AppRef, ChangedEntity, Store, StoreError, TenantRef};
 
 /// How many names and ids of tenants are remembered at most.
 pub(super) const TENANTS: u64 = 100_000;
@@ -42,8 +42,8 @@ impl View {
     }
 }
 
-impl Looked<TenantRef> for Option<Arc<View>> {
-    fn is_current(&self, _: &TenantRef, stamp: &Stamp, watch: &Watch) -> bool {
+impl Cacheable<TenantRef> for Option<Arc<View>> {
+    fn is_current(&self, _: &TenantRef, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match self {
             Some(view) => watch.is_current(stamp, &[view.tenant.id.as_str(), view.app.id.as_str()]),
             None => watch.is_still(stamp),
@@ -99,7 +99,7 @@ impl Broker {
     /// Forgets a tenant that was erased.
     pub fn forget_erased(&self, tenant: &TenantId) {
         self.healths.forget(tenant);
-        self.forget(&Changed::Tenant(tenant.clone()));
+        self.forget(&ChangedEntity::Tenant(tenant.clone()));
     }
 
     /// The tenants whose tokens cannot be had, as far as this process knows.
@@ -115,15 +115,15 @@ impl Broker {
     }
 
     /// Drops what is in memory of what changed; what was read from it meanwhile is told by its stamp.
-    pub fn forget(&self, what: &Changed) {
+    pub fn forget(&self, what: &ChangedEntity) {
         self.watch.note(what);
         match what {
-            Changed::Tenant(tenant) => self.gate.forgive_tenant(tenant),
-            Changed::App(app) => {
+            ChangedEntity::Tenant(tenant) => self.gate.forgive_tenant(tenant),
+            ChangedEntity::App(app) => {
                 self.gate.forgive_app(app);
                 self.memory.forget_credentials(app);
             }
-            Changed::Caller(_) | Changed::Session(_) => {}
+            ChangedEntity::Caller(_) | ChangedEntity::Session(_) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::crypto::{Vault, file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::registry::api_keys::{NewKey, create_admin};
-use crate::store::{self, Conflict, Opening, StoreError};
+use crate::store::{self, Conflict, OpenMode, StoreError};
 
 use super::failure::Failure;
 use super::settings::ConfigArg;
@@ -81,7 +81,7 @@ pub(super) async fn create(settings: &Settings, name: Name) -> Result<NewKey, Fa
     let entropy = Arc::new(SystemEntropy);
     let keys = file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
-    let store = store::open(&settings.database, Arc::clone(&vault), Opening::BesideServe).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::BesideServe).await?;
     create_admin(&store, &vault, &SystemClock::new(), &*entropy, name.clone()).await.map_err(|error| {
         match error {
             StoreError::Conflict(Conflict::Name) => Failure::failed(format!(

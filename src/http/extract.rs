@@ -17,7 +17,7 @@ use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, SessionId, Trus
 use crate::registry::Fault;
 use crate::registry::document::{self, Unreadable};
 use crate::registry::grants::parse_tenant;
-use crate::store::watch::Stamp;
+use crate::store::watch::ChangeToken;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
 
 /// Who calls, in which request, and the query. A route that names no type for its query takes none,
@@ -27,7 +27,7 @@ pub(super) struct Caller<Q = NoQuery> {
     pub identity: Identity,
     pub request_id: RequestId,
     /// From before the caller was looked up.
-    pub since: Stamp,
+    pub since: ChangeToken,
     /// Where what becomes known of the request is told.
     pub story: Story,
     pub query: Q,
@@ -49,7 +49,7 @@ impl<Q> Caller<Q> {
 
 impl Caller {
     /// A caller that was found otherwise than in a bearer's header.
-    pub(super) fn new(identity: Identity, request_id: RequestId, since: Stamp, story: Story) -> Self {
+    pub(super) fn new(identity: Identity, request_id: RequestId, since: ChangeToken, story: Story) -> Self {
         Self { identity, request_id, since, story, query: NoQuery {} }
     }
 }

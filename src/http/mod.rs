@@ -73,7 +73,7 @@ use crate::clock::Clock;
 use crate::domain::event::AuditAction;
 use crate::entropy::Entropy;
 use crate::registry::Registry;
-use crate::store::watch::Watch;
+use crate::store::watch::ChangeFeed;
 
 /// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub struct Parts {
     /// Where the proxies are that say truly whom they pass on.
     pub trusted_proxies: Vec<IpNet>,
     /// How old what is known may be.
-    pub watch: Arc<Watch>,
+    pub watch: Arc<ChangeFeed>,
     /// And at most.
     pub max_policy_age: Duration,
     /// The time.

@@ -12,7 +12,7 @@ use crate::domain::app::{App, Keypair};
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
-use crate::store::{AppRef, Changed};
+use crate::store::{AppRef, ChangedEntity};
 
 impl Registry {
     /// Replaces a shared app's credentials, after Box has given a token by the new ones where there
@@ -40,7 +40,7 @@ impl Registry {
         let (face, secrets) = self.new_app(app.id.clone(), app.owner.clone(), &reading, key.as_ref());
         if self.are_in_use(&app, &face, &secrets).await? {
             // Whoever sends them again has changed something at Box.
-            self.broker.forget(&Changed::App(app.id.clone()));
+            self.broker.forget(&ChangedEntity::App(app.id.clone()));
             return self.unchanged_app(app, warnings).await;
         }
         let secrets = self.with_webhook_keys(&app, secrets).await?;

@@ -14,7 +14,7 @@ use crate::domain::app::{App, AppOwner, AppState};
 use crate::domain::event::{AuditAction, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
-use crate::store::{AppRef, Changed, NewApp, Page};
+use crate::store::{AppRef, ChangedEntity, NewApp, Page};
 
 /// A shared app to be registered.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Registry {
         let told = Some(format!("state {state:?}"));
         let event = self.app_event(&identity, request_id, &next, AuditAction::AppUpdate, told);
         let updated = self.store.update_app(&next, &event).await;
-        self.broker.forget(&Changed::App(next.id.clone()));
+        self.broker.forget(&ChangedEntity::App(next.id.clone()));
         match updated {
             Ok(()) => self.counted(next).await,
             Err(error) => Err(unless_expected(expected, error)),
@@ -231,7 +231,7 @@ impl Registry {
         }
         let event = self.app_event(&identity, request_id, &app, AuditAction::AppDelete, None);
         let deleted = self.store.delete_app(&app.id, app.version, &event).await;
-        self.broker.forget(&Changed::App(app.id));
+        self.broker.forget(&ChangedEntity::App(app.id));
         deleted.map_err(|error| unless_expected(expected, error))
     }
 

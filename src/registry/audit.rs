@@ -7,7 +7,7 @@ use crate::audit::SignedCheckpoint;
 use crate::auth::Identity;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
-use crate::store::{AuditFilter, AuditPosition, AuditStretch, CallerRef, TenantRef};
+use crate::store::{AuditFilter, AuditPage, AuditPosition, CallerRef, TenantRef};
 
 /// How many read the audit at a time.
 pub(super) const READERS: usize = 2;
@@ -36,7 +36,7 @@ impl Registry {
         query: AuditQuery,
         behind: Option<&AuditPosition>,
         limit: usize,
-    ) -> Result<AuditStretch, RegistryError> {
+    ) -> Result<AuditPage, RegistryError> {
         let tenant = self.audited_tenant(identity, query.tenant.as_ref()).await?;
         let mut filter = AuditFilter { tenant, ..query.filter };
         if let Some(caller) = query.caller {

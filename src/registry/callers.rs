@@ -18,7 +18,7 @@ use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
-use crate::store::{CallerRef, Changed, Page, StoreError};
+use crate::store::{CallerRef, ChangedEntity, Page, StoreError};
 
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -104,7 +104,7 @@ impl Registry {
         let cause = identity.cause(request_id);
         let event = event_of(&caller, &cause, self.now(), AuditAction::CallerCreate, told(&caller));
         self.store.insert_caller(&caller, &event).await?;
-        self.broker.forget(&Changed::Caller(caller.id.clone()));
+        self.broker.forget(&ChangedEntity::Caller(caller.id.clone()));
         Ok(self.viewed(caller, BTreeMap::new()).await)
     }
 
@@ -243,7 +243,7 @@ impl Registry {
         let cause = identity.cause(request_id);
         let event = event_of(&current, &cause, self.now(), AuditAction::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
-        self.broker.forget(&Changed::Caller(current.id.clone()));
+        self.broker.forget(&ChangedEntity::Caller(current.id.clone()));
         deleted.map_err(|error| unless_expected(expected, error))?;
         self.end_orphans(&current, &cause, |_| true).await;
         Ok(())
@@ -300,7 +300,7 @@ impl Registry {
     ) -> Result<Caller, RegistryError> {
         let next = Caller { version: caller.version + 1, ..caller };
         let updated = self.store.update_caller(&next, event).await;
-        self.broker.forget(&Changed::Caller(next.id.clone()));
+        self.broker.forget(&ChangedEntity::Caller(next.id.clone()));
         match updated {
             Ok(()) => Ok(next),
             Err(error) => Err(unless_expected(expected, error)),

@@ -8,7 +8,7 @@ use super::material::Material;
 use super::register::{Registered, Tested, unchanged};
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
-use crate::box_api::Credentials;
+use crate::box_api::BoxCredentials;
 use crate::broker::{TokenError, View, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -16,7 +16,7 @@ use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{AppRef, Changed, NewApp, StoreError, Switch, TenantRef};
+use crate::store::{AppRef, ChangedEntity, CredentialSwitch, NewApp, StoreError, TenantRef};
 
 /// What an app is switched to.
 pub(super) struct Next<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Next<'a> {
 
 /// Next credentials that passed their test.
 pub(super) struct Proven {
-    pub credentials: Arc<Credentials>,
+    pub credentials: Arc<BoxCredentials>,
     pub tested: Tested,
 }
 
@@ -141,7 +141,7 @@ impl Registry {
             ..tenant
         });
         let switched = self.commit(next, changed.as_ref(), cause, AuditAction::TenantCredentials).await;
-        self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
+        self.broker.forget(&ChangedEntity::Tenant(view.tenant.id.clone()));
         let Proven { credentials, tested: Tested { minted, account } } = proven;
         let app = match switched {
             Ok(app) => app,
@@ -235,9 +235,10 @@ impl Registry {
             ..cause.event(self.now(), action)
         };
         let new = NewApp { app: &app, sealed: &sealed };
-        let switched = self.store.switch_credentials(Switch { app: new, tenant, keypair }, &event).await;
+        let switched =
+            self.store.switch_credentials(CredentialSwitch { app: new, tenant, keypair }, &event).await;
         // Whether it was written or not: what is remembered may be old.
-        self.broker.forget(&Changed::App(app.id.clone()));
+        self.broker.forget(&ChangedEntity::App(app.id.clone()));
         switched?;
         Ok(app)
     }

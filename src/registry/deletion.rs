@@ -9,7 +9,7 @@ use crate::broker::View;
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{Changed, SessionsOf, StoreError, TenantRef};
+use crate::store::{ChangedEntity, SessionSelector, StoreError, TenantRef};
 
 impl Registry {
     /// Takes a tenant out of service at once and has its tokens revoked. It is erased when its
@@ -97,7 +97,7 @@ impl Registry {
 
     async fn wind_up(&self, view: &View, cause: &AuditContext) -> Result<(), RegistryError> {
         let tenant = &view.tenant;
-        self.end_sessions(SessionsOf::Tenant(tenant.id.clone()), cause, |_| true).await?;
+        self.end_sessions(SessionSelector::Tenant(tenant.id.clone()), cause, |_| true).await?;
         let left = self.broker.revoke_all(view).await;
         let Some(purge_at) = tenant.purge_at.filter(|at| *at <= self.now()) else {
             left?;
@@ -116,7 +116,7 @@ impl Registry {
     fn forget_erased(&self, view: &View) {
         self.broker.forget_erased(&view.tenant.id);
         if !view.app.is_shared() {
-            self.broker.forget(&Changed::App(view.app.id.clone()));
+            self.broker.forget(&ChangedEntity::App(view.app.id.clone()));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::box_api::{BoxClient, BoxError, Credentials, Exchanged};
+use crate::box_api::{BoxClient, BoxCredentials, BoxError, ExchangeOutcome};
 use crate::broker::{Broker, TokenError, View};
 use crate::crypto::CryptoError;
 use crate::domain::app::App;
@@ -175,7 +175,7 @@ pub(super) struct Ledger<'a> {
 /// The lines that only report, for an enterprise token that works; `user` where one was named.
 pub(super) async fn of_token(
     upstream: &BoxClient,
-    credentials: &Arc<Credentials>,
+    credentials: &Arc<BoxCredentials>,
     token: &SecretString,
     user: Option<&BoxId>,
     Ledger { broker, view, cause }: Ledger<'_>,
@@ -203,8 +203,8 @@ pub(super) async fn of_token(
             annotator: None,
         };
         let (child, overreach) = match upstream.downscope(credentials, token, &restriction).await {
-            Ok(Exchanged::Restricted(child)) => (child, None),
-            Ok(Exchanged::Overreaching(child, overreach)) => (child, Some(overreach)),
+            Ok(ExchangeOutcome::Restricted(child)) => (child, None),
+            Ok(ExchangeOutcome::Overreaching(child, overreach)) => (child, Some(overreach)),
             Err(error) => return Finding::failure(Check::Downscope, &error.into()),
         };
         let ended = match view {

@@ -15,7 +15,7 @@ use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{AppRef, CallerRef, Changed, Page, SessionsOf, TenantFilter, TenantRef};
+use crate::store::{AppRef, CallerRef, ChangedEntity, Page, SessionSelector, TenantFilter, TenantRef};
 
 /// How many rows are read at once.
 const PAGE: usize = 200;
@@ -42,7 +42,7 @@ impl Registry {
         tenant: &TenantRef,
     ) -> Result<Lockdown, RegistryError> {
         let (id, cause) = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
-        self.take_down(Reach::Tenant(id.clone()), SessionsOf::Tenant(id), &cause).await
+        self.take_down(Reach::Tenant(id.clone()), SessionSelector::Tenant(id), &cause).await
     }
 
     async fn lock_tenant_once(
@@ -78,7 +78,7 @@ impl Registry {
     ) -> Result<Lockdown, RegistryError> {
         let identity = require_everywhere(identity, Permission::Lockdown)?;
         let id = against_all(|| self.lock_app_once(&identity, request_id, app)).await?;
-        self.take_down(Reach::App(id.clone()), SessionsOf::App(id), &identity.cause(request_id)).await
+        self.take_down(Reach::App(id.clone()), SessionSelector::App(id), &identity.cause(request_id)).await
     }
 
     async fn lock_app_once(
@@ -99,7 +99,7 @@ impl Registry {
         let next = App { state: AppState::Locked, fence, version, updated_at: self.now(), ..current };
         let event = self.app_event(identity, request_id, &next, AuditAction::AppLockdown, told);
         let updated = self.store.update_app(&next, &event).await;
-        self.broker.forget(&Changed::App(next.id.clone()));
+        self.broker.forget(&ChangedEntity::App(next.id.clone()));
         updated?;
         Ok(next.id)
     }
@@ -117,7 +117,7 @@ impl Registry {
     ) -> Result<Lockdown, RegistryError> {
         let (locked, cause) = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
         let reach = Reach::Grants { grants: locked.grants.into(), until: None };
-        self.take_down(reach, SessionsOf::Caller(locked.id), &cause).await
+        self.take_down(reach, SessionSelector::Caller(locked.id), &cause).await
     }
 
     async fn lock_caller_once(
@@ -142,7 +142,7 @@ impl Registry {
     async fn take_down(
         &self,
         reach: Reach,
-        of: SessionsOf,
+        of: SessionSelector,
         cause: &AuditContext,
     ) -> Result<Lockdown, RegistryError> {
         let sessions =
@@ -211,7 +211,7 @@ impl Registry {
     }
 
     /// Takes out of circulation what a lock reaches.
-    async fn finish(&self, reach: Reach, of: SessionsOf) -> Result<(), RegistryError> {
+    async fn finish(&self, reach: Reach, of: SessionSelector) -> Result<(), RegistryError> {
         self.end_sessions(of, &AuditContext::BROKER, |_| true).await?;
         self.broker.put_out(&reach).await?;
         Ok(())
@@ -219,12 +219,12 @@ impl Registry {
 
     /// The same for a tenant that is locked.
     pub(super) async fn finish_tenant(&self, tenant: TenantId) -> Result<(), RegistryError> {
-        self.finish(Reach::Tenant(tenant.clone()), SessionsOf::Tenant(tenant)).await
+        self.finish(Reach::Tenant(tenant.clone()), SessionSelector::Tenant(tenant)).await
     }
 
     /// The same for a shared app that is locked.
     pub(super) async fn finish_app(&self, app: AppId) -> Result<(), RegistryError> {
-        self.finish(Reach::App(app.clone()), SessionsOf::App(app)).await
+        self.finish(Reach::App(app.clone()), SessionSelector::App(app)).await
     }
 
     /// The same for a caller, where it is locked: what its grants gave until it was.
@@ -233,7 +233,7 @@ impl Registry {
             None => Ok(()),
             until => {
                 let reach = Reach::Grants { grants: caller.grants.as_slice().into(), until };
-                self.finish(reach, SessionsOf::Caller(caller.id.clone())).await
+                self.finish(reach, SessionSelector::Caller(caller.id.clone())).await
             }
         }
     }

@@ -11,14 +11,14 @@ use super::Registry;
 use super::diagnosis::{self, Check, Finding};
 use super::error::{Fault, RegistryError};
 use super::register::Registered;
-use crate::box_api::{Credentials, Minted};
+use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TokenError, View};
 use crate::clock::Monotonic;
 use crate::domain::app::{App, AppSecrets, AppState};
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
-use crate::store::{AppRef, Changed, Conflict, StoreError, TenantRef};
+use crate::store::{AppRef, ChangedEntity, Conflict, StoreError, TenantRef};
 
 /// How long a pending tenant is left alone after its first trial, and at most; the time doubles.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
@@ -153,7 +153,7 @@ impl Registry {
         &self,
         id: &TenantId,
         account: ServiceAccount,
-        (credentials, minted): (&Arc<Credentials>, Minted),
+        (credentials, minted): (&Arc<BoxCredentials>, MintedToken),
     ) -> Result<(), TokenError> {
         let cause = AuditContext::BROKER;
         let mut attempts = 0;
@@ -183,8 +183,8 @@ impl Registry {
             let event = self.event_of(&tenant, &cause, AuditAction::TenantActivate, told);
             let own = (!app.is_shared()).then_some(&app);
             let admitted = self.store.admit_tenant(&tenant, own, &event).await;
-            self.broker.forget(&Changed::Tenant(tenant.id.clone()));
-            self.broker.forget(&Changed::App(app.id.clone()));
+            self.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));
+            self.broker.forget(&ChangedEntity::App(app.id.clone()));
             match admitted {
                 Ok(()) => break Ok(Some(View { tenant, app })),
                 // Somebody changed it in this moment: look again.
@@ -221,9 +221,9 @@ impl Registry {
             Some((tenant, app)) if tenant.state == TenantState::Pending => Ok(Some(View { tenant, app })),
             found => {
                 // Somebody else changed it, and what is remembered is old.
-                self.broker.forget(&Changed::Tenant(id.clone()));
+                self.broker.forget(&ChangedEntity::Tenant(id.clone()));
                 if let Some((_, app)) = found {
-                    self.broker.forget(&Changed::App(app.id));
+                    self.broker.forget(&ChangedEntity::App(app.id));
                 }
                 Ok(None)
             }

@@ -8,7 +8,7 @@ use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
 use super::material::{Material, Reading, check_enterprise};
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
-use crate::box_api::{Credentials, Minted};
+use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{View, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState, Keypair, SigningKeyInfo};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -19,7 +19,7 @@ use crate::domain::signing_key::SigningKey;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use crate::secret::SecretString;
-use crate::store::{AppRef, Changed, NewApp, TenantRef, place_of_credentials};
+use crate::store::{AppRef, ChangedEntity, NewApp, TenantRef, place_of_credentials};
 
 /// A tenant to be registered.
 #[derive(Debug)]
@@ -241,7 +241,7 @@ impl Registry {
         &self,
         app: &App,
         account: &ServiceAccount,
-        (credentials, token): (&Arc<Credentials>, &SecretString),
+        (credentials, token): (&Arc<BoxCredentials>, &SecretString),
         ledger: Ledger<'_>,
     ) -> Vec<Finding> {
         let mut diagnosis = vec![
@@ -277,7 +277,7 @@ impl Registry {
         };
         let inserted = self.store.insert_tenant(&view.tenant, new_app, &event).await;
         // That there was no tenant of this name may be remembered.
-        self.broker.forget(&Changed::Tenant(view.tenant.id.clone()));
+        self.broker.forget(&ChangedEntity::Tenant(view.tenant.id.clone()));
         Ok(inserted?)
     }
 
@@ -372,7 +372,7 @@ impl Registry {
     /// Has Box give a token for the enterprise, and tell whose it is.
     pub(super) async fn test_mint(
         &self,
-        credentials: &Arc<Credentials>,
+        credentials: &Arc<BoxCredentials>,
         enterprise: &BoxId,
         cause: &AuditContext,
     ) -> Result<Tested, RegistryError> {
@@ -389,7 +389,7 @@ impl Registry {
     /// Ends a service account's token that showed that credentials work, and is no tenant's.
     pub(super) async fn write_off(
         &self,
-        credentials: &Arc<Credentials>,
+        credentials: &Arc<BoxCredentials>,
         token: SecretString,
         cause: &AuditContext,
     ) {
@@ -408,7 +408,7 @@ impl Registry {
 
 /// What a test at Box brought.
 pub(super) struct Tested {
-    pub minted: Minted,
+    pub minted: MintedToken,
     pub account: ServiceAccount,
 }
 
@@ -421,7 +421,7 @@ struct How {
 
 struct Arrival {
     view: Arc<View>,
-    credentials: Arc<Credentials>,
+    credentials: Arc<BoxCredentials>,
     tested: Tested,
     warnings: Vec<Fault>,
 }

@@ -19,7 +19,9 @@ use crate::domain::session::{BrowserSession, SessionCredential, SessionOwner};
 use crate::domain::subject::{Resource, ScopeSet, Subject};
 use crate::domain::tenant::Tenant;
 use crate::secret::SecretString;
-use crate::store::{CallerRef, Changed, OpenSession, SessionFilter, SessionPosition, SessionsOf, TenantRef};
+use crate::store::{
+    CallerRef, ChangedEntity, NewBrowserSession, SessionFilter, SessionPosition, SessionSelector, TenantRef,
+};
 
 /// How long a session lives where nobody says how long, in seconds; no longer than the policy lets it.
 const USUAL_TTL: u64 = 3600;
@@ -97,7 +99,7 @@ impl Registry {
             detail: Some(told(&session)),
             ..cause.event(session.created_at, AuditAction::SessionCreate)
         };
-        let new = OpenSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
+        let new = NewBrowserSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
         self.store.open_session(&new, &event).await?;
         let content = sha256(&session.encoding());
         let text = self.vault.sessions().text(session.id.public_part(), &content);
@@ -179,7 +181,7 @@ impl Registry {
         limit: usize,
     ) -> Result<Sessions, RegistryError> {
         let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
-        let of = SessionsOf::Tenant(view.tenant.id.clone());
+        let of = SessionSelector::Tenant(view.tenant.id.clone());
         let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
         let may_end = |session: &BrowserSession| those_who_end(&identity, &view.tenant, session).is_some();
         let mut found = Vec::new();
@@ -217,7 +219,7 @@ impl Registry {
         let session = session.ok_or(RegistryError::Absent)?;
         let identity = those_who_end(&identity, &view.tenant, &session).ok_or(RegistryError::Absent)?;
         let cause = identity.cause(request_id);
-        self.cancel(&SessionsOf::Tenant(view.tenant.id.clone()), &[session], &cause).await?;
+        self.cancel(&SessionSelector::Tenant(view.tenant.id.clone()), &[session], &cause).await?;
         Ok(())
     }
 
@@ -234,7 +236,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
         let filter = SessionFilter {
-            of: SessionsOf::Tenant(view.tenant.id.clone()),
+            of: SessionSelector::Tenant(view.tenant.id.clone()),
             on_behalf_of: Some(who.clone()),
             beyond: self.now(),
         };
@@ -252,7 +254,7 @@ impl Registry {
     /// Where the store does not answer. What is cancelled by then, is.
     pub(super) async fn end_sessions(
         &self,
-        of: SessionsOf,
+        of: SessionSelector,
         cause: &AuditContext,
         which: impl Fn(&BrowserSession) -> bool,
     ) -> Result<usize, RegistryError> {
@@ -282,7 +284,7 @@ impl Registry {
 
     async fn cancel(
         &self,
-        of: &SessionsOf,
+        of: &SessionSelector,
         sessions: &[BrowserSession],
         cause: &AuditContext,
     ) -> Result<usize, RegistryError> {
@@ -297,13 +299,13 @@ impl Registry {
             ..cause.event(self.now(), AuditAction::SessionCancel)
         };
         match of {
-            SessionsOf::Tenant(id) => event.tenant = Some(id.clone()),
-            SessionsOf::App(id) => event.app = Some(id.clone()),
-            SessionsOf::Caller(id) => event.caller = Some(id.clone()),
+            SessionSelector::Tenant(id) => event.tenant = Some(id.clone()),
+            SessionSelector::App(id) => event.app = Some(id.clone()),
+            SessionSelector::Caller(id) => event.caller = Some(id.clone()),
         }
         let cancelled = self.store.cancel_sessions(&ids, &event).await;
         // Whether it was written or not: what is remembered may be old.
-        ids.into_iter().for_each(|id| self.broker.forget(&Changed::Session(id)));
+        ids.into_iter().for_each(|id| self.broker.forget(&ChangedEntity::Session(id)));
         Ok(cancelled?)
     }
 
@@ -314,7 +316,8 @@ impl Registry {
         cause: &AuditContext,
         which: impl Fn(&BrowserSession) -> bool,
     ) {
-        if let Err(error) = self.end_sessions(SessionsOf::Caller(caller.id.clone()), cause, which).await {
+        if let Err(error) = self.end_sessions(SessionSelector::Caller(caller.id.clone()), cause, which).await
+        {
             tracing::warn!(caller = %caller.id, %error, "sessions that open nothing any more stay listed");
         }
     }

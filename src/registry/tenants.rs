@@ -19,7 +19,7 @@ use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{AccessRequest, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
-use crate::store::{AppRef, Changed, Page, SessionsOf, StoreError, TenantFilter, TenantRef};
+use crate::store::{AppRef, ChangedEntity, Page, SessionSelector, StoreError, TenantFilter, TenantRef};
 
 /// How many labels a tenant may bear, and how long their keys and values may be.
 const LABELS: usize = 64;
@@ -190,7 +190,7 @@ impl Registry {
             }
             next.purge_at = None;
             // Those that were open before it was deleted do not come back with it.
-            let of = SessionsOf::Tenant(current.id.clone());
+            let of = SessionSelector::Tenant(current.id.clone());
             self.end_sessions(of, &identity.cause(request_id), |_| true).await?;
         }
         let told = changes(&told(&current), &told(&next));
@@ -236,7 +236,7 @@ impl Registry {
         let next = Tenant { version: tenant.version + 1, updated_at: self.now(), ..tenant };
         let updated = self.store.update_tenant(&next, event).await;
         // Whether it was written or not: what is remembered may be old.
-        self.broker.forget(&Changed::Tenant(next.id.clone()));
+        self.broker.forget(&ChangedEntity::Tenant(next.id.clone()));
         match updated {
             Ok(()) => Ok(next),
             Err(error) => Err(unless_expected(expected, error)),

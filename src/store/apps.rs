@@ -1,14 +1,16 @@
 //! Apps and their sealed credentials.
 
 use super::changes::record;
-use super::document::{Document, Written, read, read_each, write};
+use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, holding};
-use super::stretch::Stretch;
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{SqlRow, holding};
+use super::stretch::PageBuilder;
 use super::tenants::{self, count_of_app};
-use super::{AppRef, Changed, Conflict, NewApp, Page, Result, StoreError, StoredCredentials, Switch};
+use super::{
+    AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, Page, Result, StoreError, StoredCredentials,
+};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner, AppState};
 use crate::domain::event::AuditEvent;
@@ -20,7 +22,7 @@ macro_rules! select {
     };
 }
 
-impl Document for App {
+impl StoredDocument for App {
     const TABLE: &'static str = "apps";
 
     fn id(&self) -> &str {
@@ -31,7 +33,7 @@ impl Document for App {
         self.version
     }
 
-    fn agrees_with(&self, row: &Row) -> bool {
+    fn agrees_with(&self, row: &SqlRow) -> bool {
         row.maybe::<String>("name").is_some_and(|name| name.as_deref() == shared_name(self))
             && row.get::<String>("client_id").as_deref() == Some(self.client_id.as_str())
             && row.get::<i64>("pending") == Some(pending(self))
@@ -60,7 +62,7 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, by: &AppRef) -> Result<
 }
 
 /// The app, which nobody else changes until the transaction ends.
-pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &AppId) -> Result<Option<App>> {
+pub(super) async fn hold(session: &mut Connection, vault: &Vault, id: &AppId) -> Result<Option<App>> {
     let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
     let row = session.row(sql, &[id.as_str().into()]).await?;
     row.map(|row| read(vault, &row)).transpose()
@@ -68,7 +70,7 @@ pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &AppId) -> Re
 
 pub(super) async fn list_shared(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<App>> {
     let mut session = engine.read().await?;
-    let mut stretch = Stretch::new(page);
+    let mut stretch = PageBuilder::new(page);
     while let Some((after, limit)) = stretch.next() {
         let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
         let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
@@ -94,7 +96,7 @@ pub(super) async fn credentials(
 }
 
 /// Erases credentials that were replaced, once no token is left that was minted with them.
-pub(super) async fn sweep(session: &mut Session) -> Result<()> {
+pub(super) async fn sweep(session: &mut Connection) -> Result<()> {
     let sql = "DELETE FROM credentials WHERE EXISTS (
              SELECT 1 FROM credentials later
              WHERE later.app_id = credentials.app_id AND later.generation > credentials.generation)
@@ -107,8 +109,8 @@ pub(super) async fn sweep(session: &mut Session) -> Result<()> {
 }
 
 /// Writes an app that is new, and its credentials.
-pub(super) async fn put(session: &mut Session, vault: &Vault, new: NewApp<'_>) -> Result<()> {
-    let Written { doc, mac } = write(vault, new.app)?;
+pub(super) async fn put(session: &mut Connection, vault: &Vault, new: NewApp<'_>) -> Result<()> {
+    let AuthenticatedDocument { doc, mac } = write(vault, new.app)?;
     let sql = "INSERT INTO apps (id, name, client_id, pending, version, doc, mac_key, mac)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = [
@@ -125,7 +127,7 @@ pub(super) async fn put(session: &mut Session, vault: &Vault, new: NewApp<'_>) -
     put_credentials(session, new).await
 }
 
-async fn put_credentials(session: &mut Session, new: NewApp<'_>) -> Result<()> {
+async fn put_credentials(session: &mut Connection, new: NewApp<'_>) -> Result<()> {
     let sql = "INSERT INTO credentials (app_id, generation, sealed) VALUES ($1, $2, $3)";
     let values = [new.app.id.as_str().into(), new.app.generation.0.into(), new.sealed.into()];
     session.run(sql, &values).await.map(drop)
@@ -133,20 +135,25 @@ async fn put_credentials(session: &mut Session, new: NewApp<'_>) -> Result<()> {
 
 pub(super) async fn insert(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     new: NewApp<'_>,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     put(&mut session, ledger, new).await?;
-    record(&mut session, ledger, event, &[Changed::App(new.app.id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::App(new.app.id.clone())]).await?;
     session.commit().await
 }
 
-pub(super) async fn update(engine: &Engine, ledger: &Ledger, app: &App, event: &AuditEvent) -> Result<()> {
+pub(super) async fn update(
+    engine: &Engine,
+    ledger: &AuditWriter,
+    app: &App,
+    event: &AuditEvent,
+) -> Result<()> {
     let mut session = engine.write().await?;
     replace(&mut session, ledger, app).await?;
-    record(&mut session, ledger, event, &[Changed::App(app.id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::App(app.id.clone())]).await?;
     session.commit().await
 }
 
@@ -155,18 +162,18 @@ pub(super) async fn update(engine: &Engine, ledger: &Ledger, app: &App, event: &
 /// among the credentials now; the public one shows that it was switched to.
 pub(super) async fn switch(
     engine: &Engine,
-    ledger: &Ledger,
-    switch: Switch<'_>,
+    ledger: &AuditWriter,
+    switch: CredentialSwitch<'_>,
     event: &AuditEvent,
 ) -> Result<()> {
-    let Switch { app: new, tenant, keypair } = switch;
+    let CredentialSwitch { app: new, tenant, keypair } = switch;
     let mut session = engine.write().await?;
-    let mut changed = vec![Changed::App(new.app.id.clone())];
+    let mut changed = vec![ChangedEntity::App(new.app.id.clone())];
     replace(&mut session, ledger, new.app).await?;
     put_credentials(&mut session, new).await?;
     if let Some(tenant) = tenant {
         tenants::replace(&mut session, ledger, tenant).await?;
-        changed.push(Changed::Tenant(tenant.id.clone()));
+        changed.push(ChangedEntity::Tenant(tenant.id.clone()));
     }
     if let Some(keypair) = keypair {
         let nothing: &[u8] = &[];
@@ -178,8 +185,8 @@ pub(super) async fn switch(
 }
 
 /// Replaces a row by `app`, whose version is one more than the stored one's.
-pub(super) async fn replace(session: &mut Session, vault: &Vault, app: &App) -> Result<()> {
-    let Written { doc, mac } = write(vault, app)?;
+pub(super) async fn replace(session: &mut Connection, vault: &Vault, app: &App) -> Result<()> {
+    let AuthenticatedDocument { doc, mac } = write(vault, app)?;
     let sql = "UPDATE apps SET name = $1, client_id = $2, pending = $3, version = $4, doc = $5, mac_key = $6,
          mac = $7 WHERE id = $8 AND version = $9";
     let values = [
@@ -201,7 +208,7 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, app: &App) -> 
 
 pub(super) async fn delete(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     (id, version): (&AppId, i64),
     event: &AuditEvent,
 ) -> Result<()> {
@@ -214,11 +221,11 @@ pub(super) async fn delete(
         return Err(StoreError::Conflict(Conflict::InUse));
     }
     erase(&mut session, id).await?;
-    record(&mut session, ledger, event, &[Changed::App(id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::App(id.clone())]).await?;
     session.commit().await
 }
 
-pub(super) async fn erase(session: &mut Session, id: &AppId) -> Result<()> {
+pub(super) async fn erase(session: &mut Connection, id: &AppId) -> Result<()> {
     session.run("DELETE FROM keypairs WHERE app_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM credentials WHERE app_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM apps WHERE id = $1", &[id.as_str().into()]).await.map(drop)
@@ -227,7 +234,7 @@ pub(super) async fn erase(session: &mut Session, id: &AppId) -> Result<()> {
 /// True for an app that is this tenant's own. Where the row does not hold together, its having no
 /// name must do: it can serve nobody any more.
 pub(super) async fn is_own(
-    session: &mut Session,
+    session: &mut Connection,
     vault: &Vault,
     id: &AppId,
     tenant: &TenantId,

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::document::refused;
 use super::engine::Engine;
-use super::ledger::{Beside, Ledger};
-use super::sql::Row;
-use super::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, Result, StoreError, StoredLink};
+use super::ledger::{AuditColumns, AuditWriter};
+use super::sql::SqlRow;
+use super::{AuditFilter, AuditPage, AuditPosition, AuditRecord, Result, StoreError, StoredAuditRecord};
 use crate::audit::{ChainLink, ChainTip, Day, DayRange, vouched};
 use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
@@ -74,11 +74,11 @@ const OF_CALLER: [&str; 2] =
 /// Records that fit, the newest first.
 pub(super) async fn list(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     filter: &AuditFilter,
     behind: Option<&AuditPosition>,
     limit: usize,
-) -> Result<AuditStretch> {
+) -> Result<AuditPage> {
     let end = |at: Option<Timestamp>, otherwise| at.map_or(otherwise, |at| at.as_millisecond());
     let (at, writer, number) = match behind {
         Some(AuditPosition { at, writer, number }) => (at.as_millisecond(), writer.as_str(), *number),
@@ -114,14 +114,14 @@ pub(super) async fn list(
     rows.truncate(limit);
     let records: Vec<_> = rows.iter().filter_map(|row| read(ledger, row)).collect();
     let next = rows.last().filter(|_| !is_last).and_then(position);
-    Ok(AuditStretch { refused: rows.len() - records.len(), records, next })
+    Ok(AuditPage { refused: rows.len() - records.len(), records, next })
 }
 
-fn place(row: &Row) -> (Option<i64>, Option<String>, Option<i64>) {
+fn place(row: &SqlRow) -> (Option<i64>, Option<String>, Option<i64>) {
     (row.get("at"), row.get("writer"), row.get("number"))
 }
 
-fn position(row: &Row) -> Option<AuditPosition> {
+fn position(row: &SqlRow) -> Option<AuditPosition> {
     Some(AuditPosition {
         at: Timestamp::from_millisecond(row.get("at")?).ok()?,
         writer: row.get("writer")?,
@@ -130,8 +130,8 @@ fn position(row: &Row) -> Option<AuditPosition> {
 }
 
 /// A record that is what the broker wrote; one that is not is told to the operator and left out.
-fn read(ledger: &Ledger, row: &Row) -> Option<AuditRecord> {
-    let StoredLink { link, agrees } = stored(row)?;
+fn read(ledger: &AuditWriter, row: &SqlRow) -> Option<AuditRecord> {
+    let StoredAuditRecord { link, agrees } = stored(row)?;
     let before = match row.get::<Vec<u8>>("before") {
         None if link.number == 1 => ChainTip::NONE.mac,
         before => before.and_then(|mac| mac.try_into().ok()).unwrap_or_default(),
@@ -156,7 +156,7 @@ pub(super) async fn links(
     range: DayRange,
     behind: Option<(Day, &WriterId, i64)>,
     limit: usize,
-) -> Result<Vec<StoredLink>> {
+) -> Result<Vec<StoredAuditRecord>> {
     let sql = select!(
         "WHERE day >= $1 AND day <= $2 AND (day, writer, number) > ($3, $4, $5)
          ORDER BY day, writer, number LIMIT $6"
@@ -176,13 +176,13 @@ pub(super) async fn links(
 }
 
 /// A row that is none of ours.
-fn unreadable(row: &Row) -> StoreError {
+fn unreadable(row: &SqlRow) -> StoreError {
     let number = |column| row.get::<i64>(column).unwrap_or_default();
     let writer = row.get::<String>("writer").unwrap_or_default();
     refused("audit", &format!("{}/{writer}/{}", Day(number("day")), number("number")))
 }
 
-pub(super) fn stored(row: &Row) -> Option<StoredLink> {
+pub(super) fn stored(row: &SqlRow) -> Option<StoredAuditRecord> {
     let link = ChainLink {
         writer: WriterId::parse(&row.get::<String>("writer")?).ok()?,
         day: Day(row.get("day")?),
@@ -192,13 +192,13 @@ pub(super) fn stored(row: &Row) -> Option<StoredLink> {
         mac: row.get("mac")?,
     };
     let agrees = serde_json::from_str(&link.doc).is_ok_and(|event: AuditEvent| agrees(row, &event));
-    Some(StoredLink { link, agrees })
+    Some(StoredAuditRecord { link, agrees })
 }
 
 /// True where every column by which a record is found says what the record says.
-fn agrees(row: &Row, event: &AuditEvent) -> bool {
+fn agrees(row: &SqlRow, event: &AuditEvent) -> bool {
     let text = |column| row.get::<String>(column);
-    let Beside { actor, on_behalf_of } = Beside::of(event);
+    let AuditColumns { actor, on_behalf_of } = AuditColumns::of(event);
     row.get::<i64>("at") == Some(event.at.as_millisecond())
         && text("action").as_deref() == Some(event.action.as_str())
         && text("outcome").as_deref() == Some(event.outcome.as_str())

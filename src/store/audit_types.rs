@@ -52,7 +52,7 @@ pub struct AuditRecord {
 
 /// A stretch of the audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditStretch {
+pub struct AuditPage {
     /// The records.
     pub records: Vec<AuditRecord>,
     /// How many were left out because they are not what the broker wrote.
@@ -63,7 +63,7 @@ pub struct AuditStretch {
 
 /// A record of the audit as it stands in the store, not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredLink {
+pub struct StoredAuditRecord {
     /// The record.
     pub link: ChainLink,
     /// True where the columns by which it is found say what it says.

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::changes::record;
-use super::document::{Document, Written, left_out, read, read_each, write};
+use super::document::{AuthenticatedDocument, StoredDocument, left_out, read, read_each, write};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session as Connection;
-use super::sql::{Row, Value, holding};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{SqlRow, SqlValue, holding};
 use super::{
-    Changed, Conflict, OpenSession, Result, SessionFilter, SessionPosition, SessionStretch, SessionsOf,
-    StoreError, apps, callers, tenants,
+    ChangedEntity, Conflict, NewBrowserSession, Result, SessionFilter, SessionPage, SessionPosition,
+    SessionSelector, StoreError, apps, callers, tenants,
 };
 use crate::crypto::Vault;
 use crate::domain::event::AuditEvent;
@@ -45,7 +45,7 @@ macro_rules! behind {
     };
 }
 
-impl Document for BrowserSession {
+impl StoredDocument for BrowserSession {
     const TABLE: &'static str = "sessions";
 
     fn id(&self) -> &str {
@@ -56,7 +56,7 @@ impl Document for BrowserSession {
         self.version
     }
 
-    fn agrees_with(&self, row: &Row) -> bool {
+    fn agrees_with(&self, row: &SqlRow) -> bool {
         let says = |column, text: &str| row.get::<String>(column).as_deref() == Some(text);
         says("tenant_id", self.tenant.as_str())
             && says("caller_id", self.opener.caller.as_str())
@@ -75,8 +75,8 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, id: &SessionId) -> Resu
 /// Adds a session, where tenant, app and opener are those by which it was judged.
 pub(super) async fn insert(
     engine: &Engine,
-    ledger: &Ledger,
-    new: &OpenSession<'_>,
+    ledger: &AuditWriter,
+    new: &NewBrowserSession<'_>,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut connection = engine.write().await?;
@@ -84,7 +84,7 @@ pub(super) async fn insert(
         return Err(StoreError::Conflict(Conflict::Version));
     }
     let session = new.session;
-    let Written { doc, mac } = write(ledger, session)?;
+    let AuthenticatedDocument { doc, mac } = write(ledger, session)?;
     let sql = "INSERT INTO sessions
          (id, tenant_id, caller_id, on_behalf_of, created_at, expires_at, version, doc, mac_key, mac)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -101,12 +101,16 @@ pub(super) async fn insert(
         (&mac.mac).into(),
     ];
     connection.run(sql, &values).await?;
-    record(&mut connection, ledger, event, &[Changed::Session(session.id.clone())]).await?;
+    record(&mut connection, ledger, event, &[ChangedEntity::Session(session.id.clone())]).await?;
     connection.commit().await
 }
 
 /// Whoever locks one of them from here on finds the session in its place.
-async fn is_as_judged(connection: &mut Connection, vault: &Vault, new: &OpenSession<'_>) -> Result<bool> {
+async fn is_as_judged(
+    connection: &mut Connection,
+    vault: &Vault,
+    new: &NewBrowserSession<'_>,
+) -> Result<bool> {
     let tenant = tenants::hold(connection, vault, &new.session.tenant).await?;
     let app = apps::hold(connection, vault, &new.app.id).await?;
     let caller = callers::hold(connection, vault, &new.session.opener.caller).await?;
@@ -121,37 +125,37 @@ pub(super) async fn stretch(
     filter: &SessionFilter,
     behind: Option<&SessionPosition>,
     limit: usize,
-) -> Result<SessionStretch> {
+) -> Result<SessionPage> {
     let (created_at, id) = behind.map_or((i64::MIN, ""), |behind| (behind.created_at, behind.id.as_str()));
     let (sql, of) = match &filter.of {
-        SessionsOf::Tenant(id) if filter.on_behalf_of.is_some() => {
+        SessionSelector::Tenant(id) if filter.on_behalf_of.is_some() => {
             (behind!("AND tenant_id = $5 ", "AND on_behalf_of = $6"), id.as_str())
         }
-        SessionsOf::Tenant(id) => (behind!("AND tenant_id = $5"), id.as_str()),
-        SessionsOf::App(id) => {
+        SessionSelector::Tenant(id) => (behind!("AND tenant_id = $5"), id.as_str()),
+        SessionSelector::App(id) => {
             (behind!("AND tenant_id IN (SELECT id FROM tenants WHERE app_id = $5)"), id.as_str())
         }
-        SessionsOf::Caller(id) => (behind!("AND caller_id = $5"), id.as_str()),
+        SessionSelector::Caller(id) => (behind!("AND caller_id = $5"), id.as_str()),
     };
     let limited = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut values: Vec<Value<'_>> =
+    let mut values: Vec<SqlValue<'_>> =
         vec![filter.beyond.as_millisecond().into(), created_at.into(), id.into(), limited.into(), of.into()];
-    if let (SessionsOf::Tenant(_), Some(who)) = (&filter.of, &filter.on_behalf_of) {
+    if let (SessionSelector::Tenant(_), Some(who)) = (&filter.of, &filter.on_behalf_of) {
         values.push(who.as_str().into());
     }
     let rows = engine.read().await?.rows(sql, &values).await?;
     let next = rows.last().filter(|_| rows.len() == limit).and_then(position);
-    Ok(SessionStretch { sessions: read_each(vault, &rows).collect(), next })
+    Ok(SessionPage { sessions: read_each(vault, &rows).collect(), next })
 }
 
-fn position(row: &Row) -> Option<SessionPosition> {
+fn position(row: &SqlRow) -> Option<SessionPosition> {
     Some(SessionPosition { created_at: row.get("created_at")?, id: row.get("id")? })
 }
 
 /// Cancels sessions, and tells how many were not cancelled before.
 pub(super) async fn cancel(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     sessions: &[SessionId],
     event: &AuditEvent,
 ) -> Result<usize> {
@@ -175,7 +179,7 @@ pub(super) async fn cancel(
             &BrowserSession { cancelled_at: Some(event.at), version, ..session },
         )
         .await?;
-        changed.push(Changed::Session(id.clone()));
+        changed.push(ChangedEntity::Session(id.clone()));
     }
     record(&mut connection, ledger, event, &changed).await?;
     connection.commit().await?;
@@ -183,7 +187,7 @@ pub(super) async fn cancel(
 }
 
 async fn replace(connection: &mut Connection, vault: &Vault, session: &BrowserSession) -> Result<()> {
-    let Written { doc, mac } = write(vault, session)?;
+    let AuthenticatedDocument { doc, mac } = write(vault, session)?;
     let sql = "UPDATE sessions SET version = $1, doc = $2, mac_key = $3, mac = $4 WHERE id = $5";
     let values = [
         session.version.into(),

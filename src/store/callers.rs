@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::changes::record;
-use super::document::{Document, Written, read, read_each, write};
+use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, holding};
-use super::stretch::Stretch;
-use super::{CallerRef, Changed, Conflict, Page, Result, StoreError};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{SqlRow, holding};
+use super::stretch::PageBuilder;
+use super::{CallerRef, ChangedEntity, Conflict, Page, Result, StoreError};
 use crate::crypto::Vault;
 use crate::domain::caller::Caller;
 use crate::domain::event::AuditEvent;
@@ -23,7 +23,7 @@ macro_rules! select {
     };
 }
 
-impl Document for Caller {
+impl StoredDocument for Caller {
     const TABLE: &'static str = "callers";
 
     fn id(&self) -> &str {
@@ -34,7 +34,7 @@ impl Document for Caller {
         self.version
     }
 
-    fn agrees_with(&self, row: &Row) -> bool {
+    fn agrees_with(&self, row: &SqlRow) -> bool {
         row.get::<String>("name").as_deref() == Some(self.name.as_str())
     }
 }
@@ -56,7 +56,7 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, by: &CallerRef) -> Resu
 }
 
 /// The caller, whom nobody else changes until the transaction ends.
-pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &CallerId) -> Result<Option<Caller>> {
+pub(super) async fn hold(session: &mut Connection, vault: &Vault, id: &CallerId) -> Result<Option<Caller>> {
     let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
     let row = session.row(sql, &[id.as_str().into()]).await?;
     row.map(|row| read(vault, &row)).transpose()
@@ -88,7 +88,7 @@ fn trusts(caller: &Caller, issuer: &str) -> bool {
 
 pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<Caller>> {
     let mut session = engine.read().await?;
-    let mut stretch = Stretch::new(page);
+    let mut stretch = PageBuilder::new(page);
     while let Some((after, limit)) = stretch.next() {
         let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
         let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
@@ -99,12 +99,12 @@ pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<
 
 pub(super) async fn insert(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     caller: &Caller,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(ledger, caller)?;
+    let AuthenticatedDocument { doc, mac } = write(ledger, caller)?;
     let sql = "INSERT INTO callers (id, name, version, doc, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6)";
     let values = [
         caller.id.as_str().into(),
@@ -117,18 +117,18 @@ pub(super) async fn insert(
     session.run(sql, &values).await?;
     index_keys(&mut session, caller).await?;
     index_trusts(&mut session, caller).await?;
-    record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
 
 pub(super) async fn update(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     caller: &Caller,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(ledger, caller)?;
+    let AuthenticatedDocument { doc, mac } = write(ledger, caller)?;
     let sql = "UPDATE callers SET name = $1, version = $2, doc = $3, mac_key = $4, mac = $5
          WHERE id = $6 AND version = $7";
     let values = [
@@ -145,12 +145,12 @@ pub(super) async fn update(
     }
     index_keys(&mut session, caller).await?;
     index_trusts(&mut session, caller).await?;
-    record(&mut session, ledger, event, &[Changed::Caller(caller.id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::Caller(caller.id.clone())]).await?;
     session.commit().await
 }
 
 /// Makes the index say of this caller what its row says.
-async fn index_keys(session: &mut Session, caller: &Caller) -> Result<()> {
+async fn index_keys(session: &mut Connection, caller: &Caller) -> Result<()> {
     let listed: BTreeSet<&str> = caller.keys.iter().map(|key| key.id.as_str()).collect();
     let sql = "SELECT key_id FROM api_keys WHERE caller_id = $1";
     let rows = session.rows(sql, &[caller.id.as_str().into()]).await?;
@@ -168,7 +168,7 @@ async fn index_keys(session: &mut Session, caller: &Caller) -> Result<()> {
 }
 
 /// The same for the issuers that it trusts.
-async fn index_trusts(session: &mut Session, caller: &Caller) -> Result<()> {
+async fn index_trusts(session: &mut Connection, caller: &Caller) -> Result<()> {
     let id = caller.id.as_str();
     session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
     let issuers: BTreeSet<&str> = caller.trusts.iter().map(|trust| trust.terms.issuer.as_str()).collect();
@@ -181,7 +181,7 @@ async fn index_trusts(session: &mut Session, caller: &Caller) -> Result<()> {
 
 pub(super) async fn delete(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     id: &CallerId,
     version: i64,
     event: &AuditEvent,
@@ -193,7 +193,7 @@ pub(super) async fn delete(
     if session.run(sql, &[id.as_str().into(), version.into()]).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));
     }
-    record(&mut session, ledger, event, &[Changed::Caller(id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::Caller(id.clone())]).await?;
     session.commit().await
 }
 

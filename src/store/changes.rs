@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::document::{mac_of, verified};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, Sql};
-use super::{Change, Changed, Result, StoreError};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{Sql, SqlRow};
+use super::{ChangeRecord, ChangedEntity, Result, StoreError};
 use crate::crypto::{AadContext, Vault};
 use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
@@ -21,10 +21,10 @@ const KEPT_MILLISECONDS: i64 = 60 * 60 * 1000;
 /// Records an event and what it changed, as the last thing before the commit: whoever numbers a
 /// change is alone until then, so that numbers become visible in their order.
 pub(super) async fn record(
-    session: &mut Session,
-    ledger: &Ledger,
+    session: &mut Connection,
+    ledger: &AuditWriter,
     event: &AuditEvent,
-    changed: &[Changed],
+    changed: &[ChangedEntity],
 ) -> Result<()> {
     ledger.write(session, event).await?;
     alone(session).await?;
@@ -47,7 +47,7 @@ pub(super) async fn record(
 
 /// Keeps everybody else from numbering anything until the transaction ends. In SQLite a writing
 /// transaction is alone anyway.
-pub(super) async fn alone(session: &mut Session) -> Result<()> {
+pub(super) async fn alone(session: &mut Connection) -> Result<()> {
     // "btb" and a 1.
     let sql = Sql { sqlite: "SELECT 1", postgres: "SELECT pg_advisory_xact_lock(1651793457)" };
     session.run(sql, &[]).await.map(drop)
@@ -58,11 +58,11 @@ pub(super) async fn last(engine: &Engine) -> Result<i64> {
     Ok(row.and_then(|row| row.get::<i64>("number")).unwrap_or(0))
 }
 
-pub(super) async fn since(engine: &Engine, vault: &Vault, number: i64) -> Result<Option<Vec<Change>>> {
+pub(super) async fn since(engine: &Engine, vault: &Vault, number: i64) -> Result<Option<Vec<ChangeRecord>>> {
     // The change that the reader saw last is read again: if it is gone, so may be others behind it.
     let sql = "SELECT number, kind, item, at, mac_key, mac FROM changes WHERE number >= $1 ORDER BY number";
     let rows = engine.read().await?.rows(sql, &[number.into()]).await?;
-    let mut changes: Vec<Change> = Vec::with_capacity(rows.len());
+    let mut changes: Vec<ChangeRecord> = Vec::with_capacity(rows.len());
     for (expected, row) in (number.max(1)..).zip(&rows) {
         match read_change(vault, row) {
             Some(change) if change.number == expected => changes.push(change),
@@ -79,34 +79,34 @@ pub(super) async fn since(engine: &Engine, vault: &Vault, number: i64) -> Result
     Ok(Some(changes))
 }
 
-fn read_change(vault: &Vault, row: &Row) -> Option<Change> {
+fn read_change(vault: &Vault, row: &SqlRow) -> Option<ChangeRecord> {
     let (number, at) = (row.get::<i64>("number")?, row.get::<i64>("at")?);
     let (kind, item) = (row.get::<String>("kind")?, row.get::<String>("item")?);
     let mac = mac_of(row)?;
     verified(vault, &place(&number.to_string(), number), &content(&kind, &item, at), &mac, "changes").ok()?;
     let what = match kind.as_str() {
-        "tenant" => Changed::Tenant(TenantId::parse(&item).ok()?),
-        "app" => Changed::App(AppId::parse(&item).ok()?),
-        "caller" => Changed::Caller(CallerId::parse(&item).ok()?),
-        "session" => Changed::Session(SessionId::parse(&item).ok()?),
+        "tenant" => ChangedEntity::Tenant(TenantId::parse(&item).ok()?),
+        "app" => ChangedEntity::App(AppId::parse(&item).ok()?),
+        "caller" => ChangedEntity::Caller(CallerId::parse(&item).ok()?),
+        "session" => ChangedEntity::Session(SessionId::parse(&item).ok()?),
         _ => return None,
     };
-    Some(Change { number, what })
+    Some(ChangeRecord { number, what })
 }
 
 /// Erases what everybody has long seen, but never the last line: numbers go on behind it.
-pub(super) async fn sweep(session: &mut Session, now: Timestamp) -> Result<()> {
+pub(super) async fn sweep(session: &mut Connection, now: Timestamp) -> Result<()> {
     let sql = "DELETE FROM changes WHERE at < $1 AND number < (SELECT MAX(number) FROM changes)";
     let seen = now.as_millisecond().saturating_sub(KEPT_MILLISECONDS);
     session.run(sql, &[seen.into()]).await.map(drop)
 }
 
-fn parts(what: &Changed) -> (&'static str, &str) {
+fn parts(what: &ChangedEntity) -> (&'static str, &str) {
     match what {
-        Changed::Tenant(id) => ("tenant", id.as_str()),
-        Changed::App(id) => ("app", id.as_str()),
-        Changed::Caller(id) => ("caller", id.as_str()),
-        Changed::Session(id) => ("session", id.as_str()),
+        ChangedEntity::Tenant(id) => ("tenant", id.as_str()),
+        ChangedEntity::App(id) => ("app", id.as_str()),
+        ChangedEntity::Caller(id) => ("caller", id.as_str()),
+        ChangedEntity::Session(id) => ("session", id.as_str()),
     }
 }
 

@@ -8,9 +8,9 @@ use super::audit::{select, stored};
 use super::changes::alone;
 use super::document::refused;
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, Sql};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{Sql, SqlRow};
 use super::{Result, StoreError};
 use crate::audit::{
     ChainHead, ChainLink, ChainTip, Checkpoint, Day, DayRange, DroppedRange, ExportManifest,
@@ -28,7 +28,7 @@ pub(super) async fn behind(engine: &Engine, number: i64, limit: usize) -> Result
          WHERE number > $1 ORDER BY number LIMIT $2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = engine.read().await?.rows(sql, &[number.into(), limit.into()]).await?;
-    let unreadable = |row: &Row| {
+    let unreadable = |row: &SqlRow| {
         let number: i64 = row.get("number").unwrap_or_default();
         refused("audit_checkpoints", &number.to_string())
     };
@@ -36,7 +36,7 @@ pub(super) async fn behind(engine: &Engine, number: i64, limit: usize) -> Result
 }
 
 /// The last checkpoint that bears the broker's signature.
-pub(super) async fn last(session: &mut Session, ledger: &Ledger) -> Result<Option<SignedCheckpoint>> {
+pub(super) async fn last(session: &mut Connection, ledger: &AuditWriter) -> Result<Option<SignedCheckpoint>> {
     let mut below = i64::MAX;
     loop {
         let sql = "SELECT number, content, sign_key, signature FROM audit_checkpoints
@@ -53,7 +53,7 @@ pub(super) async fn last(session: &mut Session, ledger: &Ledger) -> Result<Optio
     }
 }
 
-fn signed(row: &Row) -> Option<SignedCheckpoint> {
+fn signed(row: &SqlRow) -> Option<SignedCheckpoint> {
     let signature = Signature { key: row.get("sign_key")?, bytes: row.get("signature")? };
     Some(SignedCheckpoint { number: row.get("number")?, content: row.get("content")?, signature })
 }
@@ -62,7 +62,7 @@ fn signed(row: &Row) -> Option<SignedCheckpoint> {
 /// sign, but for the end of an export.
 pub(super) async fn sign(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     at: Timestamp,
     export: Option<DayRange>,
 ) -> Result<Option<SignedCheckpoint>> {
@@ -87,7 +87,7 @@ pub(super) async fn sign(
 
 /// How far the chains go that grew. Of its own this process knows it, whatever the store says; others
 /// count as far as their last record is one that a broker wrote.
-async fn grown(session: &mut Session, ledger: &Ledger) -> Result<HashMap<WriterId, (Day, ChainTip)>> {
+async fn grown(session: &mut Connection, ledger: &AuditWriter) -> Result<HashMap<WriterId, (Day, ChainTip)>> {
     let sql = "SELECT writer, day, number FROM audit_chains WHERE number > covered";
     let mut heads = ledger.grown();
     for row in session.rows(sql, &[]).await? {
@@ -108,8 +108,8 @@ async fn grown(session: &mut Session, ledger: &Ledger) -> Result<HashMap<WriterI
 
 /// The head of a chain that ends with this record, where a broker wrote it.
 async fn head_of(
-    session: &mut Session,
-    ledger: &Ledger,
+    session: &mut Connection,
+    ledger: &AuditWriter,
     (writer, day, number): (&WriterId, i64, i64),
 ) -> Result<Option<ChainTip>> {
     let sql = select!("WHERE day = $1 AND writer = $2 AND number >= $3 AND number <= $4 ORDER BY number");
@@ -127,7 +127,7 @@ async fn head_of(
 
 /// The checkpoint that the next one names: the last that this process saw, or what other processes signed
 /// behind it. What was taken out or put in meanwhile changes nothing of that.
-async fn last_of(session: &mut Session, ledger: &Ledger) -> Result<Option<(i64, String)>> {
+async fn last_of(session: &mut Connection, ledger: &AuditWriter) -> Result<Option<(i64, String)>> {
     let Some(mut last) = ledger.last_checkpoint() else {
         let stored = last(session, ledger).await?;
         return Ok(stored.map(|signed| (signed.number, signed.hash())));
@@ -148,8 +148,8 @@ async fn last_of(session: &mut Session, ledger: &Ledger) -> Result<Option<(i64, 
 }
 
 async fn write(
-    session: &mut Session,
-    ledger: &Ledger,
+    session: &mut Connection,
+    ledger: &AuditWriter,
     heads: &HashMap<WriterId, (Day, ChainTip)>,
     (at, dropped, export): (Timestamp, Option<DroppedRange>, Option<ExportManifest>),
 ) -> Result<SignedCheckpoint> {
@@ -192,7 +192,7 @@ async fn write(
 
 /// The number of the first checkpoint that may cover a record of that day or a later one: the next
 /// one's, where there is none. A clock may have been a little slow when it was made.
-async fn first_checkpoint_since(session: &mut Session, ledger: &Ledger, day: Day) -> Result<i64> {
+async fn first_checkpoint_since(session: &mut Connection, ledger: &AuditWriter, day: Day) -> Result<i64> {
     let sql = "SELECT MIN(number) AS number FROM audit_checkpoints WHERE day >= $1";
     let row = session.row(sql, &[day.plus(-1).0.into()]).await?;
     match row.and_then(|row| row.get::<i64>("number")) {
@@ -205,7 +205,7 @@ async fn first_checkpoint_since(session: &mut Session, ledger: &Ledger, day: Day
 /// nothing is done.
 pub(super) async fn drop_before(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     before: Day,
     at: Timestamp,
 ) -> Result<Option<SignedCheckpoint>> {

@@ -3,34 +3,34 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::sql::Row;
+use super::sql::SqlRow;
 use super::{Result, StoreError};
 use crate::crypto::{AadContext, CryptoError, RowMac, Vault};
 
 /// What is kept as one authenticated document in one row.
-pub(super) trait Document: Serialize + DeserializeOwned {
+pub(super) trait StoredDocument: Serialize + DeserializeOwned {
     const TABLE: &'static str;
     fn id(&self) -> &str;
     fn version(&self) -> i64;
     /// True where every column by which the row is looked up says what the document says.
-    fn agrees_with(&self, row: &Row) -> bool;
+    fn agrees_with(&self, row: &SqlRow) -> bool;
 }
 
 /// A document as it is written.
-pub(super) struct Written {
+pub(super) struct AuthenticatedDocument {
     pub(super) doc: String,
     pub(super) mac: RowMac,
 }
 
 /// Authenticates a document for its row and version.
-pub(super) fn write<D: Document>(vault: &Vault, document: &D) -> Result<Written> {
+pub(super) fn write<D: StoredDocument>(vault: &Vault, document: &D) -> Result<AuthenticatedDocument> {
     let doc = serde_json::to_string(document).map_err(|error| StoreError::Unexpected(error.to_string()))?;
     let mac = vault.authenticate(&place::<D>(document.id(), document.version()), doc.as_bytes());
-    Ok(Written { doc, mac })
+    Ok(AuthenticatedDocument { doc, mac })
 }
 
 /// Reads a row, if it is one that [`write`] made, where and as it stands.
-pub(super) fn read<D: Document>(vault: &Vault, row: &Row) -> Result<D> {
+pub(super) fn read<D: StoredDocument>(vault: &Vault, row: &SqlRow) -> Result<D> {
     let id: String = row.get("id").unwrap_or_default();
     let refused = || refused(D::TABLE, &id);
     let version = row.get("version").ok_or_else(refused)?;
@@ -46,7 +46,10 @@ pub(super) fn read<D: Document>(vault: &Vault, row: &Row) -> Result<D> {
 }
 
 /// Reads rows and leaves out those that are refused, each of which costs nobody but itself.
-pub(super) fn read_each<'a, D: Document>(vault: &'a Vault, rows: &'a [Row]) -> impl Iterator<Item = D> + 'a {
+pub(super) fn read_each<'a, D: StoredDocument>(
+    vault: &'a Vault,
+    rows: &'a [SqlRow],
+) -> impl Iterator<Item = D> + 'a {
     rows.iter().filter_map(|row| left_out(read(vault, row)))
 }
 
@@ -56,7 +59,7 @@ pub(super) fn left_out<T>(row: Result<T>) -> Option<T> {
 }
 
 /// The MAC that a row bears.
-pub(super) fn mac_of(row: &Row) -> Option<RowMac> {
+pub(super) fn mac_of(row: &SqlRow) -> Option<RowMac> {
     Some(RowMac { key: row.get("mac_key")?, mac: row.get("mac")? })
 }
 
@@ -85,6 +88,6 @@ fn printable(id: &str) -> String {
     id.chars().take(64).map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect()
 }
 
-fn place<D: Document>(id: &str, version: i64) -> AadContext<'_> {
+fn place<D: StoredDocument>(id: &str, version: i64) -> AadContext<'_> {
     AadContext { table: D::TABLE, row: id, column: "doc", version }
 }

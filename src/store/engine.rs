@@ -5,7 +5,7 @@ use sqlx::{PgPool, SqlitePool};
 use super::Result;
 use super::budget::bounded;
 use super::failure::failure;
-use super::session::{Link, Session};
+use super::session::{Connection, ConnectionKind};
 
 /// An open database.
 #[derive(Debug)]
@@ -20,25 +20,25 @@ pub(super) enum Engine {
 
 impl Engine {
     /// A connection for single queries.
-    pub(super) async fn read(&self) -> Result<Session> {
-        Ok(Session::new(match self {
-            Self::Sqlite { readers, .. } => Link::Sqlite(readers.acquire().await.map_err(failure)?),
-            Self::Postgres(pool) => Link::Postgres(pool.acquire().await.map_err(failure)?),
+    pub(super) async fn read(&self) -> Result<Connection> {
+        Ok(Connection::new(match self {
+            Self::Sqlite { readers, .. } => ConnectionKind::Sqlite(readers.acquire().await.map_err(failure)?),
+            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(failure)?),
         }))
     }
 
     /// A connection on which a transaction has begun; it is undone unless it is committed.
-    pub(super) async fn write(&self) -> Result<Session> {
+    pub(super) async fn write(&self) -> Result<Connection> {
         let mut session = self.write_plainly().await?;
         session.begin().await?;
         Ok(session)
     }
 
     /// A connection that may write, without a transaction.
-    pub(super) async fn write_plainly(&self) -> Result<Session> {
-        Ok(Session::new(match self {
-            Self::Sqlite { writer, .. } => Link::Sqlite(writer.acquire().await.map_err(failure)?),
-            Self::Postgres(pool) => Link::Postgres(pool.acquire().await.map_err(failure)?),
+    pub(super) async fn write_plainly(&self) -> Result<Connection> {
+        Ok(Connection::new(match self {
+            Self::Sqlite { writer, .. } => ConnectionKind::Sqlite(writer.acquire().await.map_err(failure)?),
+            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(failure)?),
         }))
     }
 

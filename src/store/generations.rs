@@ -6,8 +6,8 @@
 use super::changes::alone;
 use super::document::{mac_of, refused, verified};
 use super::engine::Engine;
-use super::session::Session;
-use super::sql::Row;
+use super::session::Connection;
+use super::sql::SqlRow;
 use super::{Result, StoreError};
 use crate::crypto::{AadContext, Vault};
 use crate::domain::id::Generation;
@@ -36,7 +36,7 @@ pub(super) async fn next(engine: &Engine, vault: &Vault) -> Result<Generation> {
     Ok(Generation(next))
 }
 
-fn read(vault: &Vault, row: &Row) -> Result<i64> {
+fn read(vault: &Vault, row: &SqlRow) -> Result<i64> {
     let value: i64 = row.get("value").ok_or_else(|| refused(TABLE, ROW))?;
     let mac = mac_of(row).ok_or_else(|| refused(TABLE, ROW))?;
     verified(vault, &place(value), &value.to_be_bytes(), &mac, TABLE)?;
@@ -44,7 +44,7 @@ fn read(vault: &Vault, row: &Row) -> Result<i64> {
 }
 
 /// True for a database in which no generation was ever used.
-async fn is_new(session: &mut Session) -> Result<bool> {
+async fn is_new(session: &mut Connection) -> Result<bool> {
     let sql = "SELECT 1 AS used WHERE EXISTS (SELECT 1 FROM apps) OR EXISTS (SELECT 1 FROM tenants)
          OR EXISTS (SELECT 1 FROM credentials) OR EXISTS (SELECT 1 FROM tokens)";
     Ok(session.row(sql, &[]).await?.is_none())

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::document::{left_out, mac_of, refused, verified};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::Row;
-use super::{Giving, Result, StoreError};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::SqlRow;
+use super::{Result, StoreError, TokenRecipient};
 use crate::crypto::{AadContext, RowMac, Vault, sha256_hex};
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Recipient;
@@ -15,9 +15,9 @@ use crate::domain::receiver::Recipient;
 const TABLE: &str = "given";
 
 /// Writes down who was given what; what stands there already stays as it is.
-pub(super) async fn note(engine: &Engine, ledger: &Ledger, givings: &[Giving]) -> Result<()> {
+pub(super) async fn note(engine: &Engine, ledger: &AuditWriter, givings: &[TokenRecipient]) -> Result<()> {
     let mut session = engine.write().await?;
-    for Giving { token, until, receiver } in givings {
+    for TokenRecipient { token, until, receiver } in givings {
         let until = until.as_millisecond();
         let doc =
             serde_json::to_string(receiver).map_err(|error| StoreError::Unexpected(error.to_string()))?;
@@ -46,12 +46,12 @@ pub(super) async fn receivers(engine: &Engine, vault: &Vault, token: &TokenId) -
 }
 
 /// Erases what is about tokens that died before `now`.
-pub(super) async fn sweep(session: &mut Session, now: Timestamp) -> Result<()> {
+pub(super) async fn sweep(session: &mut Connection, now: Timestamp) -> Result<()> {
     let sql = "DELETE FROM given WHERE expires_at <= $1";
     session.run(sql, &[now.as_millisecond().into()]).await.map(drop)
 }
 
-fn read(vault: &Vault, token: &TokenId, row: &Row) -> Result<Recipient> {
+fn read(vault: &Vault, token: &TokenId, row: &SqlRow) -> Result<Recipient> {
     let refused = || refused(TABLE, token.as_str());
     let (until, doc) = (row.get::<i64>("expires_at"), row.get::<String>("doc"));
     let (until, doc) = until.zip(doc).ok_or_else(refused)?;

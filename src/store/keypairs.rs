@@ -1,17 +1,17 @@
 //! Keypairs that were made here and wait for Box to learn their public half.
 
 use super::changes::record;
-use super::document::{Document, Written, read, read_each, refused, write};
+use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, refused, write};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::sql::Row;
-use super::{Changed, Result};
+use super::ledger::AuditWriter;
+use super::sql::SqlRow;
+use super::{ChangedEntity, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
 use crate::domain::event::AuditEvent;
 use crate::domain::id::{AppId, KeypairId};
 
-impl Document for Keypair {
+impl StoredDocument for Keypair {
     const TABLE: &'static str = "keypairs";
 
     fn id(&self) -> &str {
@@ -23,20 +23,20 @@ impl Document for Keypair {
         1
     }
 
-    fn agrees_with(&self, row: &Row) -> bool {
+    fn agrees_with(&self, row: &SqlRow) -> bool {
         row.get::<String>("app_id").as_deref() == Some(self.app.as_str())
     }
 }
 
 pub(super) async fn insert(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     keypair: &Keypair,
     sealed: &[u8],
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
-    let Written { doc, mac } = write(ledger, keypair)?;
+    let AuthenticatedDocument { doc, mac } = write(ledger, keypair)?;
     let sql = "INSERT INTO keypairs (id, app_id, version, doc, mac_key, mac, sealed)
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = [
@@ -49,7 +49,7 @@ pub(super) async fn insert(
         sealed.into(),
     ];
     session.run(sql, &values).await?;
-    record(&mut session, ledger, event, &[Changed::App(keypair.app.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::App(keypair.app.clone())]).await?;
     session.commit().await
 }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::session::Session;
+use super::session::Connection;
 use super::{Result, StoreError};
 use crate::audit::{Chain, ChainLink, ChainTip, Day, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -17,7 +17,7 @@ const SHARE: Duration = Duration::from_secs(1);
 
 /// The vault, and the chains that this process adds to.
 #[derive(Clone, Debug)]
-pub(super) struct Ledger {
+pub(super) struct AuditWriter {
     vault: Arc<Vault>,
     chains: Arc<Mutex<Chains>>,
 }
@@ -34,7 +34,7 @@ struct Chains {
     last: Option<(i64, String)>,
 }
 
-impl Deref for Ledger {
+impl Deref for AuditWriter {
     type Target = Vault;
 
     fn deref(&self) -> &Vault {
@@ -42,19 +42,24 @@ impl Deref for Ledger {
     }
 }
 
-impl Ledger {
+impl AuditWriter {
     pub(super) fn new(vault: Arc<Vault>) -> Self {
         Self { vault, chains: Arc::default() }
     }
 
     /// Writes an event of this moment within the session's transaction.
-    pub(super) async fn write(&self, session: &mut Session, event: &AuditEvent) -> Result<()> {
+    pub(super) async fn write(&self, session: &mut Connection, event: &AuditEvent) -> Result<()> {
         self.write_on(session, Day::of(event.at), event).await
     }
 
     /// Writes an event on that day within the session's transaction: it may be of an earlier one, whose
     /// chains may be dropped by now.
-    pub(super) async fn write_on(&self, session: &mut Session, day: Day, event: &AuditEvent) -> Result<()> {
+    pub(super) async fn write_on(
+        &self,
+        session: &mut Connection,
+        day: Day,
+        event: &AuditEvent,
+    ) -> Result<()> {
         let page = session.page(|| self.open_page(day));
         let link = page
             .chain
@@ -73,7 +78,7 @@ impl Ledger {
     }
 
     /// A chain of that day that nobody else adds to: no chain outlives its day.
-    fn open_page(&self, day: Day) -> Page {
+    fn open_page(&self, day: Day) -> ChainAppend {
         let mut chains = self.chains();
         chains.idle.retain(|chain| chain.day >= day);
         // The last one first, so that no more chains grow than are needed.
@@ -88,7 +93,7 @@ impl Ledger {
             }
         };
         drop(chains);
-        Page { before: Some(chain.clone()), chain, committed: false, chains: Arc::clone(&self.chains) }
+        ChainAppend { before: Some(chain.clone()), chain, committed: false, chains: Arc::clone(&self.chains) }
     }
 
     /// How far this process's own chains go that grew since the last checkpoint.
@@ -126,7 +131,7 @@ fn unwritable(reason: &str) -> StoreError {
 
 /// What one transaction adds to a chain.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct ChainAppend {
     chain: Chain,
     /// The chain as it was, where it is certain that nothing was added.
     before: Option<Chain>,
@@ -134,10 +139,10 @@ pub(super) struct Page {
     chains: Arc<Mutex<Chains>>,
 }
 
-impl Page {
+impl ChainAppend {
     /// Writes down how far the chain goes now, as the last thing before the commit. From here on nobody
     /// knows whether it does, until the commit is known to have happened.
-    pub(super) async fn close(&mut self, session: &mut Session) -> Result<()> {
+    pub(super) async fn close(&mut self, session: &mut Connection) -> Result<()> {
         self.before = None;
         let Chain { writer, day, head } = &self.chain;
         let sql = "INSERT INTO audit_chains (writer, day, number, mac, covered) VALUES ($1, $2, $3, $4, 0)
@@ -162,7 +167,7 @@ impl Page {
     }
 }
 
-impl Drop for Page {
+impl Drop for ChainAppend {
     fn drop(&mut self) {
         if self.committed {
             return;
@@ -180,12 +185,12 @@ impl Drop for Page {
     }
 }
 
-async fn insert(session: &mut Session, link: &ChainLink, event: &AuditEvent) -> Result<()> {
+async fn insert(session: &mut Connection, link: &ChainLink, event: &AuditEvent) -> Result<()> {
     let sql = "INSERT INTO audit
          (day, writer, number, at, action, outcome, actor_id, tenant_id, app_id, caller_id, on_behalf_of,
           fingerprint, doc, mac_key, mac)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    let Beside { actor, on_behalf_of } = Beside::of(event);
+    let AuditColumns { actor, on_behalf_of } = AuditColumns::of(event);
     let values = [
         link.day.0.into(),
         link.writer.as_str().into(),
@@ -207,12 +212,12 @@ async fn insert(session: &mut Session, link: &ChainLink, event: &AuditEvent) -> 
 }
 
 /// What stands in columns beside an event, taken out of it.
-pub(super) struct Beside<'a> {
+pub(super) struct AuditColumns<'a> {
     pub(super) actor: Option<&'a str>,
     pub(super) on_behalf_of: Option<&'a str>,
 }
 
-impl<'a> Beside<'a> {
+impl<'a> AuditColumns<'a> {
     pub(super) fn of(event: &'a AuditEvent) -> Self {
         let actor = match &event.actor {
             Actor::Caller { id, .. } => Some(id.as_str()),

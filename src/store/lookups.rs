@@ -10,14 +10,14 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::watch::{Stamp, Watch};
+use super::watch::{ChangeFeed, ChangeToken};
 use super::{Result, StoreError};
 use crate::flight::{Crashed, Flights};
 
 /// What a key leads to.
-pub trait Looked<K>: Debug + Send + Sync + 'static {
+pub trait Cacheable<K>: Debug + Send + Sync + 'static {
     /// True where nothing that it was made of changed since `stamp`.
-    fn is_current(&self, key: &K, stamp: &Stamp, watch: &Watch) -> bool;
+    fn is_current(&self, key: &K, stamp: &ChangeToken, watch: &ChangeFeed) -> bool;
 
     /// How much of the room it takes.
     fn weight(&self) -> u32 {
@@ -26,41 +26,41 @@ pub trait Looked<K>: Debug + Send + Sync + 'static {
 }
 
 /// What keys lead to, as far as somebody looked.
-pub struct Lookups<K, V> {
-    watch: Arc<Watch>,
+pub struct ReadThroughCache<K, V> {
+    watch: Arc<ChangeFeed>,
     max_age: Duration,
-    known: Cache<K, Arc<Known<V>>>,
-    readings: Flights<K, Result<Arc<Known<V>>>>,
+    known: Cache<K, Arc<CachedValue<V>>>,
+    readings: Flights<K, Result<Arc<CachedValue<V>>>>,
 }
 
-impl<K, V> fmt::Debug for Lookups<K, V> {
+impl<K, V> fmt::Debug for ReadThroughCache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookups").field("max_age", &self.max_age).finish_non_exhaustive()
+        f.debug_struct("ReadThroughCache").field("max_age", &self.max_age).finish_non_exhaustive()
     }
 }
 
 /// What a key led to when it was looked up.
 #[derive(Debug)]
-pub struct Known<V> {
+pub struct CachedValue<V> {
     /// From before it was read.
-    stamp: Stamp,
+    stamp: ChangeToken,
     /// What was found.
     pub found: V,
 }
 
-impl<K, V> Lookups<K, V>
+impl<K, V> ReadThroughCache<K, V>
 where
     K: Clone + Debug + Eq + Hash + Send + Sync + 'static,
-    V: Looked<K>,
+    V: Cacheable<K>,
 {
     /// Nothing is known yet, and there is room for as much as weighs `capacity`. What is known counts while
     /// `watch` tells of no change, and heard from the store within `max_age`. Readings are tasks of `tasks`.
     #[must_use]
-    pub fn new(watch: Arc<Watch>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
+    pub fn new(watch: Arc<ChangeFeed>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
         // The default policy would refuse new entries when full.
         let known = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, known: &Arc<Known<V>>| known.found.weight())
+            .weigher(|_, known: &Arc<CachedValue<V>>| known.found.weight())
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self { watch, max_age, known, readings: Flights::new(tasks.clone()) }
@@ -71,7 +71,7 @@ where
     ///
     /// # Errors
     /// Those of `read`; nothing is remembered then.
-    pub async fn look_up<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<Known<V>>>
+    pub async fn look_up<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
@@ -88,27 +88,28 @@ where
     }
 
     /// What is remembered of `key`, where it counts.
-    fn remembered(&self, key: &K) -> Option<Arc<Known<V>>> {
-        let counts = |known: &Arc<Known<V>>| self.is_current(key, known) && self.watch.age() <= self.max_age;
+    fn remembered(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
+        let counts =
+            |known: &Arc<CachedValue<V>>| self.is_current(key, known) && self.watch.age() <= self.max_age;
         self.last_known(key).filter(counts)
     }
 
     /// What is remembered of `key`, whether it counts or not.
     #[must_use]
-    pub fn last_known(&self, key: &K) -> Option<Arc<Known<V>>> {
+    pub fn last_known(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
         self.known.get(key)
     }
 
     /// All that is remembered.
-    pub fn iter(&self) -> impl Iterator<Item = (Arc<K>, Arc<Known<V>>)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Arc<K>, Arc<CachedValue<V>>)> + '_ {
         self.known.iter()
     }
 
-    fn is_current(&self, key: &K, known: &Known<V>) -> bool {
+    fn is_current(&self, key: &K, known: &CachedValue<V>) -> bool {
         known.found.is_current(key, &known.stamp, &self.watch)
     }
 
-    async fn read<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<Known<V>>>
+    async fn read<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
@@ -116,7 +117,7 @@ where
             let (known, key) = (self.known.clone(), key.clone());
             let (stamp, found) = (self.watch.stamp(), read());
             async move {
-                let looked = Arc::new(Known { stamp, found: found.await? });
+                let looked = Arc::new(CachedValue { stamp, found: found.await? });
                 known.insert(key, Arc::clone(&looked));
                 Ok(looked)
             }

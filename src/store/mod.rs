@@ -55,11 +55,14 @@ use crate::domain::session::BrowserSession;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
-pub use audit_types::{AuditFilter, AuditPosition, AuditRecord, AuditStretch, StoredLink};
-pub use open::{OpenError, Opening, migrate, open};
-pub use schema::Migrated;
-pub use session_types::{OpenSession, SessionFilter, SessionPosition, SessionStretch, SessionsOf};
-pub use token_types::{After, Among, Filed, Giving, NewToken, StoredToken, Which, place_of_token};
+pub use audit_types::{AuditFilter, AuditPage, AuditPosition, AuditRecord, StoredAuditRecord};
+pub use open::{OpenError, OpenMode, migrate, open};
+pub use schema::MigrationReport;
+pub use session_types::{NewBrowserSession, SessionFilter, SessionPage, SessionPosition, SessionSelector};
+pub use token_types::{
+    NewToken, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenRecipient, TokenSelector,
+    place_of_token,
+};
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -114,7 +117,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn update_app(&self, app: &App, event: &AuditEvent) -> Result<()>;
     /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, and puts
     /// the credentials beside the old ones.
-    async fn switch_credentials(&self, switch: Switch<'_>, event: &AuditEvent) -> Result<()>;
+    async fn switch_credentials(&self, switch: CredentialSwitch<'_>, event: &AuditEvent) -> Result<()>;
     /// Keeps a keypair with its private half, which is sealed at [`place_of_keypair`].
     async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &AuditEvent) -> Result<()>;
     /// A keypair and its sealed private half, which is empty once it was switched to.
@@ -148,7 +151,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>>;
     /// Adds a browser session; [`Conflict::Version`] where tenant, app or opener are not those any more by
     /// which it was judged.
-    async fn open_session(&self, new: &OpenSession<'_>, event: &AuditEvent) -> Result<()>;
+    async fn open_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()>;
     /// A stretch of the browser sessions that go on, the oldest first. A row that is refused is left out,
     /// with an error logged.
     async fn browser_sessions(
@@ -156,22 +159,22 @@ pub trait Store: Send + Sync + fmt::Debug {
         filter: &SessionFilter,
         behind: Option<&SessionPosition>,
         limit: usize,
-    ) -> Result<SessionStretch>;
+    ) -> Result<SessionPage>;
     /// Cancels browser sessions at the event's time, and tells how many were not cancelled before. Those
     /// that are gone are passed over.
     async fn cancel_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize>;
 
     /// Keeps a minted token and its event. Within the same transaction it is compared with the
     /// tenant and app of the moment: only where both are active and at the token's generation is it
-    /// [`Filed::Current`]. Else it is kept as discarded, so that it can still be revoked, is never
+    /// [`SaveOutcome::Current`]. Else it is kept as discarded, so that it can still be revoked, is never
     /// found by [`Store::live_token`], and its event says `token.discard`.
-    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<Filed>;
+    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<SaveOutcome>;
     /// The token under this key that lives longest beyond `now`, of those not discarded.
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
     /// The token whose SHA-256 this is, in lower-case hex, where it lives beyond `now` and is not discarded.
     async fn live_token_with(&self, fingerprint: &str, now: Timestamp) -> Result<Option<StoredToken>>;
     /// Writes down to whom tokens were given, until these expire.
-    async fn note_given(&self, givings: &[Giving]) -> Result<()>;
+    async fn note_given(&self, givings: &[TokenRecipient]) -> Result<()>;
     /// To whom a token was given. A row that is refused is left out, with an error logged.
     async fn receivers(&self, token: &TokenId) -> Result<Vec<Recipient>>;
     /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too: all of
@@ -179,7 +182,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn live_tokens_of(
         &self,
         tenant: &TenantId,
-        which: &Which,
+        which: &TokenSelector,
         now: Timestamp,
     ) -> Result<Vec<StoredToken>>;
     /// Records at this moment what changed no row of the store: all of these events or none.
@@ -188,10 +191,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// next one begins; `None` where this was the last.
     async fn live_tokens(
         &self,
-        among: &Among,
-        after: &After,
+        among: &TokenFilter,
+        after: &TokenCursor,
         limit: usize,
-    ) -> Result<(Vec<StoredToken>, Option<After>)>;
+    ) -> Result<(Vec<StoredToken>, Option<TokenCursor>)>;
     /// Marks tokens as discarded, so that they are never found by [`Store::live_token`] again and only
     /// wait to be revoked. Those that are gone are passed over.
     async fn discard_tokens(&self, tokens: &[TokenId]) -> Result<()>;
@@ -202,7 +205,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn last_change(&self) -> Result<i64>;
     /// What changed after the change of that number, oldest first; `None` where the log does not
     /// reach back that far and everything may have changed.
-    async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>>;
+    async fn changes_since(&self, number: i64) -> Result<Option<Vec<ChangeRecord>>>;
     /// Erases tokens that died before `now`, browser sessions that ended a day before it, and changes that
     /// everybody has long seen.
     async fn sweep(&self, now: Timestamp) -> Result<()>;
@@ -213,14 +216,14 @@ pub trait Store: Send + Sync + fmt::Debug {
         filter: &AuditFilter,
         behind: Option<&AuditPosition>,
         limit: usize,
-    ) -> Result<AuditStretch>;
+    ) -> Result<AuditPage>;
     /// Records of the audit as they stand, in the order of day, chain and number.
     async fn audit_links(
         &self,
         range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
-    ) -> Result<Vec<StoredLink>>;
+    ) -> Result<Vec<StoredAuditRecord>>;
     /// Checkpoints behind that number, in their order.
     async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>>;
     /// The last checkpoint.
@@ -297,7 +300,7 @@ pub struct NewApp<'a> {
 
 /// What changes when an app is switched to new credentials.
 #[derive(Clone, Copy, Debug)]
-pub struct Switch<'a> {
+pub struct CredentialSwitch<'a> {
     /// The app as it is then, and its new secrets.
     pub app: NewApp<'a>,
     /// The tenant whose own it is, as it is then; where something of it changes too.
@@ -317,7 +320,7 @@ pub struct StoredCredentials {
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Changed {
+pub enum ChangedEntity {
     /// A tenant.
     Tenant(TenantId),
     /// An app, and with it every tenant that it serves.
@@ -330,11 +333,11 @@ pub enum Changed {
 
 /// One line of the log by which every process learns what the others changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ChangeRecord {
     /// Its number; later changes have higher ones.
     pub number: i64,
     /// What changed.
-    pub what: Changed,
+    pub what: ChangedEntity,
 }
 
 /// Where an app's secrets of one generation are sealed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::budget::bounded;
 use super::engine::Engine;
-use super::schema::{CURRENT, Migrated, Standing};
+use super::schema::{CURRENT, MigrationReport, SchemaState};
 use super::serve_lock::{self, ServeLock};
 use super::sql_store::SqlStore;
 use super::{Store, StoreError, postgres, schema, sqlite};
@@ -15,7 +15,7 @@ use crate::crypto::Vault;
 
 /// Who opens a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum OpenMode {
     /// The service. There can be one at a time.
     ServeAlone,
     /// A command, which may work while the service does.
@@ -101,11 +101,11 @@ pub enum OpenError {
 ///
 /// # Errors
 /// Where the database does not answer, is at another schema, or belongs to another `serve`.
-pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: Opening) -> Result<Arc<dyn Store>, OpenError> {
-    let database = Named::new(url)?;
+pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: OpenMode) -> Result<Arc<dyn Store>, OpenError> {
+    let database = DisplayUrl::new(url)?;
     let lock = match url {
-        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?.map(Lock::File),
-        DatabaseUrl::Postgres(_) => database.open_server(how).await?.map(Lock::Session),
+        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?.map(InstanceLock::File),
+        DatabaseUrl::Postgres(_) => database.open_server(how).await?.map(InstanceLock::Session),
     };
     Ok(Arc::new(SqlStore::new(database.engine, vault, lock)))
 }
@@ -115,8 +115,8 @@ pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: Opening) -> Result<
 ///
 /// # Errors
 /// Where the database does not answer, is newer than the program, or a `serve` works on the file.
-pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
-    let database = Named::new(url)?;
+pub async fn migrate(url: &DatabaseUrl) -> Result<MigrationReport, OpenError> {
+    let database = DisplayUrl::new(url)?;
     let _lock = match url {
         DatabaseUrl::Sqlite(path) => Some(lock(path)?),
         DatabaseUrl::Postgres(_) => {
@@ -125,7 +125,7 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
         }
     };
     let from = database.migrate().await?;
-    Ok(Migrated { from, to: CURRENT })
+    Ok(MigrationReport { from, to: CURRENT })
 }
 
 /// How often a file is asked again whose schema others are making; each time waits for about a second.
@@ -133,7 +133,7 @@ const MAKING: usize = 5;
 
 /// What keeps a second `serve` away, for as long as it lives.
 #[derive(Debug)]
-pub(super) enum Lock {
+pub(super) enum InstanceLock {
     /// On a file beside the database's.
     #[expect(dead_code, reason = "held, not looked at")]
     File(File),
@@ -143,12 +143,12 @@ pub(super) enum Lock {
 }
 
 /// A database under a name that can be shown: without user and password.
-struct Named {
+struct DisplayUrl {
     engine: Engine,
     name: String,
 }
 
-impl Named {
+impl DisplayUrl {
     fn new(url: &DatabaseUrl) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) if path.is_dir() => Err(OpenError::Folder { path: path.clone() }),
@@ -170,7 +170,7 @@ impl Named {
         session.map(drop).map_err(|reason| self.error(reason))
     }
 
-    async fn open_server(&self, how: Opening) -> Result<Option<ServeLock>, OpenError> {
+    async fn open_server(&self, how: OpenMode) -> Result<Option<ServeLock>, OpenError> {
         self.reach().await?;
         let standing = bounded(schema::standing(&self.engine)).await;
         let found = self.check(standing)?;
@@ -179,7 +179,7 @@ impl Named {
             return Err(OpenError::OldSchema { database, found, needed: CURRENT });
         }
         let Engine::Postgres(pool) = &self.engine else { return Ok(None) };
-        if how == Opening::BesideServe {
+        if how == OpenMode::BesideServe {
             return Ok(None);
         }
         match serve_lock::take(&pool.connect_options()).await {
@@ -193,8 +193,8 @@ impl Named {
         OpenError::Database { database: self.name.clone(), reason }
     }
 
-    async fn open_file(&self, path: &Path, how: Opening) -> Result<Option<File>, OpenError> {
-        if how == Opening::ServeAlone {
+    async fn open_file(&self, path: &Path, how: OpenMode) -> Result<Option<File>, OpenError> {
+        if how == OpenMode::ServeAlone {
             let lock = lock_in_time(path).await?;
             self.migrate().await?;
             return Ok(Some(lock));
@@ -222,12 +222,12 @@ impl Named {
     }
 
     /// The version at which the schema stands, if it is one to work with or to migrate.
-    fn check(&self, standing: super::Result<Standing>) -> Result<usize, OpenError> {
+    fn check(&self, standing: super::Result<SchemaState>) -> Result<usize, OpenError> {
         let database = self.name.clone();
         match standing {
-            Ok(Standing::At(version)) => Ok(version),
-            Ok(Standing::Newer(found)) => Err(OpenError::NewerSchema { database, found, known: CURRENT }),
-            Ok(Standing::Altered(version)) => Err(OpenError::ForeignSchema { database, version }),
+            Ok(SchemaState::At(version)) => Ok(version),
+            Ok(SchemaState::Newer(found)) => Err(OpenError::NewerSchema { database, found, known: CURRENT }),
+            Ok(SchemaState::Altered(version)) => Err(OpenError::ForeignSchema { database, version }),
             Err(reason) => Err(self.error(reason)),
         }
     }

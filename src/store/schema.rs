@@ -3,7 +3,7 @@
 use super::Result;
 use super::changes::alone;
 use super::engine::Engine;
-use super::session::Session;
+use super::session::Connection;
 use super::sql::Sql;
 use crate::crypto::sha256_hex;
 
@@ -40,7 +40,7 @@ pub(super) const CURRENT: usize = MIGRATIONS.len();
 
 /// What a migration did to the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Migrated {
+pub struct MigrationReport {
     /// The version it had; 0 for an empty database.
     pub from: usize,
     /// The version it has now.
@@ -49,7 +49,7 @@ pub struct Migrated {
 
 /// Where a schema stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum SchemaState {
     /// At this version, which is [`CURRENT`] or older.
     At(usize),
     /// At this version, which this program does not know.
@@ -59,19 +59,19 @@ pub(super) enum Standing {
 }
 
 /// Where the schema stands.
-pub(super) async fn standing(engine: &Engine) -> Result<Standing> {
+pub(super) async fn standing(engine: &Engine) -> Result<SchemaState> {
     let mut session = engine.write_plainly().await?;
     read_standing(engine, &mut session).await
 }
 
 /// Brings an older schema to [`CURRENT`], as a whole or not at all, and tells where it stood before.
 /// What is newer or altered is left as it is.
-pub(super) async fn migrate(engine: &Engine) -> Result<Standing> {
+pub(super) async fn migrate(engine: &Engine) -> Result<SchemaState> {
     let mut session = engine.write().await?;
     session.run(Sql { sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0" }, &[]).await?;
     alone(&mut session).await?;
     let standing = read_standing(engine, &mut session).await?;
-    let Standing::At(from) = standing else { return Ok(standing) };
+    let SchemaState::At(from) = standing else { return Ok(standing) };
     if from == 0 {
         let sql =
             "CREATE TABLE schema_versions (version BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
@@ -86,21 +86,21 @@ pub(super) async fn migrate(engine: &Engine) -> Result<Standing> {
     Ok(standing)
 }
 
-async fn read_standing(engine: &Engine, session: &mut Session) -> Result<Standing> {
+async fn read_standing(engine: &Engine, session: &mut Connection) -> Result<SchemaState> {
     let sql = Sql {
         sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'",
         postgres: "SELECT 1 WHERE to_regclass('schema_versions') IS NOT NULL",
     };
     if session.row(sql, &[]).await?.is_none() {
-        return Ok(Standing::At(0));
+        return Ok(SchemaState::At(0));
     }
     let rows = session.rows("SELECT version, checksum FROM schema_versions ORDER BY version", &[]).await?;
     for (version, (row, migration)) in (1..).zip(rows.iter().zip(MIGRATIONS)) {
         if row.get::<String>("checksum") != Some(checksum(engine, migration)) {
-            return Ok(Standing::Altered(version));
+            return Ok(SchemaState::Altered(version));
         }
     }
-    Ok(if rows.len() > CURRENT { Standing::Newer(rows.len()) } else { Standing::At(rows.len()) })
+    Ok(if rows.len() > CURRENT { SchemaState::Newer(rows.len()) } else { SchemaState::At(rows.len()) })
 }
 
 fn checksum(engine: &Engine, migration: Sql) -> String {

@@ -7,8 +7,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
 use super::failure::failure;
-use super::ledger::Page;
-use super::sql::{Row, Sql, Value, bind};
+use super::ledger::ChainAppend;
+use super::sql::{Sql, SqlRow, SqlValue, bind};
 use super::{Result, StoreError};
 
 /// How long a connection may take to be tidied up for the next one who needs it.
@@ -16,14 +16,14 @@ const TIDYING: Duration = Duration::from_secs(1);
 
 /// A connection from a pool. Where its last statement failed or was never awaited to its end, nobody
 /// knows what state it is in: such a connection is closed at once, and not given back.
-pub(super) struct Session {
-    link: Option<Link>,
+pub(super) struct Connection {
+    link: Option<ConnectionKind>,
     state: State,
     /// What the transaction adds to the audit.
-    page: Option<Page>,
+    page: Option<ChainAppend>,
 }
 
-pub(super) enum Link {
+pub(super) enum ConnectionKind {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
 }
@@ -35,19 +35,19 @@ enum State {
     Unknown,
 }
 
-impl Session {
-    pub(super) fn new(link: Link) -> Self {
+impl Connection {
+    pub(super) fn new(link: ConnectionKind) -> Self {
         Self { link: Some(link), state: State::Idle, page: None }
     }
 
     /// Runs a statement and tells how many rows it concerned.
-    pub(super) async fn run(&mut self, sql: impl Into<Sql>, values: &[Value<'_>]) -> Result<u64> {
+    pub(super) async fn run(&mut self, sql: impl Into<Sql>, values: &[SqlValue<'_>]) -> Result<u64> {
         let (sql, before) = (sql.into(), mem::replace(&mut self.state, State::Unknown));
         let done = match &mut self.link {
-            Some(Link::Sqlite(link)) => {
+            Some(ConnectionKind::Sqlite(link)) => {
                 bind(sql.sqlite, values).execute(&mut **link).await.map(|done| done.rows_affected())
             }
-            Some(Link::Postgres(link)) => {
+            Some(ConnectionKind::Postgres(link)) => {
                 bind(sql.postgres, values).execute(&mut **link).await.map(|done| done.rows_affected())
             }
             None => Err(sqlx::Error::PoolClosed),
@@ -56,16 +56,16 @@ impl Session {
     }
 
     /// Runs a query.
-    pub(super) async fn rows(&mut self, sql: impl Into<Sql>, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    pub(super) async fn rows(&mut self, sql: impl Into<Sql>, values: &[SqlValue<'_>]) -> Result<Vec<SqlRow>> {
         let (sql, before) = (sql.into(), mem::replace(&mut self.state, State::Unknown));
         let done = match &mut self.link {
-            Some(Link::Sqlite(link)) => {
+            Some(ConnectionKind::Sqlite(link)) => {
                 let rows = bind(sql.sqlite, values).fetch_all(&mut **link).await;
-                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
-            Some(Link::Postgres(link)) => {
+            Some(ConnectionKind::Postgres(link)) => {
                 let rows = bind(sql.postgres, values).fetch_all(&mut **link).await;
-                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                rows.map(|rows| rows.into_iter().map(SqlRow::Postgres).collect())
             }
             None => Err(sqlx::Error::PoolClosed),
         };
@@ -73,7 +73,11 @@ impl Session {
     }
 
     /// Runs a query that has one row at most.
-    pub(super) async fn row(&mut self, sql: impl Into<Sql>, values: &[Value<'_>]) -> Result<Option<Row>> {
+    pub(super) async fn row(
+        &mut self,
+        sql: impl Into<Sql>,
+        values: &[SqlValue<'_>],
+    ) -> Result<Option<SqlRow>> {
         Ok(self.rows(sql, values).await?.pop())
     }
 
@@ -81,8 +85,8 @@ impl Session {
     pub(super) async fn script(&mut self, sql: Sql) -> Result<()> {
         let before = mem::replace(&mut self.state, State::Unknown);
         let done = match &mut self.link {
-            Some(Link::Sqlite(link)) => link.execute(sqlx::raw_sql(sql.sqlite)).await.map(drop),
-            Some(Link::Postgres(link)) => link.execute(sqlx::raw_sql(sql.postgres)).await.map(drop),
+            Some(ConnectionKind::Sqlite(link)) => link.execute(sqlx::raw_sql(sql.sqlite)).await.map(drop),
+            Some(ConnectionKind::Postgres(link)) => link.execute(sqlx::raw_sql(sql.postgres)).await.map(drop),
             None => Err(sqlx::Error::PoolClosed),
         };
         self.settle(before, done)
@@ -96,7 +100,7 @@ impl Session {
     }
 
     /// The page of the audit that this transaction writes on, taken where it has none yet.
-    pub(super) fn page(&mut self, take: impl FnOnce() -> Page) -> &mut Page {
+    pub(super) fn page(&mut self, take: impl FnOnce() -> ChainAppend) -> &mut ChainAppend {
         self.page.get_or_insert_with(take)
     }
 
@@ -131,7 +135,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for Connection {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };
         match (self.state, tokio::runtime::Handle::try_current()) {
@@ -144,7 +148,7 @@ impl Drop for Session {
     }
 }
 
-impl Link {
+impl ConnectionKind {
     /// Gives the connection back to its pool, which tries it once more. Where this takes too long
     /// and is dropped, the connection is closed: a frozen server must not hold a place in the pool.
     async fn give_back(self, roll_back: bool) {
@@ -166,7 +170,7 @@ async fn give_back<Db: sqlx::Database>(link: PoolConnection<Db>, roll_back: bool
 where
     for<'c> &'c mut Db::Connection: Executor<'c, Database = Db>,
 {
-    let mut link = Borrowed(Some(link));
+    let mut link = PooledConnection(Some(link));
     let Some(connection) = &mut link.0 else { return };
     if roll_back && (&mut **connection).execute("ROLLBACK").await.is_err() {
         return;
@@ -177,9 +181,9 @@ where
 }
 
 /// A connection that is closed unless it is taken out.
-struct Borrowed<Db: sqlx::Database>(Option<PoolConnection<Db>>);
+struct PooledConnection<Db: sqlx::Database>(Option<PoolConnection<Db>>);
 
-impl<Db: sqlx::Database> Drop for Borrowed<Db> {
+impl<Db: sqlx::Database> Drop for PooledConnection<Db> {
     fn drop(&mut self) {
         if let Some(link) = self.0.take() {
             drop(link.detach());

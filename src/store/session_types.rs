@@ -11,7 +11,7 @@ use crate::domain::tenant::Tenant;
 
 /// A browser session to be added, and by what it was judged.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenSession<'a> {
+pub struct NewBrowserSession<'a> {
     /// The session.
     pub session: &'a BrowserSession,
     /// Its tenant.
@@ -24,7 +24,7 @@ pub struct OpenSession<'a> {
 
 /// Whose browser sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionsOf {
+pub enum SessionSelector {
     /// A tenant's.
     Tenant(TenantId),
     /// Those of every tenant that an app serves.
@@ -37,7 +37,7 @@ pub enum SessionsOf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFilter {
     /// Whose.
-    pub of: SessionsOf,
+    pub of: SessionSelector,
     /// Of a tenant's, those for this one alone.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// Those that end after this.
@@ -64,7 +64,7 @@ impl SessionPosition {
 
 /// A stretch of sessions, and behind what the next one begins; `None` where this was the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionStretch {
+pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<BrowserSession>,
     /// Where it goes on.

@@ -29,7 +29,7 @@ pub(super) use holding;
 
 /// A parameter.
 #[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(super) enum SqlValue<'a> {
     Text(&'a str),
     Int(i64),
     Bytes(&'a [u8]),
@@ -39,7 +39,7 @@ pub(super) enum Value<'a> {
 
 macro_rules! value_from {
     ($($type:ty => $variant:ident),*) => {
-        $(impl<'a> From<$type> for Value<'a> {
+        $(impl<'a> From<$type> for SqlValue<'a> {
             fn from(value: $type) -> Self {
                 Self::$variant(value)
             }
@@ -49,20 +49,20 @@ macro_rules! value_from {
 
 value_from!(&'a str => Text, i64 => Int, &'a [u8] => Bytes, Option<&'a str> => MaybeText, Option<i64> => MaybeInt);
 
-impl<'a> From<&'a String> for Value<'a> {
+impl<'a> From<&'a String> for SqlValue<'a> {
     fn from(value: &'a String) -> Self {
         Self::Text(value)
     }
 }
 
-impl<'a> From<&'a Vec<u8>> for Value<'a> {
+impl<'a> From<&'a Vec<u8>> for SqlValue<'a> {
     fn from(value: &'a Vec<u8>) -> Self {
         Self::Bytes(value)
     }
 }
 
 /// A statement with its parameters bound: never a text made of them.
-pub(super) fn bind<'q, DB>(text: &'static str, values: &[Value<'q>]) -> Query<'q, DB, DB::Arguments>
+pub(super) fn bind<'q, DB>(text: &'static str, values: &[SqlValue<'q>]) -> Query<'q, DB, DB::Arguments>
 where
     DB: Database,
     &'q str: Encode<'q, DB> + Type<DB>,
@@ -72,40 +72,40 @@ where
     Option<i64>: Encode<'q, DB> + Type<DB>,
 {
     values.iter().fold(sqlx::query(text), |query, value| match *value {
-        Value::Text(text) => query.bind(text),
-        Value::Int(number) => query.bind(number),
-        Value::Bytes(bytes) => query.bind(bytes),
-        Value::MaybeText(text) => query.bind(text),
-        Value::MaybeInt(number) => query.bind(number),
+        SqlValue::Text(text) => query.bind(text),
+        SqlValue::Int(number) => query.bind(number),
+        SqlValue::Bytes(bytes) => query.bind(bytes),
+        SqlValue::MaybeText(text) => query.bind(text),
+        SqlValue::MaybeInt(number) => query.bind(number),
     })
 }
 
 /// One row of an answer.
-pub(super) enum Row {
+pub(super) enum SqlRow {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
 
 /// What a column may be read as.
-pub(super) trait Column:
+pub(super) trait FromColumn:
     for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
 {
 }
 
-impl<T> Column for T where
+impl<T> FromColumn for T where
     T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
 {
 }
 
-impl Row {
+impl SqlRow {
     /// The column of that name; `None` where it holds nothing, or nothing of that type, which a hand in
     /// the database can bring about.
-    pub(super) fn get<T: Column>(&self, column: &str) -> Option<T> {
+    pub(super) fn get<T: FromColumn>(&self, column: &str) -> Option<T> {
         self.maybe(column).flatten()
     }
 
     /// The column of that name, which may hold nothing; `None` where it holds something of another type.
-    pub(super) fn maybe<T: Column>(&self, column: &str) -> Option<Option<T>> {
+    pub(super) fn maybe<T: FromColumn>(&self, column: &str) -> Option<Option<T>> {
         match self {
             Self::Sqlite(row) => row.try_get(column).ok(),
             Self::Postgres(row) => row.try_get(column).ok(),

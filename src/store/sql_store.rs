@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use super::budget::bounded;
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::open::Lock;
+use super::ledger::AuditWriter;
+use super::open::InstanceLock;
 use super::{
-    After, Among, AppRef, AuditFilter, AuditPosition, AuditStretch, CallerRef, Change, Filed, Giving, NewApp,
-    NewToken, OpenSession, Page, Result, SessionFilter, SessionPosition, SessionStretch, Store,
-    StoredCredentials, StoredLink, StoredToken, Switch, TenantFilter, TenantRef, Which, apps, audit,
-    browser_sessions, callers, changes, checkpoints, generations, given, keypairs, tenants, tokens,
+    AppRef, AuditFilter, AuditPage, AuditPosition, CallerRef, ChangeRecord, CredentialSwitch, NewApp,
+    NewBrowserSession, NewToken, Page, Result, SaveOutcome, SessionFilter, SessionPage, SessionPosition,
+    Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef, TokenCursor,
+    TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes, checkpoints,
+    generations, given, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -32,14 +33,14 @@ use crate::domain::token_key::TokenKey;
 #[derive(Debug)]
 pub(super) struct SqlStore {
     engine: Engine,
-    ledger: Ledger,
+    ledger: AuditWriter,
     /// What keeps a second `serve` away, for as long as the store lives.
-    _lock: Option<Lock>,
+    _lock: Option<InstanceLock>,
 }
 
 impl SqlStore {
-    pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<Lock>) -> Self {
-        Self { engine, ledger: Ledger::new(vault), _lock: lock }
+    pub(super) fn new(engine: Engine, vault: Arc<Vault>, lock: Option<InstanceLock>) -> Self {
+        Self { engine, ledger: AuditWriter::new(vault), _lock: lock }
     }
 }
 
@@ -123,7 +124,7 @@ impl Store for SqlStore {
         bounded(apps::update(&self.engine, &self.ledger, app, event)).await
     }
 
-    async fn switch_credentials(&self, switch: Switch<'_>, event: &AuditEvent) -> Result<()> {
+    async fn switch_credentials(&self, switch: CredentialSwitch<'_>, event: &AuditEvent) -> Result<()> {
         bounded(apps::switch(&self.engine, &self.ledger, switch, event)).await
     }
 
@@ -181,7 +182,7 @@ impl Store for SqlStore {
         bounded(browser_sessions::find(&self.engine, &self.ledger, id)).await
     }
 
-    async fn open_session(&self, new: &OpenSession<'_>, event: &AuditEvent) -> Result<()> {
+    async fn open_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()> {
         bounded(browser_sessions::insert(&self.engine, &self.ledger, new, event)).await
     }
 
@@ -190,7 +191,7 @@ impl Store for SqlStore {
         filter: &SessionFilter,
         behind: Option<&SessionPosition>,
         limit: usize,
-    ) -> Result<SessionStretch> {
+    ) -> Result<SessionPage> {
         bounded(browser_sessions::stretch(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
@@ -198,7 +199,7 @@ impl Store for SqlStore {
         bounded(browser_sessions::cancel(&self.engine, &self.ledger, sessions, event)).await
     }
 
-    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<Filed> {
+    async fn save_token(&self, token: &NewToken<'_>, event: &AuditEvent) -> Result<SaveOutcome> {
         bounded(tokens::save(&self.engine, &self.ledger, token, event)).await
     }
 
@@ -210,7 +211,7 @@ impl Store for SqlStore {
         bounded(tokens::with(&self.engine, &self.ledger, fingerprint, now)).await
     }
 
-    async fn note_given(&self, givings: &[Giving]) -> Result<()> {
+    async fn note_given(&self, givings: &[TokenRecipient]) -> Result<()> {
         bounded(given::note(&self.engine, &self.ledger, givings)).await
     }
 
@@ -221,7 +222,7 @@ impl Store for SqlStore {
     async fn live_tokens_of(
         &self,
         tenant: &TenantId,
-        which: &Which,
+        which: &TokenSelector,
         now: Timestamp,
     ) -> Result<Vec<StoredToken>> {
         bounded(tokens::of_tenant(&self.engine, tenant, which, now)).await
@@ -229,10 +230,10 @@ impl Store for SqlStore {
 
     async fn live_tokens(
         &self,
-        among: &Among,
-        after: &After,
+        among: &TokenFilter,
+        after: &TokenCursor,
         limit: usize,
-    ) -> Result<(Vec<StoredToken>, Option<After>)> {
+    ) -> Result<(Vec<StoredToken>, Option<TokenCursor>)> {
         bounded(tokens::stretch(&self.engine, among, after, limit)).await
     }
 
@@ -259,7 +260,7 @@ impl Store for SqlStore {
         bounded(changes::last(&self.engine)).await
     }
 
-    async fn changes_since(&self, number: i64) -> Result<Option<Vec<Change>>> {
+    async fn changes_since(&self, number: i64) -> Result<Option<Vec<ChangeRecord>>> {
         bounded(changes::since(&self.engine, &self.ledger, number)).await
     }
 
@@ -272,7 +273,7 @@ impl Store for SqlStore {
         filter: &AuditFilter,
         behind: Option<&AuditPosition>,
         limit: usize,
-    ) -> Result<AuditStretch> {
+    ) -> Result<AuditPage> {
         bounded(audit::list(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
@@ -281,7 +282,7 @@ impl Store for SqlStore {
         range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
-    ) -> Result<Vec<StoredLink>> {
+    ) -> Result<Vec<StoredAuditRecord>> {
         bounded(audit::links(&self.engine, range, behind, limit)).await
     }
 

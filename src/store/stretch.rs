@@ -1,13 +1,13 @@
 //! Filling a page of a list although some rows are left out of it.
 
 use super::Page;
-use super::sql::Row;
+use super::sql::SqlRow;
 
 /// How many rows are read at once.
 const AT_ONCE: usize = 256;
 
 /// A page while it is filled, in the order of names.
-pub(super) struct Stretch<T> {
+pub(super) struct PageBuilder<T> {
     pub(super) items: Vec<T>,
     limit: usize,
     after: String,
@@ -15,7 +15,7 @@ pub(super) struct Stretch<T> {
     ended: bool,
 }
 
-impl<T> Stretch<T> {
+impl<T> PageBuilder<T> {
     pub(super) fn new(page: &Page) -> Self {
         let after = page.after.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
         Self { items: Vec::new(), limit: page.limit, after, asked: 0, ended: page.limit == 0 }
@@ -32,7 +32,7 @@ impl<T> Stretch<T> {
     }
 
     /// Takes what was read: the rows, and the items among them that belong on the page.
-    pub(super) fn take(&mut self, rows: &[Row], items: impl Iterator<Item = T>) {
+    pub(super) fn take(&mut self, rows: &[SqlRow], items: impl Iterator<Item = T>) {
         let room = self.limit - self.items.len();
         self.items.extend(items.take(room));
         // A row is passed by the name in its column, whether or not the row itself was refused.

@@ -2,13 +2,13 @@
 
 use super::apps;
 use super::changes::record;
-use super::document::{Document, Written, read, read_each, write};
+use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, holding};
-use super::stretch::Stretch;
-use super::{Changed, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{SqlRow, holding};
+use super::stretch::PageBuilder;
+use super::{ChangedEntity, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner};
 use crate::domain::event::AuditEvent;
@@ -24,7 +24,7 @@ macro_rules! select {
     };
 }
 
-impl Document for Tenant {
+impl StoredDocument for Tenant {
     const TABLE: &'static str = "tenants";
 
     fn id(&self) -> &str {
@@ -35,7 +35,7 @@ impl Document for Tenant {
         self.version
     }
 
-    fn agrees_with(&self, row: &Row) -> bool {
+    fn agrees_with(&self, row: &SqlRow) -> bool {
         let says = |column, text: &str| row.get::<String>(column).as_deref() == Some(text);
         says("name", self.name.as_str())
             && says("app_id", self.app.as_str())
@@ -64,7 +64,7 @@ pub(super) async fn find(engine: &Engine, vault: &Vault, by: &TenantRef) -> Resu
 }
 
 /// The tenant, which nobody else changes until the transaction ends.
-pub(super) async fn hold(session: &mut Session, vault: &Vault, id: &TenantId) -> Result<Option<Tenant>> {
+pub(super) async fn hold(session: &mut Connection, vault: &Vault, id: &TenantId) -> Result<Option<Tenant>> {
     let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
     let row = session.row(sql, &[id.as_str().into()]).await?;
     row.map(|row| read(vault, &row)).transpose()
@@ -81,7 +81,7 @@ pub(super) async fn list(
             && filter.labels.iter().all(|(key, value)| tenant.labels.get(key) == Some(value))
     };
     let mut session = engine.read().await?;
-    let mut stretch = Stretch::new(page);
+    let mut stretch = PageBuilder::new(page);
     while let Some((after, limit)) = stretch.next() {
         let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
         let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
@@ -109,23 +109,23 @@ pub(super) async fn active_of_app(engine: &Engine, vault: &Vault, app: &AppId) -
 /// Brings a pending tenant into service, with its own app.
 pub(super) async fn admit(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     tenant: &Tenant,
     own_app: Option<&App>,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
-    let mut changed = vec![Changed::Tenant(tenant.id.clone())];
+    let mut changed = vec![ChangedEntity::Tenant(tenant.id.clone())];
     if let Some(app) = own_app {
         apps::replace(&mut session, ledger, app).await?;
-        changed.push(Changed::App(app.id.clone()));
+        changed.push(ChangedEntity::App(app.id.clone()));
     }
     replace(&mut session, ledger, tenant).await?;
     record(&mut session, ledger, event, &changed).await?;
     session.commit().await
 }
 
-pub(super) async fn count_of_app(session: &mut Session, app: &AppId) -> Result<u64> {
+pub(super) async fn count_of_app(session: &mut Connection, app: &AppId) -> Result<u64> {
     let sql = "SELECT COUNT(*) AS tenants FROM tenants WHERE app_id = $1";
     let row = session.row(sql, &[app.as_str().into()]).await?;
     let count = row.and_then(|row| row.get::<i64>("tenants")).unwrap_or_default();
@@ -134,7 +134,7 @@ pub(super) async fn count_of_app(session: &mut Session, app: &AppId) -> Result<u
 
 pub(super) async fn insert(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     tenant: &Tenant,
     own_app: Option<NewApp<'_>>,
     event: &AuditEvent,
@@ -148,7 +148,7 @@ pub(super) async fn insert(
             return Err(StoreError::Conflict(Conflict::ClientIdHeld));
         }
     }
-    let Written { doc, mac } = write(ledger, tenant)?;
+    let AuthenticatedDocument { doc, mac } = write(ledger, tenant)?;
     let sql = "INSERT INTO tenants
          (id, name, app_id, enterprise_id, state, purge_at, version, doc, mac_key, mac)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -165,13 +165,13 @@ pub(super) async fn insert(
         (&mac.mac).into(),
     ];
     session.run(sql, &values).await?;
-    let mut changed = vec![Changed::Tenant(tenant.id.clone())];
+    let mut changed = vec![ChangedEntity::Tenant(tenant.id.clone())];
     if let Some(new) = own_app {
         if new.app.id != tenant.app || new.app.owner != (AppOwner::Tenant { id: tenant.id.clone() }) {
             return Err(StoreError::Unexpected("the app that came with a tenant is not its own".to_owned()));
         }
         apps::put(&mut session, ledger, new).await?;
-        changed.push(Changed::App(new.app.id.clone()));
+        changed.push(ChangedEntity::App(new.app.id.clone()));
     }
     record(&mut session, ledger, event, &changed).await?;
     session.commit().await
@@ -179,19 +179,19 @@ pub(super) async fn insert(
 
 pub(super) async fn update(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     tenant: &Tenant,
     event: &AuditEvent,
 ) -> Result<()> {
     let mut session = engine.write().await?;
     replace(&mut session, ledger, tenant).await?;
-    record(&mut session, ledger, event, &[Changed::Tenant(tenant.id.clone())]).await?;
+    record(&mut session, ledger, event, &[ChangedEntity::Tenant(tenant.id.clone())]).await?;
     session.commit().await
 }
 
 /// Replaces a row by `tenant`, whose version is one more than the stored one's.
-pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenant) -> Result<()> {
-    let Written { doc, mac } = write(vault, tenant)?;
+pub(super) async fn replace(session: &mut Connection, vault: &Vault, tenant: &Tenant) -> Result<()> {
+    let AuthenticatedDocument { doc, mac } = write(vault, tenant)?;
     let sql = "UPDATE tenants SET name = $1, app_id = $2, enterprise_id = $3, state = $4, purge_at = $5,
          version = $6, doc = $7, mac_key = $8, mac = $9 WHERE id = $10 AND version = $11";
     let values = [
@@ -216,7 +216,7 @@ pub(super) async fn replace(session: &mut Session, vault: &Vault, tenant: &Tenan
 /// Erases a tenant, at that version where one is named.
 pub(super) async fn purge(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     id: &TenantId,
     version: Option<i64>,
     event: &AuditEvent,
@@ -229,14 +229,14 @@ pub(super) async fn purge(
     session.run("DELETE FROM tokens WHERE tenant_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM sessions WHERE tenant_id = $1", &[id.as_str().into()]).await?;
     session.run("DELETE FROM tenants WHERE id = $1", &[id.as_str().into()]).await?;
-    let mut changed = vec![Changed::Tenant(id.clone())];
+    let mut changed = vec![ChangedEntity::Tenant(id.clone())];
     let app = row.get::<String>("app_id").and_then(|app| AppId::parse(&app).ok());
     if let Some(app) = app
         && count_of_app(&mut session, &app).await? == 0
         && apps::is_own(&mut session, ledger, &app, id).await?
     {
         apps::erase(&mut session, &app).await?;
-        changed.push(Changed::App(app));
+        changed.push(ChangedEntity::App(app));
     }
     record(&mut session, ledger, event, &changed).await?;
     session.commit().await

@@ -31,7 +31,7 @@ pub struct NewToken<'a> {
 
 /// That a token was given to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Giving {
+pub struct TokenRecipient {
     /// The token's row.
     pub token: TokenId,
     /// When Box lets the token die.
@@ -42,7 +42,7 @@ pub struct Giving {
 
 /// Which of a tenant's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum TokenSelector {
     /// All of them.
     All,
     /// A subject's, full and restricted ones.
@@ -53,7 +53,7 @@ pub enum Which {
 
 /// Among which tokens one looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Among {
+pub enum TokenFilter {
     /// All of them.
     Every,
     /// A tenant's.
@@ -67,9 +67,9 @@ pub enum Among {
 /// Behind what a stretch of tokens begins, in the order of their ends: a moment, in milliseconds of
 /// Unix time, and a row's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct After(pub(super) i64, pub(super) String);
+pub struct TokenCursor(pub(super) i64, pub(super) String);
 
-impl After {
+impl TokenCursor {
     /// Behind all that end at `moment` or before it.
     #[must_use]
     pub fn moment(moment: Timestamp) -> Self {
@@ -103,7 +103,7 @@ pub struct StoredToken {
 
 /// Under what a minted token was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filed {
+pub enum SaveOutcome {
     /// It may leave.
     Current,
     /// Tenant or app changed since the mint began: it must not leave, and be revoked.

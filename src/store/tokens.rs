@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use super::changes;
 use super::document::{left_out, mac_of, refused, verified};
 use super::engine::Engine;
-use super::ledger::Ledger;
-use super::session::Session;
-use super::sql::{Row, Value, holding};
+use super::ledger::AuditWriter;
+use super::session::Connection;
+use super::sql::{SqlRow, SqlValue, holding};
 use super::{
-    After, Among, Filed, NewToken, Result, StoredToken, Which, apps, browser_sessions, given, tenants,
+    NewToken, Result, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenSelector, apps,
+    browser_sessions, given, tenants,
 };
 use crate::crypto::{AadContext, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
@@ -47,7 +48,7 @@ macro_rules! behind {
 }
 
 /// A row as its columns tell it.
-struct Columns {
+struct TokenColumns {
     id: String,
     tenant: String,
     app: String,
@@ -61,7 +62,7 @@ struct Columns {
     sealed: Vec<u8>,
 }
 
-impl Columns {
+impl TokenColumns {
     fn of(token: &NewToken<'_>, discarded: bool) -> Self {
         Self {
             id: token.id.as_str().to_owned(),
@@ -78,7 +79,7 @@ impl Columns {
         }
     }
 
-    fn read(row: &Row) -> Option<Self> {
+    fn read(row: &SqlRow) -> Option<Self> {
         Some(Self {
             id: row.get("id")?,
             tenant: row.get("tenant_id")?,
@@ -130,10 +131,10 @@ impl Columns {
 
 pub(super) async fn save(
     engine: &Engine,
-    ledger: &Ledger,
+    ledger: &AuditWriter,
     token: &NewToken<'_>,
     event: &AuditEvent,
-) -> Result<Filed> {
+) -> Result<SaveOutcome> {
     let mut session = engine.write().await?;
     let fate = judge(&mut session, ledger, token).await?;
     match fate {
@@ -146,10 +147,10 @@ pub(super) async fn save(
     }
     // The credentials that could revoke a purged tenant's token are erased, and so is the token.
     if fate != Fate::Purged {
-        insert(&mut session, ledger, &Columns::of(token, fate == Fate::Fenced)).await?;
+        insert(&mut session, ledger, &TokenColumns::of(token, fate == Fate::Fenced)).await?;
     }
     session.commit().await?;
-    Ok(if fate == Fate::Current { Filed::Current } else { Filed::Fenced })
+    Ok(if fate == Fate::Current { SaveOutcome::Current } else { SaveOutcome::Fenced })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,7 +162,7 @@ enum Fate {
 
 /// Compares a token with the tenant and app of the moment, which stay as they are until the
 /// transaction ends.
-async fn judge(session: &mut Session, vault: &Vault, token: &NewToken<'_>) -> Result<Fate> {
+async fn judge(session: &mut Connection, vault: &Vault, token: &NewToken<'_>) -> Result<Fate> {
     // A row that is refused allows nothing; the token must be kept all the same, to be revoked.
     let tenant = match fenced_if_refused(tenants::hold(session, vault, &token.key.tenant).await)? {
         Held::Row(tenant) => tenant,
@@ -200,7 +201,7 @@ fn fenced_if_refused<T>(row: Result<Option<T>>) -> Result<Held<T>> {
     }
 }
 
-async fn insert(session: &mut Session, vault: &Vault, columns: &Columns) -> Result<()> {
+async fn insert(session: &mut Connection, vault: &Vault, columns: &TokenColumns) -> Result<()> {
     let RowMac { key, mac } = vault.authenticate(&columns.place(), &columns.content());
     let sql = "INSERT INTO tokens
          (id, tenant_id, app_id, generation, subject, key_digest, fingerprint, minted_at, expires_at, discarded,
@@ -248,9 +249,9 @@ pub(super) async fn with(
     Ok(rows.iter().find_map(|row| left_out(read(vault, row))))
 }
 
-fn read(vault: &Vault, row: &Row) -> Result<StoredToken> {
+fn read(vault: &Vault, row: &SqlRow) -> Result<StoredToken> {
     let id: String = row.get("id").unwrap_or_default();
-    let columns = Columns::read(row).ok_or_else(|| refused(TABLE, &id))?;
+    let columns = TokenColumns::read(row).ok_or_else(|| refused(TABLE, &id))?;
     let mac = mac_of(row).ok_or_else(|| refused(TABLE, &id))?;
     verified(vault, &columns.place(), &columns.content(), &mac, TABLE)?;
     columns.token().ok_or_else(|| refused(TABLE, &id))
@@ -259,45 +260,45 @@ fn read(vault: &Vault, row: &Row) -> Result<StoredToken> {
 pub(super) async fn of_tenant(
     engine: &Engine,
     tenant: &TenantId,
-    which: &Which,
+    which: &TokenSelector,
     now: Timestamp,
 ) -> Result<Vec<StoredToken>> {
     let (sql, value) = match which {
-        Which::All => (select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at"), None),
-        Which::OfSubject(subject) => (
+        TokenSelector::All => (select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at"), None),
+        TokenSelector::OfSubject(subject) => (
             select!("WHERE tenant_id = $1 AND expires_at > $2 AND subject = $3 ORDER BY expires_at"),
             Some(subject.to_string()),
         ),
-        Which::OfFingerprint(fingerprint) => (
+        TokenSelector::OfFingerprint(fingerprint) => (
             select!("WHERE tenant_id = $1 AND expires_at > $2 AND fingerprint = $3"),
             Some(fingerprint.clone()),
         ),
     };
     let mut values = vec![tenant.as_str().into(), now.as_millisecond().into()];
-    values.extend(value.as_ref().map(Value::from));
+    values.extend(value.as_ref().map(SqlValue::from));
     let rows = engine.read().await?.rows(sql, &values).await?;
-    Ok(rows.iter().filter_map(|row| Columns::read(row)?.token()).collect())
+    Ok(rows.iter().filter_map(|row| TokenColumns::read(row)?.token()).collect())
 }
 
 pub(super) async fn stretch(
     engine: &Engine,
-    among: &Among,
-    after: &After,
+    among: &TokenFilter,
+    after: &TokenCursor,
     limit: usize,
-) -> Result<(Vec<StoredToken>, Option<After>)> {
+) -> Result<(Vec<StoredToken>, Option<TokenCursor>)> {
     let (sql, value) = match among {
-        Among::Every => (behind!(""), None),
-        Among::OfTenant(tenant) => (behind!("AND tenant_id = $4"), Some(tenant.as_str())),
-        Among::OfApp(app) => (behind!("AND app_id = $4"), Some(app.as_str())),
-        Among::Discarded => (behind!("AND discarded <> 0"), None),
+        TokenFilter::Every => (behind!(""), None),
+        TokenFilter::OfTenant(tenant) => (behind!("AND tenant_id = $4"), Some(tenant.as_str())),
+        TokenFilter::OfApp(app) => (behind!("AND app_id = $4"), Some(app.as_str())),
+        TokenFilter::Discarded => (behind!("AND discarded <> 0"), None),
     };
     let mut values = vec![after.0.into(), (&after.1).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-    values.extend(value.map(Value::from));
+    values.extend(value.map(SqlValue::from));
     let rows = engine.read().await?.rows(sql, &values).await?;
     // A row that cannot be read is passed over, and does not end the walk.
     let last = rows.last().filter(|_| rows.len() == limit);
-    let next = last.and_then(|row| Some(After(row.get("expires_at")?, row.get("id")?)));
-    Ok((rows.iter().filter_map(|row| Columns::read(row)?.token()).collect(), next))
+    let next = last.and_then(|row| Some(TokenCursor(row.get("expires_at")?, row.get("id")?)));
+    Ok((rows.iter().filter_map(|row| TokenColumns::read(row)?.token()).collect(), next))
 }
 
 /// Marks rows as discarded and authenticates them anew, so that nobody takes the mark away.
@@ -310,8 +311,8 @@ pub(super) async fn discard(engine: &Engine, vault: &Vault, tokens: &[TokenId]) 
     for token in tokens.iter().map(TokenId::as_str).collect::<BTreeSet<_>>() {
         let sql = holding!(select!("WHERE id = $1"), "FOR UPDATE");
         let row = session.row(sql, &[token.into()]).await?;
-        let Some(columns) = row.and_then(|row| Columns::read(&row)) else { continue };
-        let columns = Columns { discarded: 1, ..columns };
+        let Some(columns) = row.and_then(|row| TokenColumns::read(&row)) else { continue };
+        let columns = TokenColumns { discarded: 1, ..columns };
         let RowMac { key, mac } = vault.authenticate(&columns.place(), &columns.content());
         let sql = "UPDATE tokens SET discarded = 1, mac_key = $1, mac = $2 WHERE id = $3";
         session.run(sql, &[(&key).into(), (&mac).into(), token.into()]).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
-use super::{Changed, Result, Store};
+use super::{ChangedEntity, Result, Store};
 use crate::clock::{Clock, Monotonic};
 
 /// How long a process may go without asking what changed: a revoked key or suspended tenant is
@@ -17,10 +17,10 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 /// How many changed ids are remembered one by one; beyond that everything counts as changed.
 const REMEMBERED: usize = 10_000;
 
-/// Follows the log of changes. Whatever is kept in memory bears a [`Stamp`] from before it was read,
+/// Follows the log of changes. Whatever is kept in memory bears a [`ChangeToken`] from before it was read,
 /// and counts only while nothing that it was made of changed since.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ChangeFeed {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     epoch: AtomicU64,
@@ -30,7 +30,7 @@ pub struct Watch {
     /// The number of the last change that was heard of; held while asking, so that one asks at a time.
     number: tokio::sync::Mutex<i64>,
     /// What was heard, whoever asked, and is not handed on yet.
-    heard_of: Mutex<Vec<Changed>>,
+    heard_of: Mutex<Vec<ChangedEntity>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,9 +43,9 @@ struct Epochs {
 
 /// The moment before something was read.
 #[derive(Debug)]
-pub struct Stamp(AtomicU64);
+pub struct ChangeToken(AtomicU64);
 
-impl Watch {
+impl ChangeFeed {
     /// Begins to follow the log from where it ends now.
     ///
     /// # Errors
@@ -67,13 +67,13 @@ impl Watch {
 
     /// A stamp for what is going to be read now.
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        Stamp(AtomicU64::new(self.epoch.load(Ordering::Acquire)))
+    pub fn stamp(&self) -> ChangeToken {
+        ChangeToken(AtomicU64::new(self.epoch.load(Ordering::Acquire)))
     }
 
     /// True where none of `ids` changed since `stamp`.
     #[must_use]
-    pub fn is_current(&self, stamp: &Stamp, ids: &[&str]) -> bool {
+    pub fn is_current(&self, stamp: &ChangeToken, ids: &[&str]) -> bool {
         let then = stamp.0.load(Ordering::Acquire);
         let now = self.epoch.load(Ordering::Acquire);
         if then == now {
@@ -90,13 +90,13 @@ impl Watch {
 
     /// True where nothing at all changed since `stamp`: what is known to be absent may exist by now.
     #[must_use]
-    pub fn is_still(&self, stamp: &Stamp) -> bool {
+    pub fn is_still(&self, stamp: &ChangeToken) -> bool {
         stamp.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
     }
 
     /// True where no caller changed since `stamp`: of those who are known, and of all that may exist by now.
     #[must_use]
-    pub fn callers_are_still(&self, stamp: &Stamp) -> bool {
+    pub fn callers_are_still(&self, stamp: &ChangeToken) -> bool {
         let then = stamp.0.load(Ordering::Acquire);
         let now = self.epoch.load(Ordering::Acquire);
         if then == now {
@@ -111,12 +111,12 @@ impl Watch {
     }
 
     /// Takes note of a change, before anybody else's is heard of.
-    pub fn note(&self, what: &Changed) {
+    pub fn note(&self, what: &ChangedEntity) {
         let id = match what {
-            Changed::Tenant(id) => id.as_str(),
-            Changed::App(id) => id.as_str(),
-            Changed::Caller(id) => id.as_str(),
-            Changed::Session(id) => id.as_str(),
+            ChangedEntity::Tenant(id) => id.as_str(),
+            ChangedEntity::App(id) => id.as_str(),
+            ChangedEntity::Caller(id) => id.as_str(),
+            ChangedEntity::Session(id) => id.as_str(),
         };
         let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch.load(Ordering::Acquire) + 1;
@@ -125,16 +125,16 @@ impl Watch {
             changed.all = epoch;
         }
         changed.each.insert(id.to_owned(), epoch);
-        if matches!(what, Changed::Caller(_)) {
+        if matches!(what, ChangedEntity::Caller(_)) {
             changed.callers = epoch;
         }
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Asks the store what changed: [`Watch::take_changes`] tells it.
+    /// Asks the store what changed: [`ChangeFeed::take_changes`] tells it.
     ///
     /// # Errors
-    /// Where the store does not answer; what is in memory goes on for as long as [`Watch::age`] lets it.
+    /// Where the store does not answer; what is in memory goes on for as long as [`ChangeFeed::age`] lets it.
     pub async fn poll(&self) -> Result<()> {
         self.ask(self.number.lock().await).await
     }
@@ -167,9 +167,9 @@ impl Watch {
     }
 
     /// What was heard of since this was last asked, for those who keep things in memory that depend on
-    /// it. What counts no more is refused by its [`Stamp`] meanwhile.
+    /// it. What counts no more is refused by its [`ChangeToken`] meanwhile.
     #[must_use]
-    pub fn take_changes(&self) -> Vec<Changed> {
+    pub fn take_changes(&self) -> Vec<ChangedEntity> {
         std::mem::take(&mut *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

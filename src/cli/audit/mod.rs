@@ -13,7 +13,7 @@ use crate::audit::Day;
 use crate::config::Settings;
 use crate::crypto::{Vault, file};
 use crate::entropy::SystemEntropy;
-use crate::store::{self, Opening, Store};
+use crate::store::{self, OpenMode, Store};
 
 use super::failure::Failure;
 
@@ -50,7 +50,7 @@ const AT_ONCE: usize = 500;
 /// The keys, and the database beside a running `serve`.
 async fn open(settings: &Settings) -> Result<(Arc<Vault>, Arc<dyn Store>), Failure> {
     let vault = vault(settings)?;
-    let store = store::open(&settings.database, Arc::clone(&vault), Opening::BesideServe).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::BesideServe).await?;
     Ok((vault, store))
 }
 

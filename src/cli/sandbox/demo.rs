@@ -24,7 +24,7 @@ use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::page;
 use crate::secret::SecretString;
-use crate::store::{self, Opening, Page, TenantFilter, Which};
+use crate::store::{self, OpenMode, Page, TenantFilter, TokenSelector};
 
 use super::demo_page::{self, PageArgs, Place};
 use super::guide::Guide;
@@ -258,11 +258,11 @@ impl Stage {
 async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
     let keys = file::read(&settings.keys.file).map_err(failed)?;
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
-    let store = store::open(&settings.database, vault, Opening::BesideServe).await?;
+    let store = store::open(&settings.database, vault, OpenMode::BesideServe).await?;
     let everyone = Page { after: None, limit: usize::MAX };
     let now: Timestamp = SystemClock::new().wall();
     for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
-        let tokens = store.live_tokens_of(&tenant.id, &Which::All, now).await.map_err(failed)?;
+        let tokens = store.live_tokens_of(&tenant.id, &TokenSelector::All, now).await.map_err(failed)?;
         let rows: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
         store.forget_tokens(&rows).await.map_err(failed)?;
     }
