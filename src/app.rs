@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::keeper::Keeper;
-use crate::auth::limits::Limits;
-use crate::auth::{Authenticator, IssuerProblem};
+use crate::auth::limits::RateLimits;
+use crate::auth::{Authenticator, IssuerSetupError};
 use crate::box_api::{BoxClient, BoxClientError};
-use crate::broker::{Broker, Parts, REVOCATION_INTERVAL};
+use crate::broker::{Broker, BrokerParts, REVOCATION_INTERVAL};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::file::KeyFileError;
@@ -59,7 +59,7 @@ pub enum StartError {
     Box(#[from] BoxClientError),
     /// An issuer of the settings cannot be asked.
     #[error(transparent)]
-    Issuer(#[from] IssuerProblem),
+    Issuer(#[from] IssuerSetupError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} (`{setting}`): {error}")]
     Listen {
@@ -151,7 +151,7 @@ pub async fn start(
     let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
     let watch = Arc::new(ChangeFeed::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
     let work = TaskTracker::new();
-    let parts = Parts {
+    let parts = BrokerParts {
         store: Arc::clone(&store),
         watch: Arc::clone(&watch),
         vault: Arc::clone(&vault),
@@ -171,7 +171,7 @@ pub async fn start(
         &settings.auth,
         &work,
     )?);
-    let limits = Arc::new(Limits::new(&settings.limits, &clock));
+    let limits = Arc::new(RateLimits::new(&settings.limits, &clock));
     let stopping = CancellationToken::new();
     let api = Api::from(http::Parts {
         authenticator: Arc::clone(&authenticator),

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{Day, SignedCheckpoint};
 use crate::auth::Authenticator;
-use crate::auth::limits::Limits;
+use crate::auth::limits::RateLimits;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::registry::Registry;
@@ -34,7 +34,7 @@ pub(super) struct Keeper {
     pub(super) broker: Arc<Broker>,
     pub(super) registry: Arc<Registry>,
     pub(super) authenticator: Arc<Authenticator>,
-    pub(super) limits: Arc<Limits>,
+    pub(super) limits: Arc<RateLimits>,
     pub(super) clock: Arc<dyn Clock>,
     /// What outlives its caller.
     pub(super) work: TaskTracker,

@@ -21,11 +21,11 @@ pub(super) struct Buckets<K> {
     /// How many are kept.
     most: usize,
     clock: Arc<dyn Clock>,
-    kept: Mutex<Kept<K>>,
+    kept: Mutex<BucketSlot<K>>,
 }
 
 #[derive(Debug)]
-struct Kept<K> {
+struct BucketSlot<K> {
     own: HashMap<K, Bucket>,
     /// What all draw from who came when there was no place for a bucket of their own: a limit does not
     /// vanish because memory is short.
@@ -37,7 +37,7 @@ struct Kept<K> {
 impl<K: Clone + Eq + Hash> Buckets<K> {
     /// No buckets yet, and never more than `most`.
     pub(super) fn new(most: usize, clock: Arc<dyn Clock>) -> Self {
-        let kept = Kept { own: HashMap::new(), common: None, swept: Monotonic::START };
+        let kept = BucketSlot { own: HashMap::new(), common: None, swept: Monotonic::START };
         Self { most, clock, kept: Mutex::new(kept) }
     }
 
@@ -85,7 +85,7 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
     }
 }
 
-impl<K: Eq + Hash> Kept<K> {
+impl<K: Eq + Hash> BucketSlot<K> {
     fn sweep(&mut self, now: Monotonic) {
         self.swept = now;
         self.own.retain(|_, bucket| bucket.full_at > now);

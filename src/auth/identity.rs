@@ -13,14 +13,14 @@ use crate::domain::trust::TokenClaims;
 
 /// One caller whom a credential opens.
 #[derive(Clone, Debug)]
-pub struct Opened {
+pub struct AuthenticatedCaller {
     /// The caller, with the grants of the moment.
     pub caller: Arc<Caller>,
     /// What it came with.
     pub credential: Credential,
 }
 
-impl Opened {
+impl AuthenticatedCaller {
     /// Who acts, for the record.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -42,9 +42,9 @@ impl Opened {
 #[derive(Clone, Debug)]
 #[must_use = "what was judged by some of the callers is done and recorded as theirs"]
 pub struct Identity {
-    pub(super) first: Opened,
+    pub(super) first: AuthenticatedCaller,
     /// Empty for an API key, so that it costs a warm request no allocation.
-    pub(super) others: Vec<Opened>,
+    pub(super) others: Vec<AuthenticatedCaller>,
     /// What it came with, where that is a token.
     pub(super) token: Option<Arc<TokenClaims>>,
     /// When the credential ends by itself.
@@ -55,12 +55,12 @@ pub struct Identity {
 
 impl Identity {
     /// The one caller of an API key or a browser session.
-    pub(super) fn of_one(opened: Opened, expires_at: Option<Timestamp>) -> Self {
+    pub(super) fn of_one(opened: AuthenticatedCaller, expires_at: Option<Timestamp>) -> Self {
         Self { first: opened, others: Vec::new(), token: None, expires_at, peer: None }
     }
 
     /// The callers whom a token opens; `None` where it opens nobody.
-    pub(super) fn of_token(token: Arc<TokenClaims>, opened: Vec<Opened>) -> Option<Self> {
+    pub(super) fn of_token(token: Arc<TokenClaims>, opened: Vec<AuthenticatedCaller>) -> Option<Self> {
         let expires_at = Some(token.expires_at);
         let mut opened = opened.into_iter();
         let first = opened.next()?;
@@ -68,13 +68,13 @@ impl Identity {
     }
 
     /// The callers, each of whom counts alone.
-    pub fn callers(&self) -> impl Iterator<Item = &Opened> {
+    pub fn callers(&self) -> impl Iterator<Item = &AuthenticatedCaller> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
     /// The first of the callers; an API key's only one.
     #[must_use]
-    pub fn first(&self) -> &Opened {
+    pub fn first(&self) -> &AuthenticatedCaller {
         &self.first
     }
 
@@ -102,7 +102,11 @@ impl Identity {
     /// # Errors
     /// Why none may: the rule that came furthest, which tells the reader of the audit most, or `None` where
     /// no caller has a grant on the tenant, and to them it does not exist.
-    pub fn decide(&self, tenant: &Tenant, ask: AccessRequest<'_>) -> Result<&Opened, Option<DenialReason>> {
+    pub fn decide(
+        &self,
+        tenant: &Tenant,
+        ask: AccessRequest<'_>,
+    ) -> Result<&AuthenticatedCaller, Option<DenialReason>> {
         let mut nearest = None;
         for opened in self.callers() {
             match judge(&opened.caller, tenant, ask) {
@@ -138,7 +142,7 @@ impl Identity {
 
     /// Who acts, for the record, where that is one of the callers.
     #[must_use]
-    pub fn cause_of(&self, opened: &Opened, request_id: &str) -> AuditContext {
+    pub fn cause_of(&self, opened: &AuthenticatedCaller, request_id: &str) -> AuditContext {
         opened.cause(request_id, self.peer)
     }
 }

@@ -25,7 +25,7 @@ const LOOKS_PER_SESSION: RateLimit = RateLimit::of(10, 1000);
 
 /// The limits on requests, and how much of each is used.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RateLimits {
     per_caller: Option<RateLimit>,
     per_tenant: Option<RateLimit>,
     per_peer: RateLimit,
@@ -39,12 +39,12 @@ pub struct Limits {
 
 /// Too many requests came; after so long the next one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct RateLimitExceeded {
     /// How long to wait.
     pub retry_after: Duration,
 }
 
-impl Limits {
+impl RateLimits {
     /// The limits of the settings, of which nothing is used yet.
     #[must_use]
     pub fn new(settings: &config::LimitSettings, clock: &Arc<dyn Clock>) -> Self {
@@ -65,7 +65,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where the caller has a limit and asked too often.
-    pub fn count_caller(&self, caller: &Caller) -> Result<(), Exceeded> {
+    pub fn count_caller(&self, caller: &Caller) -> Result<(), RateLimitExceeded> {
         take(&self.callers, &caller.id, caller.rate_limit.or(self.per_caller))
     }
 
@@ -79,7 +79,7 @@ impl Limits {
         token: &TokenId,
         caller: &Caller,
         peer: Option<IpAddr>,
-    ) -> Result<(), Exceeded> {
+    ) -> Result<(), RateLimitExceeded> {
         let key = (token.clone(), caller.id.clone(), known_as(peer));
         take(&self.shown, &key, caller.rate_limit.or(self.per_caller))
     }
@@ -88,7 +88,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where the tenant has a limit and was asked about too often.
-    pub fn count_tenant(&self, tenant: &Tenant) -> Result<(), Exceeded> {
+    pub fn count_tenant(&self, tenant: &Tenant) -> Result<(), RateLimitExceeded> {
         take(&self.tenants, &tenant.id, tenant.policy.rate_limit.or(self.per_tenant))
     }
 
@@ -96,7 +96,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where too many came by it.
-    pub fn count_session(&self, session: &SessionId) -> Result<(), Exceeded> {
+    pub fn count_session(&self, session: &SessionId) -> Result<(), RateLimitExceeded> {
         take(&self.sessions, session, Some(PER_SESSION))
     }
 
@@ -104,7 +104,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where Box was asked too often for it.
-    pub fn count_look(&self, session: &SessionId) -> Result<(), Exceeded> {
+    pub fn count_look(&self, session: &SessionId) -> Result<(), RateLimitExceeded> {
         take(&self.looks, session, Some(LOOKS_PER_SESSION))
     }
 
@@ -113,7 +113,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where too many came from there.
-    pub fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), Exceeded> {
+    pub fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), RateLimitExceeded> {
         take(&self.peers, &known_as(peer), Some(self.per_peer))
     }
 
@@ -132,9 +132,9 @@ fn take<K: Clone + Eq + std::hash::Hash>(
     buckets: &Buckets<K>,
     key: &K,
     limit: Option<RateLimit>,
-) -> Result<(), Exceeded> {
+) -> Result<(), RateLimitExceeded> {
     let Some(limit) = limit else { return Ok(()) };
-    buckets.take(key, limit).map_err(|retry_after| Exceeded { retry_after })
+    buckets.take(key, limit).map_err(|retry_after| RateLimitExceeded { retry_after })
 }
 
 /// What counts as one peer; those whose address is not known are one.

@@ -17,13 +17,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
-pub use self::identity::{Identity, Opened};
-pub use self::jwks::IssuerProblem;
+pub use self::identity::{AuthenticatedCaller, Identity};
+pub use self::jwks::IssuerSetupError;
 use self::jwks::Issuers;
-use self::oidc::Verifier;
-pub use self::sessions::ProvenSession;
-use self::sessions::Sessions;
-use self::trusts::Trusts;
+use self::oidc::OidcVerifier;
+pub use self::sessions::AuthenticatedSession;
+use self::sessions::SessionAuthenticator;
+use self::trusts::TrustIndex;
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::{CryptoError, Vault};
@@ -47,7 +47,7 @@ pub enum AuthError {
     Unauthenticated,
     /// It looks like a token of an OIDC issuer, and opens nothing; why is for the log alone.
     #[error("the token opens nothing: {0}")]
-    Token(#[from] TokenFault),
+    Token(#[from] TokenRejection),
     /// It is no browser session, and nothing else counts here.
     #[error("the credential is no browser session")]
     NoSession,
@@ -59,7 +59,7 @@ pub enum AuthError {
     SessionCancelled,
     /// It cannot be judged without the keys of an issuer that cannot be had.
     #[error(transparent)]
-    IssuerDown(IssuerDown),
+    IssuerUnavailable(IssuerUnavailable),
     /// It cannot be judged, because its row cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,7 +70,7 @@ pub enum AuthError {
 
 /// Why a token of an OIDC issuer opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
+pub enum TokenRejection {
     /// It is not looked at.
     #[error("it is 8 KiB long or longer")]
     TooLong,
@@ -112,7 +112,7 @@ pub enum TokenFault {
 /// An issuer whose keys cannot be fetched, and none are known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of {issuer} cannot be fetched: {reason}")]
-pub struct IssuerDown {
+pub struct IssuerUnavailable {
     /// The issuer, as the settings name it.
     pub issuer: Arc<str>,
     /// Why, for the log.
@@ -128,21 +128,21 @@ pub struct Authenticator {
     watch: Arc<ChangeFeed>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
-    known: ReadThroughCache<KeyId, Holder>,
-    verifier: Verifier,
-    trusts: Trusts,
-    sessions: Sessions,
+    known: ReadThroughCache<KeyId, KeyHolder>,
+    verifier: OidcVerifier,
+    trusts: TrustIndex,
+    sessions: SessionAuthenticator,
 }
 
 /// Whose key it is.
 #[derive(Debug)]
-struct Holder {
+struct KeyHolder {
     caller: Option<Arc<Caller>>,
     /// When the key was last used, in seconds of Unix time; zero for not since it was looked up.
     used: AtomicI64,
 }
 
-impl Cacheable<KeyId> for Holder {
+impl Cacheable<KeyId> for KeyHolder {
     fn is_current(&self, _: &KeyId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match &self.caller {
             Some(caller) => watch.is_current(stamp, &[caller.id.as_str()]),
@@ -163,14 +163,15 @@ impl Authenticator {
         clock: Arc<dyn Clock>,
         settings: &config::AuthSettings,
         tasks: &TaskTracker,
-    ) -> Result<Self, IssuerProblem> {
+    ) -> Result<Self, IssuerSetupError> {
         let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;
-        let verifier = Verifier::new(issuers, Arc::clone(&clock));
+        let verifier = OidcVerifier::new(issuers, Arc::clone(&clock));
         let max_age = settings.max_policy_age;
         let trusting = ReadThroughCache::new(Arc::clone(&watch), max_age, settings.oidc.len() as u64, tasks);
-        let trusts = Trusts::new(Arc::clone(&store), trusting, &settings.trusts);
+        let trusts = TrustIndex::new(Arc::clone(&store), trusting, &settings.trusts);
         let opened = ReadThroughCache::new(Arc::clone(&watch), max_age, sessions::MEMORY, tasks);
-        let sessions = Sessions::new(Arc::clone(&store), opened, Arc::clone(&vault), Arc::clone(&clock));
+        let sessions =
+            SessionAuthenticator::new(Arc::clone(&store), opened, Arc::clone(&vault), Arc::clone(&clock));
         let known = ReadThroughCache::new(Arc::clone(&watch), max_age, REMEMBERED, tasks);
         Ok(Self { store, watch, vault, clock, known, verifier, trusts, sessions })
     }
@@ -179,7 +180,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where it is none's, or where that cannot be said at the moment.
-    pub async fn session(&self, text: &str) -> Result<ProvenSession, AuthError> {
+    pub async fn session(&self, text: &str) -> Result<AuthenticatedSession, AuthError> {
         self.sessions.prove(text).await
     }
 
@@ -187,7 +188,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where the session is over, whatever ended it.
-    pub fn identify_opener(&self, proven: &ProvenSession) -> Result<Identity, AuthError> {
+    pub fn identify_opener(&self, proven: &AuthenticatedSession) -> Result<Identity, AuthError> {
         self.sessions.identify(proven, &self.trusts)
     }
 
@@ -220,7 +221,7 @@ impl Authenticator {
                 self.verifier.is_live(token)?;
                 let now = self.opened_by(Arc::clone(token)).await?;
                 let was_there = |caller: &Caller| identity.any(|before| before.id == caller.id);
-                now.those(was_there).ok_or(TokenFault::Trust)?
+                now.those(was_there).ok_or(TokenRejection::Trust)?
             }
             (None, Credential::Key(id)) => self.identify(id, |_| Ok(true)).await?,
             (None, Credential::Session(id)) => {
@@ -229,7 +230,7 @@ impl Authenticator {
             }
             // Whoever was given a token once comes without what it had then.
             (None, Credential::Jwt { .. }) => {
-                let Opened { caller, credential } = identity.first();
+                let AuthenticatedCaller { caller, credential } = identity.first();
                 self.receiver(&Recipient::new(&caller.id, credential)).await?
             }
         };
@@ -249,7 +250,7 @@ impl Authenticator {
                 self.verifier.knows(issuer)?;
                 let caller = self.trusts.caller_with(issuer, trust).await?;
                 let caller = caller.ok_or(AuthError::Unauthenticated)?;
-                Identity::of_one(Opened { caller, credential: credential.clone() }, None)
+                Identity::of_one(AuthenticatedCaller { caller, credential: credential.clone() }, None)
             }
             // No page is given a full token.
             Credential::Session(_) => return Err(AuthError::Unauthenticated),
@@ -263,7 +264,10 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where such a token is refused whatever the trusts are, or where the store does not answer.
-    pub async fn opened_by_claims(&self, claims: Map<String, Value>) -> Result<Vec<Opened>, AuthError> {
+    pub async fn opened_by_claims(
+        &self,
+        claims: Map<String, Value>,
+    ) -> Result<Vec<AuthenticatedCaller>, AuthError> {
         let token = self.verifier.as_if_verified(claims)?;
         Ok(self.trusts.opened(&token).await?)
     }
@@ -271,7 +275,7 @@ impl Authenticator {
     /// The callers whom a verified token opens by the trusts of this moment.
     async fn opened_by(&self, token: Arc<TokenClaims>) -> Result<Identity, AuthError> {
         let opened = self.trusts.opened(&token).await?;
-        Identity::of_token(token, opened).ok_or_else(|| TokenFault::Trust.into())
+        Identity::of_token(token, opened).ok_or_else(|| TokenRejection::Trust.into())
     }
 
     /// From before whatever is read from now on.
@@ -294,16 +298,16 @@ impl Authenticator {
         }
         known.found.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
-        let opened = Opened { caller: Arc::clone(caller), credential };
+        let opened = AuthenticatedCaller { caller: Arc::clone(caller), credential };
         Ok(Identity::of_one(opened, key.expires_at))
     }
 
-    async fn look_up(&self, id: &KeyId) -> Result<Arc<CachedValue<Holder>>, StoreError> {
+    async fn look_up(&self, id: &KeyId) -> Result<Arc<CachedValue<KeyHolder>>, StoreError> {
         let read = || {
             let (store, key) = (Arc::clone(&self.store), CallerRef::Key(id.clone()));
             async move {
                 let caller = store.caller(&key).await?.map(Arc::new);
-                Ok(Holder { caller, used: AtomicI64::new(0) })
+                Ok(KeyHolder { caller, used: AtomicI64::new(0) })
             }
         };
         self.known.look_up(id, read).await

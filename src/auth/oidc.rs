@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::jwks::{IssuerKey, Issuers, KeyWanted, key_in};
-use super::{AuthError, TokenFault};
+use super::{AuthError, TokenRejection};
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256;
 use crate::domain::trust::TokenClaims;
@@ -43,8 +43,8 @@ const ALGORITHMS: [(&str, Algorithm); 6] = [
 ///
 /// # Errors
 /// Why it is none that counts.
-pub fn verified(text: &str, set: &[u8], now: Timestamp) -> Result<TokenClaims, TokenFault> {
-    let token = Unverified::read(text)?;
+pub fn verified(text: &str, set: &[u8], now: Timestamp) -> Result<TokenClaims, TokenRejection> {
+    let token = UnverifiedClaims::read(text)?;
     let key = key_in(set, token.key_wanted())?;
     checked(token.verify(text, &key)?, now)
 }
@@ -52,24 +52,24 @@ pub fn verified(text: &str, set: &[u8], now: Timestamp) -> Result<TokenClaims, T
 /// Verifies tokens. A verified one is remembered by its SHA-256, so that nobody's signature is verified
 /// for every request.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct OidcVerifier {
     issuers: Issuers,
     clock: Arc<dyn Clock>,
-    remembered: Cache<[u8; 32], Arc<Remembered>>,
+    remembered: Cache<[u8; 32], Arc<VerifiedToken>>,
 }
 
 #[derive(Debug)]
-struct Remembered {
+struct VerifiedToken {
     claims: Arc<TokenClaims>,
     until: Monotonic,
     bytes: u32,
 }
 
-impl Verifier {
+impl OidcVerifier {
     pub(super) fn new(issuers: Issuers, clock: Arc<dyn Clock>) -> Self {
         let remembered = Cache::builder()
             .max_capacity(MEMORY)
-            .weigher(|_, remembered: &Arc<Remembered>| remembered.bytes)
+            .weigher(|_, remembered: &Arc<VerifiedToken>| remembered.bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self { issuers, clock, remembered }
@@ -78,18 +78,18 @@ impl Verifier {
     /// What a token says, where an issuer of the settings says it.
     ///
     /// # Errors
-    /// [`AuthError::Token`] where it is none that counts, [`AuthError::IssuerDown`] where that cannot be
+    /// [`AuthError::Token`] where it is none that counts, [`AuthError::IssuerUnavailable`] where that cannot be
     /// said at the moment.
     pub(super) async fn verify(&self, text: &str) -> Result<Arc<TokenClaims>, AuthError> {
         if text.len() >= TOO_LONG {
-            return Err(TokenFault::TooLong.into());
+            return Err(TokenRejection::TooLong.into());
         }
         let digest = sha256(text.as_bytes());
         if let Some(claims) = self.recall(&digest) {
             return Ok(claims);
         }
-        let token = Unverified::read(text)?;
-        let issuer = self.issuers.get(&token.issuer).ok_or(TokenFault::UnknownIssuer)?;
+        let token = UnverifiedClaims::read(text)?;
+        let issuer = self.issuers.get(&token.issuer).ok_or(TokenRejection::UnknownIssuer)?;
         let key = issuer.key(token.key_wanted()).await?;
         let now = self.clock.wall();
         let claims = Arc::new(checked(token.verify(text, &key)?, now)?);
@@ -101,22 +101,22 @@ impl Verifier {
     ///
     /// # Errors
     /// Where it would be refused all the same.
-    pub(super) fn as_if_verified(&self, mut all: Map<String, Value>) -> Result<TokenClaims, TokenFault> {
+    pub(super) fn as_if_verified(&self, mut all: Map<String, Value>) -> Result<TokenClaims, TokenRejection> {
         let now = self.clock.wall();
         all.entry("exp").or_insert_with(|| now.as_second().saturating_add(60).into());
         let claims = checked(all, now)?;
-        self.issuers.get(&claims.issuer).ok_or(TokenFault::UnknownIssuer)?;
+        self.issuers.get(&claims.issuer).ok_or(TokenRejection::UnknownIssuer)?;
         Ok(claims)
     }
 
     /// Refuses what hangs on an issuer that the settings do not name any more.
-    pub(super) fn knows(&self, issuer: &str) -> Result<(), TokenFault> {
-        self.issuers.get(issuer).map(drop).ok_or(TokenFault::UnknownIssuer)
+    pub(super) fn knows(&self, issuer: &str) -> Result<(), TokenRejection> {
+        self.issuers.get(issuer).map(drop).ok_or(TokenRejection::UnknownIssuer)
     }
 
     /// Refuses a token that was verified before and has ended since.
-    pub(super) fn is_live(&self, claims: &TokenClaims) -> Result<(), TokenFault> {
-        if self.clock.wall() < claims.expires_at { Ok(()) } else { Err(TokenFault::Expired) }
+    pub(super) fn is_live(&self, claims: &TokenClaims) -> Result<(), TokenRejection> {
+        if self.clock.wall() < claims.expires_at { Ok(()) } else { Err(TokenRejection::Expired) }
     }
 
     fn recall(&self, digest: &[u8; 32]) -> Option<Arc<TokenClaims>> {
@@ -131,12 +131,12 @@ impl Verifier {
         let until = self.clock.monotonic().plus(left.min(REMEMBERED));
         // Parsed, a text takes several times its length.
         let bytes = u32::try_from(1024 + 4 * length).unwrap_or(u32::MAX);
-        self.remembered.insert(digest, Arc::new(Remembered { claims: Arc::clone(claims), until, bytes }));
+        self.remembered.insert(digest, Arc::new(VerifiedToken { claims: Arc::clone(claims), until, bytes }));
     }
 }
 
 /// What a token says of itself, before anything of it is believed.
-struct Unverified {
+struct UnverifiedClaims {
     issuer: String,
     key_id: Option<String>,
     algorithm: Algorithm,
@@ -144,7 +144,7 @@ struct Unverified {
 
 /// A token's header (RFC 7515, section 4.1). Members that stand twice are refused.
 #[derive(Deserialize)]
-struct Header {
+struct JwtHeader {
     alg: String,
     kid: Option<String>,
     #[serde(default, deserialize_with = "is_there")]
@@ -159,34 +159,35 @@ struct Header {
     crit: bool,
 }
 
-impl Unverified {
+impl UnverifiedClaims {
     fn key_wanted(&self) -> KeyWanted<'_> {
         KeyWanted { id: self.key_id.as_deref(), algorithm: self.algorithm }
     }
 
-    fn read(text: &str) -> Result<Self, TokenFault> {
+    fn read(text: &str) -> Result<Self, TokenRejection> {
         if text.len() >= TOO_LONG {
-            return Err(TokenFault::TooLong);
+            return Err(TokenRejection::TooLong);
         }
         let mut parts = text.split('.');
         let (Some(header), Some(payload), Some(_), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(TokenFault::NotAJwt);
+            return Err(TokenRejection::NotAJwt);
         };
-        let Header { alg, kid, jku, jwk, x5u, x5c, crit } = part(header)?;
+        let JwtHeader { alg, kid, jku, jwk, x5u, x5c, crit } = part(header)?;
         if jku || jwk || x5u || x5c || crit {
-            return Err(TokenFault::Header);
+            return Err(TokenRejection::Header);
         }
         let known = ALGORITHMS.iter().find(|(name, _)| *name == alg);
-        let (_, algorithm) = *known.ok_or(TokenFault::Algorithm)?;
+        let (_, algorithm) = *known.ok_or(TokenRejection::Algorithm)?;
         let claims: Map<String, Value> = part(payload)?;
-        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(TokenFault::Claim("iss"))?.to_owned();
+        let issuer =
+            claims.get("iss").and_then(Value::as_str).ok_or(TokenRejection::Claim("iss"))?.to_owned();
         Ok(Self { issuer, key_id: kid, algorithm })
     }
 
     /// All that it says, where the key's owner says it.
-    fn verify(&self, text: &str, key: &IssuerKey) -> Result<Map<String, Value>, TokenFault> {
+    fn verify(&self, text: &str, key: &IssuerKey) -> Result<Map<String, Value>, TokenRejection> {
         let mut validation = Validation::new(self.algorithm);
         validation.set_issuer(&[&self.issuer]);
         // Times are judged by our own clock, and audiences by each trust.
@@ -194,7 +195,7 @@ impl Unverified {
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         let decoded = decode::<Map<String, Value>>(text, &key.decoding, &validation);
-        decoded.map(|decoded| decoded.claims).map_err(|_| TokenFault::Signature)
+        decoded.map(|decoded| decoded.claims).map_err(|_| TokenRejection::Signature)
     }
 }
 
@@ -203,25 +204,25 @@ fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(member).map(|_| true)
 }
 
-fn part<T: DeserializeOwned>(text: &str) -> Result<T, TokenFault> {
-    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenFault::NotAJwt)?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenFault::NotAJwt)
+fn part<T: DeserializeOwned>(text: &str) -> Result<T, TokenRejection> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenRejection::NotAJwt)?;
+    serde_json::from_slice(&bytes).map_err(|_| TokenRejection::NotAJwt)
 }
 
 /// The claims that every token must have, judged at this moment.
-fn checked(all: Map<String, Value>, now: Timestamp) -> Result<TokenClaims, TokenFault> {
+fn checked(all: Map<String, Value>, now: Timestamp) -> Result<TokenClaims, TokenRejection> {
     let text = |name: &'static str| match all.get(name) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(TokenFault::Claim(name)),
+        _ => Err(TokenRejection::Claim(name)),
     };
-    let expires_at = time(&all, "exp")?.ok_or(TokenFault::Claim("exp"))?;
+    let expires_at = time(&all, "exp")?.ok_or(TokenRejection::Claim("exp"))?;
     if now >= expires_at {
-        return Err(TokenFault::Expired);
+        return Err(TokenRejection::Expired);
     }
     let soon = now.checked_add(LEEWAY).unwrap_or(Timestamp::MAX);
     for name in ["nbf", "iat"] {
         if time(&all, name)?.is_some_and(|begin| begin > soon) {
-            return Err(TokenFault::NotYet);
+            return Err(TokenRejection::NotYet);
         }
     }
     let token_id = match all.get("jti") {
@@ -234,20 +235,20 @@ fn checked(all: Map<String, Value>, now: Timestamp) -> Result<TokenClaims, Token
 
 /// A NumericDate (RFC 7519, section 2): seconds since 1970, perhaps with a fraction. What lies beyond all
 /// calendars is no date.
-fn time(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, TokenFault> {
+fn time(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, TokenRejection> {
     let Some(value) = all.get(name) else { return Ok(None) };
     let seconds = value.as_f64().and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
     let at = seconds.and_then(|seconds| Timestamp::from_duration(seconds).ok());
-    at.map(Some).ok_or(TokenFault::Claim(name))
+    at.map(Some).ok_or(TokenRejection::Claim(name))
 }
 
-fn audiences(all: &Map<String, Value>) -> Result<Vec<String>, TokenFault> {
+fn audiences(all: &Map<String, Value>) -> Result<Vec<String>, TokenRejection> {
     let texts = match all.get("aud") {
         Some(Value::String(text)) => Some(vec![text.clone()]),
         Some(Value::Array(values)) => values.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
         _ => None,
     };
-    texts.filter(|texts| !texts.is_empty()).ok_or(TokenFault::Claim("aud"))
+    texts.filter(|texts| !texts.is_empty()).ok_or(TokenRejection::Claim("aud"))
 }
 
 #[cfg(test)]
@@ -259,7 +260,7 @@ mod tests {
         let read = |header: &str| {
             let [header, claims] =
                 [header, r#"{"iss":"a"}"#].map(|part| BASE64URL_NOPAD.encode(part.as_bytes()));
-            Unverified::read(&format!("{header}.{claims}.")).map(|token| token.issuer)
+            UnverifiedClaims::read(&format!("{header}.{claims}.")).map(|token| token.issuer)
         };
         assert_eq!(read(r#"{"alg":"EdDSA"}"#), Ok("a".to_owned()));
         for member in ["jku", "jwk", "x5u", "x5c", "crit"] {

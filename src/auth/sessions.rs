@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::trusts::Trusts;
-use super::{AuthError, Identity, Opened};
+use super::trusts::TrustIndex;
+use super::{AuthError, AuthenticatedCaller, Identity};
 use crate::clock::Clock;
 use crate::crypto::{SessionKeys, Vault, sha256};
 use crate::domain::caller::{Caller, CallerState};
@@ -20,16 +20,16 @@ pub(super) const MEMORY: u64 = 64 * 1024 * 1024;
 
 /// Knows sessions, and who opened them.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct SessionAuthenticator {
     store: Arc<dyn Store>,
-    known: ReadThroughCache<SessionId, Option<Found>>,
+    known: ReadThroughCache<SessionId, Option<SessionWithOwner>>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
 }
 
 /// What a session's id leads to.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SessionWithOwner {
     session: Arc<BrowserSession>,
     /// SHA-256 of all that it says.
     content: [u8; 32],
@@ -40,17 +40,17 @@ pub(super) struct Found {
 
 /// A session whose text was shown. Whether it is good at this moment is another question.
 #[derive(Clone, Debug)]
-pub struct ProvenSession {
+pub struct AuthenticatedSession {
     /// The session.
     pub session: Arc<BrowserSession>,
     /// Who opened it, where that caller is still there.
     opener: Option<Arc<Caller>>,
 }
 
-impl Sessions {
+impl SessionAuthenticator {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        known: ReadThroughCache<SessionId, Option<Found>>,
+        known: ReadThroughCache<SessionId, Option<SessionWithOwner>>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -61,11 +61,11 @@ impl Sessions {
     ///
     /// # Errors
     /// [`AuthError::NoSession`] where it is none's, [`AuthError::Store`] where that cannot be said.
-    pub(super) async fn prove(&self, text: &str) -> Result<ProvenSession, AuthError> {
+    pub(super) async fn prove(&self, text: &str) -> Result<AuthenticatedSession, AuthError> {
         let id = SessionKeys::named(text).and_then(|id| SessionId::from_public_part(id).ok());
         let id = id.ok_or(AuthError::NoSession)?;
         let digest = sha256(text.as_bytes());
-        let was_shown = |known: &CachedValue<Option<Found>>| {
+        let was_shown = |known: &CachedValue<Option<SessionWithOwner>>| {
             known.found.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
         };
         let read = || self.vault.sessions().read(text).ok_or(AuthError::NoSession);
@@ -89,8 +89,12 @@ impl Sessions {
     /// # Errors
     /// [`AuthError::SessionExpired`], and [`AuthError::SessionCancelled`] also where the opener, or what it
     /// opened the session with, opens nothing any more.
-    pub(super) fn identify(&self, proven: &ProvenSession, trusts: &Trusts) -> Result<Identity, AuthError> {
-        let ProvenSession { session, opener } = proven;
+    pub(super) fn identify(
+        &self,
+        proven: &AuthenticatedSession,
+        trusts: &TrustIndex,
+    ) -> Result<Identity, AuthError> {
+        let AuthenticatedSession { session, opener } = proven;
         let now = self.clock.wall();
         if session.cancelled_at.is_some() {
             return Err(AuthError::SessionCancelled);
@@ -104,22 +108,25 @@ impl Sessions {
             SessionCredential::Trust(id) => trusts.are_held(caller, id),
         };
         let caller = Arc::clone(opener.as_ref().filter(stands).ok_or(AuthError::SessionCancelled)?);
-        let opened = Opened { caller, credential: Credential::Session(session.id.clone()) };
+        let opened = AuthenticatedCaller { caller, credential: Credential::Session(session.id.clone()) };
         Ok(Identity::of_one(opened, Some(session.expires_at)))
     }
 
     /// A session that was proven before, as it stands now.
-    pub(super) async fn again(&self, id: &SessionId) -> Result<ProvenSession, AuthError> {
+    pub(super) async fn again(&self, id: &SessionId) -> Result<AuthenticatedSession, AuthError> {
         let known = self.look_up(id).await?;
-        known.found.as_ref().map(Found::proven).ok_or(AuthError::SessionCancelled)
+        known.found.as_ref().map(SessionWithOwner::proven).ok_or(AuthError::SessionCancelled)
     }
 
-    async fn look_up(&self, id: &SessionId) -> Result<Arc<CachedValue<Option<Found>>>, StoreError> {
-        self.known.look_up(id, || Found::read(Arc::clone(&self.store), id.clone())).await
+    async fn look_up(
+        &self,
+        id: &SessionId,
+    ) -> Result<Arc<CachedValue<Option<SessionWithOwner>>>, StoreError> {
+        self.known.look_up(id, || SessionWithOwner::read(Arc::clone(&self.store), id.clone())).await
     }
 }
 
-impl Found {
+impl SessionWithOwner {
     async fn read(store: Arc<dyn Store>, id: SessionId) -> Result<Option<Self>, StoreError> {
         let Some(session) = store.browser_session(&id).await? else { return Ok(None) };
         let opener = store.caller(&CallerRef::Id(session.opener.caller.clone())).await?.map(Arc::new);
@@ -127,12 +134,12 @@ impl Found {
         Ok(Some(Self { content, text: OnceLock::new(), session: Arc::new(session), opener }))
     }
 
-    fn proven(&self) -> ProvenSession {
-        ProvenSession { session: Arc::clone(&self.session), opener: self.opener.clone() }
+    fn proven(&self) -> AuthenticatedSession {
+        AuthenticatedSession { session: Arc::clone(&self.session), opener: self.opener.clone() }
     }
 }
 
-impl Cacheable<SessionId> for Option<Found> {
+impl Cacheable<SessionId> for Option<SessionWithOwner> {
     /// A text leaves once its session stands in the store: one that is not there never comes.
     fn is_current(&self, id: &SessionId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::identity::Opened;
+use super::identity::AuthenticatedCaller;
 use crate::config::TrustSettings;
 use crate::crypto::sha256_hex;
 use crate::domain::caller::{Caller, CallerState};
@@ -18,28 +18,28 @@ use crate::store::{CallerRef, Store, StoreError};
 
 /// Knows whom tokens of each issuer may open.
 #[derive(Debug)]
-pub(super) struct Trusts {
+pub(super) struct TrustIndex {
     store: Arc<dyn Store>,
     settings: Arc<[(Name, Trust)]>,
     /// By issuer; only those of the settings come here.
-    known: ReadThroughCache<String, Candidates>,
+    known: ReadThroughCache<String, TrustCandidates>,
 }
 
 /// Whom tokens of one issuer may open.
 #[derive(Debug)]
-pub(super) struct Candidates(Vec<Candidate>);
+pub(super) struct TrustCandidates(Vec<TrustCandidate>);
 
 #[derive(Debug)]
-struct Candidate {
+struct TrustCandidate {
     caller: Arc<Caller>,
     /// The settings' trusts in this caller.
     more: Vec<Trust>,
 }
 
-impl Trusts {
+impl TrustIndex {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        known: ReadThroughCache<String, Candidates>,
+        known: ReadThroughCache<String, TrustCandidates>,
         settings: &[TrustSettings],
     ) -> Self {
         let settings = settings.iter().map(|one| (one.caller.clone(), of_settings(one))).collect();
@@ -51,10 +51,10 @@ impl Trusts {
     ///
     /// # Errors
     /// Where the store does not answer and what is known is too old.
-    pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<Opened>, StoreError> {
+    pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<AuthenticatedCaller>, StoreError> {
         let known = self.look_up(&token.issuer).await?;
         let active = known.found.0.iter().filter(|one| one.caller.state == CallerState::Active);
-        let opened = active.filter_map(|Candidate { caller, more }| {
+        let opened = active.filter_map(|TrustCandidate { caller, more }| {
             let mut trusts = caller.trusts.iter().chain(more);
             let trust = trusts.find(|trust| trust.terms.match_token(token))?;
             let credential = Credential::Jwt {
@@ -63,7 +63,7 @@ impl Trusts {
                 token_id: token.token_id.clone(),
                 trust: trust.id.clone(),
             };
-            Some((trust.created_at, Opened { caller: Arc::clone(caller), credential }))
+            Some((trust.created_at, AuthenticatedCaller { caller: Arc::clone(caller), credential }))
         });
         let mut opened: Vec<_> = opened.collect();
         // Whoever trusts the same token later does not come before those who did already.
@@ -91,29 +91,30 @@ impl Trusts {
         Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
-    async fn look_up(&self, issuer: &str) -> Result<Arc<CachedValue<Candidates>>, StoreError> {
+    async fn look_up(&self, issuer: &str) -> Result<Arc<CachedValue<TrustCandidates>>, StoreError> {
         let issuer = issuer.to_owned();
-        let read = || Candidates::read(Arc::clone(&self.store), Arc::clone(&self.settings), issuer.clone());
+        let read =
+            || TrustCandidates::read(Arc::clone(&self.store), Arc::clone(&self.settings), issuer.clone());
         self.known.look_up(&issuer, read).await
     }
 }
 
-impl Cacheable<String> for Candidates {
+impl Cacheable<String> for TrustCandidates {
     fn is_current(&self, _: &String, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         // A caller that is not among them yet may be trusting by now.
         watch.callers_are_still(stamp)
     }
 }
 
-impl Candidates {
+impl TrustCandidates {
     async fn read(
         store: Arc<dyn Store>,
         settings: Arc<[(Name, Trust)]>,
         issuer: String,
     ) -> Result<Self, StoreError> {
-        let mut all: BTreeMap<CallerId, Candidate> = BTreeMap::new();
+        let mut all: BTreeMap<CallerId, TrustCandidate> = BTreeMap::new();
         for caller in store.callers_trusting(&issuer).await? {
-            all.insert(caller.id.clone(), Candidate { caller: Arc::new(caller), more: Vec::new() });
+            all.insert(caller.id.clone(), TrustCandidate { caller: Arc::new(caller), more: Vec::new() });
         }
         for (name, trust) in settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
             let found = match store.caller(&CallerRef::Name(name.clone())).await {
@@ -127,7 +128,7 @@ impl Candidates {
             let Some(caller) = found else { continue };
             let candidate = all.entry(caller.id.clone());
             candidate
-                .or_insert_with(|| Candidate { caller: Arc::new(caller), more: Vec::new() })
+                .or_insert_with(|| TrustCandidate { caller: Arc::new(caller), more: Vec::new() })
                 .more
                 .push(trust.clone());
         }

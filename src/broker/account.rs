@@ -8,9 +8,9 @@ use std::sync::{MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::Broker;
-use super::token::Token;
+use super::token::AccessToken;
 use crate::audit::Countable;
-use crate::auth::Opened;
+use crate::auth::AuthenticatedCaller;
 use crate::domain::event::{Actor, AuditAction, AuditEvent};
 use crate::domain::id::TenantId;
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -25,9 +25,9 @@ const AT_ONCE: usize = 200;
 
 /// A token that leaves.
 #[derive(Clone, Copy, Debug)]
-pub struct Release<'a> {
+pub struct TokenRelease<'a> {
     /// To whom: the caller whose grant decided.
-    pub by: &'a Opened,
+    pub by: &'a AuthenticatedCaller,
     /// At which address.
     pub peer: Option<IpAddr>,
     /// In which request.
@@ -35,12 +35,12 @@ pub struct Release<'a> {
     /// For whom, as the caller claims.
     pub on_behalf_of: Option<&'a OnBehalfOf>,
     /// The token.
-    pub token: &'a Token,
+    pub token: &'a AccessToken,
     /// What would have refused it, where the tenant's policy only observes.
     pub reason: Option<&'static str>,
 }
 
-impl Countable for Release<'_> {
+impl Countable for TokenRelease<'_> {
     fn feed(&self, hasher: &mut impl Hasher) {
         // What is left out differs rarely.
         self.token.row.hash(hasher);
@@ -50,7 +50,7 @@ impl Countable for Release<'_> {
     }
 
     fn is(&self, event: &AuditEvent) -> bool {
-        let Opened { caller, credential } = self.by;
+        let AuthenticatedCaller { caller, credential } = self.by;
         let is_actor = match &event.actor {
             Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
             Actor::Unknown | Actor::CommandLine | Actor::Broker => false,
@@ -82,7 +82,7 @@ impl Countable for Release<'_> {
 
 impl Broker {
     /// Takes note that a token leaves.
-    pub fn count_release(&self, release: &Release<'_>) {
+    pub fn count_release(&self, release: &TokenRelease<'_>) {
         self.note_given(release.token, release.by);
         self.tally.count(release, self.clock.wall());
     }

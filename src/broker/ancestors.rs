@@ -8,8 +8,8 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::views::View;
-use super::{Broker, Need, TokenError};
+use super::views::TenantContext;
+use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::event::AuditContext;
@@ -34,12 +34,12 @@ type Looked = (TokenKey, Resource);
 
 /// What is known of where items lie.
 #[derive(Debug)]
-pub(super) struct Items {
+pub(super) struct AncestorLookup {
     known: Cache<Looked, (Ancestors, Monotonic)>,
     looks: Flights<Looked, Result<Ancestors, TokenError>>,
 }
 
-impl Items {
+impl AncestorLookup {
     pub(super) fn new(tasks: TaskTracker) -> Self {
         let weight = |_: &Looked, (ancestors, _): &(Ancestors, Monotonic)| {
             let folders = ancestors.as_ref().map_or(0, |folders| folders.len());
@@ -67,7 +67,12 @@ impl Items {
 impl Broker {
     /// In which folders an item lies, as far as that is known without asking Box.
     #[must_use]
-    pub fn known_ancestors(&self, view: &View, subject: &Subject, item: &Resource) -> Option<Ancestors> {
+    pub fn known_ancestors(
+        &self,
+        view: &TenantContext,
+        subject: &Subject,
+        item: &Resource,
+    ) -> Option<Ancestors> {
         self.items.recall(&(full_key(view, subject), item.clone()), self.clock.as_ref())
     }
 
@@ -78,7 +83,7 @@ impl Broker {
     /// Where the subject's token cannot be had, or Box does not answer.
     pub async fn ancestors(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         subject: &Subject,
         item: &Resource,
         cause: &AuditContext,
@@ -97,7 +102,7 @@ impl Broker {
 
     async fn look_at(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         looked: Looked,
         cause: &AuditContext,
     ) -> Result<Ancestors, TokenError> {
@@ -105,7 +110,7 @@ impl Broker {
         let mut renewed = false;
         loop {
             let by = || cause.clone();
-            let token = self.obtain(view, key, Need::Serve(None), &by).await?;
+            let token = self.obtain(view, key, TtlRequirement::Serve(None), &by).await?;
             let asked = self.ask(view, key, async |upstream| match upstream.ancestors(&token.secret, item).await {
                 // What is wrong with one item says nothing of the token.
                 Err(error @ BoxError::Protocol { .. }) => {
@@ -132,7 +137,7 @@ impl Broker {
     }
 }
 
-fn full_key(view: &View, subject: &Subject) -> TokenKey {
+fn full_key(view: &TenantContext, subject: &Subject) -> TokenKey {
     TokenKey {
         tenant: view.tenant.id.clone(),
         generation: view.generation(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::fences::{Fences, Look};
-use super::token::Token;
-use super::views::View;
+use super::fences::{FenceView, RevocationFence};
+use super::token::AccessToken;
+use super::views::TenantContext;
 use super::webhooks::WebhookKeys;
 use crate::box_api::BoxCredentials;
 use crate::clock::{Clock, Monotonic};
@@ -39,18 +39,18 @@ pub struct CredentialSlot {
 
 /// All that the broker keeps in memory.
 #[derive(Debug)]
-pub struct Memory {
-    tokens: Cache<TokenKey, Arc<Token>>,
+pub struct TokenCache {
+    tokens: Cache<TokenKey, Arc<AccessToken>>,
     /// Where to look for a full token, by its SHA-256; whether it is there stands under its key.
     full_tokens: Cache<Box<str>, TokenKey>,
     credentials: Cache<AppId, Arc<CredentialSlot>>,
     members: Cache<(TenantId, Generation, BoxId), ()>,
     deaths: Cache<TokenKey, Monotonic>,
     revoked: Cache<(TenantId, Subject), u64>,
-    pub(super) fences: Fences,
+    pub(super) fences: RevocationFence,
 }
 
-impl Memory {
+impl TokenCache {
     /// Empty, with room for `tokens_bytes` of tokens.
     #[must_use]
     pub fn new(tokens_bytes: u64) -> Self {
@@ -65,7 +65,7 @@ impl Memory {
         let tokens = Cache::builder()
             .max_capacity(tokens_bytes)
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|key: &TokenKey, token: &Arc<Token>| {
+            .weigher(|key: &TokenKey, token: &Arc<AccessToken>| {
                 u32::try_from(weight_of(key) + token.bytes()).unwrap_or(u32::MAX)
             })
             .build();
@@ -81,20 +81,20 @@ impl Memory {
             members: bounded(MEMBERS),
             deaths: bounded(DEATHS),
             revoked: bounded(DEATHS),
-            fences: Fences::default(),
+            fences: RevocationFence::default(),
         }
     }
 
     /// The token under `key`, alive or not.
     #[must_use]
-    pub fn token(&self, key: &TokenKey) -> Option<Arc<Token>> {
+    pub fn token(&self, key: &TokenKey) -> Option<Arc<AccessToken>> {
         self.tokens.get(key)
     }
 
     /// Keeps a token, unless it is there already or the one that is there lives longer; false then.
-    pub fn keep_token(&self, key: &TokenKey, token: &Arc<Token>, clock: &dyn Clock) -> bool {
+    pub fn keep_token(&self, key: &TokenKey, token: &Arc<AccessToken>, clock: &dyn Clock) -> bool {
         let keeps =
-            |kept: &Arc<Token>| kept.row == token.row || kept.life.left(clock) > token.life.left(clock);
+            |kept: &Arc<AccessToken>| kept.row == token.row || kept.life.left(clock) > token.life.left(clock);
         let is_new = !self.tokens.get(key).is_some_and(|kept| keeps(&kept));
         if is_new {
             self.tokens.insert(key.clone(), Arc::clone(token));
@@ -108,7 +108,7 @@ impl Memory {
     /// The full token of this SHA-256 (lower-case hex), alive or not; one that a younger one replaced is not
     /// here any more.
     #[must_use]
-    pub fn full_token_with(&self, fingerprint: &str) -> Option<Arc<Token>> {
+    pub fn full_token_with(&self, fingerprint: &str) -> Option<Arc<AccessToken>> {
         let key = self.full_tokens.get(fingerprint)?;
         self.token(&key).filter(|token| *token.fingerprint == *fingerprint)
     }
@@ -119,7 +119,7 @@ impl Memory {
     }
 
     /// Forgets a token, if it is still the one that is there.
-    pub fn forget_token(&self, key: &TokenKey, token: &Arc<Token>) {
+    pub fn forget_token(&self, key: &TokenKey, token: &Arc<AccessToken>) {
         if self.tokens.get(key).is_some_and(|kept| Arc::ptr_eq(&kept, token)) {
             self.tokens.invalidate(key);
         }
@@ -149,12 +149,17 @@ impl Memory {
 
     /// True where the subject's tokens were revoked, or a caller locked who could have such a token,
     /// after the first so many revocations.
-    pub(super) fn was_revoked_after(&self, view: &View, key: &TokenKey, count: u64) -> bool {
+    pub(super) fn was_revoked_after(&self, view: &TenantContext, key: &TokenKey, count: u64) -> bool {
         self.is_stopped(&self.fences.look(), (view, key), count)
     }
 
     /// The same for somebody who goes on looking.
-    pub(super) fn is_stopped(&self, look: &Look<'_>, (view, key): (&View, &TokenKey), count: u64) -> bool {
+    pub(super) fn is_stopped(
+        &self,
+        look: &FenceView<'_>,
+        (view, key): (&TenantContext, &TokenKey),
+        count: u64,
+    ) -> bool {
         let of = (key.tenant.clone(), key.subject.clone());
         self.revoked.get(&of).is_some_and(|number| number > count)
             || look.stops(key, &view.tenant.labels, count)
@@ -239,7 +244,7 @@ mod tests {
     #[test]
     fn a_tenants_hundred_thousand_users_leave_memory_bounded_and_a_neighbours_token_in_it() {
         let capacity = 1024 * 1024;
-        let (memory, clock) = (Memory::new(capacity), ManualClock::new(Timestamp::UNIX_EPOCH));
+        let (memory, clock) = (TokenCache::new(capacity), ManualClock::new(Timestamp::UNIX_EPOCH));
         let token = |secret: u64| {
             let life = Life::new(Duration::from_hours(1), (clock.wall(), clock.monotonic()));
             let of = (key("ten_a", secret), TokenId::generate(&SystemEntropy));

@@ -1,7 +1,7 @@
 //! Whether a token may leave: by grants and policy, and by where the tenant and its app stand.
 
 use super::error::TokenError;
-use super::views::View;
+use super::views::TenantContext;
 use crate::domain::app::AppState;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};
@@ -9,7 +9,7 @@ use crate::domain::tenant::TenantState;
 
 /// What keeps back what grants and policy allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hold {
+pub enum Block {
     /// The tenant is deleted.
     TenantDeleted,
     /// The tenant is locked.
@@ -28,7 +28,7 @@ pub enum Hold {
     CallerLocked,
 }
 
-impl Hold {
+impl Block {
     /// The hold's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -46,7 +46,7 @@ impl Hold {
 
     /// What holds a tenant's tokens back from a caller at this moment.
     #[must_use]
-    pub fn on(caller: &Caller, view: &View) -> Option<Self> {
+    pub fn on(caller: &Caller, view: &TenantContext) -> Option<Self> {
         if caller.state == CallerState::Locked {
             return Some(Self::CallerLocked);
         }
@@ -65,24 +65,24 @@ impl Hold {
 
 /// Why an ask is refused; what comes later came nearer to allowing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refused {
+pub enum Denial {
     /// No grant is on the tenant.
     NoGrant,
     /// A rule of the grants or of the policy is against it.
     Rule(DenialReason),
     /// It would be allowed, did nothing hold it back.
-    Hold(Hold),
+    Block(Block),
 }
 
-impl From<Refused> for TokenError {
-    fn from(refused: Refused) -> Self {
+impl From<Denial> for TokenError {
+    fn from(refused: Denial) -> Self {
         match refused {
-            Refused::NoGrant | Refused::Hold(Hold::TenantDeleted | Hold::CallerLocked) => Self::Absent,
-            Refused::Rule(rule) => Self::Forbidden(rule),
-            Refused::Hold(
-                Hold::TenantLocked | Hold::AppLocked | Hold::TenantSuspended | Hold::AppSuspended,
+            Denial::NoGrant | Denial::Block(Block::TenantDeleted | Block::CallerLocked) => Self::Absent,
+            Denial::Rule(rule) => Self::Forbidden(rule),
+            Denial::Block(
+                Block::TenantLocked | Block::AppLocked | Block::TenantSuspended | Block::AppSuspended,
             ) => Self::Suspended,
-            Refused::Hold(Hold::TenantPending | Hold::AppPending) => Self::Pending,
+            Denial::Block(Block::TenantPending | Block::AppPending) => Self::Pending,
         }
     }
 }
@@ -92,13 +92,17 @@ impl From<Refused> for TokenError {
 ///
 /// # Errors
 /// Why it is refused.
-pub fn decide(caller: &Caller, view: &View, ask: AccessRequest<'_>) -> Result<DecisionBasis, Refused> {
+pub fn decide(
+    caller: &Caller,
+    view: &TenantContext,
+    ask: AccessRequest<'_>,
+) -> Result<DecisionBasis, Denial> {
     let tenant = &view.tenant;
     match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => Err(Refused::NoGrant),
-        Decision::Forbidden(rule) => Err(Refused::Rule(rule)),
-        Decision::Allowed(grounds) => match Hold::on(caller, view) {
-            Some(hold) => Err(Refused::Hold(hold)),
+        Decision::Absent => Err(Denial::NoGrant),
+        Decision::Forbidden(rule) => Err(Denial::Rule(rule)),
+        Decision::Allowed(grounds) => match Block::on(caller, view) {
+            Some(hold) => Err(Denial::Block(hold)),
             None => Ok(grounds),
         },
     }
@@ -111,10 +115,10 @@ pub fn decide(caller: &Caller, view: &View, ask: AccessRequest<'_>) -> Result<De
 /// Why none may.
 pub fn first_allowed<'a, T>(
     callers: impl IntoIterator<Item = (T, &'a Caller)>,
-    view: &View,
+    view: &TenantContext,
     ask: AccessRequest<'_>,
-) -> Result<(T, DecisionBasis), Refused> {
-    let mut nearest = Refused::NoGrant;
+) -> Result<(T, DecisionBasis), Denial> {
+    let mut nearest = Denial::NoGrant;
     for (this, caller) in callers {
         match decide(caller, view, ask) {
             Ok(grounds) => return Ok((this, grounds)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PATIENCE;
-use super::gate::Extent;
+use super::gate::OutageScope;
 use crate::box_api::BoxError;
 use crate::crypto::CryptoError;
 use crate::domain::policy::DenialReason;
@@ -61,7 +61,7 @@ pub enum TokenError {
     #[error("not asked again yet: {error}")]
     Down {
         /// How far the outage reaches.
-        extent: Extent,
+        extent: OutageScope,
         /// With what it last failed.
         error: Box<TokenError>,
         /// When it may be asked again.

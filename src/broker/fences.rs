@@ -17,7 +17,7 @@ const REMEMBERED: usize = 64;
 
 /// What stands between the mints before a revocation and those after it.
 #[derive(Debug)]
-pub(super) struct Fences {
+pub(super) struct RevocationFence {
     /// How many revocations there were.
     number: AtomicU64,
     inner: RwLock<Inner>,
@@ -41,21 +41,21 @@ struct Fence {
 
 /// Keeps every mint of what a lockdown reaches waiting, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Closed<'a> {
-    fences: &'a Fences,
+pub(super) struct ClosedFence<'a> {
+    fences: &'a RevocationFence,
     number: u64,
 }
 
 /// Nobody closes a fence while this lives.
-pub(super) struct Look<'a>(RwLockReadGuard<'a, Inner>);
+pub(super) struct FenceView<'a>(RwLockReadGuard<'a, Inner>);
 
-impl Default for Fences {
+impl Default for RevocationFence {
     fn default() -> Self {
         Self { number: AtomicU64::new(0), inner: RwLock::default(), opened: watch::Sender::new(()) }
     }
 }
 
-impl Fences {
+impl RevocationFence {
     /// How many revocations there were.
     pub(super) fn count(&self) -> u64 {
         self.number.load(Ordering::Acquire)
@@ -67,7 +67,7 @@ impl Fences {
     }
 
     /// Closes a fence around all that `grants` reach.
-    pub(super) fn close(&self, grants: Arc<[Grant]>) -> Closed<'_> {
+    pub(super) fn close(&self, grants: Arc<[Grant]>) -> ClosedFence<'_> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let number = self.advance();
         if inner.fences.len() >= REMEMBERED
@@ -77,7 +77,7 @@ impl Fences {
             inner.forgotten = inner.forgotten.max(oldest.number);
         }
         inner.fences.push_back(Fence { number, grants, is_closed: true });
-        Closed { fences: self, number }
+        ClosedFence { fences: self, number }
     }
 
     /// Waits until no fence is closed around `key`, and tells how many revocations there were then: a
@@ -101,12 +101,12 @@ impl Fences {
     }
 
     /// Looks at the fences, which stay as they are meanwhile.
-    pub(super) fn look(&self) -> Look<'_> {
-        Look(self.inner.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn look(&self) -> FenceView<'_> {
+        FenceView(self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Look<'_> {
+impl FenceView<'_> {
     /// True where a lockdown that reaches `key` came after the first `count` revocations.
     pub(super) fn stops(&self, key: &TokenKey, labels: &BTreeMap<String, String>, count: u64) -> bool {
         let later = |fence: &&Fence| fence.number > count;
@@ -118,7 +118,7 @@ impl Look<'_> {
         &self,
         key: &TokenKey,
         labels: &BTreeMap<String, String>,
-        fences: &Fences,
+        fences: &RevocationFence,
     ) -> Option<u64> {
         let closed = |fence: &&Fence| fence.is_closed;
         let waits = self.0.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
@@ -126,7 +126,7 @@ impl Look<'_> {
     }
 }
 
-impl Drop for Closed<'_> {
+impl Drop for ClosedFence<'_> {
     fn drop(&mut self) {
         let mut inner = self.fences.inner.write().unwrap_or_else(PoisonError::into_inner);
         for fence in inner.fences.iter_mut().filter(|fence| fence.number == self.number) {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_mint_waits_for_a_closed_fence_and_is_past_it_then() {
-        let (fences, key, labels) = (Fences::default(), key(), BTreeMap::new());
+        let (fences, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
         let before = fences.pass(&key, &labels).now_or_never().unwrap();
         let closed = fences.close(Arc::from([Grant::everything()]));
         assert!(fences.look().stops(&key, &labels, before));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_not_reached_goes_on_and_many_lockdowns_later_what_was_begun_before_stays_stopped() {
-        let (fences, key, labels) = (Fences::default(), key(), BTreeMap::new());
+        let (fences, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
         let nothing = fences.close(Arc::from([]));
         let before = fences.pass(&key, &labels).now_or_never().unwrap();
         assert!(!fences.look().stops(&key, &labels, before - 1));

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::TokenError;
-use super::views::View;
+use super::views::TenantContext;
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, Generation, TenantId};
@@ -48,7 +48,7 @@ enum Refused {
 
 /// What can be down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Line {
+enum BreakerScope {
     Subject(TenantId, Subject),
     Tenant(TenantId),
     App(AppId),
@@ -57,7 +57,7 @@ enum Line {
 
 /// How far an outage reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum OutageScope {
     /// One subject.
     Subject,
     /// One tenant.
@@ -90,7 +90,7 @@ struct Down {
 
 /// Remembers refusals and outages.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
 }
@@ -98,10 +98,10 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct Inner {
     refusals: HashMap<Refused, (TokenError, Monotonic)>,
-    lines: HashMap<Line, State>,
+    lines: HashMap<BreakerScope, State>,
 }
 
-impl Gate {
+impl CircuitBreaker {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, inner: Mutex::default() }
     }
@@ -109,8 +109,8 @@ impl Gate {
     /// Whether Box might be asked for this now; takes nobody's place as a probe.
     ///
     /// # Errors
-    /// As [`Gate::admit`].
-    pub(super) fn check(&self, view: &View, key: &TokenKey) -> Result<(), TokenError> {
+    /// As [`CircuitBreaker::admit`].
+    pub(super) fn check(&self, view: &TenantContext, key: &TokenKey) -> Result<(), TokenError> {
         self.lock().check(view, key, self.clock.monotonic())
     }
 
@@ -118,7 +118,7 @@ impl Gate {
     ///
     /// # Errors
     /// What Box refused or failed with, and when to come again.
-    pub(super) fn admit(&self, view: &View, key: &TokenKey) -> Result<bool, TokenError> {
+    pub(super) fn admit(&self, view: &TenantContext, key: &TokenKey) -> Result<bool, TokenError> {
         let now = self.clock.monotonic();
         let mut inner = self.lock();
         inner.check(view, key, now)?;
@@ -129,7 +129,7 @@ impl Gate {
             let Some(down) = &mut state.down else { continue };
             is_probe = true;
             down.probe_at = now.plus(PROBE);
-            if matches!(extent, Extent::App | Extent::Box) {
+            if matches!(extent, OutageScope::App | OutageScope::Box) {
                 down.turn = Some((key.tenant.clone(), now.plus(2 * PROBE)));
             }
         }
@@ -137,7 +137,7 @@ impl Gate {
     }
 
     /// Takes note of how asking Box ended.
-    pub(super) fn settle(&self, view: &View, key: &TokenKey, failed: Option<&TokenError>) {
+    pub(super) fn settle(&self, view: &TenantContext, key: &TokenKey, failed: Option<&TokenError>) {
         match failed {
             None => self.works(view, key),
             Some(error) => match error.refusal() {
@@ -154,7 +154,7 @@ impl Gate {
         }
     }
 
-    fn works(&self, view: &View, key: &TokenKey) {
+    fn works(&self, view: &TenantContext, key: &TokenKey) {
         let mut inner = self.lock();
         if inner.lines.is_empty() {
             return;
@@ -164,7 +164,7 @@ impl Gate {
         }
     }
 
-    fn fails(&self, view: &View, key: &TokenKey, error: &TokenError) {
+    fn fails(&self, view: &TenantContext, key: &TokenKey, error: &TokenError) {
         let now = self.clock.monotonic();
         let pause = error.retry_after().unwrap_or(PROBE).max(PROBE);
         let mut inner = self.lock();
@@ -197,11 +197,11 @@ impl Gate {
         }
     }
 
-    fn remember(&self, view: &View, key: &TokenKey, refusal: BoxRefusal, error: &TokenError) {
+    fn remember(&self, view: &TenantContext, key: &TokenKey, refusal: BoxRefusal, error: &TokenError) {
         let (place, time) = match extent_of(refusal, key) {
-            Extent::Subject => (Refused::Key(key.clone()), SUBJECT_REFUSED),
-            Extent::Tenant => (Refused::Tenant(key.tenant.clone(), key.generation), WIDELY_REFUSED),
-            Extent::App | Extent::Box => {
+            OutageScope::Subject => (Refused::Key(key.clone()), SUBJECT_REFUSED),
+            OutageScope::Tenant => (Refused::Tenant(key.tenant.clone(), key.generation), WIDELY_REFUSED),
+            OutageScope::App | OutageScope::Box => {
                 (Refused::App(view.app.id.clone(), view.app.generation), WIDELY_REFUSED)
             }
         };
@@ -223,7 +223,7 @@ impl Gate {
     /// True where a tenant's own line is down.
     pub(super) fn is_down(&self, tenant: &TenantId) -> bool {
         let inner = self.lock();
-        inner.lines.get(&Line::Tenant(tenant.clone())).is_some_and(|state| state.down.is_some())
+        inner.lines.get(&BreakerScope::Tenant(tenant.clone())).is_some_and(|state| state.down.is_some())
     }
 
     /// Forgets what was refused to a tenant: somebody changed something.
@@ -246,7 +246,7 @@ impl Gate {
 }
 
 impl Inner {
-    fn check(&mut self, view: &View, key: &TokenKey, now: Monotonic) -> Result<(), TokenError> {
+    fn check(&mut self, view: &TenantContext, key: &TokenKey, now: Monotonic) -> Result<(), TokenError> {
         let places = [
             Refused::App(view.app.id.clone(), view.app.generation),
             Refused::Tenant(key.tenant.clone(), key.generation),
@@ -271,7 +271,7 @@ impl Inner {
         Ok(())
     }
 
-    fn line(&mut self, line: Line, now: Monotonic) -> &mut State {
+    fn line(&mut self, line: BreakerScope, now: Monotonic) -> &mut State {
         let state =
             self.lines.entry(line).or_insert(State { below: 0, counted: false, down: None, touched: now });
         state.touched = now;
@@ -289,33 +289,35 @@ impl Inner {
 }
 
 /// The lines that a call goes through, the widest first.
-fn lines(view: &View, key: &TokenKey) -> [(Line, Extent); 4] {
+fn lines(view: &TenantContext, key: &TokenKey) -> [(BreakerScope, OutageScope); 4] {
     [
-        (Line::Box, Extent::Box),
-        (Line::App(view.app.id.clone()), Extent::App),
-        (Line::Tenant(key.tenant.clone()), Extent::Tenant),
-        (Line::Subject(key.tenant.clone(), key.subject.clone()), Extent::Subject),
+        (BreakerScope::Box, OutageScope::Box),
+        (BreakerScope::App(view.app.id.clone()), OutageScope::App),
+        (BreakerScope::Tenant(key.tenant.clone()), OutageScope::Tenant),
+        (BreakerScope::Subject(key.tenant.clone(), key.subject.clone()), OutageScope::Subject),
     ]
 }
 
 /// How far a refusal reaches. What Box says of one user's request may be true of that user alone,
 /// who can even be another enterprise's: it never speaks for the tenant.
-pub(super) fn extent_of(refusal: BoxRefusal, key: &TokenKey) -> Extent {
+pub(super) fn extent_of(refusal: BoxRefusal, key: &TokenKey) -> OutageScope {
     match refusal {
-        _ if refusal.concerns_the_app() => Extent::App,
+        _ if refusal.concerns_the_app() => OutageScope::App,
         BoxRefusal::AppNotAuthorized | BoxRefusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {
-            Extent::Tenant
+            OutageScope::Tenant
         }
-        _ => Extent::Subject,
+        _ => OutageScope::Subject,
     }
 }
 
 /// What is said of a refusal that is remembered for this time yet.
 fn again(error: &TokenError, left: Duration) -> TokenError {
     match is_outage(error) {
-        true => {
-            TokenError::Down { extent: Extent::Subject, error: Box::new(error.clone()), retry_after: left }
-        }
+        true => TokenError::Down {
+            extent: OutageScope::Subject,
+            error: Box::new(error.clone()),
+            retry_after: left,
+        },
         false => error.clone(),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Broker;
-use super::token::Token;
-use crate::auth::Opened;
+use super::token::AccessToken;
+use crate::auth::AuthenticatedCaller;
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Recipient;
 use crate::store::{StoreError, TokenRecipient};
@@ -25,7 +25,7 @@ const TIMES: usize = 10;
 
 /// To whom this process gave a token.
 #[derive(Debug, Default)]
-pub struct Receivers(RwLock<Known>);
+pub struct RecipientSet(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -48,16 +48,16 @@ impl Known {
     }
 }
 
-impl Receivers {
+impl RecipientSet {
     /// True where this caller was given the token when it came with the same.
     #[must_use]
-    pub fn contain(&self, by: &Opened) -> bool {
+    pub fn contain(&self, by: &AuthenticatedCaller) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.all.iter().any(|receiver| receiver.is(&by.caller.id, &by.credential))
     }
 
     /// Takes note of one, and hands it back where it is new.
-    fn note(&self, by: &Opened) -> Option<Recipient> {
+    fn note(&self, by: &AuthenticatedCaller) -> Option<Recipient> {
         // Whoever comes when there is no room waits for nobody.
         if self.contain(by) || self.are_all() {
             return None;
@@ -92,7 +92,7 @@ impl Receivers {
 
 /// What was given lately.
 #[derive(Debug, Default)]
-pub(super) struct Givings {
+pub(super) struct TokenRecipients {
     /// Those that are not written down yet.
     unwritten: Mutex<Unwritten>,
     /// How many bytes are in memory at most: tokens that are gone are taken off now and then.
@@ -106,7 +106,7 @@ struct Unwritten {
     bytes: usize,
 }
 
-impl Givings {
+impl TokenRecipients {
     fn lock(&self) -> MutexGuard<'_, Unwritten> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +121,7 @@ impl Givings {
 
 impl Broker {
     /// Takes note that a full token is given to somebody.
-    pub(super) fn note_given(&self, token: &Token, by: &Opened) {
+    pub(super) fn note_given(&self, token: &AccessToken, by: &AuthenticatedCaller) {
         let is_full = || self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL;
         if token.key.restriction.is_some() || is_full() {
             return;
@@ -142,7 +142,7 @@ impl Broker {
 
     /// Takes note of those to whom an earlier process gave a token that is found again. Where the store does not
     /// tell, it is asked once somebody wants to know.
-    pub(super) async fn recall_receivers(&self, token: &Token) {
+    pub(super) async fn recall_receivers(&self, token: &AccessToken) {
         if token.key.restriction.is_some() {
             return;
         }

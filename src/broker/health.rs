@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::TokenError;
-use super::gate::{Extent, Gate, extent_of};
-use super::views::View;
+use super::gate::{CircuitBreaker, OutageScope, extent_of};
+use super::views::TenantContext;
 use crate::box_api::BoxError;
 use crate::clock::Clock;
 use crate::domain::id::TenantId;
@@ -35,18 +35,18 @@ pub enum Health {
 
 /// The health of all tenants.
 #[derive(Debug)]
-pub(super) struct Healths {
+pub(super) struct TenantHealth {
     clock: Arc<dyn Clock>,
     began: Timestamp,
     known: Mutex<HashMap<TenantId, Health>>,
 }
 
-impl Healths {
+impl TenantHealth {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { began: clock.wall(), clock, known: Mutex::default() }
     }
 
-    pub(super) fn of(&self, view: &View) -> Health {
+    pub(super) fn of(&self, view: &TenantContext) -> Health {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = || Health::Unknown(self.began.max(view.tenant.created_at));
         known.get(&view.tenant.id).cloned().unwrap_or_else(nothing)
@@ -88,10 +88,10 @@ impl Healths {
 
 /// True for a failure that concerns the tenant as a whole. What the enterprise's own full token
 /// meets does; what a user, an item or a narrower token meets may be theirs alone.
-pub(super) fn concerns_the_tenant(gate: &Gate, key: &TokenKey, error: &TokenError) -> bool {
+pub(super) fn concerns_the_tenant(gate: &CircuitBreaker, key: &TokenKey, error: &TokenError) -> bool {
     let is_its_own = key.subject == Subject::ENTERPRISE && key.restriction.is_none();
     if let Some(refusal) = error.refusal() {
-        return is_its_own || extent_of(refusal, key) != Extent::Subject;
+        return is_its_own || extent_of(refusal, key) != OutageScope::Subject;
     }
     match error {
         TokenError::Box(error) => match error.as_ref() {
@@ -101,7 +101,7 @@ pub(super) fn concerns_the_tenant(gate: &Gate, key: &TokenKey, error: &TokenErro
             BoxError::Protocol { .. } => is_its_own,
             _ => false,
         },
-        TokenError::Down { extent, .. } => is_its_own || *extent != Extent::Subject,
+        TokenError::Down { extent, .. } => is_its_own || *extent != OutageScope::Subject,
         other => is_of_the_seals(other),
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_failure_is_since_its_first_and_the_well_make_room() {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-        let healths = Healths::new(clock.clone());
+        let healths = TenantHealth::new(clock.clone());
         let tenant = |name: &str| TenantId::parse(&format!("ten_{name}")).unwrap();
         let sick = tenant("sick");
         healths.note_failure(&sick, &TokenError::Overloaded);

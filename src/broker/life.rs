@@ -17,7 +17,7 @@ const MARGIN_SHARE: u32 = 5;
 /// A token's life: how long Box gave it, and when it ends on the wall clock and on the monotonic
 /// one. A step of the wall clock cannot lengthen it, nor can a sleep of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct TokenLifetime {
     /// What Box gave.
     pub given: Duration,
     /// When it began, by the wall clock.
@@ -25,7 +25,7 @@ pub struct Life {
     ends: Monotonic,
 }
 
-impl Life {
+impl TokenLifetime {
     /// A life of `given` that began when Box was asked.
     #[must_use]
     pub fn new(given: Duration, (began, monotonic): (Timestamp, Monotonic)) -> Self {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn invariant_3_a_step_of_the_wall_clock_lengthens_no_life() {
         let clock = clock();
-        let life = Life::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
+        let life = TokenLifetime::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
         clock.advance(Duration::from_secs(600));
         assert_eq!(life.left(&clock), Duration::from_secs(3000));
         clock.step(SignedDuration::from_secs(-7200));
@@ -118,7 +118,7 @@ mod tests {
         let clock = clock();
         let began = clock.wall();
         clock.step(SignedDuration::from_secs(-86_400));
-        let life = Life::restored(Duration::from_secs(3600), began, &clock);
+        let life = TokenLifetime::restored(Duration::from_secs(3600), began, &clock);
         assert_eq!(life.left(&clock), Duration::from_secs(3600));
         clock.advance(Duration::from_secs(3600));
         assert_eq!(life.left(&clock), Duration::ZERO);
@@ -128,8 +128,8 @@ mod tests {
     fn floors_and_margins_follow_short_lives() {
         let clock = clock();
         let min_ttl = Duration::from_secs(300);
-        let long = Life::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
-        let short = Life::new(Duration::from_secs(20), (clock.wall(), clock.monotonic()));
+        let long = TokenLifetime::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
+        let short = TokenLifetime::new(Duration::from_secs(20), (clock.wall(), clock.monotonic()));
         assert_eq!(long.floor(min_ttl, None), Duration::from_secs(300));
         assert_eq!(short.floor(min_ttl, None), Duration::from_secs(2));
         assert_eq!(short.floor(min_ttl, Some(Duration::from_secs(9))), Duration::from_secs(9));

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which tokens a lockdown is about.
 #[derive(Clone, Debug)]
-pub enum Reach {
+pub enum LockdownScope {
     /// A tenant's.
     Tenant(TenantId),
     /// Those that came through an app.
@@ -36,7 +36,7 @@ pub enum Reach {
     },
 }
 
-impl Reach {
+impl LockdownScope {
     /// Where its tokens are found.
     pub(super) fn places(&self) -> Vec<TokenFilter> {
         match self {
@@ -52,7 +52,7 @@ impl Reach {
 
 /// What a lockdown came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Toll {
+pub struct LockdownReport {
     /// How many live tokens it reached.
     pub tokens: usize,
     /// How many of them are dead at Box; the others wait.
@@ -61,7 +61,7 @@ pub struct Toll {
 
 /// A walk over live tokens, stretch by stretch.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct TokenScan {
     among: TokenFilter,
     next: Option<TokenCursor>,
 }
@@ -72,7 +72,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer. What is out of circulation then, is.
-    pub async fn lock_down(self: &Arc<Self>, reach: Reach) -> Result<Toll, TokenError> {
+    pub async fn lock_down(self: &Arc<Self>, reach: LockdownScope) -> Result<LockdownReport, TokenError> {
         let tokens = self.put_out(&reach).await?;
         self.queue.hurry();
         let dead = Arc::new(AtomicUsize::new(0));
@@ -85,7 +85,7 @@ impl Broker {
             // It goes on, or the queue goes on for it.
             _ => tokens.saturating_sub(dead.load(Ordering::Acquire)),
         };
-        Ok(Toll { tokens, revoked: tokens.saturating_sub(left) })
+        Ok(LockdownReport { tokens, revoked: tokens.saturating_sub(left) })
     }
 
     /// Takes what `reach` names out of circulation: it is served to nobody from here on, and waits to be
@@ -93,12 +93,12 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn put_out(&self, reach: &Reach) -> Result<usize, TokenError> {
+    pub async fn put_out(&self, reach: &LockdownScope) -> Result<usize, TokenError> {
         // A tenant's or app's old tokens are never asked for again: its generation went on. A caller's
         // may be others' too, who wait here and then mint anew.
         let _closed = match reach {
-            Reach::Tenant(_) | Reach::App(_) => None,
-            Reach::Grants { grants, .. } => {
+            LockdownScope::Tenant(_) | LockdownScope::App(_) => None,
+            LockdownScope::Grants { grants, .. } => {
                 let closed = self.memory.fences.close(Arc::clone(grants));
                 self.forget_reached(grants).await?;
                 Some(closed)
@@ -119,13 +119,13 @@ impl Broker {
     }
 
     /// Walks that begin now.
-    pub(super) fn walks(&self, places: Vec<TokenFilter>) -> impl Iterator<Item = Walk> + use<> {
+    pub(super) fn walks(&self, places: Vec<TokenFilter>) -> impl Iterator<Item = TokenScan> + use<> {
         let now = self.clock.wall();
-        places.into_iter().map(move |among| Walk { among, next: Some(TokenCursor::moment(now)) })
+        places.into_iter().map(move |among| TokenScan { among, next: Some(TokenCursor::moment(now)) })
     }
 
     /// The next stretch of a walk; `None` at its end.
-    pub(super) async fn stretch(&self, walk: &mut Walk) -> Result<Option<Vec<StoredToken>>, StoreError> {
+    pub(super) async fn stretch(&self, walk: &mut TokenScan) -> Result<Option<Vec<StoredToken>>, StoreError> {
         let Some(after) = &walk.next else { return Ok(None) };
         let (rows, next) = self.store.live_tokens(&walk.among, after, STRETCH).await?;
         walk.next = next;
@@ -135,10 +135,10 @@ impl Broker {
     /// Those of some rows that are within reach.
     pub(super) async fn reached(
         &self,
-        reach: &Reach,
+        reach: &LockdownScope,
         rows: Vec<StoredToken>,
     ) -> Result<Vec<StoredToken>, StoreError> {
-        let Reach::Grants { grants, until } = reach else { return Ok(rows) };
+        let LockdownScope::Grants { grants, until } = reach else { return Ok(rows) };
         let mut reached = Vec::with_capacity(rows.len());
         for row in rows {
             let is_old = until.is_none_or(|until| row.minted_at <= until);

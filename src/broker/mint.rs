@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::health::concerns_the_tenant;
-use super::life::Life;
+use super::life::TokenLifetime;
 use super::sealed_token::{self, SealedToken};
-use super::token::Token;
-use super::turns::NoTurn;
-use super::views::View;
-use super::{Broker, Need, TokenError};
+use super::token::AccessToken;
+use super::turns::NoPermit;
+use super::views::TenantContext;
+use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::{
     AppAuthentication, BoxClient, BoxCredentials, BoxError, ExchangeOutcome, LocalSigner, MintedToken,
 };
@@ -23,7 +23,7 @@ use crate::store::{NewToken, SaveOutcome, StoreError, place_of_credentials, plac
 impl Broker {
     /// The token under `key` that the store holds. A row that cannot be used is told to the operator
     /// and passed over: minting anew costs less than refusing.
-    pub(super) async fn stored(&self, key: &TokenKey) -> Result<Option<Arc<Token>>, StoreError> {
+    pub(super) async fn stored(&self, key: &TokenKey) -> Result<Option<Arc<AccessToken>>, StoreError> {
         let Some(row) = self.store.live_token(key, self.clock.wall()).await? else { return Ok(None) };
         // What is in memory knows more than its row does: when it ends by the monotonic clock, and
         // when somebody last set out to renew it.
@@ -41,7 +41,7 @@ impl Broker {
             tracing::error!(token = %row.id, tenant = %key.tenant, "a stored token is not what its row says");
             return Ok(None);
         };
-        let life = Life::restored(sealed.given, sealed.began, self.clock.as_ref());
+        let life = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());
         let token = self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id));
         self.recall_receivers(&token).await;
         Ok(Some(token))
@@ -50,11 +50,11 @@ impl Broker {
     /// Mints or exchanges, and keeps what comes of it; `revocations` is how many there were when it began.
     pub(super) async fn mint(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
-        (need, revocations): (Need, u64),
+        (need, revocations): (TtlRequirement, u64),
         cause: &AuditContext,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Arc<AccessToken>, TokenError> {
         self.can_record().await?;
         let credentials = self.credentials_for(view, key).await?;
         let Some(restriction) = &key.restriction else {
@@ -73,11 +73,11 @@ impl Broker {
     /// it has little life left, and minted anew where Box finds it dead.
     async fn exchange(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
         restriction: &Restriction,
         credentials: &Arc<BoxCredentials>,
-        need: Need,
+        need: TtlRequirement,
         cause: &AuditContext,
     ) -> Result<MintedToken, TokenError> {
         let promised = need.promised();
@@ -85,7 +85,8 @@ impl Broker {
         let began = self.clock.monotonic();
         loop {
             let by = || cause.clone();
-            let parent = Box::pin(self.obtain(view, &parent_key, Need::Last(promised), &by)).await?;
+            let parent =
+                Box::pin(self.obtain(view, &parent_key, TtlRequirement::Last(promised), &by)).await?;
             let exchanged = self
                 .ask(view, key, async |upstream| {
                     upstream.downscope(credentials, &parent.secret, restriction).await
@@ -106,7 +107,8 @@ impl Broker {
                     let refusal = overreach.into();
                     self.gate.settle(view, key, Some(&refusal));
                     self.note(key, Some(&refusal));
-                    self.end(view, key, credentials, child, cause, Fate::Discarded(&refusal)).await?;
+                    self.end(view, key, credentials, child, cause, MintDisposition::Discarded(&refusal))
+                        .await?;
                     return Err(refusal);
                 }
             }
@@ -117,7 +119,7 @@ impl Broker {
     /// the tenant's enterprise; the assertion itself names none.
     async fn prove_enterprise(
         self: &Arc<Self>,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         credentials: &Arc<BoxCredentials>,
         minted: &MintedToken,
@@ -136,7 +138,7 @@ impl Broker {
             Err(error) => error.into(),
         };
         self.gate.settle(view, key, Some(&refusal));
-        self.end(view, key, credentials, minted.clone(), cause, Fate::Discarded(&refusal)).await?;
+        self.end(view, key, credentials, minted.clone(), cause, MintDisposition::Discarded(&refusal)).await?;
         Err(refusal)
     }
 
@@ -144,18 +146,18 @@ impl Broker {
     /// when its mint began.
     pub(super) async fn file(
         self: &Arc<Self>,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         credentials: &Arc<BoxCredentials>,
         (minted, revocations): (MintedToken, u64),
         cause: &AuditContext,
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Arc<AccessToken>, TokenError> {
         if self.memory.was_revoked_after(view, key, revocations) {
-            let fate = Fate::Discarded(&TokenError::Superseded);
+            let fate = MintDisposition::Discarded(&TokenError::Superseded);
             self.end(view, key, credentials, minted, cause, fate).await?;
             return Err(TokenError::Superseded);
         }
-        let saved = self.save(view, key, &minted, cause, Fate::Kept).await;
+        let saved = self.save(view, key, &minted, cause, MintDisposition::Kept).await;
         let (row, filed) = match saved {
             Ok(saved) => saved,
             Err(error) => {
@@ -168,7 +170,7 @@ impl Broker {
             self.retire(credentials, row, minted.token);
             return Err(TokenError::Superseded);
         }
-        let life = Life::new(minted.life, minted.asked_at);
+        let life = TokenLifetime::new(minted.life, minted.asked_at);
         let secret = minted.token.clone();
         let token = self.token_of(minted.token, life, minted.restricted_to, (key.clone(), row.clone()));
         // Whoever revoked the subject's tokens in this moment may have looked for them before this one
@@ -185,14 +187,14 @@ impl Broker {
     /// Writes a minted token and its event down, in one transaction.
     pub(super) async fn save(
         &self,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         minted: &MintedToken,
         cause: &AuditContext,
-        fate: Fate<'_>,
+        fate: MintDisposition<'_>,
     ) -> Result<(TokenId, SaveOutcome), TokenError> {
         let id = TokenId::generate(self.entropy.as_ref());
-        let discarded = !matches!(fate, Fate::Kept);
+        let discarded = !matches!(fate, MintDisposition::Kept);
         let document = sealed_token::document(key, minted, discarded);
         let sealed = self
             .vault
@@ -201,7 +203,7 @@ impl Broker {
             .map_err(|error| TokenError::Sealed { what: "a fresh token", error })?;
         let fingerprint = sha256_hex(minted.token.expose().as_bytes());
         let action = match (&fate, &key.restriction) {
-            (Fate::Discarded(_), _) => AuditAction::TokenDiscard,
+            (MintDisposition::Discarded(_), _) => AuditAction::TokenDiscard,
             (_, None) => AuditAction::TokenMint,
             (_, Some(_)) => AuditAction::TokenDownscope,
         };
@@ -215,13 +217,13 @@ impl Broker {
             fingerprint: Some(fingerprint.clone()),
             generation: Some(key.generation),
             detail: match fate {
-                Fate::Kept => None,
-                Fate::Probe => Some("to test the credentials; revoked at once".to_owned()),
-                Fate::Discarded(reason) => Some(reason.to_string()),
+                MintDisposition::Kept => None,
+                MintDisposition::Probe => Some("to test the credentials; revoked at once".to_owned()),
+                MintDisposition::Discarded(reason) => Some(reason.to_string()),
             },
             ..cause.event(self.clock.wall(), action)
         };
-        let life = Life::new(minted.life, minted.asked_at);
+        let life = TokenLifetime::new(minted.life, minted.asked_at);
         let token = NewToken {
             id: &id,
             key,
@@ -302,7 +304,7 @@ impl Broker {
     /// Asks Box, where it may be asked now and when it is this tenant's turn.
     pub(super) async fn ask<T>(
         &self,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         question: impl AsyncFnOnce(&BoxClient) -> Result<T, BoxError>,
     ) -> Result<Result<T, BoxError>, TokenError> {
@@ -321,7 +323,7 @@ impl Broker {
     /// Takes note of Box's answer, for the next who ask and for the tenant's health.
     pub(super) fn settle<T>(
         &self,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         answer: Result<T, BoxError>,
     ) -> Result<T, BoxError> {
@@ -344,7 +346,7 @@ impl Broker {
     /// The app's credentials, for a token under `key`.
     pub(super) async fn credentials_for(
         &self,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
     ) -> Result<Arc<BoxCredentials>, TokenError> {
         self.credentials(&view.app).await.inspect_err(|error| self.note(key, Some(error)))
@@ -353,15 +355,15 @@ impl Broker {
     fn token_of(
         &self,
         secret: crate::secret::SecretString,
-        life: Life,
+        life: TokenLifetime,
         restricted_to: Option<Vec<crate::box_api::RestrictedObject>>,
         of: (TokenKey, TokenId),
-    ) -> Arc<Token> {
+    ) -> Arc<AccessToken> {
         let mut jitter = [0];
         self.entropy.fill(&mut jitter);
         let margin = life.margin(self.settings.refresh_margin, self.settings.min_ttl);
         let renewal = life.renewal(margin, jitter[0]);
-        Arc::new(Token::new(secret, life, (margin, renewal), restricted_to, of))
+        Arc::new(AccessToken::new(secret, life, (margin, renewal), restricted_to, of))
     }
 }
 
@@ -370,7 +372,7 @@ fn no_credentials(app: &AppId) -> TokenError {
 }
 
 /// What becomes of a minted token.
-pub(super) enum Fate<'a> {
+pub(super) enum MintDisposition<'a> {
     /// It is served.
     Kept,
     /// It only shows whether minting works.

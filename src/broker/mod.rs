@@ -30,31 +30,31 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub use self::account::Release;
+pub use self::account::TokenRelease;
 pub use self::ancestors::Ancestors;
 pub use self::error::TokenError;
-pub use self::gate::Extent;
+pub use self::gate::OutageScope;
 pub use self::health::Health;
-pub use self::lockdown::{Reach, Toll};
+pub use self::lockdown::{LockdownReport, LockdownScope};
 pub use self::mint::credentials_of;
-pub use self::presented::Presented;
+pub use self::presented::SubjectToken;
 pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
-pub use self::retire::Revoked;
-pub use self::token::Token;
-pub use self::views::View;
+pub use self::retire::RevocationTarget;
+pub use self::token::AccessToken;
+pub use self::views::TenantContext;
 
-use self::ancestors::Items;
-use self::cache::Memory;
-use self::gate::Gate;
-use self::given::Givings;
-use self::health::Healths;
-use self::queue::Queue;
-use self::reported::Verdict;
-use self::schedule::Schedule;
-use self::turns::Turns;
+use self::ancestors::AncestorLookup;
+use self::cache::TokenCache;
+use self::gate::CircuitBreaker;
+use self::given::TokenRecipients;
+use self::health::TenantHealth;
+use self::queue::RevocationQueue;
+use self::reported::TokenStatus;
+use self::schedule::RenewalSchedule;
+use self::turns::ConcurrencyLimiter;
 use self::views::TENANTS;
 use crate::audit::Tally;
-use crate::auth::{Identity, Opened};
+use crate::auth::{AuthenticatedCaller, Identity};
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::Clock;
 use crate::config;
@@ -113,13 +113,13 @@ impl Wanted {
 
 /// A token that may leave, and by what.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct ReleasedToken {
     /// The token.
-    pub token: Arc<Token>,
+    pub token: Arc<AccessToken>,
     /// The caller's grant that gives it, and the policy's rule that was waived for it.
     pub grounds: DecisionBasis,
     /// That caller.
-    pub by: Opened,
+    pub by: AuthenticatedCaller,
 }
 
 /// Hands out tokens: those it has, else those it mints.
@@ -132,22 +132,22 @@ pub struct Broker {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: config::TokenSettings,
-    tenants: ReadThroughCache<TenantRef, Option<Arc<View>>>,
-    memory: Memory,
-    flights: Flights<TokenKey, Result<Landed, TokenError>>,
-    looks: Flights<TokenId, Result<Verdict, TokenError>>,
-    items: Items,
-    gate: Gate,
-    healths: Healths,
-    turns: Turns,
-    schedule: Schedule,
-    queue: Queue,
+    tenants: ReadThroughCache<TenantRef, Option<Arc<TenantContext>>>,
+    memory: TokenCache,
+    flights: Flights<TokenKey, Result<MintOutcome, TokenError>>,
+    looks: Flights<TokenId, Result<TokenStatus, TokenError>>,
+    items: AncestorLookup,
+    gate: CircuitBreaker,
+    healths: TenantHealth,
+    turns: ConcurrencyLimiter,
+    schedule: RenewalSchedule,
+    queue: RevocationQueue,
     renewing: tokio::sync::Mutex<()>,
     renewals: Arc<Semaphore>,
     renewal_places: usize,
     tasks: TaskTracker,
     tally: Tally,
-    givings: Givings,
+    givings: TokenRecipients,
     writing_counts: tokio::sync::Mutex<()>,
     /// Why the last token could not be written down, until something can be again.
     unrecorded: Mutex<Option<StoreError>>,
@@ -161,7 +161,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All that a broker is made of.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct BrokerParts {
     /// Where tokens and credentials are kept.
     pub store: Arc<dyn Store>,
     /// What others changed.
@@ -180,14 +180,14 @@ pub struct Parts {
 
 /// What a flight brought: a token, and whether it was minted for this flight.
 #[derive(Clone, Debug)]
-struct Landed {
-    token: Arc<Token>,
+struct MintOutcome {
+    token: Arc<AccessToken>,
     minted: bool,
 }
 
 /// How long a token must live to be of use.
 #[derive(Clone, Copy, Debug)]
-enum Need {
+enum TtlRequirement {
     /// Above its floor, and for what the caller was promised.
     Serve(Option<Duration>),
     /// Beyond its margin too: for tokens that others are made from.
@@ -196,7 +196,7 @@ enum Need {
     Renew,
 }
 
-impl Need {
+impl TtlRequirement {
     /// What the caller was promised.
     fn promised(self) -> Option<Duration> {
         match self {
@@ -215,17 +215,17 @@ impl Need {
 impl Broker {
     /// A broker with nothing in memory yet.
     #[must_use]
-    pub fn new(parts: Parts, settings: &config::Settings) -> Self {
-        let Parts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
+    pub fn new(parts: BrokerParts, settings: &config::Settings) -> Self {
+        let BrokerParts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
         let turns = settings.limits.mints_in_flight;
         let tenants =
             ReadThroughCache::new(Arc::clone(&watch), settings.auth.max_policy_age, TENANTS, &tasks);
         Self {
-            gate: Gate::new(Arc::clone(&clock)),
-            healths: Healths::new(Arc::clone(&clock)),
-            turns: Turns::new(turns),
-            schedule: Schedule::default(),
-            queue: Queue::default(),
+            gate: CircuitBreaker::new(Arc::clone(&clock)),
+            healths: TenantHealth::new(Arc::clone(&clock)),
+            turns: ConcurrencyLimiter::new(turns),
+            schedule: RenewalSchedule::default(),
+            queue: RevocationQueue::default(),
             renewing: tokio::sync::Mutex::default(),
             renewals: Arc::new(Semaphore::new(turns.div_ceil(RENEWAL_SHARE))),
             renewal_places: turns.div_ceil(RENEWAL_SHARE),
@@ -237,13 +237,13 @@ impl Broker {
             entropy,
             settings: settings.tokens.clone(),
             tenants,
-            memory: Memory::new(settings.tokens.cache_max_bytes),
+            memory: TokenCache::new(settings.tokens.cache_max_bytes),
             flights: Flights::new(tasks.clone()),
             looks: Flights::new(tasks.clone()),
-            items: Items::new(tasks.clone()),
+            items: AncestorLookup::new(tasks.clone()),
             tasks,
             tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
-            givings: Givings::default(),
+            givings: TokenRecipients::default(),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),
         }
@@ -260,7 +260,7 @@ impl Broker {
         request_id: &str,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<Given, TokenError> {
+    ) -> Result<ReleasedToken, TokenError> {
         let mut superseded = false;
         loop {
             let (view, (by, grounds)) = self.judge(identity, tenant, wanted).await?;
@@ -275,7 +275,7 @@ impl Broker {
                 waived: grounds.waived,
                 ..identity.cause_of(by, request_id)
             };
-            let need = Need::Serve(wanted.min_ttl);
+            let need = TtlRequirement::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
                 None => self.obtain(&view, &key, need, &cause).await,
                 Some(rejected) => self.replace(&view, &key, need, rejected, &cause).await,
@@ -286,7 +286,7 @@ impl Broker {
                     superseded = true;
                     self.watch.poll().await?;
                 }
-                obtained => return obtained.map(|token| Given { token, grounds, by: by.clone() }),
+                obtained => return obtained.map(|token| ReleasedToken { token, grounds, by: by.clone() }),
             }
         }
     }
@@ -301,7 +301,7 @@ impl Broker {
         identity: &'a Identity,
         tenant: &TenantRef,
         wanted: &Wanted,
-    ) -> Result<(Arc<View>, (&'a Opened, DecisionBasis)), TokenError> {
+    ) -> Result<(Arc<TenantContext>, (&'a AuthenticatedCaller, DecisionBasis)), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let callers = identity.callers().map(|opened| (opened, &*opened.caller));
         let found = decision::first_allowed(callers, &view, wanted.ask_by(identity))?;
@@ -311,21 +311,21 @@ impl Broker {
     /// The token under `key`: from memory, from the store, or from Box.
     async fn obtain(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
-        need: Need,
+        need: TtlRequirement,
         cause: &(dyn Fn() -> AuditContext + Sync),
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Arc<AccessToken>, TokenError> {
         if let Some(token) = self.memory.token(key) {
             if self.meets(&token, need) {
                 if token.wants_renewal(self.clock.as_ref()) {
-                    self.flights.begin(key.clone(), || self.fly(view, key, Need::Renew, cause()));
+                    self.flights.begin(key.clone(), || self.fly(view, key, TtlRequirement::Renew, cause()));
                 }
                 token.note_use();
                 return Ok(token);
             }
             // Once nobody can have it any more it proves nothing: Box may give longer lives by now.
-            if self.meets(&token, Need::Serve(None)) {
+            if self.meets(&token, TtlRequirement::Serve(None)) {
                 refuse_more_than_box_gives(&token, need)?;
             }
         }
@@ -336,11 +336,11 @@ impl Broker {
 
     async fn flown(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
-        need: Need,
+        need: TtlRequirement,
         cause: &(dyn Fn() -> AuditContext + Sync),
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Arc<AccessToken>, TokenError> {
         // A flight that was under way already may bring a token that was enough for others.
         for _ in 0..2 {
             let flight = self.flights.join(key.clone(), || self.fly(view, key, need, cause()));
@@ -364,31 +364,37 @@ impl Broker {
     /// What one flight does. Whoever flew before may have landed since the caller looked.
     fn fly(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
-        need: Need,
+        need: TtlRequirement,
         cause: AuditContext,
-    ) -> impl Future<Output = Result<Landed, TokenError>> + Send + 'static {
+    ) -> impl Future<Output = Result<MintOutcome, TokenError>> + Send + 'static {
         let (broker, view, key) = (Arc::clone(self), Arc::clone(view), key.clone());
         async move {
             let revocations = broker.memory.fences.pass(&key, &view.tenant.labels).await;
             if let Some(token) = broker.memory.token(&key).filter(|token| broker.meets(token, need)) {
-                return Ok(Landed { token, minted: false });
+                return Ok(MintOutcome { token, minted: false });
             }
             // One that was revoked since it was found is as good as not found.
             if let Some(token) = broker.stored(&key).await?
                 && broker.keep_unless_revoked(&view, &key, &token, revocations)
                 && broker.meets(&token, need)
             {
-                return Ok(Landed { token, minted: false });
+                return Ok(MintOutcome { token, minted: false });
             }
             let token = broker.mint(&view, &key, (need, revocations), &cause).await?;
-            Ok(Landed { token, minted: true })
+            Ok(MintOutcome { token, minted: true })
         }
     }
 
     /// Keeps a token, unless it was revoked after the first so many revocations; false then.
-    fn keep_unless_revoked(&self, view: &View, key: &TokenKey, token: &Arc<Token>, revocations: u64) -> bool {
+    fn keep_unless_revoked(
+        &self,
+        view: &TenantContext,
+        key: &TokenKey,
+        token: &Arc<AccessToken>,
+        revocations: u64,
+    ) -> bool {
         // Whoever closes a fence from here on finds it kept, and takes it out.
         let look = self.memory.fences.look();
         let is_revoked = self.memory.is_stopped(&look, (view, key), revocations);
@@ -399,24 +405,24 @@ impl Broker {
     }
 
     /// Keeps a token in memory, and has it renewed in time.
-    fn keep(&self, key: &TokenKey, token: &Arc<Token>) {
+    fn keep(&self, key: &TokenKey, token: &Arc<AccessToken>) {
         if self.memory.keep_token(key, token, self.clock.as_ref()) {
             self.schedule.plan(key.clone(), token.renewal);
         }
     }
 
-    fn meets(&self, token: &Token, need: Need) -> bool {
+    fn meets(&self, token: &AccessToken, need: TtlRequirement) -> bool {
         let floor = token.life.floor(self.settings.min_ttl, need.promised());
         match need {
-            Need::Serve(_) => token.outlives(floor, self.clock.as_ref()),
-            Need::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
-            Need::Renew => !self.is_due(token) && token.outlives(floor, self.clock.as_ref()),
+            TtlRequirement::Serve(_) => token.outlives(floor, self.clock.as_ref()),
+            TtlRequirement::Last(_) => token.outlives(floor.max(token.margin), self.clock.as_ref()),
+            TtlRequirement::Renew => !self.is_due(token) && token.outlives(floor, self.clock.as_ref()),
         }
     }
 }
 
 /// Refuses a promise that cannot be kept.
-fn refuse_more_than_box_gives(token: &Token, need: Need) -> Result<(), TokenError> {
+fn refuse_more_than_box_gives(token: &AccessToken, need: TtlRequirement) -> Result<(), TokenError> {
     let given = token.life.given;
     match need.promised() {
         Some(asked) if need.exceeds(given) => Err(TokenError::MinTtlUnavailable { asked, given }),

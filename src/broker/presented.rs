@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::life::Life;
+use super::life::TokenLifetime;
 use super::sealed_token::SealedToken;
-use super::token::Token;
-use super::views::View;
+use super::token::AccessToken;
+use super::views::TenantContext;
 use super::{Broker, TokenError};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
@@ -18,17 +18,17 @@ use crate::store::{StoredToken, TenantRef};
 
 /// A live full token of this broker's that somebody presents.
 #[derive(Debug)]
-pub struct Presented {
+pub struct SubjectToken {
     /// What it was minted for.
     pub key: TokenKey,
     /// Its row in the store.
     pub row: TokenId,
-    life: Life,
+    life: TokenLifetime,
     /// What is in memory of it.
-    kept: Option<Arc<Token>>,
+    kept: Option<Arc<AccessToken>>,
 }
 
-impl Presented {
+impl SubjectToken {
     /// How long it still lives.
     #[must_use]
     pub fn left(&self, clock: &dyn Clock) -> Duration {
@@ -45,10 +45,10 @@ impl Presented {
 impl Broker {
     /// The live full token that this is, where it is in memory.
     #[must_use]
-    pub fn presented_in_memory(&self, token: &SecretString) -> Option<Presented> {
+    pub fn presented_in_memory(&self, token: &SecretString) -> Option<SubjectToken> {
         let kept = self.memory.full_token_with(&sha256_hex(token.expose().as_bytes()))?;
         let lives = kept.secret == *token && !kept.life.left(self.clock.as_ref()).is_zero();
-        lives.then(|| Presented {
+        lives.then(|| SubjectToken {
             key: kept.key.clone(),
             row: kept.row.clone(),
             life: kept.life,
@@ -60,7 +60,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer, or where what it has cannot be opened.
-    pub async fn presented(&self, token: &SecretString) -> Result<Option<Presented>, TokenError> {
+    pub async fn presented(&self, token: &SecretString) -> Result<Option<SubjectToken>, TokenError> {
         let fingerprint = sha256_hex(token.expose().as_bytes());
         let Some(row) = self.store.live_token_with(&fingerprint, self.clock.wall()).await? else {
             return Ok(None);
@@ -69,19 +69,19 @@ impl Broker {
         Ok(self.full(row, &sealed, token))
     }
 
-    fn full(&self, row: StoredToken, sealed: &SealedToken, token: &SecretString) -> Option<Presented> {
+    fn full(&self, row: StoredToken, sealed: &SealedToken, token: &SecretString) -> Option<SubjectToken> {
         let key = sealed.key()?;
         let is_it = sealed.secret == *token && sealed.serves(&key) && key.restriction.is_none();
-        let life = Life::restored(sealed.given, sealed.began, self.clock.as_ref());
+        let life = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());
         let lives = is_it && !life.left(self.clock.as_ref()).is_zero();
-        lives.then_some(Presented { key, row: row.id, life, kept: None })
+        lives.then_some(SubjectToken { key, row: row.id, life, kept: None })
     }
 
     /// To whom a token was given by what is written down, and by what is about to be.
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn receivers_of(&self, token: &Presented) -> Result<Vec<Recipient>, TokenError> {
+    pub async fn receivers_of(&self, token: &SubjectToken) -> Result<Vec<Recipient>, TokenError> {
         // First what waits: it may be written down meanwhile.
         let mut all = self.givings.of(&token.row);
         for receiver in self.store.receivers(&token.row).await? {
@@ -96,7 +96,7 @@ impl Broker {
     ///
     /// # Errors
     /// As those of [`Broker::view`].
-    pub async fn view_of(&self, key: &TokenKey) -> Result<Option<Arc<View>>, TokenError> {
+    pub async fn view_of(&self, key: &TokenKey) -> Result<Option<Arc<TenantContext>>, TokenError> {
         Ok(self.view(&TenantRef::Id(key.tenant.clone())).await?)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::lockdown::Reach;
-use super::retire::Done;
+use super::lockdown::LockdownScope;
+use super::retire::RevocationReport;
 use super::{Broker, TokenError};
 use crate::clock::Monotonic;
 use crate::domain::id::AppId;
@@ -26,22 +26,22 @@ const COUNTED: usize = 64;
 
 /// When an app is asked again, and how long it is left alone after that.
 #[derive(Clone, Copy, Debug)]
-struct Pause {
+struct AppBackoff {
     until: Monotonic,
     next: Duration,
 }
 
 /// What is known of the queue beside its rows.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct RevocationQueue {
     /// True where there may be rows.
     is_due: AtomicBool,
-    pauses: Mutex<HashMap<AppId, Pause>>,
+    pauses: Mutex<HashMap<AppId, AppBackoff>>,
     /// Held while it is worked off, so that one does it at a time.
     working: tokio::sync::Mutex<()>,
 }
 
-impl Default for Queue {
+impl Default for RevocationQueue {
     /// What an earlier process left behind is not known yet.
     fn default() -> Self {
         let is_due = AtomicBool::new(true);
@@ -49,7 +49,7 @@ impl Default for Queue {
     }
 }
 
-impl Queue {
+impl RevocationQueue {
     /// Takes note that a row waits.
     pub(super) fn note(&self) {
         self.is_due.store(true, Ordering::Release);
@@ -85,9 +85,9 @@ impl Queue {
     /// Leaves an app alone for a while.
     fn pause(&self, app: &AppId, asked: Option<Duration>, now: Monotonic) {
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = pauses.entry(app.clone()).or_insert(Pause { until: now, next: FIRST_PAUSE });
+        let pause = pauses.entry(app.clone()).or_insert(AppBackoff { until: now, next: FIRST_PAUSE });
         let time = pause.next.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
-        *pause = Pause { until: now.plus(time), next: (2 * pause.next).min(LONGEST_PAUSE) };
+        *pause = AppBackoff { until: now.plus(time), next: (2 * pause.next).min(LONGEST_PAUSE) };
     }
 }
 
@@ -120,7 +120,7 @@ impl Broker {
     /// Answers how many are left.
     pub(super) async fn revoke_discarded(
         &self,
-        reach: Option<&Reach>,
+        reach: Option<&LockdownScope>,
         dead: &AtomicUsize,
     ) -> Result<usize, TokenError> {
         // Whoever asks for a lockdown waits for nothing that failed before.
@@ -129,7 +129,7 @@ impl Broker {
             None => self.queue.resting(self.clock.monotonic()),
         };
         let mut left = 0;
-        let places = reach.map_or_else(|| vec![TokenFilter::Discarded], Reach::places);
+        let places = reach.map_or_else(|| vec![TokenFilter::Discarded], LockdownScope::places);
         for mut walk in self.walks(places) {
             while let Some(rows) = self.stretch(&mut walk).await? {
                 let rows = match reach {
@@ -166,7 +166,9 @@ impl Broker {
             }
             // What Box refuses once it refuses the next time too.
             let error = match done {
-                Ok(Done { dead, failed: Some(error) }) if dead.is_empty() || error.is_outage() => {
+                Ok(RevocationReport { dead, failed: Some(error) })
+                    if dead.is_empty() || error.is_outage() =>
+                {
                     error.into()
                 }
                 Ok(done) => {
@@ -184,7 +186,7 @@ impl Broker {
         (revoked, true)
     }
 
-    async fn try_to_revoke(&self, app: &AppId, rows: &[StoredToken]) -> Result<Done, TokenError> {
+    async fn try_to_revoke(&self, app: &AppId, rows: &[StoredToken]) -> Result<RevocationReport, TokenError> {
         let found = self.store.app(&AppRef::Id(app.clone())).await?;
         // Without its credentials nothing revokes its tokens: they live until they expire.
         let gone = || StoreError::Refused { table: "apps", id: app.as_str().to_owned() };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::schedule::INTERVAL;
-use super::token::Token;
-use super::{Broker, Need, TokenError};
+use super::token::AccessToken;
+use super::{Broker, TokenError, TtlRequirement};
 use crate::domain::app::AppState;
 use crate::domain::event::AuditContext;
 use crate::domain::tenant::TenantState;
@@ -25,7 +25,7 @@ impl Broker {
     }
 
     /// True once the time of its renewal has come.
-    pub(super) fn is_due(&self, token: &Token) -> bool {
+    pub(super) fn is_due(&self, token: &AccessToken) -> bool {
         token.renewal < self.clock.monotonic().plus(INTERVAL)
     }
 
@@ -59,7 +59,7 @@ impl Broker {
         drop(place);
         let Err(error) = renewed else { return };
         // While it lives it is served, and worth another try.
-        if self.memory.token(&key).is_some_and(|token| self.meets(&token, Need::Serve(None))) {
+        if self.memory.token(&key).is_some_and(|token| self.meets(&token, TtlRequirement::Serve(None))) {
             tracing::debug!(tenant = %key.tenant, subject = %key.subject, %error, "a token is renewed later");
             let pause = error.retry_after().unwrap_or(PAUSE);
             self.schedule.plan(key, self.clock.monotonic().plus(pause));
@@ -74,8 +74,9 @@ impl Broker {
         }
         // Where Box cannot be asked anyway, the store is not asked either.
         self.gate.check(&view, key)?;
-        let flight =
-            self.flights.join(key.clone(), || self.fly(&view, key, Need::Renew, AuditContext::BROKER));
+        let flight = self
+            .flights
+            .join(key.clone(), || self.fly(&view, key, TtlRequirement::Renew, AuditContext::BROKER));
         match flight.await {
             Ok(landed) => landed.map(drop),
             Err(_) => Err(TokenError::Crashed),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::Extent;
-use super::token::Token;
-use super::turns::NoTurn;
-use super::views::View;
-use super::{Broker, Need, TokenError};
+use super::gate::OutageScope;
+use super::token::AccessToken;
+use super::turns::NoPermit;
+use super::views::TenantContext;
+use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::BoxError;
 use crate::domain::event::AuditContext;
 use crate::domain::token_key::TokenKey;
@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// What Box said of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum TokenStatus {
     Alive,
     Dead,
 }
@@ -36,19 +36,23 @@ impl Broker {
     /// the current one.
     pub(super) async fn replace(
         self: &Arc<Self>,
-        view: &Arc<View>,
+        view: &Arc<TenantContext>,
         key: &TokenKey,
-        need: Need,
+        need: TtlRequirement,
         rejected: &SecretString,
         cause: &(dyn Fn() -> AuditContext + Sync),
-    ) -> Result<Arc<Token>, TokenError> {
+    ) -> Result<Arc<AccessToken>, TokenError> {
         let current = self.obtain(view, key, need, cause).await?;
         if current.secret != *rejected || current.was_alive_within(BELIEVED, self.clock.as_ref()) {
             return Ok(current);
         }
         // Where Box does not answer, those who go on reporting do not go on asking.
         if let Some((error, retry_after)) = current.was_unseen_within(UNSEEN, self.clock.as_ref()) {
-            return Err(TokenError::Down { extent: Extent::Subject, error: Box::new(error), retry_after });
+            return Err(TokenError::Down {
+                extent: OutageScope::Subject,
+                error: Box::new(error),
+                retry_after,
+            });
         }
         let look = self.looks.join(current.row.clone(), || {
             let (broker, view) = (Arc::clone(self), Arc::clone(view));
@@ -56,15 +60,15 @@ impl Broker {
             async move { broker.look(&view, &key, &token).await }
         });
         match look.await.map_err(|_| TokenError::Crashed)?? {
-            Verdict::Alive => Ok(current),
-            Verdict::Dead => self.obtain(view, key, need, cause).await,
+            TokenStatus::Alive => Ok(current),
+            TokenStatus::Dead => self.obtain(view, key, need, cause).await,
         }
     }
 
     /// True where Box does not take a token any more, which is forgotten then. For somebody who may have seen a
     /// 401 and does not say so: a token that was minted or seen alive a moment ago is not doubted, and where
     /// Box does not tell in time the token is as good as it was.
-    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<Token>) -> bool {
+    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<AccessToken>) -> bool {
         let clock = self.clock.as_ref();
         let is_believed = token.life.age(clock) < BELIEVED || token.was_alive_within(BELIEVED, clock);
         if is_believed || token.was_unseen_within(BELIEVED, clock).is_some() {
@@ -77,25 +81,30 @@ impl Broker {
                 broker.look(&view, &token.key, &token).await
             }
         });
-        matches!(tokio::time::timeout(LONGEST_DOUBT, look).await, Ok(Ok(Ok(Verdict::Dead))))
+        matches!(tokio::time::timeout(LONGEST_DOUBT, look).await, Ok(Ok(Ok(TokenStatus::Dead))))
     }
 
     /// Asks Box whether a token is alive, and forgets one that is not.
-    async fn look(&self, view: &View, key: &TokenKey, token: &Arc<Token>) -> Result<Verdict, TokenError> {
+    async fn look(
+        &self,
+        view: &TenantContext,
+        key: &TokenKey,
+        token: &Arc<AccessToken>,
+    ) -> Result<TokenStatus, TokenError> {
         // Somebody else saw to it between this one's look into memory and now: to do so again would be one
         // question too many, and count one death as two.
         if token.was_alive_within(BELIEVED, self.clock.as_ref()) {
-            return Ok(Verdict::Alive);
+            return Ok(TokenStatus::Alive);
         }
         if self.memory.token(key).is_none_or(|kept| kept.row != token.row) {
-            return Ok(Verdict::Dead);
+            return Ok(TokenStatus::Dead);
         }
         let turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
         let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
         drop(turn);
         if alive.inspect_err(|error| token.note_unseen(error, self.clock.as_ref()))? {
             token.note_alive(self.clock.as_ref());
-            return Ok(Verdict::Alive);
+            return Ok(TokenStatus::Alive);
         }
         tracing::info!(tenant = %key.tenant, subject = %key.subject, token = %token.row, "a token died before its time");
         // The row first: whoever misses it in memory must not find it in the store.
@@ -108,6 +117,6 @@ impl Broker {
             let error = BoxError::Unavailable { reason, retry_after: Some(rest) };
             self.gate.hold(key, rest, &error.into());
         }
-        Ok(Verdict::Dead)
+        Ok(TokenStatus::Dead)
     }
 }

@@ -4,10 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::mint::Fate;
+use super::mint::MintDisposition;
 use super::sealed_token::SealedToken;
-use super::turns::NoTurn;
-use super::views::View;
+use super::turns::NoPermit;
+use super::views::TenantContext;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxCredentials, BoxError, MintedToken};
@@ -24,7 +24,7 @@ use crate::store::{StoredToken, TenantRef, TokenSelector, place_of_token};
 
 /// Which tokens somebody wants to end.
 #[derive(Debug)]
-pub enum Revoked {
+pub enum RevocationTarget {
     /// This one.
     Token(SecretString),
     /// All of a subject's.
@@ -33,7 +33,7 @@ pub enum Revoked {
 
 /// What revoking some tokens came to.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct RevocationReport {
     /// Those that are dead now.
     pub dead: HashSet<TokenId>,
     /// With what Box failed or refused one of the last; those that cannot be opened are not asked about.
@@ -84,7 +84,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer, or the credentials cannot be opened.
-    pub async fn revoke_all(&self, view: &View) -> Result<usize, TokenError> {
+    pub async fn revoke_all(&self, view: &TenantContext) -> Result<usize, TokenError> {
         let rows = self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
@@ -102,7 +102,7 @@ impl Broker {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-        what: &Revoked,
+        what: &RevocationTarget,
     ) -> Result<(), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
@@ -120,14 +120,14 @@ impl Broker {
             ..identity.cause(request_id).event(self.clock.wall(), AuditAction::TokenRevoke)
         };
         let rows = match what {
-            Revoked::Subject(subject) => {
+            RevocationTarget::Subject(subject) => {
                 event.actor = judge(Some(subject))?.actor();
                 event.subject = Some(subject.clone());
                 self.memory.note_revocation(&tenant.id, subject);
                 let which = TokenSelector::OfSubject(subject.clone());
                 self.store.live_tokens_of(&tenant.id, &which, self.clock.wall()).await?
             }
-            Revoked::Token(token) => {
+            RevocationTarget::Token(token) => {
                 judge(None)?;
                 let fingerprint = sha256_hex(token.expose().as_bytes());
                 let rows = self.rows_with(&view, &fingerprint).await?;
@@ -152,7 +152,11 @@ impl Broker {
     }
 
     /// The live token of this fingerprint, and what was made from it.
-    async fn rows_with(&self, view: &View, fingerprint: &str) -> Result<Vec<StoredToken>, TokenError> {
+    async fn rows_with(
+        &self,
+        view: &TenantContext,
+        fingerprint: &str,
+    ) -> Result<Vec<StoredToken>, TokenError> {
         let now = self.clock.wall();
         let which = TokenSelector::OfFingerprint(fingerprint.to_owned());
         let mut rows = self.store.live_tokens_of(&view.tenant.id, &which, now).await?;
@@ -168,7 +172,7 @@ impl Broker {
         Ok(rows)
     }
 
-    async fn revoke_all_of(&self, view: &View, rows: &[StoredToken]) -> Result<(), TokenError> {
+    async fn revoke_all_of(&self, view: &TenantContext, rows: &[StoredToken]) -> Result<(), TokenError> {
         let revoked = self.revoke_rows(&view.app, rows).await?.dead;
         match revoked.len() == rows.len() {
             true => Ok(()),
@@ -180,8 +184,12 @@ impl Broker {
     }
 
     /// Revokes tokens at Box, some at a time, and forgets those that are dead now.
-    pub(super) async fn revoke_rows(&self, app: &App, rows: &[StoredToken]) -> Result<Done, TokenError> {
-        let mut done = Done::default();
+    pub(super) async fn revoke_rows(
+        &self,
+        app: &App,
+        rows: &[StoredToken],
+    ) -> Result<RevocationReport, TokenError> {
+        let mut done = RevocationReport::default();
         let mut revokers: HashMap<Generation, Arc<BoxCredentials>> = HashMap::new();
         for generation in rows.iter().map(|row| row.generation) {
             if let Entry::Vacant(place) = revokers.entry(generation) {
@@ -232,7 +240,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer, or old credentials cannot be opened.
-    pub async fn revoke_older(&self, view: &View) -> Result<usize, TokenError> {
+    pub async fn revoke_older(&self, view: &TenantContext) -> Result<usize, TokenError> {
         let mut rows =
             self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         rows.retain(|row| row.generation < view.generation());
@@ -245,7 +253,10 @@ impl Broker {
     ///
     /// # Errors
     /// As a mint's.
-    pub async fn knock(&self, view: &View) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
+    pub async fn knock(
+        &self,
+        view: &TenantContext,
+    ) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
         let key = key_of(view, &Subject::ENTERPRISE, None);
         let credentials = self.credentials_for(view, &key).await?;
         let enterprise = &view.tenant.enterprise_id;
@@ -261,7 +272,7 @@ impl Broker {
     /// As a mint's.
     pub async fn probe(
         &self,
-        view: &View,
+        view: &TenantContext,
         subject: &Subject,
     ) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
         let key = key_of(view, subject, None);
@@ -277,7 +288,7 @@ impl Broker {
     /// Where the store does not answer.
     pub async fn write_off(
         self: &Arc<Self>,
-        view: &View,
+        view: &TenantContext,
         subject: &Subject,
         restriction: Option<Restriction>,
         credentials: &Arc<BoxCredentials>,
@@ -285,18 +296,18 @@ impl Broker {
         cause: &AuditContext,
     ) -> Result<(), TokenError> {
         let key = key_of(view, subject, restriction);
-        self.end(view, &key, credentials, minted, cause, Fate::Probe).await
+        self.end(view, &key, credentials, minted, cause, MintDisposition::Probe).await
     }
 
     /// Writes a token down that nobody is to have, and has it revoked.
     pub(super) async fn end(
         self: &Arc<Self>,
-        view: &View,
+        view: &TenantContext,
         key: &TokenKey,
         credentials: &Arc<BoxCredentials>,
         minted: MintedToken,
         cause: &AuditContext,
-        fate: Fate<'_>,
+        fate: MintDisposition<'_>,
     ) -> Result<(), TokenError> {
         let saved = self.save(view, key, &minted, cause, fate).await;
         match saved {
@@ -353,7 +364,7 @@ impl Broker {
     /// Where the store does not keep it.
     pub async fn adopt(
         self: &Arc<Self>,
-        view: &View,
+        view: &TenantContext,
         minted: MintedToken,
         cause: &AuditContext,
     ) -> Result<(), TokenError> {
@@ -365,7 +376,7 @@ impl Broker {
     }
 }
 
-fn key_of(view: &View, subject: &Subject, restriction: Option<Restriction>) -> TokenKey {
+fn key_of(view: &TenantContext, subject: &Subject, restriction: Option<Restriction>) -> TokenKey {
     TokenKey {
         tenant: view.tenant.id.clone(),
         generation: view.generation(),

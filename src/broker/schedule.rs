@@ -13,9 +13,9 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// What is due, second by second. It holds at most one entry for each token that was kept, and
 /// forgets it when its second has come.
 #[derive(Debug, Default)]
-pub(super) struct Schedule(Mutex<BTreeMap<u64, Vec<TokenKey>>>);
+pub(super) struct RenewalSchedule(Mutex<BTreeMap<u64, Vec<TokenKey>>>);
 
-impl Schedule {
+impl RenewalSchedule {
     /// Has `key` looked at within the second that holds `at`; rather too early than too late.
     pub(super) fn plan(&self, key: TokenKey, at: Monotonic) {
         let second = at.since(Monotonic::START).as_secs();
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_planned_comes_once_in_its_order_and_not_before_its_time() {
-        let (clock, schedule) = (ManualClock::new(Timestamp::UNIX_EPOCH), Schedule::default());
+        let (clock, schedule) = (ManualClock::new(Timestamp::UNIX_EPOCH), RenewalSchedule::default());
         let at = |seconds| clock.monotonic().plus(Duration::from_millis(seconds * 1000 + 500));
         for number in [3, 1, 2] {
             schedule.plan(key(number), at(u64::try_from(number).unwrap()));

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::TokenError;
-use super::given::Receivers;
-use super::life::Life;
-use crate::auth::Opened;
+use super::given::RecipientSet;
+use super::life::TokenLifetime;
+use crate::auth::AuthenticatedCaller;
 use crate::box_api::RestrictedObject;
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256_hex;
@@ -20,11 +20,11 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// A token with what is known of it.
 #[derive(Debug)]
-pub struct Token {
+pub struct AccessToken {
     /// The token itself.
     pub secret: SecretString,
     /// How long it may be used.
-    pub life: Life,
+    pub life: TokenLifetime,
     /// How long before its end it is renewed.
     pub margin: Duration,
     /// How Box restricted it; `None` for a full token.
@@ -38,7 +38,7 @@ pub struct Token {
     /// When it is renewed by itself, if somebody used it.
     pub renewal: Monotonic,
     /// To whom it was given; a full token alone.
-    pub receivers: Receivers,
+    pub receivers: RecipientSet,
     /// True once somebody had it for a full one, by a token exchange.
     exchanged: AtomicBool,
     /// True once somebody had it from memory.
@@ -51,12 +51,12 @@ pub struct Token {
     unseen: Mutex<Option<(Monotonic, TokenError)>>,
 }
 
-impl Token {
+impl AccessToken {
     /// A token that nobody renews yet.
     #[must_use]
     pub fn new(
         secret: SecretString,
-        life: Life,
+        life: TokenLifetime,
         (margin, renewal): (Duration, Monotonic),
         restricted_to: Option<Vec<RestrictedObject>>,
         (key, row): (TokenKey, TokenId),
@@ -70,7 +70,7 @@ impl Token {
             key,
             row,
             renewal,
-            receivers: Receivers::default(),
+            receivers: RecipientSet::default(),
             exchanged: AtomicBool::new(false),
             used: AtomicBool::new(false),
             renewed: Mutex::new(None),
@@ -117,7 +117,7 @@ impl Token {
     /// True where whoever asks like a client of Box's had it before: this caller with a full one, and with a
     /// downscoped one anybody who exchanged something for it, who may have shown no credentials.
     #[must_use]
-    pub fn was_had(&self, by: &Opened) -> bool {
+    pub fn was_had(&self, by: &AuthenticatedCaller) -> bool {
         match self.key.restriction {
             None => self.receivers.contain(by),
             Some(_) => self.exchanged.load(Ordering::Relaxed),

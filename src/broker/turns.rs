@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::views::View;
+use super::views::TenantContext;
 use crate::domain::id::{AppId, TenantId};
 
 /// How long somebody waits for a turn.
@@ -22,7 +22,7 @@ const QUEUE: usize = 4;
 
 /// The turns that are taken.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct ConcurrencyLimiter {
     all: Arc<Semaphore>,
     apps: Lanes<AppId>,
     tenants: Lanes<TenantId>,
@@ -32,15 +32,15 @@ pub(super) struct Turns {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Permit {
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// There was no turn in time, or there is no use in waiting for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoTurn;
+pub(super) struct NoPermit;
 
-impl Turns {
+impl ConcurrencyLimiter {
     pub(super) fn new(count: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count)),
@@ -55,8 +55,8 @@ impl Turns {
     ///
     /// # Errors
     /// Where none came in time, or too many wait already.
-    pub(super) async fn take(&self, view: &View) -> Result<Turn, NoTurn> {
-        let _place = Place::in_queue(self)?;
+    pub(super) async fn take(&self, view: &TenantContext) -> Result<Permit, NoPermit> {
+        let _place = QueuePosition::in_queue(self)?;
         let (tenant, app) = (self.tenants.of(&view.tenant.id), self.apps.of(&view.app.id));
         // A tenant's own crowd waits in its own lane, and only its first stand in the wider ones.
         let permits = async {
@@ -70,33 +70,33 @@ impl Turns {
     /// Waits for a turn of nobody's: for credentials that are no tenant's yet.
     ///
     /// # Errors
-    /// As [`Turns::take`].
-    pub(super) async fn take_any(&self) -> Result<Turn, NoTurn> {
-        let _place = Place::in_queue(self)?;
+    /// As [`ConcurrencyLimiter::take`].
+    pub(super) async fn take_any(&self) -> Result<Permit, NoPermit> {
+        let _place = QueuePosition::in_queue(self)?;
         Self::in_time(async { Ok(vec![Arc::clone(&self.all).acquire_owned().await?]) }).await
     }
 
     async fn in_time(
         permits: impl Future<Output = Result<Vec<OwnedSemaphorePermit>, tokio::sync::AcquireError>>,
-    ) -> Result<Turn, NoTurn> {
+    ) -> Result<Permit, NoPermit> {
         match tokio::time::timeout(PATIENCE, permits).await {
-            Ok(Ok(permits)) => Ok(Turn { _permits: permits }),
-            Ok(Err(tokio::sync::AcquireError { .. })) | Err(_) => Err(NoTurn),
+            Ok(Ok(permits)) => Ok(Permit { _permits: permits }),
+            Ok(Err(tokio::sync::AcquireError { .. })) | Err(_) => Err(NoPermit),
         }
     }
 }
 
 /// A place among those who wait.
-struct Place<'a>(&'a AtomicUsize);
+struct QueuePosition<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
-    fn in_queue(turns: &'a Turns) -> Result<Self, NoTurn> {
+impl<'a> QueuePosition<'a> {
+    fn in_queue(turns: &'a ConcurrencyLimiter) -> Result<Self, NoPermit> {
         let place = Self(&turns.waiting);
-        if place.0.fetch_add(1, Ordering::Relaxed) < turns.most_waiting { Ok(place) } else { Err(NoTurn) }
+        if place.0.fetch_add(1, Ordering::Relaxed) < turns.most_waiting { Ok(place) } else { Err(NoPermit) }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -18,14 +18,14 @@ pub(super) const TENANTS: u64 = 100_000;
 
 /// A tenant together with the app that serves it.
 #[derive(Debug)]
-pub struct View {
+pub struct TenantContext {
     /// The tenant.
     pub tenant: Tenant,
     /// Its app.
     pub app: App,
 }
 
-impl View {
+impl TenantContext {
     /// The generation that tokens of this moment belong to.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -42,7 +42,7 @@ impl View {
     }
 }
 
-impl Cacheable<TenantRef> for Option<Arc<View>> {
+impl Cacheable<TenantRef> for Option<Arc<TenantContext>> {
     fn is_current(&self, _: &TenantRef, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match self {
             Some(view) => watch.is_current(stamp, &[view.tenant.id.as_str(), view.app.id.as_str()]),
@@ -61,7 +61,7 @@ impl Broker {
         &self,
         identity: &Identity,
         tenant: &TenantRef,
-    ) -> Result<Option<Arc<View>>, StoreError> {
+    ) -> Result<Option<Arc<TenantContext>>, StoreError> {
         let (id, name) = match tenant {
             TenantRef::Id(id) => (Some(id), None),
             TenantRef::Name(name) => (None, Some(name)),
@@ -80,19 +80,19 @@ impl Broker {
     ///
     /// # Errors
     /// Where the store does not answer and what is in memory is too old, or where a row is refused.
-    pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<View>>, StoreError> {
-        let read = || View::read(Arc::clone(&self.store), by.clone());
+    pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<TenantContext>>, StoreError> {
+        let read = || TenantContext::read(Arc::clone(&self.store), by.clone());
         Ok(self.tenants.look_up(by, read).await?.found.clone())
     }
 
     /// Whether tokens of a tenant can be had, as far as anybody tried.
     #[must_use]
-    pub fn health(&self, view: &View) -> Health {
+    pub fn health(&self, view: &TenantContext) -> Health {
         self.healths.of(view)
     }
 
     /// Takes note of what keeps a tenant from coming into service.
-    pub fn note_failure(&self, view: &View, error: &TokenError) {
+    pub fn note_failure(&self, view: &TenantContext, error: &TokenError) {
         self.healths.note_failure(&view.tenant.id, error);
     }
 
@@ -109,7 +109,7 @@ impl Broker {
     }
 
     /// Forgets what Box refused to a tenant: a test showed that it refuses no more.
-    pub fn forgive(&self, view: &View) {
+    pub fn forgive(&self, view: &TenantContext) {
         self.gate.forgive_tenant(&view.tenant.id);
         self.gate.forgive_app(&view.app.id);
     }

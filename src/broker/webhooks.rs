@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decision::Hold;
-use super::views::View;
+use super::decision::Block;
+use super::views::TenantContext;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::crypto::is_hmac_sha256;
@@ -68,10 +68,10 @@ impl Broker {
             None => TokenError::Absent,
             Some(rule) => TokenError::Forbidden(rule),
         })?;
-        match Hold::on(&by.caller, &view) {
+        match Block::on(&by.caller, &view) {
             // What Box was never asked about may have its webhooks already.
-            None | Some(Hold::TenantPending | Hold::AppPending) => {}
-            Some(hold) => return Err(super::decision::Refused::Hold(hold).into()),
+            None | Some(Block::TenantPending | Block::AppPending) => {}
+            Some(hold) => return Err(super::decision::Denial::Block(hold).into()),
         }
         let keys = self.webhook_keys(&view).await?;
         if keys.are_none() {
@@ -83,7 +83,7 @@ impl Broker {
     }
 
     /// The keys of the credentials of the moment, opened once per generation.
-    async fn webhook_keys(&self, view: &View) -> Result<Arc<WebhookKeys>, TokenError> {
+    async fn webhook_keys(&self, view: &TenantContext) -> Result<Arc<WebhookKeys>, TokenError> {
         let slot = self.memory.credentials(&view.app.id, view.app.generation);
         let opened = slot.webhook_keys.get_or_try_init(async || {
             self.secrets(&view.app).await.map(|secrets| Arc::new(WebhookKeys::of(secrets)))

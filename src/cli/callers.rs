@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::crypto::{Vault, file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
-use crate::registry::api_keys::{NewKey, create_admin};
+use crate::registry::api_keys::{CreatedApiKey, create_admin};
 use crate::store::{self, Conflict, OpenMode, StoreError};
 
 use super::failure::Failure;
@@ -77,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Makes an admin on the database that the settings name.
-pub(super) async fn create(settings: &Settings, name: Name) -> Result<NewKey, Failure> {
+pub(super) async fn create(settings: &Settings, name: Name) -> Result<CreatedApiKey, Failure> {
     let entropy = Arc::new(SystemEntropy);
     let keys = file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, entropy.clone())?);

@@ -18,9 +18,9 @@ use super::to_the_end::to_the_end;
 use crate::domain::app::{AppState, AuthMethod, SigningKeyInfo};
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
-use crate::registry::diagnosis::Finding;
+use crate::registry::diagnosis::CheckResult;
 use crate::registry::{
-    AppPatch, AppRegistration, AppView, CredentialFields, NewState, RegisteredApp, Registry, name_of,
+    AppPatch, AppRegistration, AppView, CredentialFields, RegisteredApp, Registry, RequestedState, name_of,
 };
 use crate::store::AppRef;
 
@@ -95,7 +95,7 @@ pub(super) struct RegisteredAppResponse<'a> {
     #[serde(flatten)]
     app: AppResponse<'a>,
     /// What works between the app and Box.
-    diagnosis: &'a [Finding],
+    diagnosis: &'a [CheckResult],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,
 }
@@ -107,7 +107,7 @@ pub(super) struct RegisteredAppResponse<'a> {
 pub(super) struct AppPatchSchema {
     /// `suspended` takes every tenant of the app out of service; out of `locked` needs `lockdown` as well.
     #[schema(required = false)]
-    state: NewState,
+    state: RequestedState,
 }
 
 #[utoipa::path(

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::registry::document::{self, Unreadable};
+use crate::registry::document::{self, DecodeError};
 
 /// The longest body that is read: a Box config is a tenth of it.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
@@ -140,8 +140,8 @@ pub(super) fn parse<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<T, ApiErr
     blank_byte_order_marks(&mut bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let value = document::read(&mut deserializer).map_err(|error| match error {
-        Unreadable::Fault(fault) => ApiError::Invalid(vec![fault]),
-        Unreadable::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
+        DecodeError::Fault(fault) => ApiError::Invalid(vec![fault]),
+        DecodeError::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
     })?;
     deserializer
         .end()

@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::page::Page;
 use super::problem::{Document, Problem, Reach};
 use super::release::{ROUNDS, count, current, times, whole_seconds};
-use crate::broker::{Given, PATIENCE, TokenError, Wanted};
+use crate::broker::{PATIENCE, ReleasedToken, TokenError, Wanted};
 use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::policy::DenialReason;
 use crate::domain::session::BrowserSession;
@@ -93,17 +93,17 @@ type Outcomes = BTreeMap<Resource, Result<Pair, Box<Refusal>>>;
 /// The tokens for a resource.
 #[derive(Debug)]
 struct Pair {
-    read: Given,
+    read: ReleasedToken,
     /// `None` where the session gives none.
-    write: Option<Result<Given, Box<Refusal>>>,
+    write: Option<Result<ReleasedToken, Box<Refusal>>>,
 }
 
 impl Pair {
-    fn written(&self) -> Option<&Given> {
+    fn written(&self) -> Option<&ReleasedToken> {
         self.write.as_ref()?.as_ref().ok()
     }
 
-    fn given(&self) -> impl Iterator<Item = &Given> {
+    fn given(&self) -> impl Iterator<Item = &ReleasedToken> {
         std::iter::once(&self.read).chain(self.written())
     }
 }
@@ -205,7 +205,7 @@ async fn token(
     page: &Page,
     resource: &Resource,
     scopes: &ScopeSet,
-) -> Result<Given, Box<Refusal>> {
+) -> Result<ReleasedToken, Box<Refusal>> {
     let wanted = wanted(&page.session, scopes, resource);
     let given = current(api, &page.caller, &page.tenant(), &wanted).await;
     given.map_err(|error| Box::new(Refusal { scopes: scopes.clone(), problem: told(error) }))

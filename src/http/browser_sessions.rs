@@ -26,7 +26,7 @@ use crate::domain::origin::Origin;
 use crate::domain::policy::SessionTtl;
 use crate::domain::session::{BrowserSession, SessionCredential};
 use crate::domain::subject::{Resource, ScopePreset, ScopeSet, Subject};
-use crate::registry::{Fault, NewSession, OpenedSession, RegistryError};
+use crate::registry::{CreatedSession, FieldError, RegistryError, SessionSpec};
 use crate::store::{SessionPosition, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -182,7 +182,7 @@ async fn open(
         }
         opened => opened,
     };
-    let OpenedSession { session, text } = opened?;
+    let CreatedSession { session, text } = opened?;
     let body = OpenedSessionResponse {
         id: session.id.as_str(),
         session: text.expose(),
@@ -254,12 +254,12 @@ async fn cancel(
 ///
 /// # Errors
 /// Everything that is wrong with it at once.
-pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiError> {
+pub(super) fn new_session(body: OpenSessionRequest) -> Result<SessionSpec, ApiError> {
     let mut faults = Vec::new();
     faults.extend(each_once(&body.resources, BrowserSession::RESOURCES, "/resources"));
     faults.extend(each_once(&body.origins, BrowserSession::ORIGINS, "/origins"));
     if body.ttl.is_some_and(|ttl| !(1..=SessionTtl::LONGEST).contains(&ttl)) {
-        faults.push(Fault::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::LONGEST)));
+        faults.push(FieldError::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::LONGEST)));
     }
     let mut scopes = |asked: ScopesRequest, pointer: &str| {
         scopes_of(asked, pointer).unwrap_or_else(|fault| {
@@ -270,12 +270,12 @@ pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiErr
     let read = scopes(body.read, "/read");
     let write = body.write.map(|write| scopes(write, "/write"));
     if body.min_ttl.is_some_and(|seconds| seconds > LONGEST_MIN_TTL) {
-        faults.push(Fault::at("/min_ttl", format!("At most {LONGEST_MIN_TTL} s can be promised.")));
+        faults.push(FieldError::at("/min_ttl", format!("At most {LONGEST_MIN_TTL} s can be promised.")));
     }
     if !faults.is_empty() {
         return Err(ApiError::Invalid(faults));
     }
-    Ok(NewSession {
+    Ok(SessionSpec {
         subject: body.subject.unwrap_or(Subject::ENTERPRISE),
         resources: body.resources,
         read,
@@ -287,7 +287,7 @@ pub(super) fn new_session(body: OpenSessionRequest) -> Result<NewSession, ApiErr
     })
 }
 
-fn each_once<T: Ord>(items: &[T], most: usize, pointer: &str) -> Option<Fault> {
+fn each_once<T: Ord>(items: &[T], most: usize, pointer: &str) -> Option<FieldError> {
     let detail = match items.len() {
         0 => format!("Name 1 to {most} of them."),
         count if count > most => format!("Name 1 to {most} of them."),
@@ -296,26 +296,26 @@ fn each_once<T: Ord>(items: &[T], most: usize, pointer: &str) -> Option<Fault> {
         }
         _ => return None,
     };
-    Some(Fault::at(pointer, detail))
+    Some(FieldError::at(pointer, detail))
 }
 
 /// # Errors
 /// Where it is not scopes that a page may have: under an OAuth scope a token reaches as far as a full one.
-fn scopes_of(asked: ScopesRequest, pointer: &str) -> Result<ScopeSet, Fault> {
+fn scopes_of(asked: ScopesRequest, pointer: &str) -> Result<ScopeSet, FieldError> {
     let scopes = match (asked.preset, asked.scopes) {
         (Some(preset), None) => preset.scopes(),
         (None, Some(scopes)) if (1..=SCOPES).contains(&scopes.len()) => scopes,
         (None, Some(_)) => {
-            return Err(Fault::at(format!("{pointer}/scopes"), format!("Name 1 to {SCOPES} scopes.")));
+            return Err(FieldError::at(format!("{pointer}/scopes"), format!("Name 1 to {SCOPES} scopes.")));
         }
-        _ => return Err(Fault::at(pointer, "Name either `scopes` or a `preset`.")),
+        _ => return Err(FieldError::at(pointer, "Name either `scopes` or a `preset`.")),
     };
     if let Some(scope) = scopes.iter().find(|scope| scope.reaches_like_a_full_token()) {
         let name = scope.as_str();
         let detail = format!(
             "`{name}` is none of Box's downscoping scopes: no page gets what reaches as far as a full token."
         );
-        return Err(Fault::at(format!("{pointer}/scopes"), detail));
+        return Err(FieldError::at(format!("{pointer}/scopes"), detail));
     }
     Ok(scopes)
 }

@@ -16,7 +16,7 @@ use super::problem::{Problem, Reach};
 use crate::auth::AuthError;
 use crate::broker::TokenError;
 use crate::domain::policy::DenialReason;
-use crate::registry::{Fault, RegistryError};
+use crate::registry::{FieldError, RegistryError};
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) enum ApiError {
     /// The path knows other methods.
     MethodNotAllowed,
     /// Fields that cannot be accepted.
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldError>),
     /// A credential could not be judged.
     Auth(AuthError),
     /// A token does not leave.
@@ -108,7 +108,7 @@ impl IntoResponse for ApiError {
 impl ApiError {
     /// One field that cannot be accepted.
     pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Invalid(vec![Fault::at(pointer, detail)])
+        Self::Invalid(vec![FieldError::at(pointer, detail)])
     }
 
     pub(super) fn problem(self) -> Problem {
@@ -165,7 +165,7 @@ impl ApiError {
                 "This browser session gives tokens to pages of its own origins alone, as `Origin` tells them.",
             )
             .reason("session.origins"),
-            Self::Auth(AuthError::IssuerDown(down)) => issuer_down(&down),
+            Self::Auth(AuthError::IssuerUnavailable(down)) => issuer_down(&down),
             Self::Auth(AuthError::Store(error)) => of_store(error),
             Self::Auth(AuthError::Crypto(error)) => of_crypto("the caller's key", error),
             Self::Token(error) => of_token(error),
@@ -198,12 +198,12 @@ fn of_oauth(fault: OAuthFault) -> Problem {
         OAuthFault::GrantType => {
             let detail = "The broker knows `client_credentials` and the token exchange. It signs assertions itself: \
                           configure the client for Box's client credentials grant.";
-            invalid(vec![Fault::at("/grant_type", detail)]).oauth("unsupported_grant_type")
+            invalid(vec![FieldError::at("/grant_type", detail)]).oauth("unsupported_grant_type")
         }
-        OAuthFault::Scope(detail) => invalid(vec![Fault::at("/scope", detail)]).oauth("invalid_scope"),
+        OAuthFault::Scope(detail) => invalid(vec![FieldError::at("/scope", detail)]).oauth("invalid_scope"),
         OAuthFault::OtherEnterprise => {
             let detail = "`box_subject_id` is not the tenant's enterprise.";
-            invalid(vec![Fault::at("/box_subject_id", detail)]).oauth("invalid_grant")
+            invalid(vec![FieldError::at("/box_subject_id", detail)]).oauth("invalid_grant")
         }
         OAuthFault::SubjectToken | OAuthFault::NoneLeft(_) => {
             let problem =

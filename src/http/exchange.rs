@@ -16,7 +16,7 @@ use super::oauth::{OAuthTokenForm, answer, undoubted};
 use super::release;
 use super::tokens::SCOPES;
 use crate::auth::AuthError;
-use crate::broker::{PATIENCE, Presented, TokenError, Wanted};
+use crate::broker::{PATIENCE, SubjectToken, TokenError, Wanted};
 use crate::domain::id::BoxId;
 use crate::domain::policy::DenialReason;
 use crate::domain::receiver::Recipient;
@@ -95,7 +95,7 @@ async fn presented(
     asker: &Asker,
     token: &SecretString,
     is_known: bool,
-) -> Result<Presented, ApiError> {
+) -> Result<SubjectToken, ApiError> {
     if let Some(presented) = api.broker.presented_in_memory(token) {
         return Ok(presented);
     }
@@ -106,7 +106,7 @@ async fn presented(
 }
 
 /// The client, where the token was given to it and is its tenant's.
-async fn client_given(api: &Api, client: Client, presented: &Presented) -> Result<Caller, ApiError> {
+async fn client_given(api: &Api, client: Client, presented: &SubjectToken) -> Result<Caller, ApiError> {
     let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;
     let is_its = match &tenant {
@@ -128,7 +128,7 @@ async fn client_given(api: &Api, client: Client, presented: &Presented) -> Resul
 async fn caller_given(
     api: &Api,
     asker: &Asker,
-    presented: &Presented,
+    presented: &SubjectToken,
     wanted: &Wanted,
 ) -> Result<Caller, ApiError> {
     let mut nearest = OAuthFault::NoneLeft(None).into();
@@ -158,7 +158,7 @@ async fn judge(
     api: &Api,
     asker: &Asker,
     receiver: &Recipient,
-    presented: &Presented,
+    presented: &SubjectToken,
     wanted: &Wanted,
     nearest: &mut ApiError,
 ) -> Option<Caller> {
@@ -187,7 +187,7 @@ async fn judged(
     api: &Api,
     asker: &Asker,
     receiver: &Recipient,
-    presented: &Presented,
+    presented: &SubjectToken,
     wanted: &Wanted,
 ) -> Result<Caller, ApiError> {
     let since = api.authenticator.stamp();

@@ -14,8 +14,8 @@ use super::observe::RequestId;
 use super::story::Story;
 use crate::auth::{AuthError, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, SessionId, TrustId};
-use crate::registry::Fault;
-use crate::registry::document::{self, Unreadable};
+use crate::registry::FieldError;
+use crate::registry::document::{self, DecodeError};
 use crate::registry::grants::parse_tenant;
 use crate::store::watch::ChangeToken;
 use crate::store::{AppRef, CallerRef, Page, TenantRef};
@@ -115,10 +115,10 @@ pub(super) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
         }
     }
     document::read(serde_json::Value::Object(document)).map_err(|error| match error {
-        Unreadable::Fault(Fault { pointer, detail }) => {
+        DecodeError::Fault(FieldError { pointer, detail }) => {
             ApiError::invalid(pointer, format!("In the query: {detail}"))
         }
-        Unreadable::NotJson(error) => ApiError::Malformed(format!("The query cannot be read: {error}.")),
+        DecodeError::NotJson(error) => ApiError::Malformed(format!("The query cannot be read: {error}.")),
     })
 }
 

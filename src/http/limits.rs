@@ -10,9 +10,9 @@ use super::Api;
 use super::error::ApiError;
 use super::extract::Nameable;
 use super::problem::Reach;
-use crate::auth::limits::Exceeded;
+use crate::auth::limits::RateLimitExceeded;
 use crate::auth::{AuthError, Identity};
-use crate::broker::{TokenError, View};
+use crate::broker::{TenantContext, TokenError};
 use crate::domain::caller::Caller;
 use crate::domain::id::{CallerId, TokenId};
 use crate::domain::tenant::Tenant;
@@ -61,7 +61,7 @@ pub(super) async fn count_about(
 }
 
 /// Counts a request for each caller: those who asked too often, who has to wait least first.
-fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, Exceeded)> {
+fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, RateLimitExceeded)> {
     let mut spent: Vec<_> = identity
         .callers()
         .filter_map(|opened| {
@@ -79,7 +79,7 @@ pub(super) async fn seen(
     api: &Api,
     identity: &Identity,
     tenant: Option<&TenantRef>,
-) -> Result<Option<Arc<View>>, ApiError> {
+) -> Result<Option<Arc<TenantContext>>, ApiError> {
     let Some(tenant) = tenant else { return Ok(None) };
     let view = api.broker.view_for(identity, tenant).await.map_err(TokenError::Store)?;
     Ok(view.filter(|view| may_know(identity, &view.tenant)))
@@ -118,7 +118,7 @@ pub(super) fn count_shown(
     counted.map_err(|exceeded| limited(Reach::Request, exceeded))
 }
 
-pub(super) fn limited(reach: Reach, Exceeded { retry_after }: Exceeded) -> ApiError {
+pub(super) fn limited(reach: Reach, RateLimitExceeded { retry_after }: RateLimitExceeded) -> ApiError {
     ApiError::RateLimited { reach, retry_after }
 }
 

@@ -67,7 +67,7 @@ use self::declared::Declared;
 use self::error::ApiError;
 use self::limits::BesideTenantLimits;
 use crate::auth::Authenticator;
-use crate::auth::limits::Limits;
+use crate::auth::limits::RateLimits;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::domain::event::AuditAction;
@@ -95,7 +95,7 @@ pub struct Parts {
     /// What admins do.
     pub registry: Arc<Registry>,
     /// How often they may ask.
-    pub limits: Arc<Limits>,
+    pub limits: Arc<RateLimits>,
     /// Where the proxies are that say truly whom they pass on.
     pub trusted_proxies: Vec<IpNet>,
     /// How old what is known may be.

@@ -19,7 +19,7 @@ use super::limits;
 use super::release;
 use super::tokens::{self, RestrictedTo};
 use crate::auth::Identity;
-use crate::broker::{Given, PATIENCE, Revoked, Token, TokenError, Wanted};
+use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, Wanted};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::BoxId;
@@ -167,7 +167,7 @@ async fn revoke(
 async fn revoke_as(api: &Api, client: Client, token: SecretString) -> Result<(), ApiError> {
     let (caller, tenant) = client.into_parts();
     let Caller { identity, request_id, .. } = caller.now(api).await?;
-    let what = Revoked::Token(token.clone());
+    let what = RevocationTarget::Token(token.clone());
     let done = match &tenant {
         Some(tenant) => api.broker.revoke(&identity, &request_id.0, tenant, &what).await,
         None => Err(TokenError::Absent),
@@ -224,9 +224,9 @@ pub(super) async fn undoubted(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<Given, ApiError> {
+) -> Result<ReleasedToken, ApiError> {
     let given = release::current(api, caller, tenant, wanted).await?;
-    let Given { token, by, .. } = &given;
+    let ReleasedToken { token, by, .. } = &given;
     let is_early = token.outlives(token.margin, api.clock.as_ref());
     match is_early && token.was_had(by) && api.broker.finds_dead(token).await {
         true => release::current(api, caller, tenant, wanted).await,
@@ -250,7 +250,11 @@ async fn enterprise(
 }
 
 /// A token's answer, with so many seconds that it lives.
-pub(super) fn answer(token: &Token, expires_in: u64, issued_token_type: Option<&'static str>) -> Response {
+pub(super) fn answer(
+    token: &AccessToken,
+    expires_in: u64,
+    issued_token_type: Option<&'static str>,
+) -> Response {
     let restricted_to = tokens::restricted_to(token).unwrap_or_default();
     let body = OAuthToken {
         access_token: token.secret.expose(),

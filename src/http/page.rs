@@ -16,7 +16,7 @@ use super::observe::RequestId;
 use super::problem::Reach;
 use super::story::Story;
 use crate::auth::{AuthError, Identity};
-use crate::broker::View;
+use crate::broker::TenantContext;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::TenantState;
 use crate::store::TenantRef;
@@ -28,7 +28,7 @@ pub(super) struct Page {
     /// Whoever opened the session, as the one who acts by it.
     pub caller: Caller,
     /// The session's tenant as it stands.
-    pub view: Arc<View>,
+    pub view: Arc<TenantContext>,
     /// The page's origin, as the browser tells it.
     origin: String,
 }
@@ -92,10 +92,10 @@ async fn admitted(
     session: &BrowserSession,
     identity: &Identity,
     origin: &str,
-) -> Result<Arc<View>, ApiError> {
+) -> Result<Arc<TenantContext>, ApiError> {
     let tenant = TenantRef::Id(session.tenant.clone());
     let view = api.broker.view_for(identity, &tenant).await.map_err(crate::broker::TokenError::Store)?;
-    let in_grace = |view: &Arc<View>| view.tenant.state != TenantState::Deleted;
+    let in_grace = |view: &Arc<TenantContext>| view.tenant.state != TenantState::Deleted;
     let view = view.filter(in_grace).ok_or(AuthError::SessionCancelled)?;
     let policy = &view.tenant.policy;
     let longest =

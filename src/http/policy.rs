@@ -16,7 +16,7 @@ use super::tokens::SCOPES;
 use crate::auth::AuthError;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{Resource, Restriction, RestrictionTarget, ScopeSet, Subject};
-use crate::registry::explain::{Explanation, Question, Warning, Who};
+use crate::registry::explain::{ExplainCaller, ExplainQuery, ExplainWarning, Explanation};
 use crate::registry::grants::GrantSpec;
 use crate::store::{CallerRef, TenantRef};
 
@@ -67,7 +67,7 @@ pub(super) struct ExplainResponse {
     /// is allowed, what would refuse it if the policy were enforced.
     rule: Option<&'static str>,
     /// What else there is to know.
-    warnings: Vec<Warning>,
+    warnings: Vec<ExplainWarning>,
 }
 
 impl From<Explanation> for ExplainResponse {
@@ -102,7 +102,7 @@ async fn explain(
     let caller = caller.now(&api).await?;
     let tenant = TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?;
     api.registry.may_explain(&caller.identity, &tenant).await?;
-    let question = Question {
+    let question = ExplainQuery {
         who: who(&api, body.caller, body.claims).await?,
         tenant,
         subject: body.subject.unwrap_or(Subject::ENTERPRISE),
@@ -112,9 +112,13 @@ async fn explain(
     Ok(axum::Json(api.registry.explain(&caller.identity, &question).await?.into()))
 }
 
-async fn who(api: &Api, caller: Option<String>, claims: Option<Map<String, Value>>) -> Result<Who, ApiError> {
+async fn who(
+    api: &Api,
+    caller: Option<String>,
+    claims: Option<Map<String, Value>>,
+) -> Result<ExplainCaller, ApiError> {
     match (caller, claims) {
-        (Some(caller), None) => Ok(Who::Caller(CallerRef::parse(&caller))),
+        (Some(caller), None) => Ok(ExplainCaller::Caller(CallerRef::parse(&caller))),
         (None, Some(claims)) => {
             let opened = api.authenticator.opened_by_claims(claims).await.map_err(|error| match error {
                 AuthError::Token(fault) => {
@@ -122,7 +126,7 @@ async fn who(api: &Api, caller: Option<String>, claims: Option<Map<String, Value
                 }
                 other => ApiError::Auth(other),
             })?;
-            Ok(Who::Token(opened.into_iter().map(|opened| opened.caller).collect()))
+            Ok(ExplainCaller::Token(opened.into_iter().map(|opened| opened.caller).collect()))
         }
         _ => Err(ApiError::invalid("/caller", "Send either `caller` or `claims`.")),
     }

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::registry::Fault;
+use crate::registry::FieldError;
 
 /// Whether trying again helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -44,8 +44,8 @@ pub(super) struct FieldProblem {
     detail: String,
 }
 
-impl From<Fault> for FieldProblem {
-    fn from(Fault { pointer, detail }: Fault) -> Self {
+impl From<FieldError> for FieldProblem {
+    fn from(FieldError { pointer, detail }: FieldError) -> Self {
         Self { pointer, detail }
     }
 }
@@ -116,7 +116,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn errors(mut self, errors: impl IntoIterator<Item = Fault>) -> Self {
+    pub(super) fn errors(mut self, errors: impl IntoIterator<Item = FieldError>) -> Self {
         self.errors = errors.into_iter().map(FieldProblem::from).collect();
         self
     }

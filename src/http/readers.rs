@@ -20,7 +20,7 @@ use super::tokens::{RevokeRequest, TokenRequest};
 use super::trusts::CreateTrustRequest;
 use super::{audit, browser_sessions, client, form, oauth, policy, tenants, tokens, webhooks};
 use crate::registry::callers::CallerPatch;
-use crate::registry::{AppPatch, Material, Source, check_tenant_patch};
+use crate::registry::{AppPatch, AppSource, CredentialInput, check_tenant_patch};
 
 /// A text that an operation does not take.
 #[derive(Debug)]
@@ -147,11 +147,11 @@ fn stretch(text: &str) -> Result<(), ApiError> {
 
 fn registration(body: RegisterRequest) -> Result<(), ApiError> {
     match body.into_registration(false)?.source {
-        Source::Own(material) => check(Some(material)),
-        Source::Shared { .. } => Ok(()),
+        AppSource::Own(material) => check(Some(material)),
+        AppSource::Shared { .. } => Ok(()),
     }
 }
 
-fn check(material: Option<Material>) -> Result<(), ApiError> {
-    Ok(material.map_or(Ok(()), Material::check)?)
+fn check(material: Option<CredentialInput>) -> Result<(), ApiError> {
+    Ok(material.map_or(Ok(()), CredentialInput::check)?)
 }

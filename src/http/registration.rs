@@ -20,8 +20,10 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::{Policy, PolicyMode};
 use crate::domain::rate_limit::RateLimit;
-use crate::registry::diagnosis::Finding;
-use crate::registry::{CredentialFields, Fault, Material, Registered, Registration, Registry, Source};
+use crate::registry::diagnosis::CheckResult;
+use crate::registry::{
+    AppSource, CredentialFields, CredentialInput, FieldError, Registration, RegistrationOutcome, Registry,
+};
 
 /// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -120,13 +122,15 @@ pub(super) fn material(
     config: Option<Box<ConfigFile>>,
     auth: Option<AuthMethod>,
     credentials: Option<Box<CredentialFields>>,
-) -> Result<Option<Material>, ApiError> {
+) -> Result<Option<CredentialInput>, ApiError> {
     match (config, credentials) {
-        (Some(file), None) => Ok(Some(Material::Config { file, auth: auth.unwrap_or(AuthMethod::Jwt) })),
+        (Some(file), None) => {
+            Ok(Some(CredentialInput::Config { file, auth: auth.unwrap_or(AuthMethod::Jwt) }))
+        }
         (None, Some(_)) if auth.is_some() => {
             Err(ApiError::invalid("/auth", "With `credentials`, `auth` stands inside them."))
         }
-        (None, Some(fields)) => Ok(Some(Material::Fields(fields))),
+        (None, Some(fields)) => Ok(Some(CredentialInput::Fields(fields))),
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
             Err(ApiError::invalid("/credentials", "Send `config` or `credentials`, not both."))
@@ -139,11 +143,11 @@ impl RegisterRequest {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
         let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
         {
-            (Some(material), None, None) => Source::Own(material),
+            (Some(material), None, None) => AppSource::Own(material),
             (None, Some(_), _) if auth_alone => {
                 return Err(ApiError::invalid("/auth", "A shared app has its own `auth`."));
             }
-            (None, Some(app), Some(enterprise_id)) => Source::Shared { app, enterprise_id },
+            (None, Some(app), Some(enterprise_id)) => AppSource::Shared { app, enterprise_id },
             (None, Some(_), None) => {
                 return Err(ApiError::invalid(
                     "/enterprise_id",
@@ -184,7 +188,7 @@ pub(super) struct RegisteredResponse<'a> {
     #[serde(flatten)]
     tenant: TenantResponse<'a>,
     /// What works between the tenant and Box.
-    diagnosis: &'a [Finding],
+    diagnosis: &'a [CheckResult],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,
     /// The keypair that was made for it.
@@ -194,7 +198,7 @@ pub(super) struct RegisteredResponse<'a> {
 }
 
 impl<'a> RegisteredResponse<'a> {
-    pub(super) fn of(api: &Api, registered: &'a Registered) -> Self {
+    pub(super) fn of(api: &Api, registered: &'a RegistrationOutcome) -> Self {
         let view = registered.view.as_ref();
         Self {
             tenant: TenantResponse::of(api, view),
@@ -217,7 +221,7 @@ pub(super) struct WarningResponse<'a> {
     detail: &'a str,
 }
 
-pub(super) fn warnings(faults: &[Fault]) -> Vec<WarningResponse<'_>> {
+pub(super) fn warnings(faults: &[FieldError]) -> Vec<WarningResponse<'_>> {
     faults.iter().map(|fault| WarningResponse { pointer: &fault.pointer, detail: &fault.detail }).collect()
 }
 
@@ -276,7 +280,7 @@ pub(super) async fn register(
     Ok((status, respond_registered(&state, &registered)).into_response())
 }
 
-pub(super) fn respond_registered(api: &Api, registered: &Registered) -> Response {
+pub(super) fn respond_registered(api: &Api, registered: &RegistrationOutcome) -> Response {
     let body = RegisteredResponse::of(api, registered);
     // It may tell a public key, and what was tried with a private one.
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Api;
 use super::error::ApiError;
 use super::extract::Caller;
-use crate::broker::{Given, Release, Token, TokenError, Wanted};
+use crate::broker::{AccessToken, ReleasedToken, TokenError, TokenRelease, Wanted};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::DenialReason;
 use crate::store::TenantRef;
@@ -29,7 +29,7 @@ pub(super) async fn current(
     caller: &Caller,
     tenant: &TenantRef,
     wanted: &Wanted,
-) -> Result<Given, ApiError> {
+) -> Result<ReleasedToken, ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
@@ -48,15 +48,15 @@ pub(super) async fn current(
         identity = api.authenticator.again(&caller.identity).await?;
         let (view, (by, grounds)) = api.broker.judge(&identity, tenant, wanted).await?;
         if given.token.key.generation == view.generation() {
-            return Ok(Given { grounds, by: by.clone(), ..given });
+            return Ok(ReleasedToken { grounds, by: by.clone(), ..given });
         }
     }
     Err(TokenError::Superseded.into())
 }
 
 /// Takes note that a token leaves.
-pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf>, given: &Given) {
-    api.broker.count_release(&Release {
+pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf>, given: &ReleasedToken) {
+    api.broker.count_release(&TokenRelease {
         by: &given.by,
         peer: caller.identity.peer,
         request_id: &caller.request_id.0,
@@ -78,7 +78,7 @@ pub(super) struct Times {
 }
 
 /// How long a token is of use from now on.
-pub(super) fn times(token: &Token, api: &Api) -> Times {
+pub(super) fn times(token: &AccessToken, api: &Api) -> Times {
     let clock = api.clock.as_ref();
     let now = clock.wall();
     let left = token.life.left(clock);
@@ -93,7 +93,7 @@ pub(super) fn times(token: &Token, api: &Api) -> Times {
 }
 
 /// The response of a body that holds a token.
-pub(super) fn in_one_piece(body: &impl Serialize, token: &Token) -> Response {
+pub(super) fn in_one_piece(body: &impl Serialize, token: &AccessToken) -> Response {
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
     let mut bytes = Vec::with_capacity(512 + token.secret.expose().len() + restricted * 128);

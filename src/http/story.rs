@@ -17,7 +17,7 @@ use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::session::BrowserSession;
 use crate::domain::subject::{Resource, ScopeSet, Subject};
-use crate::registry::NewSession;
+use crate::registry::SessionSpec;
 use crate::store::TenantRef;
 
 /// What a request's handler tells of it, whatever becomes of it.
@@ -87,7 +87,7 @@ impl Story {
     }
 
     /// Takes note of what session was asked for, where it is not opened.
-    pub(super) fn asked_session(&self, new: &NewSession) {
+    pub(super) fn asked_session(&self, new: &SessionSpec) {
         self.told().asked = Some(Asked {
             subject: new.subject.clone(),
             scopes: Some(new.read.clone()),

@@ -18,13 +18,13 @@ use super::extract::{Caller, IfMatch, Named, cursor, page};
 use super::problem::Document;
 use super::registration::{self, PolicySchema};
 use super::to_the_end::to_the_end;
-use crate::broker::View;
+use crate::broker::TenantContext;
 use crate::domain::app::{AuthMethod, SigningKeyInfo};
 use crate::domain::id::BoxId;
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
-use crate::registry::diagnosis::Finding;
-use crate::registry::{HealthState, HealthView, NewState};
+use crate::registry::diagnosis::CheckResult;
+use crate::registry::{HealthState, HealthView, RequestedState};
 use crate::store::{Page, TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -90,8 +90,8 @@ pub(super) struct TenantResponse<'a> {
 }
 
 impl<'a> TenantResponse<'a> {
-    pub(super) fn of(api: &Api, view: &'a View) -> Self {
-        let View { tenant, app } = view;
+    pub(super) fn of(api: &Api, view: &'a TenantContext) -> Self {
+        let TenantContext { tenant, app } = view;
         Self {
             id: tenant.id.as_str(),
             tenant: tenant.name.as_str(),
@@ -171,7 +171,7 @@ pub(super) struct TestRequest {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct TestResponse {
     /// One line for each check.
-    diagnosis: Vec<Finding>,
+    diagnosis: Vec<CheckResult>,
 }
 
 #[utoipa::path(
@@ -301,10 +301,10 @@ pub(super) struct TenantPatchSchema {
     policy: Option<PolicySchema>,
     /// In service or not; out of `locked` needs `lockdown` as well.
     #[schema(required = false)]
-    state: NewState,
+    state: RequestedState,
 }
 
-pub(super) fn respond(api: &Api, view: &View) -> Response {
+pub(super) fn respond(api: &Api, view: &TenantContext) -> Response {
     (etag(view.tenant.version), axum::Json(TenantResponse::of(api, view))).into_response()
 }
 

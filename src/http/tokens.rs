@@ -18,12 +18,12 @@ use super::extract::{Caller, Named};
 use super::problem::Document;
 use super::release::{Times, count, current, in_one_piece, times, whole_seconds};
 use super::subject_schema::SubjectSchema;
-use crate::broker::{PATIENCE, Revoked, Token, TokenError, Wanted};
+use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, Wanted};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{
     Annotator, Resource, Restriction, RestrictionTarget, ScopePreset, ScopeSet, SharedLink, Subject,
 };
-use crate::registry::Fault;
+use crate::registry::FieldError;
 use crate::secret::SecretString;
 use crate::store::TenantRef;
 
@@ -216,8 +216,8 @@ async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     let caller = caller.now(&api).await?;
     let what = match (body.access_token, body.subject) {
-        (Some(token), None) => Revoked::Token(token),
-        (None, Some(subject)) => Revoked::Subject(subject),
+        (Some(token), None) => RevocationTarget::Token(token),
+        (None, Some(subject)) => RevocationTarget::Subject(subject),
         _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
     };
     api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
@@ -239,7 +239,7 @@ async fn release(
     Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))
 }
 
-fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
+fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
     let Times { left, expires_at, refresh_at } = times(token, api);
     TokenResponse {
         access_token: token.secret.expose(),
@@ -253,7 +253,7 @@ fn respond<'a>(token: &'a Arc<Token>, subject: &'a Subject, api: &Api) -> TokenR
 }
 
 /// How Box restricted a token; `None` for a full one.
-pub(super) fn restricted_to(token: &Token) -> Option<Vec<RestrictedTo<'_>>> {
+pub(super) fn restricted_to(token: &AccessToken) -> Option<Vec<RestrictedTo<'_>>> {
     let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedTo {
         scope: entry.scope.as_str(),
         object: entry.object.as_ref().map(|object| RestrictedObject { kind: &object.kind, id: &object.id }),
@@ -276,12 +276,12 @@ pub(super) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restricti
     let scopes = match (body.scopes, body.preset) {
         (Some(scopes), None) if (1..=SCOPES).contains(&scopes.len()) => scopes,
         (Some(_), None) => {
-            faults.push(Fault::at("/scopes", format!("Name 1 to {SCOPES} scopes.")));
+            faults.push(FieldError::at("/scopes", format!("Name 1 to {SCOPES} scopes.")));
             ScopeSet::default()
         }
         (None, Some(preset)) => preset.scopes(),
         (Some(_), Some(_)) | (None, None) => {
-            faults.push(Fault::at("/scopes", "A downscoped token needs either `scopes` or a `preset`."));
+            faults.push(FieldError::at("/scopes", "A downscoped token needs either `scopes` or a `preset`."));
             ScopeSet::default()
         }
     };
@@ -290,7 +290,8 @@ pub(super) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restricti
         (Some(resource), None) => RestrictionTarget::Resource(resource),
         (None, Some(link)) => RestrictionTarget::SharedLink(link),
         (Some(_), Some(_)) => {
-            faults.push(Fault::at("/shared_link", "Box takes a `resource` or a `shared_link`, not both."));
+            faults
+                .push(FieldError::at("/shared_link", "Box takes a `resource` or a `shared_link`, not both."));
             RestrictionTarget::Anything
         }
     };
@@ -298,7 +299,7 @@ pub(super) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restricti
         None => None,
         Some(Ok(annotator)) => Some(annotator),
         Some(Err(error)) => {
-            faults.push(Fault::at("/annotator", error.to_string()));
+            faults.push(FieldError::at("/annotator", error.to_string()));
             None
         }
     };

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::extract::Caller as Calling;
 use super::problem::Document;
-use crate::auth::Opened;
+use crate::auth::AuthenticatedCaller;
 use crate::domain::caller::{CallerKind, CallerState};
 use crate::domain::event::Credential;
 use crate::registry::grants::GrantSpec;
@@ -117,7 +117,7 @@ async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
     axum::Json(WhoamiResponse { caller: seen(&api, first).await, credential, others }).into_response()
 }
 
-async fn seen<'a>(api: &Api, opened: &'a Opened) -> SeenCaller<'a> {
+async fn seen<'a>(api: &Api, opened: &'a AuthenticatedCaller) -> SeenCaller<'a> {
     let caller = &opened.caller;
     SeenCaller {
         id: caller.id.as_str(),
@@ -128,7 +128,7 @@ async fn seen<'a>(api: &Api, opened: &'a Opened) -> SeenCaller<'a> {
     }
 }
 
-fn trust_of(opened: &Opened) -> &str {
+fn trust_of(opened: &AuthenticatedCaller) -> &str {
     match &opened.credential {
         Credential::Key(id) => id.as_str(),
         Credential::Jwt { trust, .. } => trust.as_str(),

@@ -21,7 +21,7 @@ use crate::store::{CallerRef, Store, StoreError};
 
 /// A key that was just made; it is shown this once.
 #[derive(Debug)]
-pub struct NewKey {
+pub struct CreatedApiKey {
     /// The key's id.
     pub id: KeyId,
     /// The key.
@@ -41,7 +41,7 @@ impl Registry {
         request_id: &str,
         caller: &CallerRef,
         expires_at: Option<Timestamp>,
-    ) -> Result<NewKey, RegistryError> {
+    ) -> Result<CreatedApiKey, RegistryError> {
         on_what_stands(|| self.create_key_once(identity, request_id, caller, expires_at)).await
     }
 
@@ -51,7 +51,7 @@ impl Registry {
         request_id: &str,
         caller: &CallerRef,
         expires_at: Option<Timestamp>,
-    ) -> Result<NewKey, RegistryError> {
+    ) -> Result<CreatedApiKey, RegistryError> {
         let now = self.now();
         let (identity, mut next) = self.manageable(identity, caller).await?;
         if expires_at.is_some_and(|end| end <= now) {
@@ -110,7 +110,7 @@ fn make_key(
     vault: &Vault,
     now: Timestamp,
     expires_at: Option<Timestamp>,
-) -> (NewKey, ApiKey) {
+) -> (CreatedApiKey, ApiKey) {
     let id = KeyId::generate(entropy);
     let key = api_key::generate(&id, entropy);
     let peppered = vault.pepper(key.expose().as_bytes());
@@ -121,7 +121,7 @@ fn make_key(
         created_at: now,
         expires_at,
     };
-    (NewKey { id, key, expires_at }, stored)
+    (CreatedApiKey { id, key, expires_at }, stored)
 }
 
 /// Makes an admin that may do everything, with a key, for whoever has the database and the key set
@@ -135,7 +135,7 @@ pub async fn create_admin(
     clock: &dyn Clock,
     entropy: &dyn Entropy,
     name: Name,
-) -> Result<NewKey, StoreError> {
+) -> Result<CreatedApiKey, StoreError> {
     let now = clock.wall();
     let (new, stored) = make_key(entropy, vault, now, None);
     let caller = Caller {

@@ -1,11 +1,11 @@
 //! The changing credentials of shared apps, and with them those of every tenant that they serve.
 
 use super::apps::RegisteredApp;
-use super::credentials::{Next, Proven, with_face};
-use super::diagnosis::{self, Check, Finding};
-use super::error::{Fault, RegistryError};
-use super::material::{Material, check_enterprise};
-use super::register::Tested;
+use super::credentials::{NextCredentials, TestedCredentials, with_face};
+use super::diagnosis::{self, CheckResult, DiagnosticCheck};
+use super::error::{FieldError, RegistryError};
+use super::material::{CredentialInput, check_enterprise};
+use super::register::TestedRegistration;
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::domain::app::{App, Keypair};
@@ -25,7 +25,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         app: &AppRef,
-        material: Material,
+        material: CredentialInput,
         enterprise: Option<BoxId>,
     ) -> Result<RegisteredApp, RegistryError> {
         let identity = require_everywhere(identity, Permission::AppsWrite)?;
@@ -44,7 +44,7 @@ impl Registry {
             return self.unchanged_app(app, warnings).await;
         }
         let secrets = self.with_webhook_keys(&app, secrets).await?;
-        let next = Next { app: with_face(&app, face), secrets, keypair: None };
+        let next = NextCredentials { app: with_face(&app, face), secrets, keypair: None };
         let enterprise = enterprise.or(reading.config.enterprise_id);
         self.switch_shared(next, enterprise, &identity.cause(request_id), warnings).await
     }
@@ -85,7 +85,7 @@ impl Registry {
         match self.next_by_keypair(&app, keypair, public_key_id).await? {
             None => self.unchanged_app(app, Vec::new()).await,
             Some((app, secrets)) => {
-                let next = Next { app, secrets, keypair: Some(keypair) };
+                let next = NextCredentials { app, secrets, keypair: Some(keypair) };
                 self.switch_shared(next, enterprise, &identity.cause(request_id), Vec::new()).await
             }
         }
@@ -93,10 +93,10 @@ impl Registry {
 
     async fn switch_shared(
         &self,
-        next: Next<'_>,
+        next: NextCredentials<'_>,
         enterprise: Option<BoxId>,
         cause: &AuditContext,
-        warnings: Vec<Fault>,
+        warnings: Vec<FieldError>,
     ) -> Result<RegisteredApp, RegistryError> {
         let enterprise = match enterprise {
             Some(enterprise) => Some(enterprise),
@@ -107,15 +107,18 @@ impl Registry {
             None => {
                 self.require_free_client_id(&next.app).await?;
                 let why = "Name an `enterprise_id` that authorised the app to have this checked.";
-                diagnosis.push(Finding::skipped(Check::Assertion, why));
+                diagnosis.push(CheckResult::skipped(DiagnosticCheck::Assertion, why));
             }
             Some(enterprise) => {
-                let Proven { credentials, tested } = self.prove(&next, &enterprise, cause).await?;
-                let Tested { minted, account } = tested;
+                let TestedCredentials { credentials, tested } = self.prove(&next, &enterprise, cause).await?;
+                let TestedRegistration { minted, account } = tested;
                 // It is no tenant's: each mints its own first token of the new generation.
                 self.write_off(&credentials, minted.token, cause).await;
-                diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
-                diagnosis.push(Finding::pass(Check::ServiceAccount, account.login));
+                diagnosis.push(CheckResult::pass(
+                    DiagnosticCheck::Assertion,
+                    "Box gave a token for the enterprise.",
+                ));
+                diagnosis.push(CheckResult::pass(DiagnosticCheck::ServiceAccount, account.login));
                 diagnosis.push(diagnosis::of_clock(&self.upstream));
             }
         }
@@ -123,7 +126,11 @@ impl Registry {
         Ok(RegisteredApp { app: self.counted(app).await?, diagnosis, warnings, created: false })
     }
 
-    async fn unchanged_app(&self, app: App, warnings: Vec<Fault>) -> Result<RegisteredApp, RegistryError> {
+    async fn unchanged_app(
+        &self,
+        app: App,
+        warnings: Vec<FieldError>,
+    ) -> Result<RegisteredApp, RegistryError> {
         let diagnosis = vec![diagnosis::of_key(&app)];
         Ok(RegisteredApp { app: self.counted(app).await?, diagnosis, warnings, created: false })
     }

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::diagnosis::{self, Check, Finding};
+use super::diagnosis::{self, CheckResult, DiagnosticCheck};
 use super::document::given;
-use super::error::{CLIENT_ID_HELD, Fault, RegistryError, unless_expected};
-use super::material::{Material, check_enterprise};
-use super::tenants::{Listing, NewState};
+use super::error::{CLIENT_ID_HELD, FieldError, RegistryError, unless_expected};
+use super::material::{CredentialInput, check_enterprise};
+use super::tenants::{ListPage, RequestedState};
 use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
 use crate::broker::credentials_of;
@@ -22,7 +22,7 @@ pub struct AppRegistration {
     /// Its name.
     pub name: Name,
     /// Its credentials.
-    pub material: Material,
+    pub material: CredentialInput,
     /// An enterprise that authorised it, to test it with.
     pub enterprise_id: Option<BoxId>,
 }
@@ -33,7 +33,7 @@ pub struct AppRegistration {
 pub struct AppPatch {
     /// In service or not.
     #[serde(default, deserialize_with = "given")]
-    pub state: Option<NewState>,
+    pub state: Option<RequestedState>,
 }
 
 /// A shared app and how many tenants it serves.
@@ -51,9 +51,9 @@ pub struct RegisteredApp {
     /// The app.
     pub app: AppView,
     /// What was checked.
-    pub diagnosis: Vec<Finding>,
+    pub diagnosis: Vec<CheckResult>,
     /// What the request held that has no use here.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<FieldError>,
     /// False where it was registered before, with the same credentials.
     pub created: bool,
 }
@@ -107,7 +107,7 @@ impl Registry {
         match enterprise_id.as_ref().or(reading.config.enterprise_id.as_ref()) {
             None => {
                 let why = "Name an `enterprise_id` that authorised the app to have this checked.";
-                diagnosis.push(Finding::skipped(Check::Assertion, why));
+                diagnosis.push(CheckResult::skipped(DiagnosticCheck::Assertion, why));
             }
             Some(enterprise) => {
                 let credentials = std::sync::Arc::new(credentials_of(&app, secrets.clone())?);
@@ -115,8 +115,11 @@ impl Registry {
                 let tested = self.test_mint(&credentials, enterprise, &cause).await?;
                 // No tenant is there yet whose token it could be.
                 self.write_off(&credentials, tested.minted.token, &cause).await;
-                diagnosis.push(Finding::pass(Check::Assertion, "Box gave a token for the enterprise."));
-                diagnosis.push(Finding::pass(Check::ServiceAccount, tested.account.login));
+                diagnosis.push(CheckResult::pass(
+                    DiagnosticCheck::Assertion,
+                    "Box gave a token for the enterprise.",
+                ));
+                diagnosis.push(CheckResult::pass(DiagnosticCheck::ServiceAccount, tested.account.login));
                 diagnosis.push(diagnosis::of_clock(&self.upstream));
             }
         }
@@ -131,7 +134,11 @@ impl Registry {
     ///
     /// # Errors
     /// Where the caller neither manages nor uses apps.
-    pub async fn apps(&self, identity: &Identity, mut page: Page) -> Result<Listing<AppView>, RegistryError> {
+    pub async fn apps(
+        &self,
+        identity: &Identity,
+        mut page: Page,
+    ) -> Result<ListPage<AppView>, RegistryError> {
         require_app_reader(identity)?;
         let wanted = page.limit;
         page.limit = wanted + 1;
@@ -143,7 +150,7 @@ impl Registry {
         for app in apps {
             items.push(self.counted(app).await?);
         }
-        Ok(Listing { items, next })
+        Ok(ListPage { items, next })
     }
 
     /// One shared app.

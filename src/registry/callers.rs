@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::document::{self, Unreadable, given};
+use super::document::{self, DecodeError, given};
 use super::error::{RegistryError, unless_expected};
 use super::grants::GrantSpec;
-use super::tenants::Listing;
+use super::tenants::ListPage;
 use super::{Registry, changes, on_what_stands, shortened};
 use crate::auth::Identity;
 use crate::domain::caller::{Caller, CallerKind, CallerState};
@@ -38,14 +38,14 @@ pub struct CallerPatch {
     pub rate_limit: Option<Value>,
     /// `active` lifts a lock, for those who may lock the caller.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = NewCallerState, required = false)]
-    pub state: Option<NewCallerState>,
+    #[schema(value_type = RequestedCallerState, required = false)]
+    pub state: Option<RequestedCallerState>,
 }
 
 /// The state that a PATCH can give a caller: it is locked in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum NewCallerState {
+pub enum RequestedCallerState {
     /// Its keys open it.
     Active,
 }
@@ -126,7 +126,7 @@ impl Registry {
         &self,
         identity: &Identity,
         mut page: Page,
-    ) -> Result<Listing<CallerView>, RegistryError> {
+    ) -> Result<ListPage<CallerView>, RegistryError> {
         let identity = require_callers_write(identity)?;
         let wanted = page.limit;
         let mut items: Vec<CallerView> = Vec::new();
@@ -141,13 +141,13 @@ impl Registry {
                 }
                 // Only what the admin may see tells them that there is more.
                 if items.len() == wanted {
-                    return Ok(Listing { next: items.last().map(|view| view.caller.name.clone()), items });
+                    return Ok(ListPage { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
                 let uses = self.store.key_uses(&caller.id).await?;
                 items.push(self.viewed(caller, uses).await);
             }
             if was_last {
-                return Ok(Listing { items, next: None });
+                return Ok(ListPage { items, next: None });
             }
         }
     }
@@ -318,8 +318,8 @@ fn limit_under(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, Reg
     let mut document = serde_json::json!({ "rate_limit": current.rate_limit });
     json_patch::merge(&mut document["rate_limit"], patch);
     let read: Limited = document::read(&document).map_err(|error| match error {
-        Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
-        Unreadable::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
+        DecodeError::Fault(fault) => RegistryError::Invalid(vec![fault]),
+        DecodeError::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
     })?;
     Ok(read.rate_limit)
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::diagnosis::Ledger;
-use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
-use super::material::Material;
-use super::register::{Registered, Tested, unchanged};
+use super::diagnosis::DiagnosticTokens;
+use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
+use super::material::CredentialInput;
+use super::register::{RegistrationOutcome, TestedRegistration, unchanged};
 use super::{Registry, on_what_stands};
 use crate::auth::Identity;
 use crate::box_api::BoxCredentials;
-use crate::broker::{TokenError, View, credentials_of};
+use crate::broker::{TenantContext, TokenError, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
@@ -19,7 +19,7 @@ use crate::domain::tenant::{Tenant, TenantState};
 use crate::store::{AppRef, ChangedEntity, CredentialSwitch, NewApp, StoreError, TenantRef};
 
 /// What an app is switched to.
-pub(super) struct Next<'a> {
+pub(super) struct NextCredentials<'a> {
     /// The app with its new public face; its generation and version are still the old ones.
     pub app: App,
     pub secrets: AppSecrets,
@@ -28,9 +28,9 @@ pub(super) struct Next<'a> {
 }
 
 /// Next credentials that passed their test.
-pub(super) struct Proven {
+pub(super) struct TestedCredentials {
     pub credentials: Arc<BoxCredentials>,
-    pub tested: Tested,
+    pub tested: TestedRegistration,
 }
 
 impl Registry {
@@ -44,9 +44,9 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-        material: Material,
+        material: CredentialInput,
         revoke_old: bool,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
         let reading = material.read()?;
         reading.refuse_generated_key("POST …/keypairs makes a key for a tenant that is registered.")?;
@@ -71,7 +71,7 @@ impl Registry {
             return Ok(same);
         }
         let secrets = self.with_webhook_keys(&view.app, secrets).await?;
-        let next = Next { app: with_face(&view.app, face), secrets, keypair: None };
+        let next = NextCredentials { app: with_face(&view.app, face), secrets, keypair: None };
         self.switch_own(&view, next, &identity.cause(request_id), warnings, revoke_old).await
     }
 
@@ -84,7 +84,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<Arc<TenantContext>, RegistryError> {
         on_what_stands(|| self.flush_tenant_once(identity, request_id, tenant)).await
     }
 
@@ -93,7 +93,7 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<Arc<TenantContext>, RegistryError> {
         let (identity, current, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if current.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
@@ -102,7 +102,7 @@ impl Registry {
         let told = format!("was {}", view.generation().0);
         let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantFlush, told);
         let tenant = self.replace(next, &event, None).await?;
-        Ok(Arc::new(View { tenant, app: view.app.clone() }))
+        Ok(Arc::new(TenantContext { tenant, app: view.app.clone() }))
     }
 
     /// A tenant as it stands in the store, whose credentials this identity may change, and which of its
@@ -111,7 +111,7 @@ impl Registry {
         &self,
         identity: &Identity,
         tenant: &TenantRef,
-    ) -> Result<(Identity, Arc<View>), RegistryError> {
+    ) -> Result<(Identity, Arc<TenantContext>), RegistryError> {
         let (identity, _, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
         if view.app.is_shared() {
             return Err(RegistryError::Conflict(
@@ -127,12 +127,12 @@ impl Registry {
     /// Switches a tenant's own app; a pending tenant comes into service by it.
     pub(super) async fn switch_own(
         &self,
-        view: &View,
-        next: Next<'_>,
+        view: &TenantContext,
+        next: NextCredentials<'_>,
         cause: &AuditContext,
-        mut warnings: Vec<Fault>,
+        mut warnings: Vec<FieldError>,
         revoke_old: bool,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let proven = self.prove(&next, &view.tenant.enterprise_id, cause).await?;
         let tenant = proven_tenant(&view.tenant, &proven.tested);
         let changed = (tenant != view.tenant).then(|| Tenant {
@@ -142,7 +142,7 @@ impl Registry {
         });
         let switched = self.commit(next, changed.as_ref(), cause, AuditAction::TenantCredentials).await;
         self.broker.forget(&ChangedEntity::Tenant(view.tenant.id.clone()));
-        let Proven { credentials, tested: Tested { minted, account } } = proven;
+        let TestedCredentials { credentials, tested: TestedRegistration { minted, account } } = proven;
         let app = match switched {
             Ok(app) => app,
             Err(error) => {
@@ -150,7 +150,7 @@ impl Registry {
                 return Err(error);
             }
         };
-        let view = Arc::new(View { tenant: changed.unwrap_or_else(|| view.tenant.clone()), app });
+        let view = Arc::new(TenantContext { tenant: changed.unwrap_or_else(|| view.tenant.clone()), app });
         let (token, in_service) = (minted.token.clone(), view.tenant.state == TenantState::Active);
         let mut minted = Some(minted);
         if in_service && let Some(minted) = minted.take() {
@@ -159,7 +159,7 @@ impl Registry {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a new generation begins without its first token");
             }
         }
-        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause };
+        let ledger = DiagnosticTokens { broker: &self.broker, view: Some(&view), cause };
         let diagnosis = self.findings(&view.app, &account, (&credentials, &token), ledger).await;
         if let Some(minted) = minted
             && let Err(error) =
@@ -170,11 +170,11 @@ impl Registry {
         if revoke_old {
             warnings.extend(self.revoke_older(&view).await);
         }
-        Ok(Registered { view, diagnosis, warnings, created: false, keypair: None })
+        Ok(RegistrationOutcome { view, diagnosis, warnings, created: false, keypair: None })
     }
 
     /// Ends the tokens of earlier credentials, and tells of those that could not be ended.
-    async fn revoke_older(&self, view: &View) -> Option<Fault> {
+    async fn revoke_older(&self, view: &TenantContext) -> Option<FieldError> {
         let detail = match self.broker.revoke_older(view).await {
             Ok(0) => return None,
             Ok(left) => format!("{left} older tokens could not be revoked; they live until they expire."),
@@ -183,20 +183,20 @@ impl Registry {
                 "Older tokens could not be revoked; they live until they expire.".to_owned()
             }
         };
-        Some(Fault::at("/revoke_old", detail))
+        Some(FieldError::at("/revoke_old", detail))
     }
 
     /// Has Box give a token by the next credentials.
     pub(super) async fn prove(
         &self,
-        next: &Next<'_>,
+        next: &NextCredentials<'_>,
         enterprise: &BoxId,
         cause: &AuditContext,
-    ) -> Result<Proven, RegistryError> {
+    ) -> Result<TestedCredentials, RegistryError> {
         self.require_free_client_id(&next.app).await?;
         let credentials = Arc::new(credentials_of(&next.app, next.secrets.clone())?);
         let tested = self.test_mint(&credentials, enterprise, cause).await?;
-        Ok(Proven { credentials, tested })
+        Ok(TestedCredentials { credentials, tested })
     }
 
     /// Refuses a client ID that another app holds.
@@ -211,12 +211,12 @@ impl Registry {
     /// Writes the switch down, as a new generation.
     pub(super) async fn commit(
         &self,
-        next: Next<'_>,
+        next: NextCredentials<'_>,
         tenant: Option<&Tenant>,
         cause: &AuditContext,
         action: AuditAction,
     ) -> Result<App, RegistryError> {
-        let Next { mut app, secrets, keypair } = next;
+        let NextCredentials { mut app, secrets, keypair } = next;
         let was = app.generation;
         app.generation = self.store.next_generation().await?;
         app.version += 1;
@@ -285,7 +285,7 @@ pub(super) fn with_face(app: &App, face: App) -> App {
 }
 
 /// The tenant as it is once its credentials passed their test.
-pub(super) fn proven_tenant(tenant: &Tenant, tested: &Tested) -> Tenant {
+pub(super) fn proven_tenant(tenant: &Tenant, tested: &TestedRegistration) -> Tenant {
     let proven = |state| if state == TenantState::Pending { TenantState::Active } else { state };
     let (state, locked_from) = (proven(tenant.state), tenant.locked_from.map(proven));
     Tenant { state, locked_from, service_account: Some(tested.account.clone()), ..tenant.clone() }

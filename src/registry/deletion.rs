@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::error::RegistryError;
 use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::View;
+use crate::broker::TenantContext;
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
@@ -72,7 +72,7 @@ impl Registry {
         let told = format!("to be erased at {purge_at}");
         let event = self.event_of(&next, &cause, AuditAction::TenantDelete, told);
         let next = self.replace(next, &event, expected).await?;
-        let view = View { tenant: next, app: view.app.clone() };
+        let view = TenantContext { tenant: next, app: view.app.clone() };
         if let Err(error) = self.wind_up(&view, &cause).await {
             tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant is wound up later");
         }
@@ -87,7 +87,7 @@ impl Registry {
     pub async fn wind_up_deleted(&self) -> Result<(), StoreError> {
         for tenant in self.store.deleted_tenants().await? {
             let Some(app) = self.sound_app(&tenant.app).await? else { continue };
-            let view = View { tenant, app };
+            let view = TenantContext { tenant, app };
             if let Err(error) = self.wind_up(&view, &AuditContext::BROKER).await {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant could not be wound up");
             }
@@ -95,7 +95,7 @@ impl Registry {
         Ok(())
     }
 
-    async fn wind_up(&self, view: &View, cause: &AuditContext) -> Result<(), RegistryError> {
+    async fn wind_up(&self, view: &TenantContext, cause: &AuditContext) -> Result<(), RegistryError> {
         let tenant = &view.tenant;
         self.end_sessions(SessionSelector::Tenant(tenant.id.clone()), cause, |_| true).await?;
         let left = self.broker.revoke_all(view).await;
@@ -113,7 +113,7 @@ impl Registry {
         Ok(())
     }
 
-    fn forget_erased(&self, view: &View) {
+    fn forget_erased(&self, view: &TenantContext) {
         self.broker.forget_erased(&view.tenant.id);
         if !view.app.is_shared() {
             self.broker.forget(&ChangedEntity::App(view.app.id.clone()));

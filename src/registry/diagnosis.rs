@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::box_api::{BoxClient, BoxCredentials, BoxError, ExchangeOutcome};
-use crate::broker::{Broker, TokenError, View};
+use crate::broker::{Broker, TenantContext, TokenError};
 use crate::crypto::CryptoError;
 use crate::domain::app::App;
 use crate::domain::event::AuditContext;
@@ -22,7 +22,7 @@ const TOLERABLE_SKEW: i64 = 15;
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Check {
+pub enum DiagnosticCheck {
     /// The private key loads.
     Key,
     /// Box accepts an assertion, or client credentials, for the enterprise.
@@ -42,7 +42,7 @@ pub enum Check {
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It works.
     Pass,
     /// It does not.
@@ -53,11 +53,11 @@ pub enum Outcome {
 
 /// One line of a diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Finding {
+pub struct CheckResult {
     /// What was checked.
-    pub check: Check,
+    pub check: DiagnosticCheck,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// The problem's code, where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
@@ -68,31 +68,36 @@ pub struct Finding {
     pub fix: Option<&'static str>,
 }
 
-impl Finding {
-    pub(super) fn pass(check: Check, detail: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Pass, code: None, detail: detail.into(), fix: None }
+impl CheckResult {
+    pub(super) fn pass(check: DiagnosticCheck, detail: impl Into<String>) -> Self {
+        Self { check, outcome: CheckOutcome::Pass, code: None, detail: detail.into(), fix: None }
     }
 
-    pub(super) fn skipped(check: Check, detail: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Skipped, code: None, detail: detail.into(), fix: None }
+    pub(super) fn skipped(check: DiagnosticCheck, detail: impl Into<String>) -> Self {
+        Self { check, outcome: CheckOutcome::Skipped, code: None, detail: detail.into(), fix: None }
     }
 
-    fn refused(check: Check, refusal: BoxRefusal) -> Self {
+    fn refused(check: DiagnosticCheck, refusal: BoxRefusal) -> Self {
         Self {
             check,
-            outcome: Outcome::Fail,
+            outcome: CheckOutcome::Fail,
             code: Some(refusal.code()),
             detail: refusal.detail().to_owned(),
             fix: Some(refusal.fix()),
         }
     }
 
-    fn failed(check: Check, code: &'static str, detail: impl Into<String>, fix: &'static str) -> Self {
-        Self { check, outcome: Outcome::Fail, code: Some(code), detail: detail.into(), fix: Some(fix) }
+    fn failed(
+        check: DiagnosticCheck,
+        code: &'static str,
+        detail: impl Into<String>,
+        fix: &'static str,
+    ) -> Self {
+        Self { check, outcome: CheckOutcome::Fail, code: Some(code), detail: detail.into(), fix: Some(fix) }
     }
 
     /// What stands in the way of the check.
-    pub(super) fn failure(check: Check, error: &TokenError) -> Self {
+    pub(super) fn failure(check: DiagnosticCheck, error: &TokenError) -> Self {
         let error = error.last();
         if let Some(refusal) = error.refusal() {
             return Self::refused(check, refusal);
@@ -150,25 +155,26 @@ impl Finding {
 }
 
 /// The line about the private key.
-pub(super) fn of_key(app: &App) -> Finding {
+pub(super) fn of_key(app: &App) -> CheckResult {
     match &app.key {
-        None if app.awaits_its_key() => {
-            Finding::skipped(Check::Key, "The key was made here; it is used once it is activated.")
-        }
-        Some(key) => Finding::pass(
-            Check::Key,
+        None if app.awaits_its_key() => CheckResult::skipped(
+            DiagnosticCheck::Key,
+            "The key was made here; it is used once it is activated.",
+        ),
+        Some(key) => CheckResult::pass(
+            DiagnosticCheck::Key,
             format!("RSA with {} bits, public key {} at Box.", key.bits, key.public_key_id),
         ),
-        None => Finding::skipped(Check::Key, "With client credentials there is no key."),
+        None => CheckResult::skipped(DiagnosticCheck::Key, "With client credentials there is no key."),
     }
 }
 
 /// Where tokens that a diagnosis mints are written down.
 #[derive(Clone, Copy)]
-pub(super) struct Ledger<'a> {
+pub(super) struct DiagnosticTokens<'a> {
     pub broker: &'a Arc<Broker>,
     /// Whose they are; in a dry run nobody's, and they are only recorded.
-    pub view: Option<&'a View>,
+    pub view: Option<&'a TenantContext>,
     pub cause: &'a AuditContext,
 }
 
@@ -178,24 +184,27 @@ pub(super) async fn of_token(
     credentials: &Arc<BoxCredentials>,
     token: &SecretString,
     user: Option<&BoxId>,
-    Ledger { broker, view, cause }: Ledger<'_>,
-) -> Vec<Finding> {
+    DiagnosticTokens { broker, view, cause }: DiagnosticTokens<'_>,
+) -> Vec<CheckResult> {
     let as_user = async {
         let Some(user) = user else {
-            return Finding::skipped(Check::AsUserHeader, "Name a `user` to have this checked.");
+            return CheckResult::skipped(
+                DiagnosticCheck::AsUserHeader,
+                "Name a `user` to have this checked.",
+            );
         };
         match upstream.probe_as_user(token, user).await {
-            Ok(()) => Finding::pass(
-                Check::AsUserHeader,
+            Ok(()) => CheckResult::pass(
+                DiagnosticCheck::AsUserHeader,
                 "The header works, so a full enterprise token is as powerful as every user's token: hand \
                  it only to services that may act as anyone.",
             ),
-            Err(error) => Finding::failure(Check::AsUserHeader, &error.into()),
+            Err(error) => CheckResult::failure(DiagnosticCheck::AsUserHeader, &error.into()),
         }
     };
     let downscope = async {
         let Ok(scope) = Scope::parse("item_preview") else {
-            return Finding::skipped(Check::Downscope, "There is no scope to try.");
+            return CheckResult::skipped(DiagnosticCheck::Downscope, "There is no scope to try.");
         };
         let restriction = Restriction {
             scopes: [scope].into_iter().collect(),
@@ -205,7 +214,7 @@ pub(super) async fn of_token(
         let (child, overreach) = match upstream.downscope(credentials, token, &restriction).await {
             Ok(ExchangeOutcome::Restricted(child)) => (child, None),
             Ok(ExchangeOutcome::Overreaching(child, overreach)) => (child, Some(overreach)),
-            Err(error) => return Finding::failure(Check::Downscope, &error.into()),
+            Err(error) => return CheckResult::failure(DiagnosticCheck::Downscope, &error.into()),
         };
         let ended = match view {
             Some(view) => {
@@ -220,9 +229,11 @@ pub(super) async fn of_token(
             }
         };
         match (ended, overreach) {
-            (Ok(()), Some(overreach)) => Finding::failure(Check::Downscope, &overreach.into()),
-            (Ok(()), None) => Finding::pass(Check::Downscope, "Box exchanges the token for a narrower one."),
-            (Err(error), _) => Finding::failure(Check::Downscope, &error),
+            (Ok(()), Some(overreach)) => CheckResult::failure(DiagnosticCheck::Downscope, &overreach.into()),
+            (Ok(()), None) => {
+                CheckResult::pass(DiagnosticCheck::Downscope, "Box exchanges the token for a narrower one.")
+            }
+            (Err(error), _) => CheckResult::failure(DiagnosticCheck::Downscope, &error),
         }
     };
     let (as_user, downscope) = tokio::join!(as_user, downscope);
@@ -230,17 +241,20 @@ pub(super) async fn of_token(
 }
 
 /// The line about the clocks.
-pub(super) fn of_clock(upstream: &BoxClient) -> Finding {
+pub(super) fn of_clock(upstream: &BoxClient) -> CheckResult {
     let Some(difference) = upstream.clock_difference() else {
-        return Finding::skipped(Check::Clock, "Box has not shown its clock yet.");
+        return CheckResult::skipped(DiagnosticCheck::Clock, "Box has not shown its clock yet.");
     };
     let offset = difference.as_secs();
     if offset.abs() <= TOLERABLE_SKEW {
-        return Finding::pass(Check::Clock, format!("Box's clock and ours agree within {TOLERABLE_SKEW} s."));
+        return CheckResult::pass(
+            DiagnosticCheck::Clock,
+            format!("Box's clock and ours agree within {TOLERABLE_SKEW} s."),
+        );
     }
     let side = if offset > 0 { "ahead of" } else { "behind" };
-    Finding::failed(
-        Check::Clock,
+    CheckResult::failed(
+        DiagnosticCheck::Clock,
         BoxRefusal::ClockSkew.code(),
         format!("Box's clock is {} s {side} ours; assertions follow it.", offset.abs()),
         BoxRefusal::ClockSkew.fix(),

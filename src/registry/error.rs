@@ -9,14 +9,14 @@ use crate::store::{Conflict, StoreError};
 
 /// One field of a request that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldError {
     /// Where it stands (RFC 6901).
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault at `pointer`.
     #[must_use]
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -35,7 +35,7 @@ pub enum RegistryError {
     Forbidden(&'static str),
     /// The request holds what cannot be accepted.
     #[error("invalid: {0:?}")]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldError>),
     /// Box's config file is not one that can be used.
     #[error("the Box config cannot be used: {0:?}")]
     BoxConfig(Vec<ConfigProblem>),
@@ -68,7 +68,7 @@ impl RegistryError {
     /// One fault.
     #[must_use]
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Invalid(vec![Fault::at(pointer, detail)])
+        Self::Invalid(vec![FieldError::at(pointer, detail)])
     }
 }
 

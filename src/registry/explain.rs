@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::Registry;
 use super::error::RegistryError;
 use super::grants::GrantSpec;
-use crate::auth::{Identity, Opened};
-use crate::broker::View;
-use crate::broker::decision::{Hold, Refused, first_allowed};
+use crate::auth::{AuthenticatedCaller, Identity};
+use crate::broker::TenantContext;
+use crate::broker::decision::{Block, Denial, first_allowed};
 use crate::domain::caller::Caller;
 use crate::domain::grant::{Permission, TenantSelector};
 use crate::domain::id::Name;
@@ -21,9 +21,9 @@ use crate::store::{CallerRef, TenantRef};
 
 /// What an admin wants to know.
 #[derive(Debug)]
-pub struct Question {
+pub struct ExplainQuery {
     /// Of whom.
-    pub who: Who,
+    pub who: ExplainCaller,
     /// Of which tenant.
     pub tenant: TenantRef,
     /// For whom the token would be.
@@ -36,14 +36,14 @@ pub struct Question {
 
 /// Who would ask.
 #[derive(Debug)]
-pub enum Who {
+pub enum ExplainCaller {
     /// This caller; `None` for what cannot be the name of any.
     Caller(Option<CallerRef>),
     /// Whoever comes with a token of an OIDC issuer that opens these callers at this moment.
     Token(Vec<Arc<Caller>>),
 }
 
-impl Question {
+impl ExplainQuery {
     fn ask(&self) -> AccessRequest<'_> {
         AccessRequest::Token {
             subject: &self.subject,
@@ -80,12 +80,12 @@ pub struct Explanation {
     /// What refuses it, or would in the policy's mode `enforce`.
     pub rule: Option<&'static str>,
     /// What else the admin should know.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ExplainWarning>,
 }
 
 /// Something that an admin should know beside the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Warning {
+pub struct ExplainWarning {
     /// What it is about: `enterprise_token_acts_as_users`, `browser_session`, `observed` or `label_grant`.
     pub code: &'static str,
     /// What it is, in words.
@@ -93,7 +93,7 @@ pub struct Warning {
 }
 
 /// What was found for a set of callers: which of them gets it by what, or why none does.
-type Found<'a> = Result<(&'a Caller, DecisionBasis), Refused>;
+type Found<'a> = Result<(&'a Caller, DecisionBasis), Denial>;
 
 impl Registry {
     /// Refuses whoever may not ask about a tenant.
@@ -112,12 +112,12 @@ impl Registry {
     pub async fn explain(
         &self,
         identity: &Identity,
-        question: &Question,
+        question: &ExplainQuery,
     ) -> Result<Explanation, RegistryError> {
         let (_, view) = self.tenant_for(identity, &question.tenant, Permission::PolicyExplain).await?;
         let callers = match &question.who {
-            Who::Caller(caller) => vec![self.explained(identity, caller.as_ref()).await?],
-            Who::Token(opened) => {
+            ExplainCaller::Caller(caller) => vec![self.explained(identity, caller.as_ref()).await?],
+            ExplainCaller::Token(opened) => {
                 let known = opened.iter().filter(|caller| exists_to(identity, caller));
                 known.map(|caller| (**caller).clone()).collect()
             }
@@ -172,7 +172,7 @@ impl Registry {
 
 /// The admin, where that is who is asked about.
 fn oneself(identity: &Identity, caller: &CallerRef) -> Option<Caller> {
-    let is_it = |opened: &&Opened| match caller {
+    let is_it = |opened: &&AuthenticatedCaller| match caller {
         CallerRef::Id(id) => *id == opened.caller.id,
         CallerRef::Name(name) => *name == opened.caller.name,
         CallerRef::Key(_) => false,
@@ -201,26 +201,26 @@ fn opens_nobody() -> Explanation {
 }
 
 /// Judges each caller alone, and each of its grants alone, as releases do.
-fn judge<'a>(callers: &'a [Caller], view: &View, ask: AccessRequest<'_>) -> Found<'a> {
+fn judge<'a>(callers: &'a [Caller], view: &TenantContext, ask: AccessRequest<'_>) -> Found<'a> {
     first_allowed(callers.iter().map(|caller| (caller, caller)), view, ask)
 }
 
 /// The refusal's name in the audit.
-fn name_of(refused: Refused) -> &'static str {
+fn name_of(refused: Denial) -> &'static str {
     match refused {
-        Refused::NoGrant => "grant.tenant",
-        Refused::Rule(rule) => rule.as_str(),
-        Refused::Hold(hold) => hold.as_str(),
+        Denial::NoGrant => "grant.tenant",
+        Denial::Rule(rule) => rule.as_str(),
+        Denial::Block(hold) => hold.as_str(),
     }
 }
 
-fn reason(question: &Question, found: &Found<'_>) -> String {
+fn reason(question: &ExplainQuery, found: &Found<'_>) -> String {
     match found {
-        Err(Refused::NoGrant) => {
+        Err(Denial::NoGrant) => {
             "The caller has no grant on this tenant: to the caller it does not exist.".to_owned()
         }
-        Err(Refused::Rule(rule)) => reason_of_rule(question, *rule),
-        Err(Refused::Hold(hold)) => reason_of_hold(*hold).to_owned(),
+        Err(Denial::Rule(rule)) => reason_of_rule(question, *rule),
+        Err(Denial::Block(hold)) => reason_of_hold(*hold).to_owned(),
         Ok((caller, grounds)) => {
             let (permission, token) = question.needs();
             let policy = match grounds.waived {
@@ -235,7 +235,7 @@ fn reason(question: &Question, found: &Found<'_>) -> String {
     }
 }
 
-fn reason_of_rule(question: &Question, rule: DenialReason) -> String {
+fn reason_of_rule(question: &ExplainQuery, rule: DenialReason) -> String {
     let (permission, token) = question.needs();
     let subject = &question.subject;
     let is_full = question.is_for_a_full_token();
@@ -270,31 +270,31 @@ fn reason_of_rule(question: &Question, rule: DenialReason) -> String {
     }
 }
 
-fn reason_of_hold(hold: Hold) -> &'static str {
+fn reason_of_hold(hold: Block) -> &'static str {
     match hold {
-        Hold::TenantDeleted => {
+        Block::TenantDeleted => {
             "The tenant is deleted: to callers it does not exist, unless it is restored in its grace."
         }
-        Hold::TenantLocked => {
+        Block::TenantLocked => {
             "Grants and policy allow it, but the tenant is locked because of an incident: nothing leaves until \
              somebody with `lockdown` lifts it."
         }
-        Hold::AppLocked => {
+        Block::AppLocked => {
             "Grants and policy allow it, but the app that serves the tenant is locked because of an incident: \
              nothing leaves until somebody with `lockdown` lifts it."
         }
-        Hold::CallerLocked => {
+        Block::CallerLocked => {
             "Grants and policy allow it, but the caller is locked because of an incident: its keys open nothing \
              until somebody with `lockdown` lifts it."
         }
-        Hold::TenantSuspended => {
+        Block::TenantSuspended => {
             "Grants and policy allow it, but the tenant is suspended: nothing leaves until its `state` is `active`."
         }
-        Hold::AppSuspended => {
+        Block::AppSuspended => {
             "Grants and policy allow it, but the app that serves the tenant is suspended: nothing leaves until \
              its `state` is `active`."
         }
-        Hold::TenantPending | Hold::AppPending => {
+        Block::TenantPending | Block::AppPending => {
             "Grants and policy allow it, but the tenant is pending: Box never gave a token for it. The next \
              request tries it there, and is served where Box gives one; a keypair that was made for the tenant \
              has to be activated first."
@@ -302,10 +302,15 @@ fn reason_of_hold(hold: Hold) -> &'static str {
     }
 }
 
-fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<'_>) -> Vec<Warning> {
+fn warnings(
+    callers: &[Caller],
+    view: &TenantContext,
+    question: &ExplainQuery,
+    found: &Found<'_>,
+) -> Vec<ExplainWarning> {
     let mut warnings = Vec::new();
     if concerns_as_user(question) && acts_as_users(callers, view) {
-        warnings.push(Warning {
+        warnings.push(ExplainWarning {
             code: "enterprise_token_acts_as_users",
             detail: "This caller may have full enterprise (service account) tokens and not every user's. In Box \
                      such a token acts as any user by the `As-User` header, where the app has \"Make API calls \
@@ -321,7 +326,7 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
             "Whatever the answer, pages get such a token by browser sessions, which grant {place} of {name} \
              (`sessions:create`) lets it open; at the origins alone that the tenant's policy names."
         );
-        warnings.push(Warning { code: "browser_session", detail });
+        warnings.push(ExplainWarning { code: "browser_session", detail });
     }
     let Ok((caller, grounds)) = found else { return warnings };
     if let Some(rule) = grounds.waived {
@@ -329,7 +334,7 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
             "The tenant's policy only observes; in its mode `enforce` it refuses this by `{}`.",
             rule.as_str()
         );
-        warnings.push(Warning { code: "observed", detail });
+        warnings.push(ExplainWarning { code: "observed", detail });
     }
     let selector = caller.grants.get(grounds.grant).map(|grant| &grant.tenants);
     if matches!(selector, Some(TenantSelector::Labels(_))) {
@@ -337,7 +342,7 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
             "The grant is on labels, which the tenant bears at this moment: it ends when the tenant loses \
                       one of them."
                 .to_owned();
-        warnings.push(Warning { code: "label_grant", detail });
+        warnings.push(ExplainWarning { code: "label_grant", detail });
     }
     warnings
 }
@@ -345,8 +350,8 @@ fn warnings(callers: &[Caller], view: &View, question: &Question, found: &Found<
 /// Who may open a browser session by which such a token leaves, and by which grant.
 fn by_a_session<'a>(
     callers: &'a [Caller],
-    view: &View,
-    question: &Question,
+    view: &TenantContext,
+    question: &ExplainQuery,
 ) -> Option<(&'a Caller, DecisionBasis)> {
     let restriction = question.restriction.as_ref().filter(|_| !question.is_for_a_full_token())?;
     restriction.target.resource()?;
@@ -355,13 +360,13 @@ fn by_a_session<'a>(
 }
 
 /// True for all but a downscoped token of the service account, with which the header does nothing.
-fn concerns_as_user(question: &Question) -> bool {
+fn concerns_as_user(question: &ExplainQuery) -> bool {
     question.subject != Subject::ENTERPRISE || question.is_for_a_full_token()
 }
 
 /// True where full enterprise tokens may leave to these callers, while not every user's may: by Box's
 /// header the first is worth as much as the others.
-fn acts_as_users(callers: &[Caller], view: &View) -> bool {
+fn acts_as_users(callers: &[Caller], view: &TenantContext) -> bool {
     let tenant = &view.tenant;
     let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of: None };
     let may_be_enterprise = |caller: &Caller| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
-use super::error::{Fault, RegistryError};
+use super::error::{FieldError, RegistryError};
 use super::tenants::label_faults;
 use crate::auth::Identity;
 use crate::domain::caller::CallerKind;
@@ -116,12 +116,15 @@ impl Registry {
         spec: &GrantSpec,
         held: &[Grant],
         at: &(dyn Fn(&str) -> String + Sync),
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<FieldError>,
     ) -> Result<Option<TenantSelector>, RegistryError> {
         let name = match (&spec.tenant, &spec.labels) {
             (Some(name), None) => name,
             (None, Some(labels)) if labels.is_empty() => {
-                faults.push(Fault::at(at("/labels"), "Name at least one label, or `tenant: \"*\"` for all."));
+                faults.push(FieldError::at(
+                    at("/labels"),
+                    "Name at least one label, or `tenant: \"*\"` for all.",
+                ));
                 return Ok(None);
             }
             (None, Some(labels)) => {
@@ -129,7 +132,7 @@ impl Registry {
                 return Ok(Some(TenantSelector::Labels(labels.clone())));
             }
             _ => {
-                faults.push(Fault::at(at(""), "A grant has either `tenant` or `labels`."));
+                faults.push(FieldError::at(at(""), "A grant has either `tenant` or `labels`."));
                 return Ok(None);
             }
         };
@@ -150,7 +153,7 @@ impl Registry {
                 Ok(Some(TenantSelector::One { id: view.tenant.id.clone(), name: view.tenant.name.clone() }))
             }
             None => {
-                faults.push(Fault::at(at("/tenant"), "There is no such tenant."));
+                faults.push(FieldError::at(at("/tenant"), "There is no such tenant."));
                 Ok(None)
             }
         }
@@ -175,18 +178,18 @@ fn check_spec(
     kind: CallerKind,
     tenants: &TenantSelector,
     at: &dyn Fn(&str) -> String,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<FieldError>,
 ) {
     if spec.permissions.is_empty() {
-        faults.push(Fault::at(at("/permissions"), "A grant without permissions allows nothing."));
+        faults.push(FieldError::at(at("/permissions"), "A grant without permissions allows nothing."));
     }
     for (place, permission) in spec.permissions.iter().enumerate() {
         let pointer = at(&format!("/permissions/{place}"));
         if kind == CallerKind::Service && !permission.suits_a_service() {
             let detail = "A `service` holds only `tokens:`, `sessions:` and `webhooks:` permissions.";
-            faults.push(Fault::at(pointer, detail));
+            faults.push(FieldError::at(pointer, detail));
         } else if permission.needs_every_tenant() && *tenants != TenantSelector::Every {
-            faults.push(Fault::at(pointer, "This permission needs a grant on `tenant: \"*\"`."));
+            faults.push(FieldError::at(pointer, "This permission needs a grant on `tenant: \"*\"`."));
         }
     }
     let lengths = [
@@ -196,7 +199,7 @@ fn check_spec(
     ];
     for (field, length) in lengths {
         if length.is_some_and(|length| length == 0 || length > ENTRIES) {
-            faults.push(Fault::at(at(field), format!("Name 1 to {ENTRIES}, or leave the field out.")));
+            faults.push(FieldError::at(at(field), format!("Name 1 to {ENTRIES}, or leave the field out.")));
         }
     }
 }

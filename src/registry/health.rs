@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
-use super::diagnosis::{Check, Finding};
-use crate::broker::{Health, View};
+use super::diagnosis::{CheckResult, DiagnosticCheck};
+use crate::broker::{Health, TenantContext};
 use crate::domain::app::AppState;
 use crate::domain::event::AuditContext;
 use crate::domain::id::TenantId;
@@ -76,12 +76,12 @@ impl Registry {
 
     /// A tenant's health, as this process knows it.
     #[must_use]
-    pub fn health(&self, view: &View) -> HealthView {
+    pub fn health(&self, view: &TenantContext) -> HealthView {
         let (state, since, failed) = match self.broker.health(view) {
             Health::Unknown(since) => (HealthState::Unknown, since, None),
             Health::Well(since) => (HealthState::Ok, since, None),
             Health::Failing(since, error) => {
-                (HealthState::Failing, since, Some(Finding::failure(Check::Assertion, &error)))
+                (HealthState::Failing, since, Some(CheckResult::failure(DiagnosticCheck::Assertion, &error)))
             }
         };
         let since = Timestamp::from_second(since.as_second()).unwrap_or(since);

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::Registry;
-use super::credentials::Next;
+use super::credentials::NextCredentials;
 use super::error::RegistryError;
-use super::register::{Registered, unchanged};
+use super::register::{RegistrationOutcome, unchanged};
 use crate::auth::Identity;
 use crate::broker::TokenError;
 use crate::crypto::new_rsa_key;
@@ -47,12 +47,12 @@ impl Registry {
         tenant: &TenantRef,
         keypair: &KeypairId,
         public_key_id: &str,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
         match self.next_by_keypair(&view.app, keypair, public_key_id).await? {
             None => Ok(unchanged(view.tenant.clone(), view.app.clone(), Vec::new())),
             Some((app, secrets)) => {
-                let next = Next { app, secrets, keypair: Some(keypair) };
+                let next = NextCredentials { app, secrets, keypair: Some(keypair) };
                 self.switch_own(&view, next, &identity.cause(request_id), Vec::new(), false).await
             }
         }

@@ -8,7 +8,7 @@ use super::callers::{event_of, told};
 use super::error::RegistryError;
 use super::{Registry, against_all, name_of, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::{Reach, Toll};
+use crate::broker::{LockdownReport, LockdownScope};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::{AuditAction, AuditContext};
@@ -24,7 +24,7 @@ const PAGE: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lockdown {
     /// The tokens that it reached.
-    pub toll: Toll,
+    pub toll: LockdownReport,
     /// How many browser sessions it ended.
     pub sessions: usize,
 }
@@ -42,7 +42,7 @@ impl Registry {
         tenant: &TenantRef,
     ) -> Result<Lockdown, RegistryError> {
         let (id, cause) = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
-        self.take_down(Reach::Tenant(id.clone()), SessionSelector::Tenant(id), &cause).await
+        self.take_down(LockdownScope::Tenant(id.clone()), SessionSelector::Tenant(id), &cause).await
     }
 
     async fn lock_tenant_once(
@@ -78,7 +78,8 @@ impl Registry {
     ) -> Result<Lockdown, RegistryError> {
         let identity = require_everywhere(identity, Permission::Lockdown)?;
         let id = against_all(|| self.lock_app_once(&identity, request_id, app)).await?;
-        self.take_down(Reach::App(id.clone()), SessionSelector::App(id), &identity.cause(request_id)).await
+        self.take_down(LockdownScope::App(id.clone()), SessionSelector::App(id), &identity.cause(request_id))
+            .await
     }
 
     async fn lock_app_once(
@@ -116,7 +117,7 @@ impl Registry {
         caller: &CallerRef,
     ) -> Result<Lockdown, RegistryError> {
         let (locked, cause) = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
-        let reach = Reach::Grants { grants: locked.grants.into(), until: None };
+        let reach = LockdownScope::Grants { grants: locked.grants.into(), until: None };
         self.take_down(reach, SessionSelector::Caller(locked.id), &cause).await
     }
 
@@ -141,7 +142,7 @@ impl Registry {
 
     async fn take_down(
         &self,
-        reach: Reach,
+        reach: LockdownScope,
         of: SessionSelector,
         cause: &AuditContext,
     ) -> Result<Lockdown, RegistryError> {
@@ -211,7 +212,7 @@ impl Registry {
     }
 
     /// Takes out of circulation what a lock reaches.
-    async fn finish(&self, reach: Reach, of: SessionSelector) -> Result<(), RegistryError> {
+    async fn finish(&self, reach: LockdownScope, of: SessionSelector) -> Result<(), RegistryError> {
         self.end_sessions(of, &AuditContext::BROKER, |_| true).await?;
         self.broker.put_out(&reach).await?;
         Ok(())
@@ -219,12 +220,12 @@ impl Registry {
 
     /// The same for a tenant that is locked.
     pub(super) async fn finish_tenant(&self, tenant: TenantId) -> Result<(), RegistryError> {
-        self.finish(Reach::Tenant(tenant.clone()), SessionSelector::Tenant(tenant)).await
+        self.finish(LockdownScope::Tenant(tenant.clone()), SessionSelector::Tenant(tenant)).await
     }
 
     /// The same for a shared app that is locked.
     pub(super) async fn finish_app(&self, app: AppId) -> Result<(), RegistryError> {
-        self.finish(Reach::App(app.clone()), SessionSelector::App(app)).await
+        self.finish(LockdownScope::App(app.clone()), SessionSelector::App(app)).await
     }
 
     /// The same for a caller, where it is locked: what its grants gave until it was.
@@ -232,7 +233,7 @@ impl Registry {
         match caller.locked_at {
             None => Ok(()),
             until => {
-                let reach = Reach::Grants { grants: caller.grants.as_slice().into(), until };
+                let reach = LockdownScope::Grants { grants: caller.grants.as_slice().into(), until };
                 self.finish(reach, SessionSelector::Caller(caller.id.clone())).await
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::error::{Fault, RegistryError};
+use super::error::{FieldError, RegistryError};
 use crate::domain::app::{AppSecrets, AuthMethod};
 use crate::domain::box_config::{BoxConfig, ConfigField, ConfigFile, EncodedKey};
 use crate::domain::id::{BoxId, ClientId};
@@ -14,7 +14,7 @@ const NO_USE: &str = "The broker has no use for this field.";
 
 /// Credentials as an admin sends them.
 #[derive(Debug)]
-pub enum Material {
+pub enum CredentialInput {
     /// Box's config file as it was downloaded.
     Config {
         /// The file.
@@ -51,10 +51,10 @@ pub struct CredentialFields {
 
 /// Credentials that were read, with the private key still as it came.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ParsedCredentials {
     pub config: BoxConfig,
     pub auth: AuthMethod,
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<FieldError>,
     /// Where the private key stands in the request.
     pub key_pointer: &'static str,
     /// Where its passphrase stands in the request.
@@ -65,7 +65,7 @@ pub(super) struct Reading {
     pub generate_key: bool,
 }
 
-impl Material {
+impl CredentialInput {
     /// Finds out whether it can be read, without any work on keys.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Material {
     }
 
     /// Reads what is there, without any work on keys.
-    pub(super) fn read(self) -> Result<Reading, RegistryError> {
+    pub(super) fn read(self) -> Result<ParsedCredentials, RegistryError> {
         match self {
             Self::Config { file, auth } => {
                 let config = file.read(auth).map_err(|mut problems| {
@@ -87,9 +87,9 @@ impl Material {
                 let warnings = config
                     .ignored
                     .iter()
-                    .map(|pointer| Fault::at(format!("/config{pointer}"), NO_USE))
+                    .map(|pointer| FieldError::at(format!("/config{pointer}"), NO_USE))
                     .collect();
-                Ok(Reading {
+                Ok(ParsedCredentials {
                     config,
                     auth,
                     warnings,
@@ -105,12 +105,12 @@ impl Material {
 }
 
 impl CredentialFields {
-    fn read(self) -> Result<Reading, RegistryError> {
+    fn read(self) -> Result<ParsedCredentials, RegistryError> {
         let mut faults = Vec::new();
         let mut check = |field: ConfigField, name: &str, text: &str| {
             let empty = || Err("This field is empty.".to_owned());
             let checked = if text.is_empty() { empty() } else { field.check(text) };
-            faults.extend(checked.err().map(|detail| Fault::at(format!("/credentials/{name}"), detail)));
+            faults.extend(checked.err().map(|detail| FieldError::at(format!("/credentials/{name}"), detail)));
         };
         check(ConfigField::ClientSecret, "client_secret", self.client_secret.expose());
         if let Some(id) = &self.enterprise_id {
@@ -126,7 +126,7 @@ impl CredentialFields {
                 ];
                 let detail = "With `generate_key` the broker makes the key: leave this field out.";
                 let given = superfluous.into_iter().filter(|(_, is_given)| *is_given);
-                faults.extend(given.map(|(name, _)| Fault::at(format!("/credentials/{name}"), detail)));
+                faults.extend(given.map(|(name, _)| FieldError::at(format!("/credentials/{name}"), detail)));
                 None
             }
             (AuthMethod::Ccg, public_key_id, private_key) => {
@@ -137,10 +137,11 @@ impl CredentialFields {
                 ];
                 if self.generate_key {
                     let detail = "An app with `auth: \"ccg\"` has no key.";
-                    faults.push(Fault::at("/credentials/generate_key", detail));
+                    faults.push(FieldError::at("/credentials/generate_key", detail));
                 }
                 let given = unused.into_iter().filter(|(_, is_given)| *is_given);
-                warnings.extend(given.map(|(name, _)| Fault::at(format!("/credentials/{name}"), NO_USE)));
+                warnings
+                    .extend(given.map(|(name, _)| FieldError::at(format!("/credentials/{name}"), NO_USE)));
                 None
             }
             (AuthMethod::Jwt, Some(public_key_id), Some(private_key)) => {
@@ -151,10 +152,10 @@ impl CredentialFields {
                 let detail =
                     "With `auth: \"jwt\"` this field is needed; an app without keys uses `auth: \"ccg\"`.";
                 if public_key_id.is_none() {
-                    faults.push(Fault::at("/credentials/public_key_id", detail));
+                    faults.push(FieldError::at("/credentials/public_key_id", detail));
                 }
                 if private_key.is_none() {
-                    faults.push(Fault::at("/credentials/private_key", detail));
+                    faults.push(FieldError::at("/credentials/private_key", detail));
                 }
                 None
             }
@@ -171,7 +172,7 @@ impl CredentialFields {
             webhook_secondary: None,
             ignored: Vec::new(),
         };
-        Ok(Reading {
+        Ok(ParsedCredentials {
             config,
             auth: self.auth,
             warnings,
@@ -190,7 +191,7 @@ pub(super) fn check_enterprise(id: &BoxId) -> Result<(), RegistryError> {
         .map_err(|detail| RegistryError::invalid("/enterprise_id", detail))
 }
 
-impl Reading {
+impl ParsedCredentials {
     /// Refuses to make a key where none can be made.
     pub(super) fn refuse_generated_key(&self, detail: &'static str) -> Result<(), RegistryError> {
         match self.generate_key {

@@ -33,19 +33,19 @@ use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
 pub use self::audit::AuditQuery;
-pub use self::error::{Fault, RegistryError};
+pub use self::error::{FieldError, RegistryError};
 pub use self::health::{HealthState, HealthView};
 pub use self::keypairs::steps;
 pub use self::lockdown::Lockdown;
-pub use self::material::{CredentialFields, Material};
-pub use self::register::{Registered, Registration, Source};
-pub use self::sessions::{NewSession, OpenedSession, Sessions};
-pub use self::tenants::{Listing, NewState, check_tenant_patch};
+pub use self::material::{CredentialFields, CredentialInput};
+pub use self::register::{AppSource, Registration, RegistrationOutcome};
+pub use self::sessions::{CreatedSession, SessionSpec, Sessions};
+pub use self::tenants::{ListPage, RequestedState, check_tenant_patch};
 
-use self::pending::Waits;
+use self::pending::RetryTimers;
 use crate::auth::Identity;
 use crate::box_api::BoxClient;
-use crate::broker::{Broker, View};
+use crate::broker::{Broker, TenantContext};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
@@ -79,7 +79,7 @@ pub struct Registry {
     decoders: Arc<Semaphore>,
     audit_readers: Semaphore,
     trials: Flights<TenantId, Result<(), RegistryError>>,
-    waits: Mutex<Waits>,
+    waits: Mutex<RetryTimers>,
     /// True where something may be locked and still have tokens in circulation.
     unfinished: AtomicBool,
 }
@@ -87,8 +87,8 @@ pub struct Registry {
 impl Registry {
     /// A registry beside `broker`, made of the same parts.
     #[must_use]
-    pub fn new(parts: crate::broker::Parts, broker: Arc<Broker>, settings: &config::Settings) -> Self {
-        let crate::broker::Parts { store, vault, upstream, clock, entropy, tasks, .. } = parts;
+    pub fn new(parts: crate::broker::BrokerParts, broker: Arc<Broker>, settings: &config::Settings) -> Self {
+        let crate::broker::BrokerParts { store, vault, upstream, clock, entropy, tasks, .. } = parts;
         Self {
             store,
             vault,
@@ -115,7 +115,7 @@ impl Registry {
         identity: &Identity,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<(Identity, Arc<View>), RegistryError> {
+    ) -> Result<(Identity, Arc<TenantContext>), RegistryError> {
         let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
         let identity = require(identity, &view.tenant, permission)?;
         Ok((identity, view))

@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::Registry;
-use super::diagnosis::{self, Check, Finding};
-use super::error::{Fault, RegistryError};
-use super::register::Registered;
+use super::diagnosis::{self, CheckResult, DiagnosticCheck};
+use super::error::{FieldError, RegistryError};
+use super::register::RegistrationOutcome;
 use crate::box_api::{BoxCredentials, MintedToken};
-use crate::broker::{TokenError, View};
+use crate::broker::{TenantContext, TokenError};
 use crate::clock::Monotonic;
 use crate::domain::app::{App, AppSecrets, AppState};
 use crate::domain::event::{AuditAction, AuditContext};
@@ -30,23 +30,23 @@ const ATTEMPTS: usize = 3;
 
 /// When a pending tenant is tried next, and how long it is left alone after that.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wait {
+pub(super) struct RetryTimer {
     at: Monotonic,
     pause: Duration,
 }
 
-pub(super) type Waits = HashMap<TenantId, Wait>;
+pub(super) type RetryTimers = HashMap<TenantId, RetryTimer>;
 
 impl Registry {
     /// Stores a tenant that is not tested yet, and makes the key that it is to have.
     pub(super) async fn put_off(
         &self,
-        view: Arc<View>,
+        view: Arc<TenantContext>,
         own: Option<&AppSecrets>,
-        warnings: Vec<Fault>,
+        warnings: Vec<FieldError>,
         dry_run: bool,
         cause: &AuditContext,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let mut keypair = None;
         if !dry_run {
             self.insert(&view, own, cause).await?;
@@ -58,8 +58,9 @@ impl Registry {
             true => "It is tried when the keypair is activated.",
             false => "It is tried from time to time, and comes into service once Box gives a token.",
         };
-        let diagnosis = vec![diagnosis::of_key(&view.app), Finding::skipped(Check::Assertion, when)];
-        Ok(Registered { view, diagnosis, warnings, created: true, keypair })
+        let diagnosis =
+            vec![diagnosis::of_key(&view.app), CheckResult::skipped(DiagnosticCheck::Assertion, when)];
+        Ok(RegistrationOutcome { view, diagnosis, warnings, created: true, keypair })
     }
 
     /// Tries those pending tenants whose time has come: first at once, then after a minute, and each
@@ -83,16 +84,16 @@ impl Registry {
     fn due(&self, mut tenants: Vec<Tenant>) -> Vec<Tenant> {
         let now = self.clock.monotonic();
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut still: Waits = tenants
+        let mut still: RetryTimers = tenants
             .iter()
             .map(|tenant| {
-                let new = Wait { at: now, pause: FIRST_PAUSE };
+                let new = RetryTimer { at: now, pause: FIRST_PAUSE };
                 (tenant.id.clone(), waits.get(&tenant.id).copied().unwrap_or(new))
             })
             .collect();
         tenants.retain(|tenant| {
             let Some(wait) = still.get_mut(&tenant.id).filter(|wait| wait.at <= now) else { return false };
-            *wait = Wait { at: now.plus(wait.pause), pause: (2 * wait.pause).min(LONGEST_PAUSE) };
+            *wait = RetryTimer { at: now.plus(wait.pause), pause: (2 * wait.pause).min(LONGEST_PAUSE) };
             true
         });
         *waits = still;
@@ -124,7 +125,7 @@ impl Registry {
         })
     }
 
-    async fn try_at_box(&self, view: &View) -> Result<(), TokenError> {
+    async fn try_at_box(&self, view: &TenantContext) -> Result<(), TokenError> {
         if view.app.awaits_its_key() {
             return Err(TokenError::Pending);
         }
@@ -165,7 +166,7 @@ impl Registry {
                 Err(error) => break Err(error),
             };
             let now = self.now();
-            let View { tenant, app } = &view;
+            let TenantContext { tenant, app } = &view;
             let tenant = Tenant {
                 state: TenantState::Active,
                 service_account: Some(account.clone()),
@@ -186,7 +187,7 @@ impl Registry {
             self.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));
             self.broker.forget(&ChangedEntity::App(app.id.clone()));
             match admitted {
-                Ok(()) => break Ok(Some(View { tenant, app })),
+                Ok(()) => break Ok(Some(TenantContext { tenant, app })),
                 // Somebody changed it in this moment: look again.
                 Err(StoreError::Conflict(Conflict::Version)) if attempts < ATTEMPTS => {}
                 Err(error) => break Err(error),
@@ -211,14 +212,16 @@ impl Registry {
     }
 
     /// The tenant as it stands in the store, while it is pending.
-    async fn still_pending(&self, id: &TenantId) -> Result<Option<View>, StoreError> {
+    async fn still_pending(&self, id: &TenantId) -> Result<Option<TenantContext>, StoreError> {
         let tenant = self.store.tenant(&TenantRef::Id(id.clone())).await?;
         let app = match &tenant {
             Some(tenant) => self.store.app(&AppRef::Id(tenant.app.clone())).await?,
             None => None,
         };
         match tenant.zip(app) {
-            Some((tenant, app)) if tenant.state == TenantState::Pending => Ok(Some(View { tenant, app })),
+            Some((tenant, app)) if tenant.state == TenantState::Pending => {
+                Ok(Some(TenantContext { tenant, app }))
+            }
             found => {
                 // Somebody else changed it, and what is remembered is old.
                 self.broker.forget(&ChangedEntity::Tenant(id.clone()));

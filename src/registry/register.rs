@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::diagnosis::{self, Check, Finding, Ledger};
-use super::error::{CLIENT_ID_HELD, Fault, RegistryError};
-use super::material::{Material, Reading, check_enterprise};
+use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
+use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
+use super::material::{CredentialInput, ParsedCredentials, check_enterprise};
 use super::{Registry, require_everywhere};
 use crate::auth::Identity;
 use crate::box_api::{BoxCredentials, MintedToken};
-use crate::broker::{View, credentials_of};
+use crate::broker::{TenantContext, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState, Keypair, SigningKeyInfo};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
@@ -33,16 +33,16 @@ pub struct Registration {
     /// Its policy.
     pub policy: Policy,
     /// By what it is served.
-    pub source: Source,
+    pub source: AppSource,
     /// True where it is stored untested, to come into service by itself.
     pub verify_later: bool,
 }
 
 /// By what a tenant is served.
 #[derive(Debug)]
-pub enum Source {
+pub enum AppSource {
     /// An app of its own.
-    Own(Material),
+    Own(CredentialInput),
     /// A vendor's shared app.
     Shared {
         /// The app's name.
@@ -54,13 +54,13 @@ pub enum Source {
 
 /// A tenant that was registered, or would be, or is already.
 #[derive(Debug)]
-pub struct Registered {
+pub struct RegistrationOutcome {
     /// The tenant and its app.
-    pub view: Arc<View>,
+    pub view: Arc<TenantContext>,
     /// What was checked.
-    pub diagnosis: Vec<Finding>,
+    pub diagnosis: Vec<CheckResult>,
     /// What the request held that has no use here.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<FieldError>,
     /// False where it was registered before, with the same credentials.
     pub created: bool,
     /// The keypair that was made for it, whose public half Box has to learn.
@@ -87,7 +87,7 @@ impl Registry {
         request_id: &str,
         registration: Registration,
         dry_run: bool,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let identity = require_everywhere(identity, Permission::TenantsCreate)?;
         let Registration { name, display_name, labels, policy, source, verify_later } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
@@ -99,10 +99,10 @@ impl Registry {
         };
         let how = How { verify_later, dry_run };
         match source {
-            Source::Own(material) => {
+            AppSource::Own(material) => {
                 self.register_own(fields, material, how, &identity.cause(request_id)).await
             }
-            Source::Shared { app, enterprise_id } => {
+            AppSource::Shared { app, enterprise_id } => {
                 let identity = require_everywhere(&identity, Permission::AppsUse)?;
                 let cause = identity.cause(request_id);
                 self.register_on_shared(fields, (app, enterprise_id), how, &cause).await
@@ -113,10 +113,10 @@ impl Registry {
     async fn register_own(
         &self,
         fields: Fields,
-        material: Material,
+        material: CredentialInput,
         how: How,
         cause: &AuditContext,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let reading = material.read()?;
         let Some(enterprise_id) = reading.config.enterprise_id.clone() else {
             return Err(RegistryError::invalid(
@@ -141,7 +141,7 @@ impl Registry {
             app.state = AppState::Pending;
             let tenant =
                 fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, app.generation, now, None);
-            let view = Arc::new(View { tenant, app });
+            let view = Arc::new(TenantContext { tenant, app });
             return self.put_off(view, Some(&secrets), warnings, how.dry_run, cause).await;
         }
         let credentials = Arc::new(credentials_of(&app, secrets.clone())?);
@@ -150,7 +150,7 @@ impl Registry {
         app.generation = generation;
         let account = Some(tested.account.clone());
         let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
-        let view = Arc::new(View { tenant, app });
+        let view = Arc::new(TenantContext { tenant, app });
         let arrival = Arrival { view, credentials, tested, warnings };
         self.admit(arrival, Some(&secrets), cause, how.dry_run).await
     }
@@ -161,7 +161,7 @@ impl Registry {
         (app, enterprise_id): (Name, BoxId),
         how: How,
         cause: &AuditContext,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let app = self.store.app(&AppRef::Name(app)).await?.ok_or_else(|| {
             RegistryError::invalid(
                 "/app",
@@ -185,7 +185,7 @@ impl Registry {
         if how.verify_later {
             let generation = self.next_generation(how).await?;
             let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, None);
-            let view = Arc::new(View { tenant, app });
+            let view = Arc::new(TenantContext { tenant, app });
             return self.put_off(view, None, Vec::new(), how.dry_run, cause).await;
         }
         let credentials = self.broker.credentials(&app).await?;
@@ -193,7 +193,7 @@ impl Registry {
         let generation = self.next_generation(how).await?;
         let account = Some(tested.account.clone());
         let tenant = fields.into_tenant(tenant_id, app.id.clone(), enterprise_id, generation, now, account);
-        let view = Arc::new(View { tenant, app });
+        let view = Arc::new(TenantContext { tenant, app });
         let arrival = Arrival { view, credentials, tested, warnings: Vec::new() };
         self.admit(arrival, None, cause, how.dry_run).await
     }
@@ -213,9 +213,9 @@ impl Registry {
         own: Option<&AppSecrets>,
         cause: &AuditContext,
         dry_run: bool,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let Arrival { view, credentials, tested, warnings } = arrival;
-        let Tested { minted, account } = tested;
+        let TestedRegistration { minted, account } = tested;
         let token = minted.token.clone();
         if !dry_run {
             if let Err(error) = self.insert(&view, own, cause).await {
@@ -228,12 +228,12 @@ impl Registry {
             }
         }
         let stored = (!dry_run).then_some(&*view);
-        let ledger = Ledger { broker: &self.broker, view: stored, cause };
+        let ledger = DiagnosticTokens { broker: &self.broker, view: stored, cause };
         let diagnosis = self.findings(&view.app, &account, (&credentials, &token), ledger).await;
         if dry_run {
             self.write_off(&credentials, token, cause).await;
         }
-        Ok(Registered { view, diagnosis, warnings, created: true, keypair: None })
+        Ok(RegistrationOutcome { view, diagnosis, warnings, created: true, keypair: None })
     }
 
     /// What is told of credentials by which Box gave a token.
@@ -242,16 +242,19 @@ impl Registry {
         app: &App,
         account: &ServiceAccount,
         (credentials, token): (&Arc<BoxCredentials>, &SecretString),
-        ledger: Ledger<'_>,
-    ) -> Vec<Finding> {
+        ledger: DiagnosticTokens<'_>,
+    ) -> Vec<CheckResult> {
         let mut diagnosis = vec![
             diagnosis::of_key(app),
-            Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
-            Finding::pass(
-                Check::ServiceAccount,
+            CheckResult::pass(DiagnosticCheck::Assertion, "Box gave a token for the enterprise."),
+            CheckResult::pass(
+                DiagnosticCheck::ServiceAccount,
                 format!("{}: invite it as a collaborator to what it should see.", account.login),
             ),
-            Finding::skipped(Check::UserToken, "Run the tenant's test with a `user` to have this checked."),
+            CheckResult::skipped(
+                DiagnosticCheck::UserToken,
+                "Run the tenant's test with a `user` to have this checked.",
+            ),
         ];
         diagnosis.extend(diagnosis::of_token(&self.upstream, credentials, token, None, ledger).await);
         diagnosis
@@ -259,7 +262,7 @@ impl Registry {
 
     pub(super) async fn insert(
         &self,
-        view: &View,
+        view: &TenantContext,
         own: Option<&AppSecrets>,
         cause: &AuditContext,
     ) -> Result<(), RegistryError> {
@@ -289,9 +292,9 @@ impl Registry {
         app: &App,
         secrets: &AppSecrets,
         enterprise_id: &BoxId,
-        warnings: Vec<Fault>,
+        warnings: Vec<FieldError>,
         cause: &AuditContext,
-    ) -> Result<Registered, RegistryError> {
+    ) -> Result<RegistrationOutcome, RegistryError> {
         let taken = || RegistryError::Conflict("The name is taken.");
         let stored = self.store.app(&AppRef::Id(known.app.clone())).await?.ok_or_else(taken)?;
         let same_tenant = known.state != TenantState::Deleted
@@ -304,7 +307,7 @@ impl Registry {
             true => Some(self.keypair_of_new(&known, &stored, cause).await?),
             false => None,
         };
-        Ok(Registered { keypair, ..unchanged(known, stored, warnings) })
+        Ok(RegistrationOutcome { keypair, ..unchanged(known, stored, warnings) })
     }
 
     /// True where these are an app's credentials already.
@@ -322,7 +325,10 @@ impl Registry {
     }
 
     /// Decodes the private key, off the threads that serve requests.
-    pub(super) async fn decode(&self, reading: &Reading) -> Result<Option<SigningKey>, RegistryError> {
+    pub(super) async fn decode(
+        &self,
+        reading: &ParsedCredentials,
+    ) -> Result<Option<SigningKey>, RegistryError> {
         let Some(encoded) = reading.config.key.clone() else { return Ok(None) };
         let permit =
             Arc::clone(&self.decoders).acquire_owned().await.map_err(|_| RegistryError::Overloaded)?;
@@ -342,7 +348,7 @@ impl Registry {
         &self,
         id: AppId,
         owner: AppOwner,
-        reading: &Reading,
+        reading: &ParsedCredentials,
         key: Option<&SigningKey>,
     ) -> (App, AppSecrets) {
         let now = self.now();
@@ -375,10 +381,10 @@ impl Registry {
         credentials: &Arc<BoxCredentials>,
         enterprise: &BoxId,
         cause: &AuditContext,
-    ) -> Result<Tested, RegistryError> {
+    ) -> Result<TestedRegistration, RegistryError> {
         let minted = self.broker.try_out(credentials, enterprise).await?;
         match self.upstream.service_account(&minted.token).await {
-            Ok(account) => Ok(Tested { minted, account }),
+            Ok(account) => Ok(TestedRegistration { minted, account }),
             Err(error) => {
                 self.write_off(credentials, minted.token, cause).await;
                 Err(error.into())
@@ -407,7 +413,7 @@ impl Registry {
 }
 
 /// What a test at Box brought.
-pub(super) struct Tested {
+pub(super) struct TestedRegistration {
     pub minted: MintedToken,
     pub account: ServiceAccount,
 }
@@ -420,10 +426,10 @@ struct How {
 }
 
 struct Arrival {
-    view: Arc<View>,
+    view: Arc<TenantContext>,
     credentials: Arc<BoxCredentials>,
-    tested: Tested,
-    warnings: Vec<Fault>,
+    tested: TestedRegistration,
+    warnings: Vec<FieldError>,
 }
 
 struct Fields {
@@ -463,14 +469,14 @@ impl Fields {
     }
 }
 
-pub(super) fn unchanged(tenant: Tenant, app: App, warnings: Vec<Fault>) -> Registered {
+pub(super) fn unchanged(tenant: Tenant, app: App, warnings: Vec<FieldError>) -> RegistrationOutcome {
     let diagnosis = vec![
         diagnosis::of_key(&app),
-        Finding::skipped(
-            Check::Assertion,
+        CheckResult::skipped(
+            DiagnosticCheck::Assertion,
             "These credentials are registered already; run the tenant's test.",
         ),
     ];
-    let view = Arc::new(View { tenant, app });
-    Registered { view, diagnosis, warnings, created: false, keypair: None }
+    let view = Arc::new(TenantContext { tenant, app });
+    RegistrationOutcome { view, diagnosis, warnings, created: false, keypair: None }
 }

@@ -2,11 +2,11 @@
 
 use jiff::SignedDuration;
 
-use super::error::{Fault, RegistryError};
+use super::error::{FieldError, RegistryError};
 use super::{Registry, on_what_stands, shortened};
-use crate::auth::{Identity, Opened};
-use crate::broker::decision::{Refused, decide};
-use crate::broker::{TokenError, View};
+use crate::auth::{AuthenticatedCaller, Identity};
+use crate::broker::decision::{Denial, decide};
+use crate::broker::{TenantContext, TokenError};
 use crate::crypto::sha256;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent, Credential};
@@ -32,7 +32,7 @@ const STRETCHES: usize = 10;
 
 /// A session to be opened. Each list holds what it may hold, as the types cannot tell.
 #[derive(Clone, Debug)]
-pub struct NewSession {
+pub struct SessionSpec {
     /// For whom its tokens act.
     pub subject: Subject,
     /// On which files and folders.
@@ -53,7 +53,7 @@ pub struct NewSession {
 
 /// A session that was opened, and its text, which is shown this once.
 #[derive(Debug)]
-pub struct OpenedSession {
+pub struct CreatedSession {
     /// The session.
     pub session: BrowserSession,
     /// Its text.
@@ -74,8 +74,8 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-        new: &NewSession,
-    ) -> Result<OpenedSession, RegistryError> {
+        new: &SessionSpec,
+    ) -> Result<CreatedSession, RegistryError> {
         on_what_stands(|| self.open_session_once(identity, request_id, tenant, new)).await
     }
 
@@ -84,8 +84,8 @@ impl Registry {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-        new: &NewSession,
-    ) -> Result<OpenedSession, RegistryError> {
+        new: &SessionSpec,
+    ) -> Result<CreatedSession, RegistryError> {
         let (identity, tenant, view) = self.fresh(identity, tenant, Permission::SessionsCreate).await?;
         let (opened, caller, session) = self.judged(&identity, &view, new).await?;
         check_against(&tenant.policy, new)?;
@@ -103,17 +103,17 @@ impl Registry {
         self.store.open_session(&new, &event).await?;
         let content = sha256(&session.encoding());
         let text = self.vault.sessions().text(session.id.public_part(), &content);
-        Ok(OpenedSession { session, text })
+        Ok(CreatedSession { session, text })
     }
 
     /// The session as the first of the callers would open it that may, and that caller as it stands.
     async fn judged<'a>(
         &self,
         identity: &'a Identity,
-        view: &View,
-        new: &NewSession,
-    ) -> Result<(&'a Opened, Caller, BrowserSession), RegistryError> {
-        let mut nearest = Refused::NoGrant;
+        view: &TenantContext,
+        new: &SessionSpec,
+    ) -> Result<(&'a AuthenticatedCaller, Caller, BrowserSession), RegistryError> {
+        let mut nearest = Denial::NoGrant;
         for opened in identity.callers() {
             let caller = self.store.caller(&CallerRef::Id(opened.caller.id.clone())).await?;
             let Some(caller) = caller.filter(|caller| self.still_opens(caller, &opened.credential)) else {
@@ -142,8 +142,8 @@ impl Registry {
         &self,
         caller: &Caller,
         credential: &Credential,
-        view: &View,
-        new: &NewSession,
+        view: &TenantContext,
+        new: &SessionSpec,
     ) -> Option<BrowserSession> {
         let created_at = self.now();
         let longest = view.tenant.policy.max_session_ttl.seconds();
@@ -329,7 +329,7 @@ fn those_who_end(identity: &Identity, tenant: &Tenant, session: &BrowserSession)
 }
 
 /// Judges every token that a session may give.
-fn all_allowed(caller: &Caller, view: &View, session: &BrowserSession) -> Result<(), Refused> {
+fn all_allowed(caller: &Caller, view: &TenantContext, session: &BrowserSession) -> Result<(), Denial> {
     let (subject, on_behalf_of) = (&session.subject, session.on_behalf_of.as_ref());
     session.restrictions().try_for_each(|restriction| {
         let ask = AccessRequest::Session { subject, restriction: &restriction, on_behalf_of };
@@ -338,19 +338,19 @@ fn all_allowed(caller: &Caller, view: &View, session: &BrowserSession) -> Result
 }
 
 /// Refuses what the policy says of sessions alone.
-fn check_against(policy: &Policy, new: &NewSession) -> Result<(), RegistryError> {
+fn check_against(policy: &Policy, new: &SessionSpec) -> Result<(), RegistryError> {
     let mut faults = Vec::new();
     for (place, origin) in new.origins.iter().enumerate() {
         if !policy.browser_origins.contains(origin) {
             let detail = "Not one of the origins that the tenant's policy names in `browser_origins`.";
-            faults.push(Fault::at(format!("/origins/{place}"), detail));
+            faults.push(FieldError::at(format!("/origins/{place}"), detail));
         }
     }
     let longest = policy.max_session_ttl.seconds();
     if new.ttl.is_some_and(|ttl| ttl > longest) {
         let detail =
             format!("The tenant's policy lets a session live {longest} s at most (`max_session_ttl`).");
-        faults.push(Fault::at("/ttl", detail));
+        faults.push(FieldError::at("/ttl", detail));
     }
     if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
 }

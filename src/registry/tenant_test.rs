@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::diagnosis::{self, Check, Finding, Ledger};
+use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
 use super::{Registry, RegistryError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxError};
-use crate::broker::{TokenError, View};
+use crate::broker::{TenantContext, TokenError};
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
@@ -25,7 +25,7 @@ impl Registry {
         request_id: &str,
         tenant: &TenantRef,
         user: Option<&BoxId>,
-    ) -> Result<Vec<Finding>, RegistryError> {
+    ) -> Result<Vec<CheckResult>, RegistryError> {
         let (identity, view) = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
@@ -42,18 +42,18 @@ impl Registry {
         self.broker.forgive(&view);
         let mut findings = vec![
             diagnosis::of_key(&view.app),
-            Finding::pass(Check::Assertion, "Box gave a token for the enterprise."),
+            CheckResult::pass(DiagnosticCheck::Assertion, "Box gave a token for the enterprise."),
         ];
         findings.push(match self.upstream.service_account(&probe.token).await {
             Ok(account) => {
                 let detail = format!("{}: invite it as a collaborator to what it should see.", account.login);
                 self.note_service_account(&view, account, &cause).await;
-                Finding::pass(Check::ServiceAccount, detail)
+                CheckResult::pass(DiagnosticCheck::ServiceAccount, detail)
             }
-            Err(error) => Finding::failure(Check::ServiceAccount, &error.into()),
+            Err(error) => CheckResult::failure(DiagnosticCheck::ServiceAccount, &error.into()),
         });
         findings.push(self.test_user(&view, user, &cause).await);
-        let ledger = Ledger { broker: &self.broker, view: Some(&view), cause: &cause };
+        let ledger = DiagnosticTokens { broker: &self.broker, view: Some(&view), cause: &cause };
         findings.extend(diagnosis::of_token(&self.upstream, &credentials, &probe.token, user, ledger).await);
         self.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, probe, &cause).await?;
         if view.tenant.state == TenantState::Pending
@@ -64,14 +64,19 @@ impl Registry {
         Ok(findings)
     }
 
-    async fn test_user(&self, view: &View, user: Option<&BoxId>, cause: &AuditContext) -> Finding {
+    async fn test_user(
+        &self,
+        view: &TenantContext,
+        user: Option<&BoxId>,
+        cause: &AuditContext,
+    ) -> CheckResult {
         let Some(user) = user else {
-            return Finding::skipped(Check::UserToken, "Name a `user` to have this checked.");
+            return CheckResult::skipped(DiagnosticCheck::UserToken, "Name a `user` to have this checked.");
         };
         let subject = Subject::User { id: user.clone() };
         let (probe, credentials) = match self.broker.probe(view, &subject).await {
             Ok(probe) => probe,
-            Err(error) => return Finding::failure(Check::UserToken, &error),
+            Err(error) => return CheckResult::failure(DiagnosticCheck::UserToken, &error),
         };
         let enterprise = match view.app.is_shared() {
             false => Ok(Some(view.tenant.enterprise_id.clone())),
@@ -79,19 +84,24 @@ impl Registry {
         };
         let finding = match enterprise {
             Ok(Some(enterprise)) if enterprise == view.tenant.enterprise_id => {
-                Finding::pass(Check::UserToken, format!("Box gave a token for user {user}."))
+                CheckResult::pass(DiagnosticCheck::UserToken, format!("Box gave a token for user {user}."))
             }
-            Ok(_) => Finding::failure(Check::UserToken, &TokenError::ForeignUser),
-            Err(error) => Finding::failure(Check::UserToken, &BoxError::into(error)),
+            Ok(_) => CheckResult::failure(DiagnosticCheck::UserToken, &TokenError::ForeignUser),
+            Err(error) => CheckResult::failure(DiagnosticCheck::UserToken, &BoxError::into(error)),
         };
         match self.broker.write_off(view, &subject, None, &credentials, probe, cause).await {
             Ok(()) => finding,
-            Err(error) => Finding::failure(Check::UserToken, &error),
+            Err(error) => CheckResult::failure(DiagnosticCheck::UserToken, &error),
         }
     }
 
     /// Keeps the service account as Box shows it now; a test reports, so nothing hangs on it.
-    async fn note_service_account(&self, view: &View, account: ServiceAccount, cause: &AuditContext) {
+    async fn note_service_account(
+        &self,
+        view: &TenantContext,
+        account: ServiceAccount,
+        cause: &AuditContext,
+    ) {
         if view.tenant.service_account.as_ref() == Some(&account) {
             return;
         }
@@ -104,35 +114,43 @@ impl Registry {
 }
 
 /// The diagnosis of an app whose key is still to be activated.
-fn without_key(view: &View, upstream: &BoxClient) -> Vec<Finding> {
+fn without_key(view: &TenantContext, upstream: &BoxClient) -> Vec<CheckResult> {
     let needs = "Needs the keypair to be activated first.";
-    let checks =
-        [Check::Assertion, Check::ServiceAccount, Check::UserToken, Check::AsUserHeader, Check::Downscope];
+    let checks = [
+        DiagnosticCheck::Assertion,
+        DiagnosticCheck::ServiceAccount,
+        DiagnosticCheck::UserToken,
+        DiagnosticCheck::AsUserHeader,
+        DiagnosticCheck::Downscope,
+    ];
     let mut findings = vec![diagnosis::of_key(&view.app)];
-    findings.extend(checks.map(|check| Finding::skipped(check, needs)));
+    findings.extend(checks.map(|check| CheckResult::skipped(check, needs)));
     findings.push(diagnosis::of_clock(upstream));
     findings
 }
 
 /// The diagnosis where Box gives no token at all.
-fn without_assertion(view: &View, error: &TokenError, upstream: &BoxClient) -> Vec<Finding> {
+fn without_assertion(view: &TenantContext, error: &TokenError, upstream: &BoxClient) -> Vec<CheckResult> {
     let needs = "Needs a token, which Box does not give.";
     // What cannot be opened here was never shown to Box.
     let of_key_and_assertion = match error {
         TokenError::Sealed { .. } | TokenError::Corrupt(_) | TokenError::Store(_) => [
-            Finding::failure(Check::Key, error),
-            Finding::skipped(Check::Assertion, "Needs the stored credentials, which cannot be used."),
+            CheckResult::failure(DiagnosticCheck::Key, error),
+            CheckResult::skipped(
+                DiagnosticCheck::Assertion,
+                "Needs the stored credentials, which cannot be used.",
+            ),
         ],
-        _ => [diagnosis::of_key(&view.app), Finding::failure(Check::Assertion, error)],
+        _ => [diagnosis::of_key(&view.app), CheckResult::failure(DiagnosticCheck::Assertion, error)],
     };
     let [of_key, of_assertion] = of_key_and_assertion;
     vec![
         of_key,
         of_assertion,
-        Finding::skipped(Check::ServiceAccount, needs),
-        Finding::skipped(Check::UserToken, needs),
-        Finding::skipped(Check::AsUserHeader, needs),
-        Finding::skipped(Check::Downscope, needs),
+        CheckResult::skipped(DiagnosticCheck::ServiceAccount, needs),
+        CheckResult::skipped(DiagnosticCheck::UserToken, needs),
+        CheckResult::skipped(DiagnosticCheck::AsUserHeader, needs),
+        CheckResult::skipped(DiagnosticCheck::Downscope, needs),
         diagnosis::of_clock(upstream),
     ]
 }

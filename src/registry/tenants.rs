@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::{self, Unreadable, given};
-use super::error::{Fault, RegistryError, unless_expected};
+use super::document::{self, DecodeError, given};
+use super::error::{FieldError, RegistryError, unless_expected};
 use super::health::HealthState;
 use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::Identity;
-use crate::broker::View;
+use crate::broker::TenantContext;
 use crate::domain::app::{App, AppState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
@@ -28,7 +28,7 @@ const DISPLAY_NAME_LENGTH: usize = 200;
 
 /// A stretch of a list, and where the next begins.
 #[derive(Debug)]
-pub struct Listing<T> {
+pub struct ListPage<T> {
     /// The things.
     pub items: Vec<T>,
     /// Behind which name the next stretch begins; `None` where this was the last.
@@ -45,33 +45,33 @@ struct Changeable {
     #[serde(default)]
     policy: Policy,
     #[serde(default, deserialize_with = "given")]
-    state: Option<NewState>,
+    state: Option<RequestedState>,
 }
 
 /// The states that a PATCH can give a tenant or an app: the others come about in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum NewState {
+pub enum RequestedState {
     /// In service, restored where it was deleted.
     Active,
     /// Out of service until an admin says otherwise.
     Suspended,
 }
 
-impl From<NewState> for TenantState {
-    fn from(state: NewState) -> Self {
+impl From<RequestedState> for TenantState {
+    fn from(state: RequestedState) -> Self {
         match state {
-            NewState::Active => Self::Active,
-            NewState::Suspended => Self::Suspended,
+            RequestedState::Active => Self::Active,
+            RequestedState::Suspended => Self::Suspended,
         }
     }
 }
 
-impl From<NewState> for AppState {
-    fn from(state: NewState) -> Self {
+impl From<RequestedState> for AppState {
+    fn from(state: RequestedState) -> Self {
         match state {
-            NewState::Active => Self::Active,
-            NewState::Suspended => Self::Suspended,
+            RequestedState::Active => Self::Active,
+            RequestedState::Suspended => Self::Suspended,
         }
     }
 }
@@ -81,7 +81,11 @@ impl Registry {
     ///
     /// # Errors
     /// Where the caller may not read it.
-    pub async fn tenant(&self, identity: &Identity, tenant: &TenantRef) -> Result<Arc<View>, RegistryError> {
+    pub async fn tenant(
+        &self,
+        identity: &Identity,
+        tenant: &TenantRef,
+    ) -> Result<Arc<TenantContext>, RegistryError> {
         Ok(self.tenant_for(identity, tenant, Permission::TenantsRead).await?.1)
     }
 
@@ -94,12 +98,12 @@ impl Registry {
         identity: &Identity,
         (filter, health): (&TenantFilter, Option<HealthState>),
         mut page: Page,
-    ) -> Result<Listing<Arc<View>>, RegistryError> {
+    ) -> Result<ListPage<Arc<TenantContext>>, RegistryError> {
         if !identity.any(|caller| caller.holds(Permission::TenantsRead)) {
             return Err(RegistryError::Forbidden("no grant gives tenants:read"));
         }
         let wanted = page.limit;
-        let mut items: Vec<Arc<View>> = Vec::new();
+        let mut items: Vec<Arc<TenantContext>> = Vec::new();
         loop {
             // One more than is wanted tells whether there is a next stretch.
             page.limit = wanted + 1;
@@ -111,18 +115,18 @@ impl Registry {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
-                let view = View { tenant, app };
+                let view = TenantContext { tenant, app };
                 if health.is_some_and(|health| self.health(&view).state != health) {
                     continue;
                 }
                 // Only what the caller may see tells them that there is more.
                 if items.len() == wanted {
-                    return Ok(Listing { next: items.last().map(|view| view.tenant.name.clone()), items });
+                    return Ok(ListPage { next: items.last().map(|view| view.tenant.name.clone()), items });
                 }
                 items.push(Arc::new(view));
             }
             if was_last {
-                return Ok(Listing { items, next: None });
+                return Ok(ListPage { items, next: None });
             }
         }
     }
@@ -138,7 +142,7 @@ impl Registry {
         tenant: &TenantRef,
         patch: &Value,
         expected: Option<i64>,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<Arc<TenantContext>, RegistryError> {
         on_what_stands(|| self.patch_tenant_once(identity, request_id, tenant, patch, expected)).await
     }
 
@@ -149,7 +153,7 @@ impl Registry {
         tenant: &TenantRef,
         patch: &Value,
         expected: Option<i64>,
-    ) -> Result<Arc<View>, RegistryError> {
+    ) -> Result<Arc<TenantContext>, RegistryError> {
         let (mut identity, current, view) = self.fresh(identity, tenant, Permission::TenantsWrite).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -196,7 +200,7 @@ impl Registry {
         let told = changes(&told(&current), &told(&next));
         let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantUpdate, told);
         let next = self.replace(next, &event, expected).await?;
-        Ok(Arc::new(View { tenant: next, app: view.app.clone() }))
+        Ok(Arc::new(TenantContext { tenant: next, app: view.app.clone() }))
     }
 
     /// An app for a list: one whose row is refused is left out, and costs its neighbours nothing.
@@ -218,13 +222,13 @@ impl Registry {
         identity: &Identity,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<(Identity, Tenant, Arc<View>), RegistryError> {
+    ) -> Result<(Identity, Tenant, Arc<TenantContext>), RegistryError> {
         let (_, view) = self.tenant_for(identity, tenant, permission).await?;
         let by = TenantRef::Id(view.tenant.id.clone());
         let current = self.store.tenant(&by).await?.ok_or(RegistryError::Absent)?;
         let identity = require(identity, &current, permission)?;
         let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
-        Ok((identity, current.clone(), Arc::new(View { tenant: current, app })))
+        Ok((identity, current.clone(), Arc::new(TenantContext { tenant: current, app })))
     }
 
     pub(super) async fn replace(
@@ -281,19 +285,19 @@ fn merge(mut document: Value, patch: &Value) -> Result<Changeable, RegistryError
         document["state"] = state.clone();
     }
     document::read(&document).map_err(|error| match error {
-        Unreadable::Fault(fault) => RegistryError::Invalid(vec![fault]),
-        Unreadable::NotJson(error) => RegistryError::invalid("", error.to_string()),
+        DecodeError::Fault(fault) => RegistryError::Invalid(vec![fault]),
+        DecodeError::NotJson(error) => RegistryError::invalid("", error.to_string()),
     })
 }
 
 /// What a tenant becomes where a PATCH asks for `state`. One that was never tested stays untested under
 /// its lock and behind it.
-fn state_of(tenant: &Tenant, state: NewState) -> Result<TenantState, RegistryError> {
+fn state_of(tenant: &Tenant, state: RequestedState) -> Result<TenantState, RegistryError> {
     match state {
-        NewState::Active if tenant.is_unproven() && tenant.state == TenantState::Locked => {
+        RequestedState::Active if tenant.is_unproven() && tenant.state == TenantState::Locked => {
             Ok(TenantState::Pending)
         }
-        NewState::Suspended if tenant.is_unproven() && tenant.state == TenantState::Locked => Err(
+        RequestedState::Suspended if tenant.is_unproven() && tenant.state == TenantState::Locked => Err(
             RegistryError::Conflict("The tenant was pending when it was locked: `active` lifts the lock."),
         ),
         state => Ok(state.into()),
@@ -331,17 +335,17 @@ pub(super) fn check_fields(
     let mut faults = Vec::new();
     if display_name.is_some_and(|name| !text::is_printable_line(name, DISPLAY_NAME_LENGTH)) {
         let detail = format!("A display name is 1 to {DISPLAY_NAME_LENGTH} printable characters.");
-        faults.push(Fault::at("/display_name", detail));
+        faults.push(FieldError::at("/display_name", detail));
     }
     faults.extend(label_faults(labels, "/labels"));
     if faults.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(faults)) }
 }
 
 /// What is wrong with labels, those of a tenant or those that a grant selects by.
-pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> Vec<Fault> {
+pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if labels.len() > LABELS {
-        faults.push(Fault::at(pointer, format!("There are at most {LABELS} labels.")));
+        faults.push(FieldError::at(pointer, format!("There are at most {LABELS} labels.")));
     }
     for (key, value) in labels {
         let fits = |text: &str| text::is_printable_line(text, LABEL_LENGTH);
@@ -350,7 +354,7 @@ pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> 
             let detail = format!(
                 "A label's key and value are 1 to {LABEL_LENGTH} printable characters each, the key without `:`."
             );
-            faults.push(Fault::at(pointer, detail));
+            faults.push(FieldError::at(pointer, detail));
         }
     }
     faults

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::key::{Document, Keys};
+use super::key::{JwksDocument, VerificationKeys};
 use crate::box_api::in_words;
 use crate::config;
 use crate::domain::address::{AddressZone, fetchable};
@@ -33,7 +33,7 @@ pub(super) struct Source {
 
 /// The part of a discovery document (OpenID Connect Discovery 1.0, section 3) that matters here.
 #[derive(Deserialize)]
-struct Discovered {
+struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
 }
@@ -53,7 +53,7 @@ impl Source {
             .retry(retry::never())
             // Each connection is to an address that was judged for this one fetch.
             .pool_max_idle_per_host(0)
-            .dns_resolver(Judging { reach })
+            .dns_resolver(ZoneResolver { reach })
             .connect_timeout(CONNECT_TIME);
         // Plain http on loopback needs none of the machine's authorities, and it may have none.
         let builder = if reach == AddressZone::Loopback { builder.tls_certs_only([]) } else { builder };
@@ -65,14 +65,14 @@ impl Source {
     ///
     /// # Errors
     /// In words for the operator: what was fetched, and what was wrong with it.
-    pub(super) async fn keys(&self) -> Result<Keys, String> {
+    pub(super) async fn keys(&self) -> Result<VerificationKeys, String> {
         let fetching = async {
             let url = match &self.jwks_url {
                 Some(url) => url.clone(),
                 None => self.discover().await?,
             };
-            let document: Document = self.read("key set", &url).await?;
-            Ok(Keys::read(document))
+            let document: JwksDocument = self.read("key set", &url).await?;
+            Ok(VerificationKeys::read(document))
         };
         let late = || Err(format!("no answer within {TIME:?}"));
         tokio::time::timeout(TIME, fetching).await.unwrap_or_else(|_| late())
@@ -82,7 +82,7 @@ impl Source {
     async fn discover(&self) -> Result<Url, String> {
         let text = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let url = Url::parse(&text).map_err(|error| format!("discovery URL: {error}"))?;
-        let discovered: Discovered = self.read("discovery document", &url).await?;
+        let discovered: DiscoveryDocument = self.read("discovery document", &url).await?;
         if discovered.issuer != self.issuer {
             return Err(
                 "the discovery document is another issuer's: its `issuer` is not the setting's".into()
@@ -114,11 +114,11 @@ impl Source {
 /// Resolves a host's name to those of its addresses that may be connected to. The client connects to
 /// what it is told here, so nothing can change in between.
 #[derive(Debug)]
-struct Judging {
+struct ZoneResolver {
     reach: AddressZone,
 }
 
-impl Resolve for Judging {
+impl Resolve for ZoneResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.reach;
         Box::pin(async move {

@@ -12,13 +12,13 @@ const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A set of keys as an issuer publishes it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Document {
+pub(super) struct JwksDocument {
     keys: Vec<Value>,
 }
 
 /// The keys of an issuer that verify signatures.
 #[derive(Debug)]
-pub(super) struct Keys(Vec<std::sync::Arc<IssuerKey>>);
+pub(super) struct VerificationKeys(Vec<std::sync::Arc<IssuerKey>>);
 
 /// One of them.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(in crate::auth) struct KeyWanted<'a> {
 
 /// Why no key is the one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoKey {
+pub(super) enum KeyLookupError {
     /// There is none of that id, or none for the algorithm of a token that names none.
     Unknown,
     /// The key of that id is for other algorithms.
@@ -50,25 +50,26 @@ pub(super) enum NoKey {
     Ambiguous,
 }
 
-impl Keys {
+impl VerificationKeys {
     /// The usable ones; those that are for something else, or are no keys, are passed over.
-    pub(super) fn read(document: Document) -> Self {
+    pub(super) fn read(document: JwksDocument) -> Self {
         let read = |value| serde_json::from_value::<Jwk>(value).ok().and_then(Jwk::read);
         Self(document.keys.into_iter().take(MOST).filter_map(read).map(std::sync::Arc::new).collect())
     }
 
-    pub(super) fn find(&self, wanted: KeyWanted<'_>) -> Result<std::sync::Arc<IssuerKey>, NoKey> {
+    pub(super) fn find(&self, wanted: KeyWanted<'_>) -> Result<std::sync::Arc<IssuerKey>, KeyLookupError> {
         let fits = |key: &&std::sync::Arc<IssuerKey>| key.algorithms.contains(&wanted.algorithm);
         let Some(id) = wanted.id else {
             let mut fitting = self.0.iter().filter(fits);
             return match (fitting.next(), fitting.next()) {
                 (Some(only), None) => Ok(only.clone()),
-                (Some(_), Some(_)) => Err(NoKey::Ambiguous),
-                (None, _) => Err(NoKey::Unknown),
+                (Some(_), Some(_)) => Err(KeyLookupError::Ambiguous),
+                (None, _) => Err(KeyLookupError::Unknown),
             };
         };
         let named = || self.0.iter().filter(|key| key.id.as_deref() == Some(id));
-        let none = if named().next().is_some() { NoKey::OtherAlgorithm } else { NoKey::Unknown };
+        let none =
+            if named().next().is_some() { KeyLookupError::OtherAlgorithm } else { KeyLookupError::Unknown };
         named().find(fits).cloned().ok_or(none)
     }
 }
@@ -145,11 +146,11 @@ mod tests {
 
     use super::*;
 
-    fn keys(keys: Value) -> Keys {
-        Keys::read(serde_json::from_value(json!({ "keys": keys })).unwrap())
+    fn keys(keys: Value) -> VerificationKeys {
+        VerificationKeys::read(serde_json::from_value(json!({ "keys": keys })).unwrap())
     }
 
-    fn find(keys: &Keys, id: Option<&str>, algorithm: Algorithm) -> Result<(), NoKey> {
+    fn find(keys: &VerificationKeys, id: Option<&str>, algorithm: Algorithm) -> Result<(), KeyLookupError> {
         keys.find(KeyWanted { id, algorithm }).map(drop)
     }
 
@@ -167,11 +168,15 @@ mod tests {
             assert_eq!(find(&keys, Some(id), algorithm), Ok(()));
             assert_eq!(find(&keys, None, algorithm), Ok(()));
             for other in [Algorithm::HS256, Algorithm::RS256, Algorithm::ES384, Algorithm::PS512] {
-                assert_eq!(find(&keys, Some(id), other), Err(NoKey::OtherAlgorithm), "{id} {other:?}");
+                assert_eq!(
+                    find(&keys, Some(id), other),
+                    Err(KeyLookupError::OtherAlgorithm),
+                    "{id} {other:?}"
+                );
             }
-            assert_eq!(find(&keys, Some("x"), algorithm), Err(NoKey::Unknown));
+            assert_eq!(find(&keys, Some("x"), algorithm), Err(KeyLookupError::Unknown));
         }
-        assert_eq!(find(&keys, None, Algorithm::RS256), Err(NoKey::Unknown));
+        assert_eq!(find(&keys, None, Algorithm::RS256), Err(KeyLookupError::Unknown));
     }
 
     #[test]
@@ -199,7 +204,7 @@ mod tests {
         all.push(json!({ "kty": "OKP", "crv": "X25519", "x": text(32) }));
         assert_eq!(keys(json!(all)).0.len(), 0);
         let two = keys(json!([good, good]));
-        assert_eq!(find(&two, None, Algorithm::RS256), Err(NoKey::Ambiguous));
+        assert_eq!(find(&two, None, Algorithm::RS256), Err(KeyLookupError::Ambiguous));
         assert_eq!(keys(Value::Array(vec![good; MOST + 1])).0.len(), MOST);
     }
 }

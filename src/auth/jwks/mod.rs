@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use self::fetch::Source;
 pub(super) use self::key::{IssuerKey, KeyWanted};
-use self::key::{Keys, NoKey};
-use super::{AuthError, IssuerDown, TokenFault};
+use self::key::{KeyLookupError, VerificationKeys};
+use super::{AuthError, IssuerUnavailable, TokenRejection};
 use crate::clock::{Clock, Monotonic};
 use crate::config;
 
@@ -30,23 +30,23 @@ const SHORT_COOL_DOWN: Duration = Duration::from_secs(5);
 
 /// The issuers that the settings name.
 #[derive(Debug)]
-pub(super) struct Issuers(HashMap<String, Arc<Issuer>>);
+pub(super) struct Issuers(HashMap<String, Arc<OidcIssuer>>);
 
 /// One issuer, and what is known of its keys.
 #[derive(Debug)]
-pub(super) struct Issuer {
+pub(super) struct OidcIssuer {
     name: Arc<str>,
     source: Source,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
-    known: Mutex<Known>,
+    known: Mutex<KnownKeys>,
     /// Held while keys are fetched.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    keys: Option<(Arc<Keys>, Monotonic)>,
+struct KnownKeys {
+    keys: Option<(Arc<VerificationKeys>, Monotonic)>,
     tried_at: Option<Monotonic>,
     failure: Option<String>,
 }
@@ -54,7 +54,7 @@ struct Known {
 /// An issuer cannot be asked, because of what the settings or the machine lack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of {issuer} (`auth.oidc`) cannot be fetched from this machine: {reason}")]
-pub struct IssuerProblem {
+pub struct IssuerSetupError {
     issuer: String,
     reason: String,
 }
@@ -65,10 +65,10 @@ impl Issuers {
         settings: &[config::IssuerSettings],
         clock: &Arc<dyn Clock>,
         tasks: &TaskTracker,
-    ) -> Result<Self, IssuerProblem> {
+    ) -> Result<Self, IssuerSetupError> {
         let each = settings.iter().map(|one| {
-            let problem = |reason| IssuerProblem { issuer: one.issuer.clone(), reason };
-            let issuer = Issuer {
+            let problem = |reason| IssuerSetupError { issuer: one.issuer.clone(), reason };
+            let issuer = OidcIssuer {
                 name: one.issuer.as_str().into(),
                 source: Source::new(one).map_err(problem)?,
                 clock: Arc::clone(clock),
@@ -82,14 +82,14 @@ impl Issuers {
     }
 
     /// The issuer of that name, character by character.
-    pub(super) fn get(&self, name: &str) -> Option<&Arc<Issuer>> {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<OidcIssuer>> {
         self.0.get(name)
     }
 }
 
-impl Known {
+impl KnownKeys {
     /// The keys, where they are not too old to be judged by.
-    fn keys(&self, now: Monotonic) -> Option<&Arc<Keys>> {
+    fn keys(&self, now: Monotonic) -> Option<&Arc<VerificationKeys>> {
         self.keys.as_ref().filter(|(_, at)| now.since(*at) < OLDEST).map(|(keys, _)| keys)
     }
 
@@ -110,22 +110,22 @@ impl Known {
 }
 
 /// The key of a published set (RFC 7517) that a token says it was signed with.
-pub(super) fn key_in(set: &[u8], wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, TokenFault> {
-    let document = serde_json::from_slice(set).map_err(|_| TokenFault::UnknownKey)?;
-    Ok(Keys::read(document).find(wanted)?)
+pub(super) fn key_in(set: &[u8], wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, TokenRejection> {
+    let document = serde_json::from_slice(set).map_err(|_| TokenRejection::UnknownKey)?;
+    Ok(VerificationKeys::read(document).find(wanted)?)
 }
 
-impl From<NoKey> for TokenFault {
-    fn from(none: NoKey) -> Self {
+impl From<KeyLookupError> for TokenRejection {
+    fn from(none: KeyLookupError) -> Self {
         match none {
-            NoKey::Unknown => Self::UnknownKey,
-            NoKey::OtherAlgorithm => Self::Algorithm,
-            NoKey::Ambiguous => Self::KeyNotNamed,
+            KeyLookupError::Unknown => Self::UnknownKey,
+            KeyLookupError::OtherAlgorithm => Self::Algorithm,
+            KeyLookupError::Ambiguous => Self::KeyNotNamed,
         }
     }
 }
 
-impl Issuer {
+impl OidcIssuer {
     /// The key that a token says it was signed with.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Issuer {
         let found = self.keys()?.find(wanted);
         let found = match found {
             // It may be new. Within the cool-down this asks nobody.
-            Err(NoKey::Unknown) if self.may_ask() => {
+            Err(KeyLookupError::Unknown) if self.may_ask() => {
                 self.refresh().await;
                 self.keys()?.find(wanted)
             }
@@ -162,11 +162,11 @@ impl Issuer {
         }
     }
 
-    fn keys(&self) -> Result<Arc<Keys>, AuthError> {
+    fn keys(&self) -> Result<Arc<VerificationKeys>, AuthError> {
         let now = self.clock.monotonic();
         let known = self.lock();
         known.keys(now).cloned().ok_or_else(|| {
-            AuthError::IssuerDown(IssuerDown {
+            AuthError::IssuerUnavailable(IssuerUnavailable {
                 issuer: Arc::clone(&self.name),
                 reason: known.failure.clone().unwrap_or_default(),
                 retry_after: known.rest(now),
@@ -208,7 +208,7 @@ impl Issuer {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, KnownKeys> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,11 +7,11 @@ use super::plain::{
     sealed_data_refused, seconds, store_unavailable,
 };
 use crate::box_api::BoxError;
-use crate::broker::{Extent, TokenError};
+use crate::broker::{OutageScope, TokenError};
 use crate::crypto::CryptoError;
 use crate::domain::refusal::BoxRefusal;
 use crate::http::problem::{Problem, Reach, UpstreamWords};
-use crate::registry::{Fault, RegistryError};
+use crate::registry::{FieldError, RegistryError};
 use crate::store::{Conflict, StoreError};
 
 pub(super) fn of_store(error: StoreError) -> Problem {
@@ -72,7 +72,7 @@ pub(super) fn of_token(error: TokenError) -> Problem {
             ),
         )
         .reach(Reach::Subject)
-        .errors([Fault::at("/min_ttl", "Ask for less.")]),
+        .errors([FieldError::at("/min_ttl", "Ask for less.")]),
         TokenError::Box(error) => of_box(&error),
         TokenError::Store(error) => of_store(error),
         TokenError::Sealed { what, error } => of_crypto(what, error),
@@ -80,10 +80,10 @@ pub(super) fn of_token(error: TokenError) -> Problem {
         TokenError::Superseded => overloaded().reach(Reach::Tenant).cause(cause),
         TokenError::Down { extent, error, retry_after } => {
             let reach = match extent {
-                Extent::Subject => Reach::Subject,
-                Extent::Tenant => Reach::Tenant,
-                Extent::App => Reach::App,
-                Extent::Box => Reach::Broker,
+                OutageScope::Subject => Reach::Subject,
+                OutageScope::Tenant => Reach::Tenant,
+                OutageScope::App => Reach::App,
+                OutageScope::Box => Reach::Broker,
             };
             of_token(*error).reach(reach).after(seconds(retry_after)).cause(cause)
         }
@@ -163,8 +163,8 @@ pub(super) fn of_registry(error: RegistryError) -> Problem {
         RegistryError::BoxConfig(problems) => {
             // What is told first is mended first.
             let fix = problems.first().map(|problem| problem.fix);
-            let faults: Vec<Fault> =
-                problems.into_iter().map(|problem| Fault::at(problem.pointer, problem.detail)).collect();
+            let faults: Vec<FieldError> =
+                problems.into_iter().map(|problem| FieldError::at(problem.pointer, problem.detail)).collect();
             let detail = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
             Problem {
                 fix: fix.map(str::to_owned),
@@ -174,7 +174,7 @@ pub(super) fn of_registry(error: RegistryError) -> Problem {
         }
         RegistryError::Key { pointer, problem } => {
             Problem::new(unprocessable, problem.code(), "Private key cannot be used", problem.to_string())
-                .errors([Fault::at(pointer, problem.to_string())])
+                .errors([FieldError::at(pointer, problem.to_string())])
                 .fix(problem.fix())
         }
         RegistryError::Conflict(detail) => conflict(detail),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::auth::IssuerDown;
+use crate::auth::IssuerUnavailable;
 use crate::http::problem::{Problem, Reach};
-use crate::registry::Fault;
+use crate::registry::FieldError;
 
 /// How soon to come back where nothing better is known, in seconds.
 pub(super) const SOON: u64 = 1;
@@ -33,7 +33,7 @@ pub(super) fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
         .after(seconds(retry_after))
 }
 
-pub(super) fn issuer_down(down: &IssuerDown) -> Problem {
+pub(super) fn issuer_down(down: &IssuerUnavailable) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "upstream_unavailable",
@@ -67,7 +67,7 @@ pub(super) fn forbidden() -> Problem {
     )
 }
 
-pub(super) fn invalid(faults: Vec<Fault>) -> Problem {
+pub(super) fn invalid(faults: Vec<FieldError>) -> Problem {
     let detail = match faults.as_slice() {
         [only] => only.detail.clone(),
         several => format!("{} fields cannot be accepted; `errors` names each.", several.len()),

@@ -4,39 +4,42 @@ mod strict;
 
 use serde::{Deserialize, Deserializer};
 
-use self::strict::Strict;
-use super::error::{Fault, pointer_of};
+use self::strict::StrictDeserializer;
+use super::error::{FieldError, pointer_of};
 
 /// Why a document is not what it should be.
 #[derive(Debug)]
-pub enum Unreadable {
+pub enum DecodeError {
     /// It is not JSON at all.
     NotJson(serde_json::Error),
     /// One of its values is not what is expected there.
-    Fault(Fault),
+    Fault(FieldError),
 }
 
 /// Reads a document.
 ///
 /// # Errors
 /// The first thing that is wrong. No value is quoted: it may be a secret in the wrong place.
-pub fn read<'de, T, D>(document: D) -> Result<T, Unreadable>
+pub fn read<'de, T, D>(document: D) -> Result<T, DecodeError>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de, Error = serde_json::Error>,
 {
-    serde_path_to_error::deserialize(Strict(document)).map_err(|error| {
+    serde_path_to_error::deserialize(StrictDeserializer(document)).map_err(|error| {
         let pointer = pointer_of(error.path());
         let error = error.into_inner();
         let message = error.to_string();
         if error.is_data() {
-            Unreadable::Fault(Fault::at(pointer, in_plain_words(&message)))
+            DecodeError::Fault(FieldError::at(pointer, in_plain_words(&message)))
         } else if message.starts_with("recursion limit") {
             // How it goes on down there helps nobody: the field of the whole is named.
             let field = pointer.match_indices('/').nth(1).map_or(&*pointer, |(end, _)| &pointer[..end]);
-            Unreadable::Fault(Fault::at(field, "Objects and arrays stand too deep in one another here."))
+            DecodeError::Fault(FieldError::at(
+                field,
+                "Objects and arrays stand too deep in one another here.",
+            ))
         } else {
-            Unreadable::NotJson(error)
+            DecodeError::NotJson(error)
         }
     })
 }
