@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::keeper::Keeper;
+use self::keeper::Maintenance;
 use crate::auth::limits::RateLimits;
 use crate::auth::{Authenticator, IssuerSetupError};
 use crate::box_api::{BoxClient, BoxClientError};
@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::crypto::file::KeyFileError;
 use crate::crypto::{KeySetError, Vault, file};
 use crate::entropy::Entropy;
-use crate::http::{self, Api, Group, router, server};
+use crate::http::{self, Api, RouteGroup, router, server};
 use crate::registry::Registry;
 use crate::store::watch::{self, ChangeFeed};
 use crate::store::{self, OpenError, OpenMode, StoreError};
@@ -74,7 +74,7 @@ pub enum StartError {
 
 /// A broker that serves.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningBroker {
     /// Where internal services call.
     pub service: SocketAddr,
     /// Where admins call.
@@ -83,12 +83,12 @@ pub struct Running {
     pub browser: SocketAddr,
     /// Where orchestrators call.
     pub operations: SocketAddr,
-    keeper: Arc<Keeper>,
+    keeper: Arc<Maintenance>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Running {
+impl RunningBroker {
     /// Lets the open requests finish, and ends.
     pub async fn stop(self) {
         self.stopping.cancel();
@@ -144,7 +144,7 @@ pub async fn start(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-) -> Result<Running, StartError> {
+) -> Result<RunningBroker, StartError> {
     let keys = file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
     let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::ServeAlone).await?;
@@ -173,7 +173,7 @@ pub async fn start(
     )?);
     let limits = Arc::new(RateLimits::new(&settings.limits, &clock));
     let stopping = CancellationToken::new();
-    let api = Api::from(http::Parts {
+    let api = Api::from(http::ApiParts {
         authenticator: Arc::clone(&authenticator),
         broker: Arc::clone(&broker),
         registry: Arc::clone(&registry),
@@ -191,7 +191,7 @@ pub async fn start(
     let house = tokio::sync::Mutex::default();
     let retention = settings.audit.retention;
     let keeper =
-        Keeper { store, watch, broker, registry, authenticator, limits, clock, work, retention, house };
+        Maintenance { store, watch, broker, registry, authenticator, limits, clock, work, retention, house };
     let keeper = Arc::new(keeper);
     listen(settings, api, keeper, stopping).await
 }
@@ -199,9 +199,9 @@ pub async fn start(
 async fn listen(
     settings: &Settings,
     api: Api,
-    keeper: Arc<Keeper>,
+    keeper: Arc<Maintenance>,
     stopping: CancellationToken,
-) -> Result<Running, StartError> {
+) -> Result<RunningBroker, StartError> {
     let http = &settings.http;
     let listener = bind(http.listen, "http.listen").await?;
     let admin = bind_own(http.admin_listen, "http.admin_listen").await?;
@@ -216,14 +216,14 @@ async fn listen(
 
     let tasks = TaskTracker::new();
     // Each has places of its own: what crowds one listener keeps nobody from another.
-    let serve = |listener: TcpListener, groups: &[Group], connections: usize| {
+    let serve = |listener: TcpListener, groups: &[RouteGroup], connections: usize| {
         let router = router(api.clone(), groups);
         let places = Arc::new(Semaphore::new(connections));
         tasks.spawn(server::serve(listener, router, places, stopping.clone()));
     };
     let connections = settings.limits.connections;
-    let mut groups = vec![Group::Service];
-    for (group, own) in [(Group::Admin, admin), (Group::Browser, browser)] {
+    let mut groups = vec![RouteGroup::Service];
+    for (group, own) in [(RouteGroup::Admin, admin), (RouteGroup::Browser, browser)] {
         match own {
             Some(own) => serve(own, &[group], connections),
             None => groups.push(group),
@@ -231,7 +231,7 @@ async fn listen(
     }
     serve(listener, &groups, connections);
     // Whoever asks whether the broker is alive must hear it when every other place is taken.
-    serve(operations, &[Group::Operations], 64);
+    serve(operations, &[RouteGroup::Operations], 64);
 
     every(watch::INTERVAL, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
@@ -263,7 +263,7 @@ async fn listen(
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).keep_house()
     });
-    Ok(Running {
+    Ok(RunningBroker {
         service: service_address,
         admin: admin_address,
         browser: browser_address,

@@ -28,7 +28,7 @@ fn tell(signed: &SignedCheckpoint) {
 
 /// Looks after what needs it now and then.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct Maintenance {
     pub(super) store: Arc<dyn Store>,
     pub(super) watch: Arc<ChangeFeed>,
     pub(super) broker: Arc<Broker>,
@@ -44,7 +44,7 @@ pub(super) struct Keeper {
     pub(super) house: tokio::sync::Mutex<()>,
 }
 
-impl Keeper {
+impl Maintenance {
     pub(super) async fn hear_changes(self: Arc<Self>) {
         if let Err(error) = self.watch.poll().await {
             tracing::warn!(%error, "what changed cannot be heard");

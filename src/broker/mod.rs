@@ -74,7 +74,7 @@ use crate::store::{Store, StoreError, TenantRef};
 
 /// What a caller wants.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct TokenRequest {
     /// For whom.
     pub subject: Subject,
     /// How restricted; `None` is a full token.
@@ -87,7 +87,7 @@ pub struct Wanted {
     pub on_behalf_of: Option<OnBehalfOf>,
 }
 
-impl Wanted {
+impl TokenRequest {
     /// What is asked of grants and policy.
     #[must_use]
     pub fn ask(&self) -> AccessRequest<'_> {
@@ -259,7 +259,7 @@ impl Broker {
         identity: &Identity,
         request_id: &str,
         tenant: &TenantRef,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
     ) -> Result<ReleasedToken, TokenError> {
         let mut superseded = false;
         loop {
@@ -300,7 +300,7 @@ impl Broker {
         &self,
         identity: &'a Identity,
         tenant: &TenantRef,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
     ) -> Result<(Arc<TenantContext>, (&'a AuthenticatedCaller, DecisionBasis)), TokenError> {
         let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
         let callers = identity.callers().map(|opened| (opened, &*opened.caller));

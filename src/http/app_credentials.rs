@@ -11,8 +11,8 @@ use super::apps::{RegisteredAppResponse, respond_registered};
 use super::body::Json;
 use super::credentials::KeypairResponse;
 use super::error::ApiError;
-use super::extract::{Caller, Named};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParams};
+use super::problem::ProblemDocument;
 use super::registration::{CredentialsSchema, material};
 use super::to_the_end::to_the_end;
 use crate::domain::app::AuthMethod;
@@ -58,15 +58,15 @@ pub(super) struct ActivateAppRequest {
     put, path = "/v1/apps/{app}/credentials", tag = "apps", operation_id = "replace_app_credentials",
     params(("app" = String, Path, description = "The app's name or id")),
     request_body(content = ReplaceAppRequest),
-    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
 )]
 /// Replace a shared app's credentials, for every tenant that it serves.
 async fn replace(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
     Json(body): Json<ReplaceAppRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
@@ -84,15 +84,15 @@ async fn replace(
 #[utoipa::path(
     post, path = "/v1/apps/{app}/keypairs", tag = "apps", operation_id = "make_app_keypair",
     params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "keypair.create"}))),
 )]
 /// Make a keypair for a shared app; it is used once it is activated.
 async fn make_keypair(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
     let (found, keypair) =
         api.registry.make_app_keypair(&caller.identity, &caller.request_id.0, &app).await?;
@@ -104,16 +104,16 @@ async fn make_keypair(
     post, path = "/v1/apps/{app}/keypairs/{keypair}/activate", tag = "apps", operation_id = "activate_app_keypair",
     params(("app" = String, Path, description = "The app's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
     request_body(content = ActivateAppRequest),
-    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
 )]
 /// Switch a shared app to a keypair, once Box gave a token by it.
 async fn activate(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
-    Named(keypair): Named<KeypairId>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+    PathParams(keypair): PathParams<KeypairId>,
     Json(body): Json<ActivateAppRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;

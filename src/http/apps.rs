@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Named, Stretch, cursor, page};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, IfMatch, PageQuery, PathParams, cursor, page};
+use super::problem::ProblemDocument;
 use super::registration::{CredentialsSchema, WarningResponse, material, warnings};
 use super::tenants::{ListResponse, etag};
 use super::to_the_end::to_the_end;
@@ -115,7 +115,7 @@ pub(super) struct AppPatchSchema {
     request_body(content = RegisterAppRequest),
     responses(
         (status = 201, description = "Registered", body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
-        (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.create"}))),
@@ -123,7 +123,7 @@ pub(super) struct AppPatchSchema {
 /// Register a shared app.
 async fn register(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AuthenticatedRequest,
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
@@ -142,13 +142,13 @@ async fn register(
 
 #[utoipa::path(
     get, path = "/v1/apps", tag = "apps", operation_id = "list_apps",
-    params(Stretch),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    params(PageQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
 )]
 /// List shared apps.
-async fn list(State(api): State<Api>, caller: Caller<Stretch>) -> Result<Response, ApiError> {
+async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
     let page = page(caller.query.limit.as_deref(), caller.query.cursor.as_deref())?;
     let listing = api.registry.apps(&caller.identity, page).await?;
     let items = listing.items.iter().map(AppResponse::from).collect();
@@ -159,15 +159,15 @@ async fn list(State(api): State<Api>, caller: Caller<Stretch>) -> Result<Respons
 #[utoipa::path(
     get, path = "/v1/apps/{app}", tag = "apps", operation_id = "read_app",
     params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
 )]
 /// Read a shared app.
 async fn read(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
     Ok(respond(&api.registry.app(&caller.identity, &app).await?))
 }
@@ -176,15 +176,15 @@ async fn read(
     patch, path = "/v1/apps/{app}", tag = "apps", operation_id = "patch_app",
     params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.update"}))),
 )]
 /// Take a shared app in or out of service.
 async fn patch(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<AppPatch>,
 ) -> Result<Response, ApiError> {
@@ -196,15 +196,15 @@ async fn patch(
 #[utoipa::path(
     delete, path = "/v1/apps/{app}", tag = "apps", operation_id = "delete_app",
     params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.delete"}))),
 )]
 /// Erase a shared app that serves nobody.
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
-    Named(app): Named<AppRef>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
     api.registry.delete_app(&caller.identity, &caller.request_id.0, &app, expected).await?;

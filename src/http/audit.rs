@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Caller, Nameable, limit, time};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParam, limit, time};
+use super::problem::ProblemDocument;
 use super::subject_schema::SubjectSchema;
 use crate::domain::event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
+pub(super) struct ListAuditQuery {
     /// About this tenant, by name or id. Whoever has `audit:read` on single tenants has to name one.
     tenant: Option<String>,
     /// By this caller, or about it; by name or id.
@@ -77,9 +77,9 @@ pub(super) struct RecordResponse<'a> {
     /// `caller`, `unknown`, `command_line` or `broker`.
     actor: &'static str,
     /// The caller that acted.
-    caller: Option<CallerName<'a>>,
+    caller: Option<CallerReference<'a>>,
     /// What it proved itself with.
-    credential: Option<CredentialResponse<'a>>,
+    credential: Option<AuditCredentialResponse<'a>>,
     /// The address that the request came from.
     #[schema(value_type = Option<String>)]
     peer: Option<std::net::IpAddr>,
@@ -123,7 +123,7 @@ pub(super) struct AuditResponse<'a> {
 
 /// A caller's id, and its name at the time.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct CallerName<'a> {
+pub(super) struct CallerReference<'a> {
     /// The immutable id.
     id: &'a str,
     /// The name.
@@ -134,7 +134,7 @@ pub(super) struct CallerName<'a> {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = AuditCredential)]
-pub(super) enum CredentialResponse<'a> {
+pub(super) enum AuditCredentialResponse<'a> {
     /// An API key.
     ApiKey {
         /// The key's id.
@@ -174,13 +174,16 @@ pub(super) struct CheckpointResponse<'a> {
 
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", operation_id = "read_audit",
-    params(ListQuery),
-    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    params(ListAuditQuery),
+    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "audit:read", "group": "admin", "audit": "audit.read"}))),
 )]
 /// Read the audit.
-async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
+async fn list(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<ListAuditQuery>,
+) -> Result<Response, ApiError> {
     let (query, behind, limit) = asked(caller.query)?;
     let stretch = api.registry.audit(&caller.identity, query, behind.as_ref(), limit).await?;
     let body = AuditResponse {
@@ -193,12 +196,12 @@ async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Respo
 
 #[utoipa::path(
     get, path = "/v1/audit/checkpoint", tag = "audit", operation_id = "read_audit_checkpoint",
-    responses((status = 200, description = "The last checkpoint", body = CheckpointResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The last checkpoint", body = CheckpointResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "audit:read", "group": "admin", "audit": "audit.read"}))),
 )]
 /// The last signed checkpoint of the audit, to be kept elsewhere.
-async fn checkpoint(State(api): State<Api>, caller: Caller) -> Result<Response, ApiError> {
+async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Result<Response, ApiError> {
     let (signed, public_key) = api.registry.last_checkpoint(&caller.identity).await?;
     let signature = signed.as_ref().map(|signed| &signed.signature);
     let body = CheckpointResponse {
@@ -211,13 +214,13 @@ async fn checkpoint(State(api): State<Api>, caller: Caller) -> Result<Response, 
 }
 
 /// What a query asks for, behind which record, and how many.
-pub(super) fn asked(query: ListQuery) -> Result<(AuditQuery, Option<AuditPosition>, usize), ApiError> {
+pub(super) fn asked(query: ListAuditQuery) -> Result<(AuditQuery, Option<AuditPosition>, usize), ApiError> {
     let limit = limit(query.limit.as_deref())?;
     let behind = query.cursor.as_deref().map(position).transpose()?;
     Ok((self::query(query)?, behind, limit))
 }
 
-fn query(query: ListQuery) -> Result<AuditQuery, ApiError> {
+fn query(query: ListAuditQuery) -> Result<AuditQuery, ApiError> {
     fn read<T>(
         field: &str,
         text: Option<String>,
@@ -257,7 +260,7 @@ fn query(query: ListQuery) -> Result<AuditQuery, ApiError> {
 fn response(AuditRecord { writer, number, event }: &AuditRecord) -> RecordResponse<'_> {
     let (actor, caller, credential) = match &event.actor {
         Actor::Caller { id, name, credential } => {
-            let caller = CallerName { id: id.as_str(), name: name.as_str() };
+            let caller = CallerReference { id: id.as_str(), name: name.as_str() };
             ("caller", Some(caller), Some(credential_of(credential)))
         }
         Actor::Unknown => ("unknown", None, None),
@@ -290,12 +293,12 @@ fn response(AuditRecord { writer, number, event }: &AuditRecord) -> RecordRespon
     }
 }
 
-fn credential_of(credential: &Credential) -> CredentialResponse<'_> {
+fn credential_of(credential: &Credential) -> AuditCredentialResponse<'_> {
     match credential {
-        Credential::Key(id) => CredentialResponse::ApiKey { id: id.as_str() },
-        Credential::Session(id) => CredentialResponse::BrowserSession { id: id.as_str() },
+        Credential::Key(id) => AuditCredentialResponse::ApiKey { id: id.as_str() },
+        Credential::Session(id) => AuditCredentialResponse::BrowserSession { id: id.as_str() },
         Credential::Jwt { issuer, subject, token_id, trust } => {
-            CredentialResponse::Jwt { issuer, subject, id: token_id.as_deref(), trust: trust.as_str() }
+            AuditCredentialResponse::Jwt { issuer, subject, id: token_id.as_deref(), trust: trust.as_str() }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn is_expected_at(path: &str) -> bool {
 /// A problem as Box would tell it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = BoxError)]
-pub(super) struct BoxDocument<'a> {
+pub(super) struct BoxErrorResponse<'a> {
     /// OAuth's name of what is wrong: `invalid_client`, `invalid_grant`, …
     error: &'a str,
     /// What is wrong, and what to do about it.
@@ -49,8 +49,13 @@ impl Problem {
             status => status,
         };
         let words = self.words(error);
-        let document =
-            BoxDocument { error, error_description: &words, message: &words, code: self.code, request_id };
+        let document = BoxErrorResponse {
+            error,
+            error_description: &words,
+            message: &words,
+            code: self.code,
+            request_id,
+        };
         // Texts always serialise.
         let mut response = Body::from(serde_json::to_vec(&document).unwrap_or_default()).into_response();
         *response.status_mut() = status;

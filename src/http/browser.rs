@@ -16,14 +16,14 @@ use tokio::time::Sleep;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::places::{Placed, place, resources};
+use self::places::{ItemResources, place, resources};
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::page::Page;
-use super::problem::{Document, Problem, Reach};
+use super::page::BrowserPage;
+use super::problem::{ErrorScope, Problem, ProblemDocument};
 use super::release::{ROUNDS, count, current, times, whole_seconds};
-use crate::broker::{PATIENCE, ReleasedToken, TokenError, Wanted};
+use crate::broker::{PATIENCE, ReleasedToken, TokenError, TokenRequest};
 use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::policy::DenialReason;
 use crate::domain::session::BrowserSession;
@@ -88,17 +88,17 @@ pub(super) struct ItemError {
 }
 
 /// What a resource's tokens came to.
-type Outcomes = BTreeMap<Resource, Result<Pair, Box<Refusal>>>;
+type Outcomes = BTreeMap<Resource, Result<TokenPair, Box<ScopeRefusal>>>;
 
 /// The tokens for a resource.
 #[derive(Debug)]
-struct Pair {
+struct TokenPair {
     read: ReleasedToken,
     /// `None` where the session gives none.
-    write: Option<Result<ReleasedToken, Box<Refusal>>>,
+    write: Option<Result<ReleasedToken, Box<ScopeRefusal>>>,
 }
 
-impl Pair {
+impl TokenPair {
     fn written(&self) -> Option<&ReleasedToken> {
         self.write.as_ref()?.as_ref().ok()
     }
@@ -110,7 +110,7 @@ impl Pair {
 
 /// A token that there is not, of which scopes and why.
 #[derive(Debug)]
-struct Refusal {
+struct ScopeRefusal {
     scopes: ScopeSet,
     problem: Problem,
 }
@@ -118,7 +118,7 @@ struct Refusal {
 #[utoipa::path(
     post, path = "/v1/browser/tokens", tag = "browser", operation_id = "browser_tokens",
     request_body(content = BrowserRequest),
-    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("browser_session" = [])),
     extensions(("x-access" = json!({"permission": null, "group": "browser", "audit": "token.release"}))),
 )]
@@ -129,7 +129,7 @@ struct Refusal {
 /// `Origin`, errors too; preflights are answered alike for everybody.
 async fn tokens(
     State(api): State<Api>,
-    page: Page,
+    page: BrowserPage,
     Json(body): Json<BrowserRequest>,
 ) -> Result<Response, ApiError> {
     let mut page = page.now(&api).await?;
@@ -150,7 +150,7 @@ async fn tokens(
 }
 
 /// The tokens for some resources, as far as they come in time.
-async fn gather(api: &Api, page: &Page, resources: Vec<Resource>, timer: Pin<&mut Sleep>) -> Outcomes {
+async fn gather(api: &Api, page: &BrowserPage, resources: Vec<Resource>, timer: Pin<&mut Sleep>) -> Outcomes {
     let one = |resource: Resource| async {
         let pair = pair(api, page, &resource).await;
         (resource, pair)
@@ -177,8 +177,8 @@ async fn in_time<T>(work: Vec<impl Future<Output = T>>, mut timer: Pin<&mut Slee
     }
 }
 
-fn wanted(session: &BrowserSession, scopes: &ScopeSet, resource: &Resource) -> Wanted {
-    Wanted {
+fn wanted(session: &BrowserSession, scopes: &ScopeSet, resource: &Resource) -> TokenRequest {
+    TokenRequest {
         subject: session.subject.clone(),
         restriction: Some(BrowserSession::restriction(scopes, resource)),
         min_ttl: session.min_ttl.map(std::time::Duration::from_secs),
@@ -188,7 +188,7 @@ fn wanted(session: &BrowserSession, scopes: &ScopeSet, resource: &Resource) -> W
 }
 
 /// The tokens for a resource of the session. What may not be written may be read all the same.
-async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Box<Refusal>> {
+async fn pair(api: &Api, page: &BrowserPage, resource: &Resource) -> Result<TokenPair, Box<ScopeRefusal>> {
     let read = token(api, page, resource, &page.session.read).await?;
     let write = match &page.session.write {
         None => None,
@@ -197,24 +197,24 @@ async fn pair(api: &Api, page: &Page, resource: &Resource) -> Result<Pair, Box<R
             token => Some(token),
         },
     };
-    Ok(Pair { read, write })
+    Ok(TokenPair { read, write })
 }
 
 async fn token(
     api: &Api,
-    page: &Page,
+    page: &BrowserPage,
     resource: &Resource,
     scopes: &ScopeSet,
-) -> Result<ReleasedToken, Box<Refusal>> {
+) -> Result<ReleasedToken, Box<ScopeRefusal>> {
     let wanted = wanted(&page.session, scopes, resource);
     let given = current(api, &page.caller, &page.tenant(), &wanted).await;
-    given.map_err(|error| Box::new(Refusal { scopes: scopes.clone(), problem: told(error) }))
+    given.map_err(|error| Box::new(ScopeRefusal { scopes: scopes.clone(), problem: told(error) }))
 }
 
 /// What a page hears of a token that it does not get, once that is recorded.
 fn failed(
     api: &Api,
-    page: &Page,
+    page: &BrowserPage,
     (resource, scopes): (Option<&Resource>, &ScopeSet),
     error: ApiError,
 ) -> Problem {
@@ -234,7 +234,7 @@ fn told(error: ApiError) -> Problem {
 
 fn record(
     api: &Api,
-    page: &Page,
+    page: &BrowserPage,
     (resource, scopes): (Option<&Resource>, Option<&ScopeSet>),
     problem: &Problem,
 ) {
@@ -262,10 +262,15 @@ fn is_of_all(problem: &Problem) -> bool {
     problem.status.is_server_error()
         || problem.status == StatusCode::TOO_MANY_REQUESTS
         || problem.status == StatusCode::UNAUTHORIZED
-        || problem.reach == Reach::Tenant && problem.status == StatusCode::FORBIDDEN
+        || problem.reach == ErrorScope::Tenant && problem.status == StatusCode::FORBIDDEN
 }
 
-fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> Result<Response, ApiError> {
+fn respond(
+    api: &Api,
+    page: &BrowserPage,
+    placed: &ItemResources<'_>,
+    outcomes: &Outcomes,
+) -> Result<Response, ApiError> {
     let late = too_late();
     let mut body = BrowserResponse {
         tokens: BTreeMap::new(),
@@ -300,7 +305,7 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
         return Err(ApiError::Told(Box::new(problem.clone())));
     }
     let pairs = outcomes.values().filter_map(|outcome| outcome.as_ref().ok());
-    for given in pairs.flat_map(Pair::given) {
+    for given in pairs.flat_map(TokenPair::given) {
         count(api, &page.caller, page.session.on_behalf_of.as_ref(), given);
         let its = times(&given.token, api);
         let sooner =
@@ -312,7 +317,7 @@ fn respond(api: &Api, page: &Page, placed: &Placed<'_>, outcomes: &Outcomes) -> 
 }
 
 /// Takes note of tokens that there are not; once for each, however often they were asked for.
-fn record_refusals(api: &Api, page: &Page, outcomes: &Outcomes) {
+fn record_refusals(api: &Api, page: &BrowserPage, outcomes: &Outcomes) {
     for (resource, outcome) in outcomes {
         let refused = match outcome {
             Ok(pair) => pair.write.as_ref().and_then(|write| write.as_ref().err()),
@@ -325,7 +330,7 @@ fn record_refusals(api: &Api, page: &Page, outcomes: &Outcomes) {
 }
 
 /// The answer in one piece: a buffer that grows leaves copies of tokens behind.
-fn written(page: &Page, body: &BrowserResponse<'_>) -> Response {
+fn written(page: &BrowserPage, body: &BrowserResponse<'_>) -> Response {
     let tokens = body
         .tokens
         .iter()

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Named, limit};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParams, limit};
+use super::problem::ProblemDocument;
 use super::subject_schema::SubjectSchema;
 use super::tenants::ListResponse;
 use super::tokens::{LONGEST_MIN_TTL, SCOPES};
@@ -156,7 +156,7 @@ pub(super) struct CancelSessionsQuery {
     post, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "open_browser_session",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = OpenSessionRequest),
-    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "sessions:create", "group": "service", "audit": "session.create"}))),
 )]
@@ -166,8 +166,8 @@ pub(super) struct CancelSessionsQuery {
 /// time a token leaves by it. It ends with the key, trust or caller that opened it.
 async fn open(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     Json(body): Json<OpenSessionRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
@@ -195,15 +195,15 @@ async fn open(
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "list_browser_sessions",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ListSessionsQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.read"}))),
 )]
 /// List the sessions that have not expired and that one may cancel, the oldest first.
 async fn list(
     State(api): State<Api>,
-    caller: Caller<ListSessionsQuery>,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest<ListSessionsQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
     let ListSessionsQuery { on_behalf_of, limit: most, cursor } = &caller.query;
     let (limit, behind) = (limit(most.as_deref())?, cursor.as_deref().map(position).transpose()?);
@@ -217,15 +217,15 @@ async fn list(
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "cancel_browser_sessions",
     params(("tenant" = String, Path, description = "The tenant's name or id"), CancelSessionsQuery),
-    responses((status = 204, description = "They give no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "They give no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
 )]
 /// Cancel all sessions that were opened for one person. How many these were stands in the audit.
 async fn cancel_all(
     State(api): State<Api>,
-    caller: Caller<CancelSessionsQuery>,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest<CancelSessionsQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<StatusCode, ApiError> {
     let who = person(&caller.query.on_behalf_of)?;
     api.registry.cancel_sessions_for(&caller.identity, &caller.request_id.0, &tenant, &who).await?;
@@ -235,16 +235,16 @@ async fn cancel_all(
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions/{session}", tag = "browser", operation_id = "cancel_browser_session",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ("session" = String, Path, description = "The session's id")),
-    responses((status = 204, description = "It gives no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It gives no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
 )]
 /// Cancel a session. Tokens that a page has already live on to their end.
 async fn cancel(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
-    Named(session): Named<SessionId>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    PathParams(session): PathParams<SessionId>,
 ) -> Result<StatusCode, ApiError> {
     api.registry.cancel_session(&caller.identity, &caller.request_id.0, &tenant, &session).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller as Calling, IfMatch, Named, Stretch, cursor, page, time};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest as Calling, IfMatch, PageQuery, PathParams, cursor, page, time};
+use super::problem::ProblemDocument;
 use super::tenants::{ListResponse, etag};
 use super::trusts::TrustResponse;
 use crate::domain::caller::{CallerKind, CallerState};
@@ -131,7 +131,7 @@ pub(super) struct NewKeyResponse<'a> {
 #[utoipa::path(
     post, path = "/v1/callers", tag = "callers", operation_id = "create_caller",
     request_body(content = CreateCallerRequest),
-    responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.create"}))),
 )]
@@ -150,13 +150,13 @@ async fn create(
 
 #[utoipa::path(
     get, path = "/v1/callers", tag = "callers", operation_id = "list_callers",
-    params(Stretch),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    params(PageQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
 )]
 /// List the callers that one could have made.
-async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Response, ApiError> {
+async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Response, ApiError> {
     let page = page(calling.query.limit.as_deref(), calling.query.cursor.as_deref())?;
     let listing = api.registry.callers(&calling.identity, page).await?;
     let items = listing.items.iter().map(response).collect();
@@ -167,7 +167,7 @@ async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Respo
 #[utoipa::path(
     get, path = "/v1/callers/{caller}", tag = "callers", operation_id = "read_caller",
     params(("caller" = String, Path, description = "The caller's name or id")),
-    responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
 )]
@@ -175,7 +175,7 @@ async fn list(State(api): State<Api>, calling: Calling<Stretch>) -> Result<Respo
 async fn read(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
+    PathParams(caller): PathParams<CallerRef>,
 ) -> Result<Response, ApiError> {
     Ok(respond(&api.registry.caller(&calling.identity, &caller).await?))
 }
@@ -184,7 +184,7 @@ async fn read(
     patch, path = "/v1/callers/{caller}", tag = "callers", operation_id = "patch_caller",
     params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
 )]
@@ -192,7 +192,7 @@ async fn read(
 async fn patch(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
+    PathParams(caller): PathParams<CallerRef>,
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<CallerPatch>,
 ) -> Result<Response, ApiError> {
@@ -204,7 +204,7 @@ async fn patch(
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}", tag = "callers", operation_id = "delete_caller",
     params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.delete"}))),
 )]
@@ -212,7 +212,7 @@ async fn patch(
 async fn delete(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
+    PathParams(caller): PathParams<CallerRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
     let request_id = &calling.request_id.0;
@@ -224,7 +224,7 @@ async fn delete(
     post, path = "/v1/callers/{caller}/keys", tag = "callers",
     params(("caller" = String, Path, description = "The caller's name or id")),
     request_body(content = Option<CreateKeyRequest>),
-    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.create"}))),
 )]
@@ -232,7 +232,7 @@ async fn delete(
 async fn create_key(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
+    PathParams(caller): PathParams<CallerRef>,
     body: Option<Json<CreateKeyRequest>>,
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
@@ -247,7 +247,7 @@ async fn create_key(
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
     params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
-    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.revoke"}))),
 )]
@@ -255,8 +255,8 @@ async fn create_key(
 async fn revoke_key(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
-    Named(key): Named<KeyId>,
+    PathParams(caller): PathParams<CallerRef>,
+    PathParams(key): PathParams<KeyId>,
 ) -> Result<StatusCode, ApiError> {
     api.registry.revoke_key(&calling.identity, &calling.request_id.0, &caller, &key).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -7,10 +7,10 @@ use data_encoding::BASE64;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Caller, NoQuery, authenticate, query};
+use super::extract::{AuthenticatedRequest, NoQuery, authenticate, query};
 use super::limits;
 use super::observe::RequestId;
-use super::story::Story;
+use super::story::RequestLog;
 use crate::auth::{AuthError, Identity, api_key};
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::{KeyId, TenantId};
@@ -20,63 +20,63 @@ use crate::store::TenantRef;
 
 /// A request, before it is known who calls.
 #[derive(Debug)]
-pub(super) struct Asker {
-    pub(super) story: Story,
+pub(super) struct OAuthRequest {
+    pub(super) story: RequestLog,
     pub(super) request_id: RequestId,
     /// Whose credentials stand in `Authorization`.
-    header: InHeader,
+    header: HeaderCredential,
 }
 
 /// Whose credentials stand in `Authorization`.
 #[derive(Debug)]
-enum InHeader {
+enum HeaderCredential {
     /// No client's. Some SDKs send the token that they want exchanged as a bearer's: it says nothing here.
     Nobody,
-    Client(Credentials),
+    OAuthClient(ClientCredentials),
     /// What was meant as a client's, and cannot be read.
     Unreadable,
 }
 
 /// Client credentials as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Credentials {
+pub(super) struct ClientCredentials {
     pub(super) id: String,
     pub(super) secret: SecretString,
 }
 
 /// A client that is known, and the tenant it is about: none, where it names none and has no grants either.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) caller: Caller,
+pub(super) struct OAuthClient {
+    pub(super) caller: AuthenticatedRequest,
     tenant: Option<TenantRef>,
 }
 
-impl Client {
+impl OAuthClient {
     /// The caller and the tenant.
     ///
     /// # Errors
     /// Where there is none.
-    pub(super) fn with_tenant(self) -> Result<(Caller, TenantRef), ApiError> {
+    pub(super) fn with_tenant(self) -> Result<(AuthenticatedRequest, TenantRef), ApiError> {
         let tenant = self.tenant.ok_or_else(tenant_not_named)?;
         Ok((self.caller, tenant))
     }
 
     /// The caller, and the tenant where there is one.
-    pub(super) fn into_parts(self) -> (Caller, Option<TenantRef>) {
+    pub(super) fn into_parts(self) -> (AuthenticatedRequest, Option<TenantRef>) {
         (self.caller, self.tenant)
     }
 }
 
-impl FromRequestParts<Api> for Asker {
+impl FromRequestParts<Api> for OAuthRequest {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, ApiError> {
         // What should stand in the form would stand in logs.
         let NoQuery {} = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self {
-            story: parts.extensions.get::<Story>().cloned().unwrap_or_default(),
+            story: parts.extensions.get::<RequestLog>().cloned().unwrap_or_default(),
             request_id: parts.extensions.get::<RequestId>().cloned().unwrap_or_default(),
-            header: InHeader::read(&parts.headers),
+            header: HeaderCredential::read(&parts.headers),
         })
     }
 }
@@ -92,26 +92,26 @@ pub(super) fn comes_by_header(headers: &HeaderMap) -> bool {
     headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
 }
 
-impl InHeader {
+impl HeaderCredential {
     fn read(headers: &HeaderMap) -> Self {
         let mut basic = headers.get_all(header::AUTHORIZATION).iter().filter(|value| is_basic(value));
         let Some(value) = basic.next() else { return Self::Nobody };
         match (credentials(value), basic.next()) {
-            (Some(credentials), None) => Self::Client(credentials),
+            (Some(credentials), None) => Self::OAuthClient(credentials),
             _ => Self::Unreadable,
         }
     }
 }
 
-fn credentials(value: &HeaderValue) -> Option<Credentials> {
+fn credentials(value: &HeaderValue) -> Option<ClientCredentials> {
     let (_, text) = value.to_str().ok()?.split_once(' ')?;
     let decoded = BASE64.decode(text.trim().as_bytes()).ok()?;
     let decoded = SecretString::new(String::from_utf8(decoded).ok()?);
     let (id, secret) = decoded.expose().split_once(':')?;
-    Some(Credentials { id: id.to_owned(), secret: SecretString::new(secret.to_owned()) })
+    Some(ClientCredentials { id: id.to_owned(), secret: SecretString::new(secret.to_owned()) })
 }
 
-impl Asker {
+impl OAuthRequest {
     /// The client whose credentials came, in the header or in the form; `None` where none did.
     ///
     /// # Errors
@@ -121,17 +121,17 @@ impl Asker {
         api: &Api,
         id: Option<String>,
         secret: Option<SecretString>,
-    ) -> Result<Option<Client>, ApiError> {
-        let Credentials { id, secret } = match (&self.header, id, secret) {
-            (InHeader::Nobody, None, None) => return Ok(None),
-            (InHeader::Nobody, Some(id), Some(secret)) => Credentials { id, secret },
-            (InHeader::Client(given), id, secret)
+    ) -> Result<Option<OAuthClient>, ApiError> {
+        let ClientCredentials { id, secret } = match (&self.header, id, secret) {
+            (HeaderCredential::Nobody, None, None) => return Ok(None),
+            (HeaderCredential::Nobody, Some(id), Some(secret)) => ClientCredentials { id, secret },
+            (HeaderCredential::OAuthClient(given), id, secret)
                 if id.as_ref().is_none_or(|id| *id == given.id)
                     && secret.as_ref().is_none_or(|secret| *secret == given.secret) =>
             {
                 given.clone()
             }
-            (InHeader::Client(_), ..) => {
+            (HeaderCredential::OAuthClient(_), ..) => {
                 let twice = "Different client credentials stand in `Authorization` and in the form.";
                 return Err(ApiError::Malformed(twice.to_owned()));
             }
@@ -154,8 +154,8 @@ impl Asker {
             self.story.tenant(tenant);
         }
         let identity = limits::count_about(api, identity, tenant.clone(), false).await?;
-        let caller = Caller::new(identity, self.request_id.clone(), since, self.story.clone());
-        Ok(Some(Client { caller, tenant }))
+        let caller = AuthenticatedRequest::new(identity, self.request_id.clone(), since, self.story.clone());
+        Ok(Some(OAuthClient { caller, tenant }))
     }
 
     /// What somebody hears who had to be known, and is not.

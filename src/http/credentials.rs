@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Named};
-use super::problem::Document;
-use super::registration::{CredentialsSchema, Flag, RegisteredResponse, material, respond_registered};
+use super::extract::{AuthenticatedRequest, PathParams};
+use super::problem::ProblemDocument;
+use super::registration::{CredentialsSchema, QueryFlag, RegisteredResponse, material, respond_registered};
 use super::tenants::{TenantResponse, respond};
 use super::to_the_end::to_the_end;
 use crate::domain::app::{App, AuthMethod, Keypair};
@@ -49,7 +49,7 @@ pub(super) struct ReplaceRequest {
 pub(super) struct ReplaceQuery {
     /// Revoke at Box what was minted with the old credentials.
     #[param(value_type = Option<bool>)]
-    revoke_old: Option<Flag>,
+    revoke_old: Option<QueryFlag>,
 }
 
 /// Under which ID Box knows a public key.
@@ -91,22 +91,22 @@ impl<'a> KeypairResponse<'a> {
     put, path = "/v1/tenants/{tenant}/credentials", tag = "tenants", operation_id = "replace_credentials",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ReplaceQuery),
     request_body(content = ReplaceRequest),
-    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
 )]
 /// Replace a tenant's credentials, once Box gave a token by the new ones.
 async fn replace(
     State(api): State<Api>,
-    caller: Caller<ReplaceQuery>,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest<ReplaceQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
     Json(body): Json<ReplaceRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
-    let revoke_old = matches!(caller.query.revoke_old, Some(Flag::True));
+    let revoke_old = matches!(caller.query.revoke_old, Some(QueryFlag::True));
     let state = api.clone();
     let replaced = to_the_end(api.tasks.clone(), async move {
         let request_id = &caller.request_id.0;
@@ -119,15 +119,15 @@ async fn replace(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/keypairs", tag = "tenants", operation_id = "make_keypair",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "keypair.create"}))),
 )]
 /// Make a keypair for a tenant's app; it is used once it is activated.
 async fn make_keypair(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
     let (app, keypair) = api.registry.make_keypair(&caller.identity, &caller.request_id.0, &tenant).await?;
     let name = match &tenant {
@@ -141,16 +141,16 @@ async fn make_keypair(
     post, path = "/v1/tenants/{tenant}/keypairs/{keypair}/activate", tag = "tenants", operation_id = "activate_keypair",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
     request_body(content = ActivateRequest),
-    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
 )]
 /// Switch a tenant to a keypair, once Box gave a token by it.
 async fn activate(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
-    Named(keypair): Named<KeypairId>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    PathParams(keypair): PathParams<KeypairId>,
     Json(body): Json<ActivateRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
@@ -166,15 +166,15 @@ async fn activate(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/flush", tag = "tenants", operation_id = "flush_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.flush"}))),
 )]
 /// Have every next request mint anew, as access or scopes changed in Box.
 async fn flush(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
     let view = api.registry.flush_tenant(&caller.identity, &caller.request_id.0, &tenant).await?;
     Ok(respond(&api, &view))

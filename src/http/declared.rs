@@ -10,9 +10,9 @@ use crate::domain::event::AuditAction;
 
 /// What the audit calls each operation.
 #[derive(Debug, Default)]
-pub(super) struct Declared(HashMap<(String, Method), AuditAction>);
+pub(super) struct AuditActions(HashMap<(String, Method), AuditAction>);
 
-impl Declared {
+impl AuditActions {
     /// Reads what the operations of `document` declare.
     pub(super) fn of(document: &OpenApi) -> Self {
         let mut declared = HashMap::new();

@@ -12,7 +12,7 @@ use self::below::{of_crypto, of_registry, of_store, of_token};
 use self::plain::{
     internal, invalid, issuer_down, not_found, rate_limited, store_unavailable, unauthenticated,
 };
-use super::problem::{Problem, Reach};
+use super::problem::{ErrorScope, Problem};
 use crate::auth::AuthError;
 use crate::broker::TokenError;
 use crate::domain::policy::DenialReason;
@@ -24,7 +24,7 @@ pub(super) enum ApiError {
     /// Too many requests came.
     RateLimited {
         /// Whom else the limit concerns.
-        reach: Reach,
+        reach: ErrorScope,
         /// How long to wait.
         retry_after: Duration,
     },
@@ -53,7 +53,7 @@ pub(super) enum ApiError {
     /// What was found for each of several things, and holds for all of them.
     Told(Box<Problem>),
     /// What is asked in OAuth's terms is not granted.
-    OAuth(OAuthFault),
+    OAuth(OAuthError),
     /// Not able to serve at all.
     NotReady(&'static str),
     /// A handler panicked.
@@ -62,7 +62,7 @@ pub(super) enum ApiError {
 
 /// Why what is asked in OAuth's terms is not granted, where nothing else says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OAuthFault {
+pub(super) enum OAuthError {
     /// The endpoint knows other grant types.
     GrantType,
     /// The scopes are none.
@@ -75,8 +75,8 @@ pub(super) enum OAuthFault {
     NoneLeft(Option<DenialReason>),
 }
 
-impl From<OAuthFault> for ApiError {
-    fn from(fault: OAuthFault) -> Self {
+impl From<OAuthError> for ApiError {
+    fn from(fault: OAuthError) -> Self {
         Self::OAuth(fault)
     }
 }
@@ -191,26 +191,26 @@ pub(super) fn of_bare(status: StatusCode) -> Option<Problem> {
     }
 }
 
-fn of_oauth(fault: OAuthFault) -> Problem {
+fn of_oauth(fault: OAuthError) -> Problem {
     let not_given = "The `subject_token` is no live full token that this broker gave to a caller who may have such a \
                      downscoped one today.";
     match fault {
-        OAuthFault::GrantType => {
+        OAuthError::GrantType => {
             let detail = "The broker knows `client_credentials` and the token exchange. It signs assertions itself: \
                           configure the client for Box's client credentials grant.";
             invalid(vec![FieldError::at("/grant_type", detail)]).oauth("unsupported_grant_type")
         }
-        OAuthFault::Scope(detail) => invalid(vec![FieldError::at("/scope", detail)]).oauth("invalid_scope"),
-        OAuthFault::OtherEnterprise => {
+        OAuthError::Scope(detail) => invalid(vec![FieldError::at("/scope", detail)]).oauth("invalid_scope"),
+        OAuthError::OtherEnterprise => {
             let detail = "`box_subject_id` is not the tenant's enterprise.";
             invalid(vec![FieldError::at("/box_subject_id", detail)]).oauth("invalid_grant")
         }
-        OAuthFault::SubjectToken | OAuthFault::NoneLeft(_) => {
+        OAuthError::SubjectToken | OAuthError::NoneLeft(_) => {
             let problem =
                 Problem { detail: not_given.to_owned(), ..unauthenticated() }.oauth("invalid_grant");
             match fault {
-                OAuthFault::NoneLeft(Some(rule)) => problem.reason(rule.as_str()).cause(rule.as_str()),
-                OAuthFault::NoneLeft(None) => problem.cause("nobody who was given it has a grant any more"),
+                OAuthError::NoneLeft(Some(rule)) => problem.reason(rule.as_str()).cause(rule.as_str()),
+                OAuthError::NoneLeft(None) => problem.cause("nobody who was given it has a grant any more"),
                 _ => problem,
             }
         }

@@ -8,15 +8,15 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Api;
-use super::client::{Asker, Client};
-use super::error::{ApiError, OAuthFault};
-use super::extract::Caller;
+use super::client::{OAuthClient, OAuthRequest};
+use super::error::{ApiError, OAuthError};
+use super::extract::AuthenticatedRequest;
 use super::limits;
 use super::oauth::{OAuthTokenForm, answer, undoubted};
 use super::release;
 use super::tokens::SCOPES;
 use crate::auth::AuthError;
-use crate::broker::{PATIENCE, SubjectToken, TokenError, Wanted};
+use crate::broker::{PATIENCE, SubjectToken, TokenError, TokenRequest};
 use crate::domain::id::BoxId;
 use crate::domain::policy::DenialReason;
 use crate::domain::receiver::Recipient;
@@ -38,7 +38,7 @@ const DOWNSCOPES_ALONE: &str = "Without client credentials `scope` names Box's s
 
 /// What is to be exchanged, for what.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct TokenExchange {
     token: SecretString,
     restriction: Restriction,
 }
@@ -48,18 +48,18 @@ pub(super) struct Exchange {
 /// as Box gave it.
 pub(super) async fn exchange(
     api: &Api,
-    asker: &Asker,
-    client: Option<Client>,
-    asked: Exchange,
+    asker: &OAuthRequest,
+    client: Option<OAuthClient>,
+    asked: TokenExchange,
 ) -> Result<Response, ApiError> {
-    let Exchange { token, restriction } = asked;
+    let TokenExchange { token, restriction } = asked;
     // At Box the child lives on when its parent is over: whoever only shows a token gets nothing that is worth as much.
     if client.is_none() && restriction.reaches_like_a_full_token() {
-        return Err(OAuthFault::Scope(DOWNSCOPES_ALONE).into());
+        return Err(OAuthError::Scope(DOWNSCOPES_ALONE).into());
     }
     let presented = presented(api, asker, &token, client.is_some()).await?;
     let tenant = TenantRef::Id(presented.key.tenant.clone());
-    let wanted = Wanted {
+    let wanted = TokenRequest {
         subject: presented.key.subject.clone(),
         restriction: Some(restriction),
         min_ttl: None,
@@ -81,7 +81,7 @@ pub(super) async fn exchange(
     let clock = api.clock.as_ref();
     let left = given.token.life.left(clock).min(presented.left(clock));
     if left < Duration::from_secs(1) {
-        return Err(OAuthFault::SubjectToken.into());
+        return Err(OAuthError::SubjectToken.into());
     }
     given.token.note_exchange();
     release::count(api, &caller, None, &given);
@@ -92,7 +92,7 @@ pub(super) async fn exchange(
 /// counts as an attempt to be somebody.
 async fn presented(
     api: &Api,
-    asker: &Asker,
+    asker: &OAuthRequest,
     token: &SecretString,
     is_known: bool,
 ) -> Result<SubjectToken, ApiError> {
@@ -102,11 +102,15 @@ async fn presented(
     if !is_known {
         limits::unknown(api, asker.story.peer())?;
     }
-    api.broker.presented(token).await?.ok_or(OAuthFault::SubjectToken.into())
+    api.broker.presented(token).await?.ok_or(OAuthError::SubjectToken.into())
 }
 
 /// The client, where the token was given to it and is its tenant's.
-async fn client_given(api: &Api, client: Client, presented: &SubjectToken) -> Result<Caller, ApiError> {
+async fn client_given(
+    api: &Api,
+    client: OAuthClient,
+    presented: &SubjectToken,
+) -> Result<AuthenticatedRequest, ApiError> {
     let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;
     let is_its = match &tenant {
@@ -121,17 +125,17 @@ async fn client_given(api: &Api, client: Client, presented: &SubjectToken) -> Re
     };
     let was_given =
         is_its && (is_one(&presented.receivers()) || is_one(&api.broker.receivers_of(presented).await?));
-    if was_given { Ok(caller) } else { Err(OAuthFault::SubjectToken.into()) }
+    if was_given { Ok(caller) } else { Err(OAuthError::SubjectToken.into()) }
 }
 
 /// The first of those who were given the token that may have what is wanted today.
 async fn caller_given(
     api: &Api,
-    asker: &Asker,
+    asker: &OAuthRequest,
     presented: &SubjectToken,
-    wanted: &Wanted,
-) -> Result<Caller, ApiError> {
-    let mut nearest = OAuthFault::NoneLeft(None).into();
+    wanted: &TokenRequest,
+) -> Result<AuthenticatedRequest, ApiError> {
+    let mut nearest = OAuthError::NoneLeft(None).into();
     let known = presented.receivers();
     for receiver in &known {
         if let Some(caller) = judge(api, asker, receiver, presented, wanted, &mut nearest).await {
@@ -146,7 +150,7 @@ async fn caller_given(
             return Ok(caller);
         }
     }
-    if matches!(nearest, ApiError::OAuth(OAuthFault::NoneLeft(_))) {
+    if matches!(nearest, ApiError::OAuth(OAuthError::NoneLeft(_))) {
         limits::unknown(api, asker.story.peer())?;
     }
     Err(nearest)
@@ -156,12 +160,12 @@ async fn caller_given(
 /// something there says more.
 async fn judge(
     api: &Api,
-    asker: &Asker,
+    asker: &OAuthRequest,
     receiver: &Recipient,
     presented: &SubjectToken,
-    wanted: &Wanted,
+    wanted: &TokenRequest,
     nearest: &mut ApiError,
-) -> Option<Caller> {
+) -> Option<AuthenticatedRequest> {
     match judged(api, asker, receiver, presented, wanted).await {
         Ok(caller) => Some(caller),
         Err(error) => {
@@ -177,19 +181,19 @@ async fn judge(
 /// How much a refusal says to whoever reads of it.
 fn says(error: &ApiError) -> u8 {
     match error {
-        ApiError::OAuth(OAuthFault::NoneLeft(None)) => 0,
-        ApiError::OAuth(OAuthFault::NoneLeft(Some(_))) => 1,
+        ApiError::OAuth(OAuthError::NoneLeft(None)) => 0,
+        ApiError::OAuth(OAuthError::NoneLeft(Some(_))) => 1,
         _ => 2,
     }
 }
 
 async fn judged(
     api: &Api,
-    asker: &Asker,
+    asker: &OAuthRequest,
     receiver: &Recipient,
     presented: &SubjectToken,
-    wanted: &Wanted,
-) -> Result<Caller, ApiError> {
+    wanted: &TokenRequest,
+) -> Result<AuthenticatedRequest, ApiError> {
     let since = api.authenticator.stamp();
     let mut identity = api.authenticator.receiver(receiver).await?;
     identity.peer = asker.story.peer();
@@ -200,7 +204,7 @@ async fn judged(
     // It may be somebody else who has the token too: the caller's own limit is not theirs to spend.
     limits::count_shown(api, &presented.row, &by.caller, identity.peer)?;
     limits::count_tenant(api, &view.tenant)?;
-    Ok(Caller::new(identity, asker.request_id.clone(), since, asker.story.clone()))
+    Ok(AuthenticatedRequest::new(identity, asker.request_id.clone(), since, asker.story.clone()))
 }
 
 /// What is said where somebody who was given the token may not have what is wanted: as little as where it is no token.
@@ -211,11 +215,11 @@ fn none_left(error: ApiError) -> ApiError {
         | ApiError::Auth(AuthError::Unauthenticated | AuthError::Token(_)) => None,
         other => return other,
     };
-    OAuthFault::NoneLeft(rule).into()
+    OAuthError::NoneLeft(rule).into()
 }
 
 /// What a form wants exchanged.
-pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Exchange, ApiError> {
+pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<TokenExchange, ApiError> {
     let missing =
         || ApiError::invalid("/subject_token", "`subject_token` is missing: the token to exchange.");
     let token = form.subject_token.ok_or_else(missing)?;
@@ -246,7 +250,7 @@ pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Exchange, Api
             return Err(ApiError::invalid("/actor_token_type", detail));
         }
     };
-    Ok(Exchange { token, restriction: Restriction { scopes, target, annotator } })
+    Ok(TokenExchange { token, restriction: Restriction { scopes, target, annotator } })
 }
 
 fn scopes(text: &str) -> Result<ScopeSet, ApiError> {
@@ -254,8 +258,8 @@ fn scopes(text: &str) -> Result<ScopeSet, ApiError> {
         text.split(' ').filter(|name| !name.is_empty()).map(Scope::parse).collect();
     match scopes {
         Ok(scopes) if (1..=SCOPES).contains(&scopes.len()) => Ok(scopes),
-        Ok(_) => Err(OAuthFault::Scope("`scope` names 1 to 50 scopes, with blanks between them.").into()),
-        Err(error) => Err(OAuthFault::Scope(error.0).into()),
+        Ok(_) => Err(OAuthError::Scope("`scope` names 1 to 50 scopes, with blanks between them.").into()),
+        Err(error) => Err(OAuthError::Scope(error.0).into()),
     }
 }
 

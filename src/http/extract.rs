@@ -11,29 +11,29 @@ use super::Api;
 use super::error::ApiError;
 use super::limits;
 use super::observe::RequestId;
-use super::story::Story;
+use super::story::RequestLog;
 use crate::auth::{AuthError, Identity};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, SessionId, TrustId};
 use crate::registry::FieldError;
 use crate::registry::document::{self, DecodeError};
 use crate::registry::grants::parse_tenant;
 use crate::store::watch::ChangeToken;
-use crate::store::{AppRef, CallerRef, Page, TenantRef};
+use crate::store::{AppRef, CallerRef, PageRequest, TenantRef};
 
 /// Who calls, in which request, and the query. A route that names no type for its query takes none,
 /// so that no route forgets to refuse what it does not know.
 #[derive(Debug)]
-pub(super) struct Caller<Q = NoQuery> {
+pub(super) struct AuthenticatedRequest<Q = NoQuery> {
     pub identity: Identity,
     pub request_id: RequestId,
     /// From before the caller was looked up.
     pub since: ChangeToken,
     /// Where what becomes known of the request is told.
-    pub story: Story,
+    pub story: RequestLog,
     pub query: Q,
 }
 
-impl<Q> Caller<Q> {
+impl<Q> AuthenticatedRequest<Q> {
     /// The caller as it stands now. A body may be slow to arrive, and what the caller lost meanwhile is
     /// not theirs to use.
     ///
@@ -47,9 +47,14 @@ impl<Q> Caller<Q> {
     }
 }
 
-impl Caller {
+impl AuthenticatedRequest {
     /// A caller that was found otherwise than in a bearer's header.
-    pub(super) fn new(identity: Identity, request_id: RequestId, since: ChangeToken, story: Story) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        request_id: RequestId,
+        since: ChangeToken,
+        story: RequestLog,
+    ) -> Self {
         Self { identity, request_id, since, story, query: NoQuery {} }
     }
 }
@@ -59,11 +64,11 @@ impl Caller {
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQuery {}
 
-impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
+impl<Q: DeserializeOwned> FromRequestParts<Api> for AuthenticatedRequest<Q> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
+        let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
         let since = api.authenticator.stamp();
         let identity = authenticate(api, &story, bearer(&parts.headers)).await?;
         let identity = limits::count(api, identity, parts).await?;
@@ -76,7 +81,7 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for Caller<Q> {
 /// Whose credential this is, and takes note of it. One that opens nothing, or none, counts against its address.
 pub(super) async fn authenticate(
     api: &Api,
-    story: &Story,
+    story: &RequestLog,
     credential: Option<&str>,
 ) -> Result<Identity, ApiError> {
     let peer = story.peer();
@@ -125,66 +130,66 @@ pub(super) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
 /// The things that a path names: `{tenant}`, `{app}`, `{caller}`, `{key}`, `{trust}`, `{keypair}` and
 /// `{session}`.
 #[derive(Debug)]
-pub(super) struct Named<T>(pub T);
+pub(super) struct PathParams<T>(pub T);
 
 /// What a path can name.
-pub(super) trait Nameable: Sized {
+pub(super) trait PathParam: Sized {
     /// The name of the path's parameter.
     const PARAMETER: &'static str;
     /// Reads it; what cannot be the name of anything names nothing.
     fn parse(text: &str) -> Option<Self>;
 }
 
-impl Nameable for TenantRef {
+impl PathParam for TenantRef {
     const PARAMETER: &'static str = "tenant";
     fn parse(text: &str) -> Option<Self> {
         parse_tenant(text)
     }
 }
 
-impl Nameable for AppRef {
+impl PathParam for AppRef {
     const PARAMETER: &'static str = "app";
     fn parse(text: &str) -> Option<Self> {
         AppId::parse(text).map(Self::Id).or_else(|_| Name::parse(text).map(Self::Name)).ok()
     }
 }
 
-impl Nameable for CallerRef {
+impl PathParam for CallerRef {
     const PARAMETER: &'static str = "caller";
     fn parse(text: &str) -> Option<Self> {
         CallerId::parse(text).map(Self::Id).or_else(|_| Name::parse(text).map(Self::Name)).ok()
     }
 }
 
-impl Nameable for KeyId {
+impl PathParam for KeyId {
     const PARAMETER: &'static str = "key";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
 }
 
-impl Nameable for TrustId {
+impl PathParam for TrustId {
     const PARAMETER: &'static str = "trust";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
 }
 
-impl Nameable for KeypairId {
+impl PathParam for KeypairId {
     const PARAMETER: &'static str = "keypair";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
 }
 
-impl Nameable for SessionId {
+impl PathParam for SessionId {
     const PARAMETER: &'static str = "session";
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
 }
 
-impl<T: Nameable, S: Send + Sync> FromRequestParts<S> for Named<T> {
+impl<T: PathParam, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -219,7 +224,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Stretch {
+pub(super) struct PageQuery {
     /// How many at most: 1 to 200, 50 where left out.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     pub limit: Option<String>,
@@ -235,7 +240,7 @@ pub(super) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timesta
 }
 
 /// The stretch of a list that a query asks for.
-pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, ApiError> {
+pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, ApiError> {
     let limit = self::limit(limit)?;
     let after = match cursor {
         None => None,
@@ -248,7 +253,7 @@ pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Ap
             Some(name.ok_or_else(|| ApiError::invalid("/cursor", detail))?)
         }
     };
-    Ok(Page { after, limit })
+    Ok(PageRequest { after, limit })
 }
 
 /// How many things of a list a query asks for.

@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::Nameable;
-use super::problem::Reach;
+use super::extract::PathParam;
+use super::problem::ErrorScope;
 use crate::auth::limits::RateLimitExceeded;
 use crate::auth::{AuthError, Identity};
 use crate::broker::{TenantContext, TokenError};
@@ -44,7 +44,7 @@ pub(super) async fn count_about(
         None => None,
         Some(one) => {
             let is_left = |caller: &Caller| spent.iter().all(|(id, _)| *id != caller.id);
-            Some(identity.those(is_left).ok_or_else(|| limited(Reach::Request, one.1))?)
+            Some(identity.those(is_left).ok_or_else(|| limited(ErrorScope::Request, one.1))?)
         }
     };
     let tenant = if beside && spent.is_empty() { None } else { tenant };
@@ -52,7 +52,7 @@ pub(super) async fn count_about(
         let left = narrowed.as_ref().unwrap_or(&identity);
         match spent.first() {
             // Those who may know of the tenant are the ones who have to wait.
-            Some(one) if !may_know(left, &view.tenant) => return Err(limited(Reach::Request, one.1)),
+            Some(one) if !may_know(left, &view.tenant) => return Err(limited(ErrorScope::Request, one.1)),
             _ if beside => {}
             _ => count_tenant(api, &view.tenant)?,
         }
@@ -91,20 +91,20 @@ fn may_know(identity: &Identity, tenant: &Tenant) -> bool {
 
 /// Counts a request about a tenant, by a caller who may know of it.
 pub(super) fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
-    api.limits.count_tenant(tenant).map_err(|exceeded| limited(Reach::Tenant, exceeded))
+    api.limits.count_tenant(tenant).map_err(|exceeded| limited(ErrorScope::Tenant, exceeded))
 }
 
 /// What a request hears whose credential opens nothing, as `error` says, or that carries none.
 pub(super) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
     match api.limits.count_stranger(peer) {
         Ok(()) => ApiError::Auth(error),
-        Err(exceeded) => limited(Reach::Request, exceeded),
+        Err(exceeded) => limited(ErrorScope::Request, exceeded),
     }
 }
 
 /// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
 pub(super) fn unknown(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
-    api.limits.count_stranger(peer).map_err(|exceeded| limited(Reach::Request, exceeded))
+    api.limits.count_stranger(peer).map_err(|exceeded| limited(ErrorScope::Request, exceeded))
 }
 
 /// Counts a request of somebody who shows no credentials but a token that this caller was given.
@@ -115,10 +115,10 @@ pub(super) fn count_shown(
     peer: Option<IpAddr>,
 ) -> Result<(), ApiError> {
     let counted = api.limits.count_shown(token, caller, peer);
-    counted.map_err(|exceeded| limited(Reach::Request, exceeded))
+    counted.map_err(|exceeded| limited(ErrorScope::Request, exceeded))
 }
 
-pub(super) fn limited(reach: Reach, RateLimitExceeded { retry_after }: RateLimitExceeded) -> ApiError {
+pub(super) fn limited(reach: ErrorScope, RateLimitExceeded { retry_after }: RateLimitExceeded) -> ApiError {
     ApiError::RateLimited { reach, retry_after }
 }
 

@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Caller, Named};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParams};
+use super::problem::ProblemDocument;
 use super::to_the_end::to_the_end;
 use crate::registry::Lockdown;
 use crate::store::{AppRef, CallerRef, TenantRef};
@@ -43,12 +43,16 @@ type Locked = Result<axum::Json<LockdownResponse>, ApiError>;
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/lockdown", tag = "tenants", operation_id = "lock_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "tenant.lockdown"}))),
 )]
 /// Lock a tenant in an incident: no release any more, every live token revoked.
-async fn lock_tenant(State(api): State<Api>, caller: Caller, Named(tenant): Named<TenantRef>) -> Locked {
+async fn lock_tenant(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Locked {
     let locked = to_the_end(api.tasks.clone(), async move {
         api.registry.lock_tenant(&caller.identity, &caller.request_id.0, &tenant).await
     });
@@ -58,12 +62,16 @@ async fn lock_tenant(State(api): State<Api>, caller: Caller, Named(tenant): Name
 #[utoipa::path(
     post, path = "/v1/apps/{app}/lockdown", tag = "apps", operation_id = "lock_app",
     params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "app.lockdown"}))),
 )]
 /// Lock a shared app in an incident, and with it every tenant that it serves; needs `lockdown` on `*`.
-async fn lock_app(State(api): State<Api>, caller: Caller, Named(app): Named<AppRef>) -> Locked {
+async fn lock_app(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+) -> Locked {
     let locked = to_the_end(api.tasks.clone(), async move {
         api.registry.lock_app(&caller.identity, &caller.request_id.0, &app).await
     });
@@ -73,12 +81,16 @@ async fn lock_app(State(api): State<Api>, caller: Caller, Named(app): Named<AppR
 #[utoipa::path(
     post, path = "/v1/callers/{caller}/lockdown", tag = "callers", operation_id = "lock_caller",
     params(("caller" = String, Path, description = "The caller's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "caller.lockdown"}))),
 )]
 /// Lock a caller in an incident: its keys open nothing, every live token that its grants give is revoked.
-async fn lock_caller(State(api): State<Api>, calling: Caller, Named(caller): Named<CallerRef>) -> Locked {
+async fn lock_caller(
+    State(api): State<Api>,
+    calling: AuthenticatedRequest,
+    PathParams(caller): PathParams<CallerRef>,
+) -> Locked {
     let locked = to_the_end(api.tasks.clone(), async move {
         api.registry.lock_caller(&calling.identity, &calling.request_id.0, &caller).await
     });

@@ -63,7 +63,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiB
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use self::declared::Declared;
+use self::declared::AuditActions;
 use self::error::ApiError;
 use self::limits::BesideTenantLimits;
 use crate::auth::Authenticator;
@@ -77,17 +77,17 @@ use crate::store::watch::ChangeFeed;
 
 /// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
-pub struct Api(Arc<Shared>);
+pub struct Api(Arc<ApiState>);
 
 #[derive(Debug)]
-struct Shared {
-    parts: Parts,
-    declared: Declared,
+struct ApiState {
+    parts: ApiParts,
+    declared: AuditActions,
 }
 
 /// All that handlers work with.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ApiParts {
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
     /// What callers do.
@@ -116,9 +116,9 @@ pub struct Parts {
     pub stopping: CancellationToken,
 }
 
-impl From<Parts> for Api {
-    fn from(parts: Parts) -> Self {
-        Self(Arc::new(Shared { parts, declared: Declared::of(&document(None)) }))
+impl From<ApiParts> for Api {
+    fn from(parts: ApiParts) -> Self {
+        Self(Arc::new(ApiState { parts, declared: AuditActions::of(&document(None)) }))
     }
 }
 
@@ -130,16 +130,16 @@ impl Api {
 }
 
 impl Deref for Api {
-    type Target = Parts;
+    type Target = ApiParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &ApiParts {
         &self.0.parts
     }
 }
 
 /// Which routes a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum RouteGroup {
     /// What internal services call.
     Service,
     /// What admins call.
@@ -151,18 +151,18 @@ pub enum Group {
 }
 
 /// The router of a listener that serves `groups`.
-pub fn router(api: Api, groups: &[Group]) -> Router {
+pub fn router(api: Api, groups: &[RouteGroup]) -> Router {
     let mut router = Router::new();
     for group in groups {
         router = match group {
-            Group::Service => router.merge(service_routes().split_for_parts().0),
-            Group::Admin => router
+            RouteGroup::Service => router.merge(service_routes().split_for_parts().0),
+            RouteGroup::Admin => router
                 .merge(admin_routes().split_for_parts().0.layer(Extension(BesideTenantLimits)))
                 .merge(description(openapi(api.public_url.as_ref()))),
-            Group::Browser => {
+            RouteGroup::Browser => {
                 router.merge(browser_routes().split_for_parts().0).merge(token_provider::router())
             }
-            Group::Operations => router.merge(operations::router()),
+            RouteGroup::Operations => router.merge(operations::router()),
         };
     }
     router

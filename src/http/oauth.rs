@@ -9,17 +9,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::box_shape::BoxDocument;
-use super::client::{Asker, Client};
-use super::error::{ApiError, OAuthFault};
-use super::exchange::{self, Exchange};
-use super::extract::Caller;
+use super::box_shape::BoxErrorResponse;
+use super::client::{OAuthClient, OAuthRequest};
+use super::error::{ApiError, OAuthError};
+use super::exchange::{self, TokenExchange};
+use super::extract::AuthenticatedRequest;
 use super::form::Form;
 use super::limits;
 use super::release;
-use super::tokens::{self, RestrictedTo};
+use super::tokens::{self, RestrictedToResponse};
 use crate::auth::Identity;
-use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, Wanted};
+use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::BoxId;
@@ -80,7 +80,7 @@ pub(super) struct OAuthRevokeForm {
 
 /// A token, as Box's token endpoint gives it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct OAuthToken<'a> {
+pub(super) struct OAuthTokenResponse<'a> {
     /// The token for Box's API.
     access_token: &'a str,
     /// How many seconds it still lives.
@@ -88,7 +88,7 @@ pub(super) struct OAuthToken<'a> {
     /// `bearer`.
     token_type: &'static str,
     /// How Box restricted it; empty for a full token.
-    restricted_to: Vec<RestrictedTo<'a>>,
+    restricted_to: Vec<RestrictedToResponse<'a>>,
     /// What an exchange gave: an access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -97,35 +97,35 @@ pub(super) struct OAuthToken<'a> {
 
 /// Nothing, as an object: some SDKs want to read one.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Nothing {}
+pub(super) struct EmptyResponse {}
 
 /// What a form asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum OAuthGrant {
     /// A full token of this enterprise's service account; of the tenant's, where none is named.
     Enterprise(Option<BoxId>),
     /// A full token of a user.
     User(BoxId),
     /// A downscoped token for a full one.
-    Exchange(Box<Exchange>),
+    Exchange(Box<TokenExchange>),
 }
 
 #[utoipa::path(
     post, path = "/oauth2/token", tag = "oauth2", operation_id = "oauth_token",
     request_body(content = OAuthTokenForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "The token", body = OAuthToken), (status = "default", description = "What is wrong, in Box's shape", body = BoxDocument)),
+    responses((status = 200, description = "The token", body = OAuthTokenResponse), (status = "default", description = "What is wrong, in Box's shape", body = BoxErrorResponse)),
     security((), ("client" = [])),
     extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
 )]
 /// A token, for SDKs and tools that speak Box's client credentials grant.
 async fn token(
     State(api): State<Api>,
-    asker: Asker,
+    asker: OAuthRequest,
     Form(mut form): Form<OAuthTokenForm>,
 ) -> Result<Response, ApiError> {
     let client = asker.client(&api, form.client_id.take(), form.client_secret.take()).await?;
     match (asked(form, &api.box_api_url)?, client) {
-        (Asked::Exchange(asked), client) => exchange::exchange(&api, &asker, client, *asked).await,
+        (OAuthGrant::Exchange(asked), client) => exchange::exchange(&api, &asker, client, *asked).await,
         (_, None) => Err(asker.stranger(&api)),
         (asked, Some(client)) => full(&api, client, asked).await,
     }
@@ -134,14 +134,14 @@ async fn token(
 #[utoipa::path(
     post, path = "/oauth2/revoke", tag = "oauth2", operation_id = "oauth_revoke",
     request_body(content = OAuthRevokeForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = Nothing), (status = "default", description = "What is wrong, in Box's shape", body = BoxDocument)),
+    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = EmptyResponse), (status = "default", description = "What is wrong, in Box's shape", body = BoxErrorResponse)),
     security((), ("client" = [])),
     extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
 )]
 /// Revoke a token, for SDKs that tidy up: nobody else's token dies of it.
 async fn revoke(
     State(api): State<Api>,
-    asker: Asker,
+    asker: OAuthRequest,
     Form(form): Form<OAuthRevokeForm>,
 ) -> Result<Response, ApiError> {
     let client = asker.client(&api, form.client_id, form.client_secret).await?;
@@ -159,14 +159,14 @@ async fn revoke(
         }
         Some(client) => revoke_as(&api, client, token).await?,
     }
-    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(Nothing {})).into_response())
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(EmptyResponse {})).into_response())
 }
 
 /// Revokes a token, where the client may. Whoever tidies up has no need of the token any more; others may: where the
 /// client may not, or does not even know of the tenant, nothing happens, and that is no error.
-async fn revoke_as(api: &Api, client: Client, token: SecretString) -> Result<(), ApiError> {
+async fn revoke_as(api: &Api, client: OAuthClient, token: SecretString) -> Result<(), ApiError> {
     let (caller, tenant) = client.into_parts();
-    let Caller { identity, request_id, .. } = caller.now(api).await?;
+    let AuthenticatedRequest { identity, request_id, .. } = caller.now(api).await?;
     let what = RevocationTarget::Token(token.clone());
     let done = match &tenant {
         Some(tenant) => api.broker.revoke(&identity, &request_id.0, tenant, &what).await,
@@ -200,15 +200,16 @@ fn note_kept(
 }
 
 /// A full token.
-async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiError> {
+async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Response, ApiError> {
     let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;
     let subject = match asked {
-        Asked::User(id) => Subject::User { id },
-        Asked::Enterprise(Some(id)) => enterprise(api, &caller.identity, &tenant, &id).await?,
-        Asked::Enterprise(None) | Asked::Exchange(_) => Subject::ENTERPRISE,
+        OAuthGrant::User(id) => Subject::User { id },
+        OAuthGrant::Enterprise(Some(id)) => enterprise(api, &caller.identity, &tenant, &id).await?,
+        OAuthGrant::Enterprise(None) | OAuthGrant::Exchange(_) => Subject::ENTERPRISE,
     };
-    let wanted = Wanted { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
+    let wanted =
+        TokenRequest { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
     let given = tokio::time::timeout(PATIENCE, undoubted(api, &caller, &tenant, &wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
@@ -221,9 +222,9 @@ async fn full(api: &Api, client: Client, asked: Asked) -> Result<Response, ApiEr
 /// given already, before anybody has to, has most likely seen a 401, so Box is asked whether the token lives.
 pub(super) async fn undoubted(
     api: &Api,
-    caller: &Caller,
+    caller: &AuthenticatedRequest,
     tenant: &TenantRef,
-    wanted: &Wanted,
+    wanted: &TokenRequest,
 ) -> Result<ReleasedToken, ApiError> {
     let given = release::current(api, caller, tenant, wanted).await?;
     let ReleasedToken { token, by, .. } = &given;
@@ -245,7 +246,7 @@ async fn enterprise(
     let view = limits::seen(api, identity, Some(tenant)).await?.ok_or(TokenError::Absent)?;
     match view.tenant.enterprise_id == *id {
         true => Ok(Subject::ENTERPRISE),
-        false => Err(OAuthFault::OtherEnterprise.into()),
+        false => Err(OAuthError::OtherEnterprise.into()),
     }
 }
 
@@ -256,7 +257,7 @@ pub(super) fn answer(
     issued_token_type: Option<&'static str>,
 ) -> Response {
     let restricted_to = tokens::restricted_to(token).unwrap_or_default();
-    let body = OAuthToken {
+    let body = OAuthTokenResponse {
         access_token: token.secret.expose(),
         expires_in,
         token_type: "bearer",
@@ -267,11 +268,11 @@ pub(super) fn answer(
 }
 
 /// What a form asks for, whoever sends it.
-pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Asked, ApiError> {
+pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<OAuthGrant, ApiError> {
     match form.grant_type.as_deref() {
         Some("client_credentials") => subject(&form),
-        Some(exchange::GRANT) => Ok(Asked::Exchange(Box::new(exchange::asked(form, api_url)?))),
-        Some(_) => Err(OAuthFault::GrantType.into()),
+        Some(exchange::GRANT) => Ok(OAuthGrant::Exchange(Box::new(exchange::asked(form, api_url)?))),
+        Some(_) => Err(OAuthError::GrantType.into()),
         None => {
             let detail = "`grant_type` is missing: `client_credentials`, or that of a token exchange.";
             Err(ApiError::invalid("/grant_type", detail))
@@ -279,14 +280,14 @@ pub(super) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<Asked, ApiErr
     }
 }
 
-fn subject(form: &OAuthTokenForm) -> Result<Asked, ApiError> {
+fn subject(form: &OAuthTokenForm) -> Result<OAuthGrant, ApiError> {
     let id = form.box_subject_id.as_deref().map(BoxId::parse).transpose();
     let id = id.map_err(|error| ApiError::invalid("/box_subject_id", error.to_string()))?;
     let wrong = |detail: &'static str| Err(ApiError::invalid("/box_subject_type", detail));
     match (form.box_subject_type.as_deref(), id) {
-        (Some("enterprise"), id) => Ok(Asked::Enterprise(id)),
-        (Some("user"), Some(id)) => Ok(Asked::User(id)),
-        (None, None) => Ok(Asked::Enterprise(None)),
+        (Some("enterprise"), id) => Ok(OAuthGrant::Enterprise(id)),
+        (Some("user"), Some(id)) => Ok(OAuthGrant::User(id)),
+        (None, None) => Ok(OAuthGrant::Enterprise(None)),
         (Some("user"), None) => wrong("With `box_subject_type=user`, `box_subject_id` is the user's id."),
         (None, Some(_)) => wrong("With `box_subject_id`, `box_subject_type` is `enterprise` or `user`."),
         (Some(_), _) => wrong("`box_subject_type` is `enterprise` or `user`."),

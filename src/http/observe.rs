@@ -10,9 +10,9 @@ use axum::response::Response;
 use super::Api;
 use super::box_shape;
 use super::client::comes_by_header;
-use super::peer::{Connected, origin};
+use super::peer::{PeerAddress, origin};
 use super::problem::Problem;
-use super::story::{Story, Target};
+use super::story::{RequestLog, RequestTarget};
 use super::{browser, cors, error};
 use crate::domain::id::CallerId;
 use crate::entropy::{Entropy, base62};
@@ -28,9 +28,9 @@ pub(super) struct RequestId(pub Arc<str>);
 pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = api.clock.monotonic();
     let id = RequestId(request_id(&request, api.entropy.as_ref()));
-    let connected = request.extensions().get::<Connected>().copied();
-    let peer = connected.map(|Connected(peer)| origin(peer, request.headers(), &api.trusted_proxies));
-    let story = Story::of_peer(peer);
+    let connected = request.extensions().get::<PeerAddress>().copied();
+    let peer = connected.map(|PeerAddress(peer)| origin(peer, request.headers(), &api.trusted_proxies));
+    let story = RequestLog::of_peer(peer);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(story.clone());
     let method = request.method().clone();
@@ -51,7 +51,7 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     let problem = problem.or_else(|| error::of_bare(response.status()).map(Arc::new));
     if let Some(problem) = &problem {
         if let Some(route) = &route {
-            let target = Target { method: &method, route: route.as_str(), path: uri.path() };
+            let target = RequestTarget { method: &method, route: route.as_str(), path: uri.path() };
             if let Some(event) = story.event(&api, target, problem, (api.clock.wall(), &id.0)) {
                 api.broker.count_refusal(event);
             }
@@ -73,7 +73,7 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     }
 
     let status = response.status().as_u16();
-    let line = Line {
+    let line = AccessLine {
         status,
         code: problem.as_ref().map(|problem| problem.code),
         cause: problem.as_ref().and_then(|problem| problem.cause.as_deref()),
@@ -87,14 +87,21 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
 }
 
 /// The part of a log line that says how a request ended.
-struct Line<'a> {
+struct AccessLine<'a> {
     status: u16,
     code: Option<&'static str>,
     cause: Option<&'a str>,
 }
 
-impl Line<'_> {
-    fn write(&self, request_id: &str, method: &str, path: &str, story: &Story, took: std::time::Duration) {
+impl AccessLine<'_> {
+    fn write(
+        &self,
+        request_id: &str,
+        method: &str,
+        path: &str,
+        story: &RequestLog,
+        took: std::time::Duration,
+    ) {
         let Self { status, code, cause } = self;
         let caller = story.caller_id();
         let caller = caller.as_ref().map_or("-", CallerId::as_str);

@@ -10,11 +10,11 @@ use jiff::SignedDuration;
 use super::Api;
 use super::cors::origin_of;
 use super::error::ApiError;
-use super::extract::{Caller, NoQuery, bearer, query};
+use super::extract::{AuthenticatedRequest, NoQuery, bearer, query};
 use super::limits;
 use super::observe::RequestId;
-use super::problem::Reach;
-use super::story::Story;
+use super::problem::ErrorScope;
+use super::story::RequestLog;
 use crate::auth::{AuthError, Identity};
 use crate::broker::TenantContext;
 use crate::domain::session::BrowserSession;
@@ -23,21 +23,21 @@ use crate::store::TenantRef;
 
 /// A page with a session that is good, at an origin that it is good for.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct BrowserPage {
     pub session: Arc<BrowserSession>,
     /// Whoever opened the session, as the one who acts by it.
-    pub caller: Caller,
+    pub caller: AuthenticatedRequest,
     /// The session's tenant as it stands.
     pub view: Arc<TenantContext>,
     /// The page's origin, as the browser tells it.
     origin: String,
 }
 
-impl FromRequestParts<Api> for Page {
+impl FromRequestParts<Api> for BrowserPage {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let story = parts.extensions.get::<Story>().cloned().unwrap_or_default();
+        let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
         let peer = story.peer();
         let unknown = || limits::stranger(api, peer, AuthError::NoSession);
         let text = bearer(&parts.headers).ok_or_else(unknown)?;
@@ -49,7 +49,7 @@ impl FromRequestParts<Api> for Page {
         story.session(&proven.session);
         // By session, be it good or over: whoever is logged out hears so, whatever others do at their address.
         let counted = api.limits.count_session(&proven.session.id);
-        counted.map_err(|exceeded| limits::limited(Reach::Request, exceeded))?;
+        counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded))?;
         let mut identity = api.authenticator.identify_opener(&proven)?;
         identity.peer = peer;
         story.caller(&identity);
@@ -59,12 +59,12 @@ impl FromRequestParts<Api> for Page {
         limits::count_tenant(api, &view.tenant)?;
         let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query: NoQuery = query(parts.uri.query().unwrap_or_default())?;
-        let caller = Caller { identity, request_id, since, story, query };
+        let caller = AuthenticatedRequest { identity, request_id, since, story, query };
         Ok(Self { session: proven.session, caller, view, origin })
     }
 }
 
-impl Page {
+impl BrowserPage {
     /// The page as it stands now: a body may be slow to arrive, and what changed meanwhile counts.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Page {
         let since = api.authenticator.stamp();
         let identity = api.authenticator.again(&self.caller.identity).await?;
         let view = admitted(api, &self.session, &identity, &self.origin).await?;
-        Ok(Self { caller: Caller { identity, since, ..self.caller }, view, ..self })
+        Ok(Self { caller: AuthenticatedRequest { identity, since, ..self.caller }, view, ..self })
     }
 
     /// The tenant, as requests for its tokens name it.

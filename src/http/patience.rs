@@ -11,14 +11,14 @@ use tokio::time::{Sleep, sleep};
 /// A stream that fails once a write has been stuck for a while: a peer that never reads would keep
 /// its place for ever.
 #[derive(Debug)]
-pub(super) struct Patience<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Runs while a write is stuck.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patience<S> {
+impl<S> WriteTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stuck: None }
     }
@@ -36,7 +36,7 @@ impl<S> Patience<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -46,7 +46,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_nobody_reads_fails_and_one_that_goes_on_does_not() {
         let (near, mut far) = duplex(1);
-        let mut near = Patience::new(near, LIMIT);
+        let mut near = WriteTimeout::new(near, LIMIT);
         // Each byte is stuck until the peer reads it, and each has its own time.
         let reads = async {
             for _ in 0..3 {

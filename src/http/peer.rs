@@ -13,7 +13,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The address at the other end of a request's connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Connected(pub IpAddr);
+pub(super) struct PeerAddress(pub IpAddr);
 
 /// Where a request comes from whose connection is from `connected`. Each proxy appends the address
 /// that it was called from, so the header is read from its end, up to the first address that is no

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Nameable};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParam};
+use super::problem::ProblemDocument;
 use super::subject_schema::SubjectSchema;
 use super::tokens::SCOPES;
 use crate::auth::AuthError;
@@ -89,14 +89,14 @@ impl From<Explanation> for ExplainResponse {
 #[utoipa::path(
     post, path = "/v1/policy/explain", tag = "policy", operation_id = "explain_policy",
     request_body(content = ExplainRequest),
-    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "policy:explain", "group": "admin", "audit": "policy.explain"}))),
 )]
 /// Tell whether a caller would get a token, and why; nothing is minted.
 async fn explain(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AuthenticatedRequest,
     Json(body): Json<ExplainRequest>,
 ) -> Result<axum::Json<ExplainResponse>, ApiError> {
     let caller = caller.now(&api).await?;

@@ -10,7 +10,7 @@ use crate::registry::FieldError;
 /// Whether trying again helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Retry {
+pub(super) enum RetryAdvice {
     /// No: the request itself has to change.
     Never,
     /// Yes, after `retry_after` seconds.
@@ -22,7 +22,7 @@ pub(super) enum Retry {
 /// Whom else the problem concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Reach {
+pub(super) enum ErrorScope {
     /// This request alone.
     Request,
     /// This subject or resource.
@@ -52,7 +52,7 @@ impl From<FieldError> for FieldProblem {
 
 /// Box's own words.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
-pub(super) struct UpstreamWords {
+pub(super) struct UpstreamDetail {
     /// Box's `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -71,12 +71,12 @@ pub(super) struct Problem {
     pub code: &'static str,
     pub title: &'static str,
     pub detail: String,
-    pub retry: Retry,
-    pub reach: Reach,
+    pub retry: RetryAdvice,
+    pub reach: ErrorScope,
     pub errors: Vec<FieldProblem>,
     /// Seconds.
     pub retry_after: Option<u64>,
-    pub upstream: Option<UpstreamWords>,
+    pub upstream: Option<UpstreamDetail>,
     pub fix: Option<String>,
     /// OAuth's name of it, for clients that speak Box, where its code does not tell that.
     pub oauth: Option<&'static str>,
@@ -99,8 +99,8 @@ impl Problem {
             code,
             title,
             detail: detail.into(),
-            retry: Retry::Never,
-            reach: Reach::Request,
+            retry: RetryAdvice::Never,
+            reach: ErrorScope::Request,
             errors: Vec::new(),
             retry_after: None,
             upstream: None,
@@ -121,19 +121,19 @@ impl Problem {
         self
     }
 
-    pub(super) fn reach(mut self, reach: Reach) -> Self {
+    pub(super) fn reach(mut self, reach: ErrorScope) -> Self {
         self.reach = reach;
         self
     }
 
     pub(super) fn after(mut self, seconds: u64) -> Self {
-        self.retry = Retry::After;
+        self.retry = RetryAdvice::After;
         self.retry_after = Some(seconds.max(1));
         self
     }
 
     pub(super) fn by_admin(mut self) -> Self {
-        self.retry = Retry::Admin;
+        self.retry = RetryAdvice::Admin;
         self
     }
 
@@ -154,7 +154,7 @@ impl Problem {
 
     /// The document's JSON, now that the request's id is known.
     pub(super) fn document(&self, request_id: &str) -> Vec<u8> {
-        let document = Document {
+        let document = ProblemDocument {
             kind: format!("urn:box-token-broker:problem:{}", self.code),
             title: self.title,
             status: self.status.as_u16(),
@@ -201,7 +201,7 @@ impl IntoResponse for Problem {
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Document<'a> {
+pub(super) struct ProblemDocument<'a> {
     /// `urn:box-token-broker:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
@@ -216,10 +216,10 @@ pub(super) struct Document<'a> {
     /// The request's id, to be quoted when asking for help.
     request_id: &'a str,
     /// Whether trying again helps.
-    retry: Retry,
+    retry: RetryAdvice,
     /// Whom else it concerns.
     #[serde(rename = "scope")]
-    reach: Reach,
+    reach: ErrorScope,
     /// The fields that cannot be accepted.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldProblem>, required = false)]
@@ -229,8 +229,8 @@ pub(super) struct Document<'a> {
     retry_after: Option<u64>,
     /// Box's own words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<UpstreamWords>)]
-    upstream: Option<&'a UpstreamWords>,
+    #[schema(value_type = Option<UpstreamDetail>)]
+    upstream: Option<&'a UpstreamDetail>,
     /// What an admin should do.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,

@@ -11,12 +11,12 @@ use super::browser_sessions::CancelSessionsQuery;
 use super::callers::{CreateCallerRequest, CreateKeyRequest};
 use super::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use super::error::ApiError;
-use super::extract::{NoQuery, Stretch, page, query};
+use super::extract::{NoQuery, PageQuery, page, query};
 use super::oauth::{OAuthRevokeForm, OAuthTokenForm};
 use super::policy::ExplainRequest;
 use super::registration::{RegisterQuery, RegisterRequest, material};
 use super::tenants::{DeleteQuery, TestRequest};
-use super::tokens::{RevokeRequest, TokenRequest};
+use super::tokens::{FullTokenRequest, RevokeRequest};
 use super::trusts::CreateTrustRequest;
 use super::{audit, browser_sessions, client, form, oauth, policy, tenants, tokens, webhooks};
 use crate::registry::callers::CallerPatch;
@@ -24,7 +24,7 @@ use crate::registry::{AppPatch, AppSource, CredentialInput, check_tenant_patch};
 
 /// A text that an operation does not take.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RejectedInput {
     /// The HTTP status of the answer.
     pub status: u16,
     /// The problem document (RFC 9457) that is answered.
@@ -37,7 +37,7 @@ type ReadForm = fn(&[u8]) -> Result<(), ApiError>;
 
 /// By `operationId`.
 const BODIES: [(&str, ReadBody); 20] = [
-    ("mint_token", |body| parse::<TokenRequest>(body).map(drop)),
+    ("mint_token", |body| parse::<FullTokenRequest>(body).map(drop)),
     ("downscope_token", |body| tokens::restriction(parse(body)?).map(drop)),
     ("revoke_token", |body| parse::<RevokeRequest>(body).map(drop)),
     ("register_tenant", |body| registration(parse(body)?)),
@@ -99,23 +99,23 @@ const QUERIES: [(&str, ReadQuery); 10] = [
 
 /// Reads a body as the operation of that name does; `None` where none reads such a body.
 #[must_use]
-pub fn read_body(operation: &str, body: &[u8]) -> Option<Result<(), Refused>> {
+pub fn read_body(operation: &str, body: &[u8]) -> Option<Result<(), RejectedInput>> {
     let (_, read) = BODIES.iter().find(|(name, _)| *name == operation)?;
-    Some(read(body.to_vec()).map_err(Refused::from))
+    Some(read(body.to_vec()).map_err(RejectedInput::from))
 }
 
 /// Reads a query as the operation of that name does; `None` where none reads such a query.
 #[must_use]
-pub fn read_query(operation: &str, text: &str) -> Option<Result<(), Refused>> {
+pub fn read_query(operation: &str, text: &str) -> Option<Result<(), RejectedInput>> {
     let (_, read) = QUERIES.iter().find(|(name, _)| *name == operation)?;
-    Some(read(text).map_err(Refused::from))
+    Some(read(text).map_err(RejectedInput::from))
 }
 
 /// Reads a form as the operation of that name does; `None` where none reads such a form.
 #[must_use]
-pub fn read_form(operation: &str, form: &[u8]) -> Option<Result<(), Refused>> {
+pub fn read_form(operation: &str, form: &[u8]) -> Option<Result<(), RejectedInput>> {
     let (_, read) = FORMS.iter().find(|(name, _)| *name == operation)?;
-    Some(read(form).map_err(Refused::from))
+    Some(read(form).map_err(RejectedInput::from))
 }
 
 /// The operations whose forms are read.
@@ -133,7 +133,7 @@ pub fn queries() -> impl Iterator<Item = &'static str> {
     QUERIES.iter().map(|(name, _)| *name)
 }
 
-impl From<ApiError> for Refused {
+impl From<ApiError> for RejectedInput {
     fn from(error: ApiError) -> Self {
         let problem = error.problem();
         Self { status: problem.status.as_u16(), document: problem.document("") }
@@ -141,7 +141,7 @@ impl From<ApiError> for Refused {
 }
 
 fn stretch(text: &str) -> Result<(), ApiError> {
-    let Stretch { limit, cursor } = query(text)?;
+    let PageQuery { limit, cursor } = query(text)?;
     page(limit.as_deref(), cursor.as_deref()).map(drop)
 }
 

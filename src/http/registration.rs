@@ -11,8 +11,8 @@ use super::Api;
 use super::body::Json;
 use super::credentials::KeypairResponse;
 use super::error::ApiError;
-use super::extract::Caller;
-use super::problem::Document;
+use super::extract::AuthenticatedRequest;
+use super::problem::ProblemDocument;
 use super::tenants::{TenantResponse, etag};
 use super::to_the_end::to_the_end;
 use crate::domain::app::AuthMethod;
@@ -231,21 +231,21 @@ pub(super) fn warnings(faults: &[FieldError]) -> Vec<WarningResponse<'_>> {
 pub(super) struct RegisterQuery {
     /// Do all but store it.
     #[param(value_type = Option<bool>)]
-    dry_run: Option<Flag>,
+    dry_run: Option<QueryFlag>,
     /// `later` stores it untested, as pending: it comes into service by itself once Box gives a token.
     #[param(value_type = Option<String>)]
-    verify: Option<Verify>,
+    verify: Option<VerifyMode>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verify {
+pub(super) enum VerifyMode {
     Later,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Flag {
+pub(super) enum QueryFlag {
     True,
     False,
 }
@@ -256,7 +256,7 @@ pub(super) enum Flag {
     request_body(content = RegisterRequest),
     responses(
         (status = 201, description = "Registered; with a `keypair` where the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
-        (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json"),
     ),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:create", "group": "admin", "audit": "tenant.create"}))),
@@ -264,12 +264,12 @@ pub(super) enum Flag {
 /// Register a tenant.
 pub(super) async fn register(
     State(api): State<Api>,
-    caller: Caller<RegisterQuery>,
+    caller: AuthenticatedRequest<RegisterQuery>,
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     Registry::may_register(&caller.identity)?;
-    let dry_run = matches!(caller.query.dry_run, Some(Flag::True));
+    let dry_run = matches!(caller.query.dry_run, Some(QueryFlag::True));
     let registration = body.into_registration(caller.query.verify.is_some())?;
     let (tasks, state) = (api.tasks.clone(), api.clone());
     let registered = to_the_end(tasks, async move {

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::Caller;
-use crate::broker::{AccessToken, ReleasedToken, TokenError, TokenRelease, Wanted};
+use super::extract::AuthenticatedRequest;
+use crate::broker::{AccessToken, ReleasedToken, TokenError, TokenRelease, TokenRequest};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::DenialReason;
 use crate::store::TenantRef;
@@ -26,9 +26,9 @@ pub(super) const ROUNDS: usize = 4;
 /// that is older than the tenant's credentials of that moment is asked for again.
 pub(super) async fn current(
     api: &Api,
-    caller: &Caller,
+    caller: &AuthenticatedRequest,
     tenant: &TenantRef,
-    wanted: &Wanted,
+    wanted: &TokenRequest,
 ) -> Result<ReleasedToken, ApiError> {
     let mut identity = caller.identity.clone();
     let mut tried = false;
@@ -55,7 +55,12 @@ pub(super) async fn current(
 }
 
 /// Takes note that a token leaves.
-pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf>, given: &ReleasedToken) {
+pub(super) fn count(
+    api: &Api,
+    caller: &AuthenticatedRequest,
+    on_behalf_of: Option<&OnBehalfOf>,
+    given: &ReleasedToken,
+) {
     api.broker.count_release(&TokenRelease {
         by: &given.by,
         peer: caller.identity.peer,
@@ -68,7 +73,7 @@ pub(super) fn count(api: &Api, caller: &Caller, on_behalf_of: Option<&OnBehalfOf
 
 /// How long a token is of use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
+pub(super) struct TokenTimes {
     /// What remains of its life.
     pub(super) left: Duration,
     /// When it ends.
@@ -78,7 +83,7 @@ pub(super) struct Times {
 }
 
 /// How long a token is of use from now on.
-pub(super) fn times(token: &AccessToken, api: &Api) -> Times {
+pub(super) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
     let clock = api.clock.as_ref();
     let now = clock.wall();
     let left = token.life.left(clock);
@@ -89,7 +94,7 @@ pub(super) fn times(token: &AccessToken, api: &Api) -> Times {
     let spread = token.margin / 10 * u32::from(random[0]) / 255;
     let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
     let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
-    Times { left, expires_at, refresh_at }
+    TokenTimes { left, expires_at, refresh_at }
 }
 
 /// The response of a body that holds a token.

@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::patience::Patience;
-use super::peer::Connected;
+use super::patience::WriteTimeout;
+use super::peer::PeerAddress;
 
 /// How long a request's head may take to arrive, the silence before it counting.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -86,27 +86,27 @@ fn connection(
     stream: TcpStream,
     peer: IpAddr,
     router: Router,
-) -> http1::Connection<TokioIo<Patience<TcpStream>>, FromPeer> {
+) -> http1::Connection<TokioIo<WriteTimeout<TcpStream>>, PeerService> {
     // Answers are short: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Patience::new(stream, UNREAD_TIME));
-    builder.serve_connection(stream, FromPeer { router, peer })
+    let stream = TokioIo::new(WriteTimeout::new(stream, UNREAD_TIME));
+    builder.serve_connection(stream, PeerService { router, peer })
 }
 
 /// The router as one connection sees it: each request knows the address at the other end.
 #[derive(Debug)]
-struct FromPeer {
+struct PeerService {
     router: Router,
     peer: IpAddr,
 }
 
-impl Service<Request<Incoming>> for FromPeer {
+impl Service<Request<Incoming>> for PeerService {
     type Response = Response;
     type Error = Infallible;
     type Future = RouteFuture<Infallible>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Connected(self.peer));
+        request.extensions_mut().insert(PeerAddress(self.peer));
         // A router is always ready.
         tower::Service::call(&mut self.router.clone(), request)
     }

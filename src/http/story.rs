@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::Api;
-use super::extract::Nameable;
+use super::extract::PathParam;
 use super::problem::Problem;
 use crate::auth::Identity;
-use crate::broker::Wanted;
+use crate::broker::TokenRequest;
 use crate::domain::event::{Actor, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
@@ -22,22 +22,22 @@ use crate::store::TenantRef;
 
 /// What a request's handler tells of it, whatever becomes of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Story {
+pub(super) struct RequestLog {
     peer: Option<IpAddr>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<AuditDetail>>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct AuditDetail {
     identity: Option<Identity>,
     tenant: Option<TenantRef>,
-    asked: Option<Asked>,
+    asked: Option<RequestedToken>,
     session: Option<Arc<BrowserSession>>,
 }
 
 /// What token or session was asked for.
 #[derive(Debug)]
-struct Asked {
+struct RequestedToken {
     subject: Subject,
     scopes: Option<ScopeSet>,
     resource: Option<Resource>,
@@ -46,7 +46,7 @@ struct Asked {
 
 /// Where a request was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct RequestTarget<'a> {
     pub(super) method: &'a Method,
     /// The route, such as `/v1/tenants/{tenant}`.
     pub(super) route: &'a str,
@@ -54,7 +54,7 @@ pub(super) struct Target<'a> {
     pub(super) path: &'a str,
 }
 
-impl Story {
+impl RequestLog {
     /// A request that came from there.
     pub(super) fn of_peer(peer: Option<IpAddr>) -> Self {
         Self { peer, told: Arc::default() }
@@ -76,9 +76,9 @@ impl Story {
     }
 
     /// Takes note of what token was asked for, where it does not leave.
-    pub(super) fn asked(&self, wanted: &Wanted) {
+    pub(super) fn asked(&self, wanted: &TokenRequest) {
         let restriction = wanted.restriction.as_ref();
-        self.told().asked = Some(Asked {
+        self.told().asked = Some(RequestedToken {
             subject: wanted.subject.clone(),
             scopes: restriction.map(|restriction| restriction.scopes.clone()),
             resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
@@ -88,7 +88,7 @@ impl Story {
 
     /// Takes note of what session was asked for, where it is not opened.
     pub(super) fn asked_session(&self, new: &SessionSpec) {
-        self.told().asked = Some(Asked {
+        self.told().asked = Some(RequestedToken {
             subject: new.subject.clone(),
             scopes: Some(new.read.clone()),
             resource: new.resources.first().cloned(),
@@ -111,7 +111,7 @@ impl Story {
     pub(super) fn event(
         &self,
         api: &Api,
-        target: Target<'_>,
+        target: RequestTarget<'_>,
         problem: &Problem,
         (at, request_id): (Timestamp, &str),
     ) -> Option<AuditEvent> {
@@ -157,12 +157,12 @@ impl Story {
         Some(event)
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, AuditDetail> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Target<'_> {
+impl RequestTarget<'_> {
     /// The tenant that the path names.
     fn tenant(&self) -> Option<TenantRef> {
         let mut parts = self.route.split('/').zip(self.path.split('/'));

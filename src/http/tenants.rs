@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::{Json, MergePatch};
 use super::error::ApiError;
-use super::extract::{Caller, IfMatch, Named, cursor, page};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, IfMatch, PathParams, cursor, page};
+use super::problem::ProblemDocument;
 use super::registration::{self, PolicySchema};
 use super::to_the_end::to_the_end;
 use crate::broker::TenantContext;
@@ -25,7 +25,7 @@ use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::registry::diagnosis::CheckResult;
 use crate::registry::{HealthState, HealthView, RequestedState};
-use crate::store::{Page, TenantFilter, TenantRef};
+use crate::store::{PageRequest, TenantFilter, TenantRef};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -129,7 +129,7 @@ pub(super) struct ListResponse<T> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
+pub(super) struct ListTenantsQuery {
     /// How many at most: 1 to 200, 50 where left out.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
@@ -149,12 +149,12 @@ pub(super) struct ListQuery {
 pub(super) struct DeleteQuery {
     /// `now` erases at once and for good; needs `tenants:purge`.
     #[param(value_type = Option<String>)]
-    purge: Option<Purge>,
+    purge: Option<PurgeMode>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Purge {
+pub(super) enum PurgeMode {
     Now,
 }
 
@@ -176,13 +176,16 @@ pub(super) struct TestResponse {
 
 #[utoipa::path(
     get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
-    params(ListQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    params(ListTenantsQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
 )]
 /// List tenants.
-async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Response, ApiError> {
+async fn list(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<ListTenantsQuery>,
+) -> Result<Response, ApiError> {
     let (filter, page) = asked(&caller.query)?;
     let listing = api.registry.tenants(&caller.identity, (&filter, caller.query.health), page).await?;
     let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
@@ -191,7 +194,7 @@ async fn list(State(api): State<Api>, caller: Caller<ListQuery>) -> Result<Respo
 }
 
 /// Which tenants a query asks for, and which stretch of them.
-pub(super) fn asked(query: &ListQuery) -> Result<(TenantFilter, Page), ApiError> {
+pub(super) fn asked(query: &ListTenantsQuery) -> Result<(TenantFilter, PageRequest), ApiError> {
     let labels = match &query.label {
         None => BTreeMap::new(),
         Some(label) => {
@@ -208,15 +211,15 @@ pub(super) fn asked(query: &ListQuery) -> Result<(TenantFilter, Page), ApiError>
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "read_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
 )]
 /// Read a tenant.
 async fn read(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
     Ok(respond(&api, &*api.registry.tenant(&caller.identity, &tenant).await?))
 }
@@ -225,15 +228,15 @@ async fn read(
     patch, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "patch_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin", "audit": "tenant.update"}))),
 )]
 /// Change a tenant's display name, labels, policy or state.
 async fn patch(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     IfMatch(expected): IfMatch,
     MergePatch(patch): MergePatch<Value>,
 ) -> Result<Response, ApiError> {
@@ -246,18 +249,18 @@ async fn patch(
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "delete_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin", "audit": "tenant.delete"}))),
 )]
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
     State(api): State<Api>,
-    caller: Caller<DeleteQuery>,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest<DeleteQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    let now = matches!(caller.query.purge, Some(Purge::Now));
+    let now = matches!(caller.query.purge, Some(PurgeMode::Now));
     let request_id = &caller.request_id.0;
     api.registry.delete_tenant(&caller.identity, request_id, &tenant, now, expected).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -267,15 +270,15 @@ async fn delete(
     post, path = "/v1/tenants/{tenant}/test", tag = "tenants", operation_id = "test_tenant",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = Option<TestRequest>),
-    responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin", "audit": "tenant.test"}))),
 )]
 /// Check what works between a tenant and Box.
 async fn test(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     body: Option<Json<TestRequest>>,
 ) -> Result<axum::Json<TestResponse>, ApiError> {
     let caller = caller.now(&api).await?;

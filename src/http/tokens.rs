@@ -14,11 +14,11 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller, Named};
-use super::problem::Document;
-use super::release::{Times, count, current, in_one_piece, times, whole_seconds};
+use super::extract::{AuthenticatedRequest, PathParams};
+use super::problem::ProblemDocument;
+use super::release::{TokenTimes, count, current, in_one_piece, times, whole_seconds};
 use super::subject_schema::SubjectSchema;
-use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, Wanted};
+use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, TokenRequest};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{
     Annotator, Resource, Restriction, RestrictionTarget, ScopePreset, ScopeSet, SharedLink, Subject,
@@ -39,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// What token is wanted.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenRequest {
+pub(super) struct FullTokenRequest {
     /// For whom; the service account, where left out.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
@@ -115,22 +115,22 @@ pub(super) struct TokenResponse<'a> {
     /// How Box restricted it; downscoped tokens alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
-    restricted_to: Option<Vec<RestrictedTo<'a>>>,
+    restricted_to: Option<Vec<RestrictedToResponse<'a>>>,
 }
 
 /// One scope of a downscoped token, on one object.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct RestrictedTo<'a> {
+pub(super) struct RestrictedToResponse<'a> {
     /// The scope.
     scope: &'a str,
     /// The file or folder; none where the token is restricted by scope alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    object: Option<RestrictedObject<'a>>,
+    object: Option<RestrictedObjectResponse<'a>>,
 }
 
 /// A file or folder in Box.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct RestrictedObject<'a> {
+pub(super) struct RestrictedObjectResponse<'a> {
     /// `file` or `folder`.
     #[serde(rename = "type")]
     kind: &'a str,
@@ -141,21 +141,21 @@ pub(super) struct RestrictedObject<'a> {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/token", tag = "tokens", operation_id = "mint_token",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
-    request_body(content = Option<TokenRequest>),
-    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    request_body(content = Option<FullTokenRequest>),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
 )]
 /// A full token.
 async fn token(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
-    body: Option<Json<TokenRequest>>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    body: Option<Json<FullTokenRequest>>,
 ) -> Result<Response, ApiError> {
-    let TokenRequest { subject, min_ttl, rejected, on_behalf_of } =
+    let FullTokenRequest { subject, min_ttl, rejected, on_behalf_of } =
         body.map(|Json(body)| body).unwrap_or_default();
-    let wanted = Wanted {
+    let wanted = TokenRequest {
         subject: subject.unwrap_or(Subject::ENTERPRISE),
         restriction: None,
         min_ttl: promise(min_ttl)?,
@@ -169,21 +169,21 @@ async fn token(
     post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens", operation_id = "downscope_token",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = DownscopedRequest),
-    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service", "audit": "token.release"}))),
 )]
 /// A downscoped token.
 async fn downscoped(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     Json(body): Json<DownscopedRequest>,
 ) -> Result<Response, ApiError> {
     let (min_ttl, rejected) = (promise(body.min_ttl)?, body.rejected.clone());
     let on_behalf_of = body.on_behalf_of.clone();
     let (subject, restriction) = restriction(body)?;
-    let wanted = Wanted { subject, restriction: Some(restriction), min_ttl, rejected, on_behalf_of };
+    let wanted = TokenRequest { subject, restriction: Some(restriction), min_ttl, rejected, on_behalf_of };
     release(&api, &caller, &tenant, &wanted).await
 }
 
@@ -203,15 +203,15 @@ pub(super) struct RevokeRequest {
     post, path = "/v1/tenants/{tenant}/token/revoke", tag = "tokens", operation_id = "revoke_token",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = RevokeRequest),
-    responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
 )]
 /// Revoke tokens at Box, for everybody who has them.
 async fn revoke(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     Json(body): Json<RevokeRequest>,
 ) -> Result<StatusCode, ApiError> {
     let caller = caller.now(&api).await?;
@@ -226,9 +226,9 @@ async fn revoke(
 
 async fn release(
     api: &Api,
-    caller: &Caller,
+    caller: &AuthenticatedRequest,
     tenant: &TenantRef,
-    wanted: &Wanted,
+    wanted: &TokenRequest,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
     let given = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
@@ -240,7 +240,7 @@ async fn release(
 }
 
 fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
-    let Times { left, expires_at, refresh_at } = times(token, api);
+    let TokenTimes { left, expires_at, refresh_at } = times(token, api);
     TokenResponse {
         access_token: token.secret.expose(),
         token_type: "bearer",
@@ -253,10 +253,13 @@ fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> 
 }
 
 /// How Box restricted a token; `None` for a full one.
-pub(super) fn restricted_to(token: &AccessToken) -> Option<Vec<RestrictedTo<'_>>> {
-    let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedTo {
+pub(super) fn restricted_to(token: &AccessToken) -> Option<Vec<RestrictedToResponse<'_>>> {
+    let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedToResponse {
         scope: entry.scope.as_str(),
-        object: entry.object.as_ref().map(|object| RestrictedObject { kind: &object.kind, id: &object.id }),
+        object: entry
+            .object
+            .as_ref()
+            .map(|object| RestrictedObjectResponse { kind: &object.kind, id: &object.id }),
     });
     Some(told.collect())
 }

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::Json;
 use super::error::ApiError;
-use super::extract::{Caller as Calling, Named};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest as Calling, PathParams};
+use super::problem::ProblemDocument;
 use crate::domain::id::TrustId;
 use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use crate::store::CallerRef;
@@ -78,7 +78,7 @@ impl<'a> From<&'a Trust> for TrustResponse<'a> {
     post, path = "/v1/callers/{caller}/trusts", tag = "callers", operation_id = "create_trust",
     params(("caller" = String, Path, description = "The caller's name or id")),
     request_body(content = CreateTrustRequest),
-    responses((status = 201, description = "The trust", body = TrustResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 201, description = "The trust", body = TrustResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.create"}))),
 )]
@@ -86,7 +86,7 @@ impl<'a> From<&'a Trust> for TrustResponse<'a> {
 async fn create(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
+    PathParams(caller): PathParams<CallerRef>,
     Json(body): Json<CreateTrustRequest>,
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
@@ -100,7 +100,7 @@ async fn create(
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/trusts/{trust}", tag = "callers", operation_id = "delete_trust",
     params(("caller" = String, Path, description = "The caller's name or id"), ("trust" = String, Path, description = "The trust's id")),
-    responses((status = 204, description = "Tokens that matched it open nothing by it any more"), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 204, description = "Tokens that matched it open nothing by it any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.delete"}))),
 )]
@@ -108,8 +108,8 @@ async fn create(
 async fn delete(
     State(api): State<Api>,
     calling: Calling,
-    Named(caller): Named<CallerRef>,
-    Named(trust): Named<TrustId>,
+    PathParams(caller): PathParams<CallerRef>,
+    PathParams(trust): PathParams<TrustId>,
 ) -> Result<StatusCode, ApiError> {
     api.registry.delete_trust(&calling.identity, &calling.request_id.0, &caller, &trust).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::body::LongJson;
 use super::error::ApiError;
-use super::extract::{Caller, Named};
-use super::problem::Document;
+use super::extract::{AuthenticatedRequest, PathParams};
+use super::problem::ProblemDocument;
 use crate::domain::webhook::WebhookKeySlot;
 use crate::store::TenantRef;
 
@@ -121,7 +121,7 @@ pub(super) struct VerifyWebhookResponse {
 
 /// A webhook that can be looked at: its headers under lower-case names, and its body.
 #[derive(Debug)]
-pub(super) struct Came {
+pub(super) struct ReceivedWebhook {
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
@@ -130,19 +130,19 @@ pub(super) struct Came {
     post, path = "/v1/tenants/{tenant}/webhooks/verify", tag = "webhooks", operation_id = "verify_webhook",
     params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = VerifyWebhookRequest),
-    responses((status = 200, description = "Whether it is Box's", body = VerifyWebhookResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "Whether it is Box's", body = VerifyWebhookResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": "webhooks:verify", "group": "service", "audit": "webhook.verify"}))),
 )]
 /// Check the signature of a webhook that Box sent.
 async fn verify(
     State(api): State<Api>,
-    caller: Caller,
-    Named(tenant): Named<TenantRef>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
     LongJson(body): LongJson<VerifyWebhookRequest>,
 ) -> Result<axum::Json<VerifyWebhookResponse>, ApiError> {
     let caller = caller.now(&api).await?;
-    let Came { headers, body } = came(body)?;
+    let ReceivedWebhook { headers, body } = came(body)?;
     let found = api.broker.verify_webhook(&caller.identity, &tenant, &headers, &body).await?;
     Ok(axum::Json(match found {
         Ok(key) => VerifyWebhookResponse { valid: true, key: Some(name(key)), reason: None },
@@ -151,14 +151,14 @@ async fn verify(
 }
 
 /// What a request says of a webhook, where it can be read.
-pub(super) fn came(request: VerifyWebhookRequest) -> Result<Came, ApiError> {
+pub(super) fn came(request: VerifyWebhookRequest) -> Result<ReceivedWebhook, ApiError> {
     let BoxHeaders(headers) = request.headers;
     let body = BASE64.decode(request.body.as_bytes()).map_err(|_| {
         let detail = "Send the webhook's body, byte by byte as it came, in base64 without line breaks.";
         ApiError::invalid("/body", detail)
     })?;
     match body.len() <= BODY {
-        true => Ok(Came { headers, body }),
+        true => Ok(ReceivedWebhook { headers, body }),
         false => Err(ApiError::invalid("/body", "A webhook's body is at most 1 MiB.")),
     }
 }

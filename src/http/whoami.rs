@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::extract::Caller as Calling;
-use super::problem::Document;
+use super::extract::AuthenticatedRequest as Calling;
+use super::problem::ProblemDocument;
 use crate::auth::AuthenticatedCaller;
 use crate::domain::caller::{CallerKind, CallerState};
 use crate::domain::event::Credential;
@@ -24,9 +24,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub(super) struct WhoamiResponse<'a> {
     /// Who one is; of several callers whom a token opens, the first.
     #[serde(flatten)]
-    caller: SeenCaller<'a>,
+    caller: WhoamiCaller<'a>,
     /// The credential that this request came with.
-    credential: CredentialResponse<'a>,
+    credential: WhoamiCredentialResponse<'a>,
     /// The other callers whom the same token opens. The grants of each count by themselves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -35,7 +35,7 @@ pub(super) struct WhoamiResponse<'a> {
 
 /// A caller, as it sees itself.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct SeenCaller<'a> {
+pub(super) struct WhoamiCaller<'a> {
     /// The immutable id.
     id: &'a str,
     /// The name.
@@ -53,7 +53,7 @@ pub(super) struct SeenCaller<'a> {
 pub(super) struct OtherCaller<'a> {
     /// The caller.
     #[serde(flatten)]
-    caller: SeenCaller<'a>,
+    caller: WhoamiCaller<'a>,
     /// The id of its trust that the token matches.
     trust: &'a str,
 }
@@ -61,7 +61,7 @@ pub(super) struct OtherCaller<'a> {
 /// The credential that a request came with.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
-pub(super) enum CredentialResponse<'a> {
+pub(super) enum WhoamiCredentialResponse<'a> {
     /// An API key.
     Key {
         /// `api_key`.
@@ -92,7 +92,7 @@ pub(super) enum CredentialResponse<'a> {
 
 #[utoipa::path(
     get, path = "/v1/whoami", tag = "callers",
-    responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = Document, content_type = "application/problem+json")),
+    responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
     security(("api_key" = [])),
     extensions(("x-access" = json!({"permission": null, "group": "service", "audit": "caller.read"}))),
 )]
@@ -105,21 +105,21 @@ async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
         others.push(OtherCaller { caller: seen(&api, other).await, trust: trust_of(other) });
     }
     let credential = match &first.credential {
-        Credential::Key(id) => CredentialResponse::Key { kind: "api_key", id: id.as_str(), expires_at },
+        Credential::Key(id) => WhoamiCredentialResponse::Key { kind: "api_key", id: id.as_str(), expires_at },
         // None opens this route.
         Credential::Session(id) => {
-            CredentialResponse::Key { kind: "browser_session", id: id.as_str(), expires_at }
+            WhoamiCredentialResponse::Key { kind: "browser_session", id: id.as_str(), expires_at }
         }
         Credential::Jwt { issuer, subject, trust, .. } => {
-            CredentialResponse::Jwt { kind: "jwt", issuer, subject, trust: trust.as_str(), expires_at }
+            WhoamiCredentialResponse::Jwt { kind: "jwt", issuer, subject, trust: trust.as_str(), expires_at }
         }
     };
     axum::Json(WhoamiResponse { caller: seen(&api, first).await, credential, others }).into_response()
 }
 
-async fn seen<'a>(api: &Api, opened: &'a AuthenticatedCaller) -> SeenCaller<'a> {
+async fn seen<'a>(api: &Api, opened: &'a AuthenticatedCaller) -> WhoamiCaller<'a> {
     let caller = &opened.caller;
-    SeenCaller {
+    WhoamiCaller {
         id: caller.id.as_str(),
         name: caller.name.as_str(),
         kind: caller.kind,

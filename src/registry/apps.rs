@@ -14,7 +14,7 @@ use crate::domain::app::{App, AppOwner, AppState};
 use crate::domain::event::{AuditAction, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
-use crate::store::{AppRef, ChangedEntity, NewApp, Page};
+use crate::store::{AppRef, ChangedEntity, NewApp, PageRequest};
 
 /// A shared app to be registered.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Registry {
     pub async fn apps(
         &self,
         identity: &Identity,
-        mut page: Page,
+        mut page: PageRequest,
     ) -> Result<ListPage<AppView>, RegistryError> {
         require_app_reader(identity)?;
         let wanted = page.limit;

@@ -18,7 +18,7 @@ use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
-use crate::store::{CallerRef, ChangedEntity, Page, StoreError};
+use crate::store::{CallerRef, ChangedEntity, PageRequest, StoreError};
 
 /// What a PATCH may change of a caller.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -125,7 +125,7 @@ impl Registry {
     pub async fn callers(
         &self,
         identity: &Identity,
-        mut page: Page,
+        mut page: PageRequest,
     ) -> Result<ListPage<CallerView>, RegistryError> {
         let identity = require_callers_write(identity)?;
         let wanted = page.limit;

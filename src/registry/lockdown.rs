@@ -15,7 +15,7 @@ use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::store::{AppRef, CallerRef, ChangedEntity, Page, SessionSelector, TenantFilter, TenantRef};
+use crate::store::{AppRef, CallerRef, ChangedEntity, PageRequest, SessionSelector, TenantFilter, TenantRef};
 
 /// How many rows are read at once.
 const PAGE: usize = 200;
@@ -176,7 +176,7 @@ impl Registry {
 
     async fn finish_tenants(&self) -> Result<(), RegistryError> {
         let filter = TenantFilter { state: Some(TenantState::Locked), ..TenantFilter::default() };
-        let mut page = Some(Page { after: None, limit: PAGE });
+        let mut page = Some(PageRequest { after: None, limit: PAGE });
         while let Some(this) = page {
             let tenants = self.store.tenants(&filter, &this).await?;
             page = next_page(tenants.last().map(|tenant| &tenant.name), tenants.len());
@@ -188,7 +188,7 @@ impl Registry {
     }
 
     async fn finish_apps(&self) -> Result<(), RegistryError> {
-        let mut page = Some(Page { after: None, limit: PAGE });
+        let mut page = Some(PageRequest { after: None, limit: PAGE });
         while let Some(this) = page {
             let apps = self.store.shared_apps(&this).await?;
             page = next_page(apps.last().and_then(name_of), apps.len());
@@ -200,7 +200,7 @@ impl Registry {
     }
 
     async fn finish_callers(&self) -> Result<(), RegistryError> {
-        let mut page = Some(Page { after: None, limit: PAGE });
+        let mut page = Some(PageRequest { after: None, limit: PAGE });
         while let Some(this) = page {
             let callers = self.store.callers(&this).await?;
             page = next_page(callers.last().map(|caller| &caller.name), callers.len());
@@ -241,6 +241,6 @@ impl Registry {
 }
 
 /// The stretch behind one of so many items; `None` where that was the last.
-fn next_page(last: Option<&Name>, items: usize) -> Option<Page> {
-    (items == PAGE).then(|| Page { after: last.cloned(), limit: PAGE })
+fn next_page(last: Option<&Name>, items: usize) -> Option<PageRequest> {
+    (items == PAGE).then(|| PageRequest { after: last.cloned(), limit: PAGE })
 }

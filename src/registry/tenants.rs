@@ -19,7 +19,9 @@ use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{AccessRequest, Policy};
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::text;
-use crate::store::{AppRef, ChangedEntity, Page, SessionSelector, StoreError, TenantFilter, TenantRef};
+use crate::store::{
+    AppRef, ChangedEntity, PageRequest, SessionSelector, StoreError, TenantFilter, TenantRef,
+};
 
 /// How many labels a tenant may bear, and how long their keys and values may be.
 const LABELS: usize = 64;
@@ -97,7 +99,7 @@ impl Registry {
         &self,
         identity: &Identity,
         (filter, health): (&TenantFilter, Option<HealthState>),
-        mut page: Page,
+        mut page: PageRequest,
     ) -> Result<ListPage<Arc<TenantContext>>, RegistryError> {
         if !identity.any(|caller| caller.holds(Permission::TenantsRead)) {
             return Err(RegistryError::Forbidden("no grant gives tenants:read"));

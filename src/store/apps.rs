@@ -9,7 +9,8 @@ use super::sql::{SqlRow, holding};
 use super::stretch::PageBuilder;
 use super::tenants::{self, count_of_app};
 use super::{
-    AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, Page, Result, StoreError, StoredCredentials,
+    AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, PageRequest, Result, StoreError,
+    StoredCredentials,
 };
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner, AppState};
@@ -68,7 +69,7 @@ pub(super) async fn hold(session: &mut Connection, vault: &Vault, id: &AppId) ->
     row.map(|row| read(vault, &row)).transpose()
 }
 
-pub(super) async fn list_shared(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<App>> {
+pub(super) async fn list_shared(engine: &Engine, vault: &Vault, page: &PageRequest) -> Result<Vec<App>> {
     let mut session = engine.read().await?;
     let mut stretch = PageBuilder::new(page);
     while let Some((after, limit)) = stretch.next() {

@@ -11,7 +11,7 @@ use super::ledger::AuditWriter;
 use super::session::Connection;
 use super::sql::{SqlRow, holding};
 use super::stretch::PageBuilder;
-use super::{CallerRef, ChangedEntity, Conflict, Page, Result, StoreError};
+use super::{CallerRef, ChangedEntity, Conflict, PageRequest, Result, StoreError};
 use crate::crypto::Vault;
 use crate::domain::caller::Caller;
 use crate::domain::event::AuditEvent;
@@ -86,7 +86,7 @@ fn trusts(caller: &Caller, issuer: &str) -> bool {
     trusts
 }
 
-pub(super) async fn list(engine: &Engine, vault: &Vault, page: &Page) -> Result<Vec<Caller>> {
+pub(super) async fn list(engine: &Engine, vault: &Vault, page: &PageRequest) -> Result<Vec<Caller>> {
     let mut session = engine.read().await?;
     let mut stretch = PageBuilder::new(page);
     while let Some((after, limit)) = stretch.next() {

@@ -77,7 +77,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// A tenant in any state, until it is purged.
     async fn tenant(&self, by: &TenantRef) -> Result<Option<Tenant>>;
     /// Tenants in the order of their names. A row that is refused is left out, with an error logged.
-    async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>>;
+    async fn tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Vec<Tenant>>;
     /// Every tenant that is deleted and not purged yet.
     async fn deleted_tenants(&self) -> Result<Vec<Tenant>>;
     /// Every tenant that is pending.
@@ -104,7 +104,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// An app, shared or a tenant's own.
     async fn app(&self, by: &AppRef) -> Result<Option<App>>;
     /// Shared apps in the order of their names.
-    async fn shared_apps(&self, page: &Page) -> Result<Vec<App>>;
+    async fn shared_apps(&self, page: &PageRequest) -> Result<Vec<App>>;
     /// The sealed secrets that tokens of `generation` were minted with: an app's last ones until then.
     async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>>;
     /// How many tenants an app serves, deleted ones counting.
@@ -131,7 +131,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// A caller.
     async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>>;
     /// Callers in the order of their names.
-    async fn callers(&self, page: &Page) -> Result<Vec<Caller>>;
+    async fn callers(&self, page: &PageRequest) -> Result<Vec<Caller>>;
     /// The callers that trust tokens of an issuer, in the order of their ids. The index is not trusted: a
     /// caller counts only if its own authenticated row has such a trust. A row that is refused is left
     /// out, with an error logged.
@@ -282,7 +282,7 @@ pub struct TenantFilter {
 
 /// A stretch of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PageRequest {
     /// Behind this name.
     pub after: Option<Name>,
     /// So many at most.

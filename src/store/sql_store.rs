@@ -12,10 +12,10 @@ use super::ledger::AuditWriter;
 use super::open::InstanceLock;
 use super::{
     AppRef, AuditFilter, AuditPage, AuditPosition, CallerRef, ChangeRecord, CredentialSwitch, NewApp,
-    NewBrowserSession, NewToken, Page, Result, SaveOutcome, SessionFilter, SessionPage, SessionPosition,
-    Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef, TokenCursor,
-    TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes, checkpoints,
-    generations, given, keypairs, tenants, tokens,
+    NewBrowserSession, NewToken, PageRequest, Result, SaveOutcome, SessionFilter, SessionPage,
+    SessionPosition, Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef,
+    TokenCursor, TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes,
+    checkpoints, generations, given, keypairs, tenants, tokens,
 };
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -54,7 +54,7 @@ impl Store for SqlStore {
         bounded(tenants::find(&self.engine, &self.ledger, by)).await
     }
 
-    async fn tenants(&self, filter: &TenantFilter, page: &Page) -> Result<Vec<Tenant>> {
+    async fn tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Vec<Tenant>> {
         bounded(tenants::list(&self.engine, &self.ledger, filter, page)).await
     }
 
@@ -100,7 +100,7 @@ impl Store for SqlStore {
         bounded(apps::find(&self.engine, &self.ledger, by)).await
     }
 
-    async fn shared_apps(&self, page: &Page) -> Result<Vec<App>> {
+    async fn shared_apps(&self, page: &PageRequest) -> Result<Vec<App>> {
         bounded(apps::list_shared(&self.engine, &self.ledger, page)).await
     }
 
@@ -150,7 +150,7 @@ impl Store for SqlStore {
         bounded(callers::find(&self.engine, &self.ledger, by)).await
     }
 
-    async fn callers(&self, page: &Page) -> Result<Vec<Caller>> {
+    async fn callers(&self, page: &PageRequest) -> Result<Vec<Caller>> {
         bounded(callers::list(&self.engine, &self.ledger, page)).await
     }
 

@@ -1,6 +1,6 @@
 //! Filling a page of a list although some rows are left out of it.
 
-use super::Page;
+use super::PageRequest;
 use super::sql::SqlRow;
 
 /// How many rows are read at once.
@@ -16,7 +16,7 @@ pub(super) struct PageBuilder<T> {
 }
 
 impl<T> PageBuilder<T> {
-    pub(super) fn new(page: &Page) -> Self {
+    pub(super) fn new(page: &PageRequest) -> Self {
         let after = page.after.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
         Self { items: Vec::new(), limit: page.limit, after, asked: 0, ended: page.limit == 0 }
     }

@@ -8,7 +8,7 @@ use super::ledger::AuditWriter;
 use super::session::Connection;
 use super::sql::{SqlRow, holding};
 use super::stretch::PageBuilder;
-use super::{ChangedEntity, Conflict, NewApp, Page, Result, StoreError, TenantFilter, TenantRef};
+use super::{ChangedEntity, Conflict, NewApp, PageRequest, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner};
 use crate::domain::event::AuditEvent;
@@ -74,7 +74,7 @@ pub(super) async fn list(
     engine: &Engine,
     vault: &Vault,
     filter: &TenantFilter,
-    page: &Page,
+    page: &PageRequest,
 ) -> Result<Vec<Tenant>> {
     let fits = |tenant: &Tenant| {
         filter.state.is_none_or(|state| tenant.state == state)

@@ -24,7 +24,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// Where an issuer's keys are had from.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct JwksSource {
     http: Client,
     issuer: String,
     jwks_url: Option<Url>,
@@ -38,7 +38,7 @@ struct DiscoveryDocument {
     jwks_uri: String,
 }
 
-impl Source {
+impl JwksSource {
     /// What the settings say of an issuer. Nothing is sent yet.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use self::fetch::Source;
+use self::fetch::JwksSource;
 pub(super) use self::key::{IssuerKey, KeyWanted};
 use self::key::{KeyLookupError, VerificationKeys};
 use super::{AuthError, IssuerUnavailable, TokenRejection};
@@ -36,7 +36,7 @@ pub(super) struct Issuers(HashMap<String, Arc<OidcIssuer>>);
 #[derive(Debug)]
 pub(super) struct OidcIssuer {
     name: Arc<str>,
-    source: Source,
+    source: JwksSource,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     known: Mutex<KnownKeys>,
@@ -70,7 +70,7 @@ impl Issuers {
             let problem = |reason| IssuerSetupError { issuer: one.issuer.clone(), reason };
             let issuer = OidcIssuer {
                 name: one.issuer.as_str().into(),
-                source: Source::new(one).map_err(problem)?,
+                source: JwksSource::new(one).map_err(problem)?,
                 clock: Arc::clone(clock),
                 tasks: tasks.clone(),
                 known: Mutex::default(),

@@ -24,7 +24,7 @@ use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::page;
 use crate::secret::SecretString;
-use crate::store::{self, OpenMode, Page, TenantFilter, TokenSelector};
+use crate::store::{self, OpenMode, PageRequest, TenantFilter, TokenSelector};
 
 use super::demo_page::{self, PageArgs, Place};
 use super::guide::Guide;
@@ -259,7 +259,7 @@ async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
     let keys = file::read(&settings.keys.file).map_err(failed)?;
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
     let store = store::open(&settings.database, vault, OpenMode::BesideServe).await?;
-    let everyone = Page { after: None, limit: usize::MAX };
+    let everyone = PageRequest { after: None, limit: usize::MAX };
     let now: Timestamp = SystemClock::new().wall();
     for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
         let tokens = store.live_tokens_of(&tenant.id, &TokenSelector::All, now).await.map_err(failed)?;

@@ -14,14 +14,14 @@ use crate::domain::subject::{Resource, ResourceType};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::limits;
-use crate::http::page::Page;
-use crate::http::problem::{Problem, Reach};
+use crate::http::page::BrowserPage;
+use crate::http::problem::{ErrorScope, Problem};
 
 /// By which resource each named item is served; why by none.
-pub(super) type Placed<'a> = BTreeMap<&'a str, Result<Resource, Problem>>;
+pub(super) type ItemResources<'a> = BTreeMap<&'a str, Result<Resource, Problem>>;
 
 /// The resources by which any of them is served.
-pub(super) fn resources(placed: &Placed<'_>) -> Vec<Resource> {
+pub(super) fn resources(placed: &ItemResources<'_>) -> Vec<Resource> {
     let mut resources: Vec<Resource> = placed.values().filter_map(|one| one.as_ref().ok().cloned()).collect();
     resources.sort();
     resources.dedup();
@@ -31,11 +31,11 @@ pub(super) fn resources(placed: &Placed<'_>) -> Vec<Resource> {
 /// Finds for each named item the resource that serves it.
 pub(super) async fn place<'a>(
     api: &Api,
-    page: &Page,
+    page: &BrowserPage,
     ids: &'a [String],
     timer: Pin<&mut Sleep>,
-) -> Placed<'a> {
-    let mut placed = Placed::new();
+) -> ItemResources<'a> {
+    let mut placed = ItemResources::new();
     let mut asked = Vec::new();
     for id in ids {
         let item = item(id);
@@ -71,14 +71,14 @@ fn item(id: &str) -> Option<Resource> {
 
 /// The session's folder that an item lies in. Whether there is no such item, or only none in these
 /// folders, a page does not learn.
-async fn folder_of(api: &Api, page: &Page, item: &Resource) -> Result<Resource, Problem> {
+async fn folder_of(api: &Api, page: &BrowserPage, item: &Resource) -> Result<Resource, Problem> {
     let (session, view) = (&page.session, &page.view);
     let ancestors = match api.broker.known_ancestors(view, &session.subject, item) {
         Some(ancestors) => ancestors,
         None => {
             may_look(api, page).await?;
             let counted = api.limits.count_look(&session.id);
-            counted.map_err(|exceeded| limits::limited(Reach::Request, exceeded).problem())?;
+            counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded).problem())?;
             let mut cause = page.caller.identity.cause(&page.caller.request_id.0);
             cause.on_behalf_of.clone_from(&session.on_behalf_of);
             let seen = api.broker.ancestors(view, &session.subject, item, &cause).await;
@@ -90,7 +90,7 @@ async fn folder_of(api: &Api, page: &Page, item: &Resource) -> Result<Resource, 
 }
 
 /// Succeeds where the session gives a token of any folder at this moment: else nothing is asked for it.
-async fn may_look(api: &Api, page: &Page) -> Result<(), Problem> {
+async fn may_look(api: &Api, page: &BrowserPage) -> Result<(), Problem> {
     let mut refused = None;
     for resource in &page.session.resources {
         let wanted = wanted(&page.session, &page.session.read, resource);
@@ -103,7 +103,7 @@ async fn may_look(api: &Api, page: &Page) -> Result<(), Problem> {
     Err(failed(api, page, (Some(resource), &page.session.read), error.into()))
 }
 
-fn outside(api: &Api, page: &Page) -> Problem {
+fn outside(api: &Api, page: &BrowserPage) -> Problem {
     let problem = ApiError::from(TokenError::Forbidden(DenialReason::GrantResource)).problem();
     let problem = problem.reason("session.resources");
     record(api, page, (None, None), &problem);

@@ -10,7 +10,7 @@ use crate::box_api::BoxError;
 use crate::broker::{OutageScope, TokenError};
 use crate::crypto::CryptoError;
 use crate::domain::refusal::BoxRefusal;
-use crate::http::problem::{Problem, Reach, UpstreamWords};
+use crate::http::problem::{ErrorScope, Problem, UpstreamDetail};
 use crate::registry::{FieldError, RegistryError};
 use crate::store::{Conflict, StoreError};
 
@@ -48,7 +48,7 @@ pub(super) fn of_token(error: TokenError) -> Problem {
             "Tenant suspended",
             "The tenant, or the app that serves it, is out of service.",
         )
-        .reach(Reach::Tenant)
+        .reach(ErrorScope::Tenant)
         .by_admin()
         .fix("Set the tenant's `state` (or the app's) to `active` again."),
         // Any other is tried at Box by the request itself, which answers with what came of that.
@@ -58,7 +58,7 @@ pub(super) fn of_token(error: TokenError) -> Problem {
             "Tenant not in service yet",
             "The tenant waits for the keypair that was made for it to be activated.",
         )
-        .reach(Reach::Tenant)
+        .reach(ErrorScope::Tenant)
         .by_admin()
         .fix("Add the public key to the app in Box, then activate the keypair with the ID that Box shows."),
         TokenError::MinTtlUnavailable { asked, given } => Problem::new(
@@ -71,19 +71,19 @@ pub(super) fn of_token(error: TokenError) -> Problem {
                 asked.as_secs()
             ),
         )
-        .reach(Reach::Subject)
+        .reach(ErrorScope::Subject)
         .errors([FieldError::at("/min_ttl", "Ask for less.")]),
         TokenError::Box(error) => of_box(&error),
         TokenError::Store(error) => of_store(error),
         TokenError::Sealed { what, error } => of_crypto(what, error),
         TokenError::Corrupt(_) => sealed_data_refused().cause(cause),
-        TokenError::Superseded => overloaded().reach(Reach::Tenant).cause(cause),
+        TokenError::Superseded => overloaded().reach(ErrorScope::Tenant).cause(cause),
         TokenError::Down { extent, error, retry_after } => {
             let reach = match extent {
-                OutageScope::Subject => Reach::Subject,
-                OutageScope::Tenant => Reach::Tenant,
-                OutageScope::App => Reach::App,
-                OutageScope::Box => Reach::Broker,
+                OutageScope::Subject => ErrorScope::Subject,
+                OutageScope::Tenant => ErrorScope::Tenant,
+                OutageScope::App => ErrorScope::App,
+                OutageScope::Box => ErrorScope::Broker,
             };
             of_token(*error).reach(reach).after(seconds(retry_after)).cause(cause)
         }
@@ -96,9 +96,9 @@ pub(super) fn of_token(error: TokenError) -> Problem {
 
 pub(super) fn of_refusal(refusal: BoxRefusal, error: &TokenError) -> Problem {
     let reach = match refusal {
-        _ if refusal.concerns_the_subject() => Reach::Subject,
-        _ if refusal.concerns_the_app() => Reach::App,
-        _ => Reach::Tenant,
+        _ if refusal.concerns_the_subject() => ErrorScope::Subject,
+        _ if refusal.concerns_the_app() => ErrorScope::App,
+        _ => ErrorScope::Tenant,
     };
     let mut problem = Problem::new(
         StatusCode::FAILED_DEPENDENCY,
@@ -113,7 +113,7 @@ pub(super) fn of_refusal(refusal: BoxRefusal, error: &TokenError) -> Problem {
     if let TokenError::Box(error) = error
         && let BoxError::Refused { upstream, .. } = error.as_ref()
     {
-        problem.upstream = Some(UpstreamWords {
+        problem.upstream = Some(UpstreamDetail {
             error: upstream.error.clone(),
             error_description: upstream.error_description.clone(),
             request_id: upstream.request_id.clone(),
@@ -130,7 +130,7 @@ pub(super) fn of_box(error: &BoxError) -> Problem {
             "Box limits the rate",
             "Box limits the rate of this app's requests.",
         )
-        .reach(Reach::App)
+        .reach(ErrorScope::App)
         .after(seconds(*retry_after)),
         BoxError::Unavailable { retry_after, .. } => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -138,7 +138,7 @@ pub(super) fn of_box(error: &BoxError) -> Problem {
             "Box unavailable",
             "Box does not answer, or not in time.",
         )
-        .reach(Reach::Broker)
+        .reach(ErrorScope::Broker)
         .after(retry_after.map_or(SOON, seconds)),
         BoxError::Signing(_) => internal(),
         _ => Problem::new(
@@ -147,7 +147,7 @@ pub(super) fn of_box(error: &BoxError) -> Problem {
             "Box's answer made no sense",
             "Box's answer was not one that its documentation allows, so it was not used.",
         )
-        .reach(Reach::Tenant)
+        .reach(ErrorScope::Tenant)
         .after(SOON),
     };
     problem.cause(error)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use crate::auth::IssuerUnavailable;
-use crate::http::problem::{Problem, Reach};
+use crate::http::problem::{ErrorScope, Problem};
 use crate::registry::FieldError;
 
 /// How soon to come back where nothing better is known, in seconds.
@@ -23,9 +23,9 @@ pub(super) fn unauthenticated() -> Problem {
     )
 }
 
-pub(super) fn rate_limited(reach: Reach, retry_after: Duration) -> Problem {
+pub(super) fn rate_limited(reach: ErrorScope, retry_after: Duration) -> Problem {
     let whose = match reach {
-        Reach::Tenant => "More requests come for this tenant than its limit allows.",
+        ErrorScope::Tenant => "More requests come for this tenant than its limit allows.",
         _ => "More requests come from this caller, or from this address, than the limit allows.",
     };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", whose)
@@ -44,7 +44,7 @@ pub(super) fn issuer_down(down: &IssuerUnavailable) -> Problem {
             down.issuer
         ),
     )
-    .reach(Reach::Broker)
+    .reach(ErrorScope::Broker)
     .after(seconds(down.retry_after))
     .cause(down)
 }
@@ -82,7 +82,7 @@ pub(super) fn internal() -> Problem {
         "Internal error",
         "The broker failed in a way that it should not; its log has the reason under the request's id.",
     )
-    .reach(Reach::Broker)
+    .reach(ErrorScope::Broker)
 }
 
 pub(super) fn overloaded() -> Problem {
@@ -92,7 +92,7 @@ pub(super) fn overloaded() -> Problem {
         "Overloaded",
         "The broker has more to do than it can take on at the moment.",
     )
-    .reach(Reach::Broker)
+    .reach(ErrorScope::Broker)
     .after(SOON)
 }
 
@@ -103,7 +103,7 @@ pub(super) fn store_unavailable() -> Problem {
         "Store unavailable",
         "The broker's database does not answer, so nothing can be recorded or looked up.",
     )
-    .reach(Reach::Broker)
+    .reach(ErrorScope::Broker)
     .after(SOON)
 }
 
@@ -114,7 +114,7 @@ pub(super) fn key_unavailable() -> Problem {
         "Key unavailable",
         "What is stored for this cannot be opened: its key is not in the broker's key set.",
     )
-    .reach(Reach::Tenant)
+    .reach(ErrorScope::Tenant)
     .after(LATER)
     .fix("Put the key back into the broker's key set, under the id that the log names, and restart.")
 }
@@ -126,7 +126,7 @@ pub(super) fn sealed_data_refused() -> Problem {
         "Stored data refused",
         "What is stored for this is not what the broker wrote, so it is not used.",
     )
-    .reach(Reach::Tenant)
+    .reach(ErrorScope::Tenant)
     .by_admin()
     .fix("Find out who changed the database, and restore the rows that the log names from a backup.")
 }
