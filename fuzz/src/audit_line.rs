@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use box_token_broker::audit::{
-    Chain, ChainHead, Checkpoint, CheckpointLine, Claims, Day, Export, Found, Line, Link, Range, RecordLine,
-    Signed, seen_in,
+    Chain, ChainHead, ChainLink, Checkpoint, CheckpointClaims, CheckpointLine, Day, DayRange, ExportLine,
+    ExportManifest, RecordLine, SignedCheckpoint, VerificationSummary, seen_in,
 };
 use box_token_broker::crypto::Vault;
 use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -17,7 +17,7 @@ use super::key_set::vault;
 /// The only audit that the keys of this target ever vouched for.
 struct Genuine {
     vault: Vault,
-    records: Vec<Link>,
+    records: Vec<ChainLink>,
     /// Its export.
     lines: Vec<String>,
 }
@@ -34,7 +34,7 @@ pub fn run(input: &[u8]) {
     }
     if let Some((found, records)) = whole(text) {
         assert_eq!(records, GENUINE.records);
-        assert_eq!(found, Found { records: records.len() as u64, uncovered: 0 });
+        assert_eq!(found, VerificationSummary { records: records.len() as u64, uncovered: 0 });
     }
 }
 
@@ -54,12 +54,12 @@ fn check_seen(line: &str) {
 
 /// A line says the same once it was read and written.
 fn check_written_again(line: &str) {
-    let Ok(read) = serde_json::from_str::<Line>(line) else { return };
+    let Ok(read) = serde_json::from_str::<ExportLine>(line) else { return };
     let Ok(text) = serde_json::to_string(&read) else { panic!("a line that was read is written") };
-    let Ok(again) = serde_json::from_str::<Line>(&text) else { panic!("a line is read again: {text}") };
+    let Ok(again) = serde_json::from_str::<ExportLine>(&text) else { panic!("a line is read again: {text}") };
     match (&read, &again) {
-        (Line::Record(one), Line::Record(other)) => assert_eq!(one.link(), other.link()),
-        (Line::Checkpoint(one), Line::Checkpoint(other)) => {
+        (ExportLine::Record(one), ExportLine::Record(other)) => assert_eq!(one.link(), other.link()),
+        (ExportLine::Checkpoint(one), ExportLine::Checkpoint(other)) => {
             assert_eq!(one.signed().ok(), other.signed().ok())
         }
         _ => panic!("a line of one kind became another: {text}"),
@@ -67,17 +67,17 @@ fn check_written_again(line: &str) {
 }
 
 /// What an export holds, where it is whole; read as `audit verify` reads it.
-fn whole(text: &str) -> Option<(Found, Vec<Link>)> {
+fn whole(text: &str) -> Option<(VerificationSummary, Vec<ChainLink>)> {
     let notary = GENUINE.vault.notary();
-    let mut claims = Claims::new(BTreeMap::new());
+    let mut claims = CheckpointClaims::new(BTreeMap::new());
     let mut records = Vec::new();
     let mut ends_with_checkpoint = false;
     for line in text.lines() {
         let line = serde_json::from_str(line).ok()?;
-        ends_with_checkpoint = matches!(line, Line::Checkpoint(_));
+        ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
         match line {
-            Line::Checkpoint(line) => claims.take(notary, &line.signed().ok()?).ok()?,
-            Line::Record(line) => records.push(line.link()),
+            ExportLine::Checkpoint(line) => claims.take(notary, &line.signed().ok()?).ok()?,
+            ExportLine::Record(line) => records.push(line.link()),
         }
     }
     let mut verifier = ends_with_checkpoint.then_some(claims.of_export(notary).ok()?)?;
@@ -100,12 +100,12 @@ fn genuine() -> Genuine {
         }
         heads.insert(chain.writer.clone(), ChainHead::new(day, chain.head));
     }
-    let export = Export { days: Range { since: day, until: day }, first: 1 };
+    let export = ExportManifest { days: DayRange { since: day, until: day }, first: 1 };
     let at = day.plus(1).begins();
     let checkpoint = Checkpoint { number: 1, at, previous: None, heads, dropped: None, export: Some(export) };
-    let signed = Signed::sign(vault.notary(), &checkpoint).ok();
-    let ends = signed.and_then(|signed| CheckpointLine::new(&signed).ok()).map(Line::Checkpoint);
-    let lines = records.iter().map(|link| RecordLine::new(link).ok().map(Line::Record)).chain([ends]);
+    let signed = SignedCheckpoint::sign(vault.notary(), &checkpoint).ok();
+    let ends = signed.and_then(|signed| CheckpointLine::new(&signed).ok()).map(ExportLine::Checkpoint);
+    let lines = records.iter().map(|link| RecordLine::new(link).ok().map(ExportLine::Record)).chain([ends]);
     let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default()).collect();
     Genuine { vault, records, lines }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use box_token_broker::http::readers::{Refused, bodies, forms, queries, read_body, read_form, read_query};
+use box_token_broker::http::readers::{
+    RejectedInput, bodies, forms, queries, read_body, read_form, read_query,
+};
 use serde_json::Value;
 
 /// What an operation takes is JSON of one reading, and what it refuses is refused as a client's fault,
@@ -64,7 +66,7 @@ fn query(operation: &str, bytes: &[u8]) {
     }
 }
 
-fn check_refused(refused: &Refused, length: usize) {
+fn check_refused(refused: &RejectedInput, length: usize) {
     assert!((400..500).contains(&refused.status), "{}", refused.status);
     let Ok(document) = serde_json::from_slice::<Value>(&refused.document) else { panic!("no document") };
     assert_eq!(document["status"], refused.status);

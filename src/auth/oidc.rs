@@ -266,7 +266,7 @@ mod tests {
         for member in ["jku", "jwk", "x5u", "x5c", "crit"] {
             for value in ["null", "\"\"", "[]"] {
                 let header = format!(r#"{{"alg":"EdDSA","{member}":{value}}}"#);
-                assert_eq!(read(&header), Err(TokenFault::Header), "{header}");
+                assert_eq!(read(&header), Err(TokenRejection::Header), "{header}");
             }
         }
     }

@@ -117,7 +117,7 @@ mod tests {
     fn read(body: &str) -> Result<MintedToken, BoxError> {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let body = Some(zeroize::Zeroizing::new(body.as_bytes().to_vec()));
-        let answer = Answer { status: 200, headers: Default::default(), body };
+        let answer = BoxResponse { status: 200, headers: Default::default(), body };
         MintedToken::read(&answer, (clock.wall(), clock.monotonic()))
     }
 

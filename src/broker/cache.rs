@@ -226,7 +226,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::broker::life::Life;
+    use crate::broker::life::TokenLifetime;
     use crate::clock::ManualClock;
     use crate::domain::subject::Subject;
     use crate::entropy::SystemEntropy;
@@ -246,10 +246,10 @@ mod tests {
         let capacity = 1024 * 1024;
         let (memory, clock) = (TokenCache::new(capacity), ManualClock::new(Timestamp::UNIX_EPOCH));
         let token = |secret: u64| {
-            let life = Life::new(Duration::from_hours(1), (clock.wall(), clock.monotonic()));
+            let life = TokenLifetime::new(Duration::from_hours(1), (clock.wall(), clock.monotonic()));
             let of = (key("ten_a", secret), TokenId::generate(&SystemEntropy));
             let secret = SecretString::new(format!("{secret:032}"));
-            Arc::new(Token::new(secret, life, (Duration::from_mins(10), clock.monotonic()), None, of))
+            Arc::new(AccessToken::new(secret, life, (Duration::from_mins(10), clock.monotonic()), None, of))
         };
         let neighbour = key("ten_b", 1);
         memory.keep_token(&neighbour, &token(0), &clock);

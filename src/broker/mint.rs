@@ -310,7 +310,7 @@ impl Broker {
     ) -> Result<Result<T, BoxError>, TokenError> {
         let noted = |error: &TokenError| self.note(key, Some(error));
         self.gate.check(view, key).inspect_err(noted)?;
-        let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        let _turn = self.turns.take(view).await.map_err(|NoPermit| TokenError::Overloaded)?;
         // While one waits for a turn, those who had theirs may have found that a line is down.
         let is_probe = self.gate.admit(view, key).inspect_err(noted)?;
         let answer = match is_probe {

@@ -99,7 +99,7 @@ impl Broker {
         if self.memory.token(key).is_none_or(|kept| kept.row != token.row) {
             return Ok(TokenStatus::Dead);
         }
-        let turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        let turn = self.turns.take(view).await.map_err(|NoPermit| TokenError::Overloaded)?;
         let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
         drop(turn);
         if alive.inspect_err(|error| token.note_unseen(error, self.clock.as_ref()))? {

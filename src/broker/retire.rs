@@ -277,7 +277,7 @@ impl Broker {
     ) -> Result<(MintedToken, Arc<BoxCredentials>), TokenError> {
         let key = key_of(view, subject, None);
         let credentials = self.credentials_for(view, &key).await?;
-        let _turn = self.turns.take(view).await.map_err(|NoTurn| TokenError::Overloaded)?;
+        let _turn = self.turns.take(view).await.map_err(|NoPermit| TokenError::Overloaded)?;
         let answer = self.upstream.mint(&credentials, &view.tenant.enterprise_id, subject).await;
         Ok((self.settle(view, &key, answer)?, credentials))
     }
@@ -332,7 +332,7 @@ impl Broker {
         credentials: &BoxCredentials,
         enterprise: &BoxId,
     ) -> Result<MintedToken, TokenError> {
-        let _turn = self.turns.take_any().await.map_err(|NoTurn| TokenError::Overloaded)?;
+        let _turn = self.turns.take_any().await.map_err(|NoPermit| TokenError::Overloaded)?;
         Ok(self.upstream.mint(credentials, enterprise, &Subject::ENTERPRISE).await?)
     }
 

@@ -126,14 +126,14 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
 
-    const PLACE: Place<'_> = Place { table: "audit", row: "wri_a", column: "record", version: 1 };
+    const PLACE: AadContext<'_> = AadContext { table: "audit", row: "wri_a", column: "record", version: 1 };
 
     #[test]
     fn what_was_vouched_for_is_recognised_and_nothing_else() {
         let notary = AuditSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
         let mac = notary.mac(notary.key(), &PLACE, b"a").unwrap();
         assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"a", &mac), Ok(()));
-        let elsewhere = Place { version: 2, ..PLACE };
+        let elsewhere = AadContext { version: 2, ..PLACE };
         assert_eq!(notary.verify_mac(notary.key(), &elsewhere, b"a", &mac), Err(CryptoError::Refused));
         assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"b", &mac), Err(CryptoError::Refused));
         let signature = notary.sign(b"a");

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
 use box_sandbox::{Running, Sandbox, World};
-use box_token_broker::box_api::{BoxClient, Credentials, Exchanged, LocalSigner, Minted, Proof};
+use box_token_broker::box_api::{
+    AppAuthentication, BoxClient, BoxCredentials, ExchangeOutcome, LocalSigner, MintedToken,
+};
 use box_token_broker::clock::{Clock as _, ManualClock};
-use box_token_broker::config::{BoxApi, RestrictedTo};
+use box_token_broker::config::{BoxSettings, RestrictedToMode};
 use box_token_broker::domain::id::{BoxId, ClientId};
 use box_token_broker::domain::subject::{
     Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, SharedLink, Subject,
@@ -32,8 +34,8 @@ pub(crate) struct Bench {
     pub(crate) sandbox: Running,
     pub(crate) client: BoxClient,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) jwt: Credentials,
-    pub(crate) ccg: Credentials,
+    pub(crate) jwt: BoxCredentials,
+    pub(crate) ccg: BoxCredentials,
     pub(crate) enterprise: BoxId,
     http: reqwest::Client,
 }
@@ -43,7 +45,7 @@ impl Bench {
         Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(change: impl FnOnce(&mut BoxApi)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut BoxSettings)) -> Self {
         let enterprise_id = Some(ENTERPRISE.to_owned());
         let spec = Spec { enterprise_id: enterprise_id.clone(), key: Some(KEY.clone()), ..Spec::default() };
         let jwt = generate(&spec);
@@ -72,10 +74,10 @@ impl Bench {
     }
 
     /// A token made narrower, as it was asked to be.
-    pub(crate) async fn child(&self, parent: &SecretString, restriction: &Restriction) -> Minted {
+    pub(crate) async fn child(&self, parent: &SecretString, restriction: &Restriction) -> MintedToken {
         match self.client.downscope(&self.jwt, parent, restriction).await.unwrap() {
-            Exchanged::Restricted(child) => child,
-            Exchanged::Overreaching(_, overreach) => panic!("{overreach}"),
+            ExchangeOutcome::Restricted(child) => child,
+            ExchangeOutcome::Overreaching(_, overreach) => panic!("{overreach}"),
         }
     }
 
@@ -91,7 +93,7 @@ impl Bench {
         self.control("POST", "/faults", order).await;
     }
 
-    pub(crate) async fn patch_app(&self, credentials: &Credentials, change: Value) {
+    pub(crate) async fn patch_app(&self, credentials: &BoxCredentials, change: Value) {
         self.control("PATCH", &format!("/apps/{}", credentials.client_id), change).await;
     }
 
@@ -106,26 +108,28 @@ pub(crate) fn manual_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new("2026-01-02T03:04:05Z".parse().unwrap()))
 }
 
-pub(crate) fn settings(url: &str) -> BoxApi {
-    BoxApi {
+pub(crate) fn settings(url: &str) -> BoxSettings {
+    BoxSettings {
         api_url: url.parse().unwrap(),
         timeout: Duration::from_secs(4),
         proxy: None,
         ca_file: None,
-        restricted_to: RestrictedTo::Enforce,
+        restricted_to: RestrictedToMode::Enforce,
     }
 }
 
-pub(crate) fn client(settings: &BoxApi, clock: Arc<ManualClock>) -> BoxClient {
+pub(crate) fn client(settings: &BoxSettings, clock: Arc<ManualClock>) -> BoxClient {
     BoxClient::new(settings, clock, Arc::new(SystemEntropy)).unwrap()
 }
 
-pub(crate) fn credentials(app: &GeneratedApp) -> Credentials {
+pub(crate) fn credentials(app: &GeneratedApp) -> BoxCredentials {
     let proof = match &app.key {
-        Some(key) => Proof::Jwt { public_key_id: app.public_key_id.clone(), signer: Arc::new(signer(key)) },
-        None => Proof::Ccg,
+        Some(key) => {
+            AppAuthentication::Jwt { public_key_id: app.public_key_id.clone(), signer: Arc::new(signer(key)) }
+        }
+        None => AppAuthentication::Ccg,
     };
-    Credentials {
+    BoxCredentials {
         client_id: ClientId::parse(&app.client_id).unwrap(),
         client_secret: SecretString::new(app.client_secret.clone()),
         proof,

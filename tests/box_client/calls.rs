@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use box_token_broker::box_api::{BoxError, BoxObject, Exchanged, RestrictedObject};
+use box_token_broker::box_api::{BoxError, BoxObject, ExchangeOutcome, RestrictedObject};
 use box_token_broker::clock::Clock as _;
-use box_token_broker::config::RestrictedTo;
+use box_token_broker::config::RestrictedToMode;
 use box_token_broker::domain::refusal::BoxRefusal;
 use box_token_broker::domain::subject::{RestrictionTarget, Scope, Subject};
 use box_token_broker::secret::SecretString;
@@ -87,7 +87,7 @@ async fn a_token_that_reaches_further_is_told_as_such() {
         bench.fault(json!({ "select": fault["select"], "effect": fault["effect"], "times": 1 })).await;
         let restriction = restriction(&["base_preview"], folder(CONTRACTS));
         match bench.client.downscope(&bench.jwt, &parent, &restriction).await.unwrap() {
-            Exchanged::Overreaching(child, BoxError::Protocol { .. }) => {
+            ExchangeOutcome::Overreaching(child, BoxError::Protocol { .. }) => {
                 bench.client.revoke(&bench.jwt, &child.token).await.unwrap();
             }
             told => panic!("{told:?}"),
@@ -97,7 +97,7 @@ async fn a_token_that_reaches_further_is_told_as_such() {
 
 #[tokio::test]
 async fn with_warn_a_token_that_reaches_further_is_handed_out() {
-    let bench = Bench::with(|settings| settings.restricted_to = RestrictedTo::Warn).await;
+    let bench = Bench::with(|settings| settings.restricted_to = RestrictedToMode::Warn).await;
     let parent = bench.token().await;
     bench.fault(json!({ "select": { "grant": "token-exchange" }, "effect": { "restricted_to": [] } })).await;
     let restriction = restriction(&["base_preview"], folder(CONTRACTS));

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use box_token_broker::box_api::{BoxError, Minted, Proof};
+use box_token_broker::box_api::{AppAuthentication, BoxError, MintedToken};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
@@ -131,7 +131,7 @@ async fn secrets_stay_out_of_debug_texts() {
     let bench = Bench::new().await;
     let minted = bench.client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await.unwrap();
     let text = format!("{:?} {:?} {minted:?} {:?}", bench.jwt, bench.ccg, bench.client);
-    let Proof::Jwt { signer, .. } = &bench.jwt.proof else { panic!("a JWT app") };
+    let AppAuthentication::Jwt { signer, .. } = &bench.jwt.proof else { panic!("a JWT app") };
     assert_eq!(format!("{signer:?}"), "LocalSigner(RSA 2048)");
     for secret in [&bench.jwt.client_secret, &bench.ccg.client_secret, &minted.token] {
         assert!(!text.contains(secret.expose()), "{text}");
@@ -174,7 +174,7 @@ async fn s8_secrets_stay_out_of_the_log_at_its_most_talkative() {
     }
 }
 
-async fn mint_at(stub: &Stub) -> Result<Minted, BoxError> {
+async fn mint_at(stub: &Stub) -> Result<MintedToken, BoxError> {
     let bench = Bench::new().await;
     let client = client(&settings(stub.url()), bench.clock.clone());
     client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await

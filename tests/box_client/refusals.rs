@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use box_sandbox::key_json::AppKey;
-use box_token_broker::box_api::{BoxError, Credentials, Proof};
+use box_token_broker::box_api::{AppAuthentication, BoxCredentials, BoxError};
 use box_token_broker::clock::{Clock, Monotonic, SystemClock};
 use box_token_broker::domain::refusal::BoxRefusal;
 use box_token_broker::domain::subject::{RestrictionTarget, Subject};
@@ -26,20 +26,20 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, BoxError>, expected: BoxRefusa
 #[tokio::test]
 async fn each_mistake_in_box_has_its_own_refusal() {
     let bench = Bench::new().await;
-    let mint = async |credentials: &Credentials, subject: &Subject| {
+    let mint = async |credentials: &BoxCredentials, subject: &Subject| {
         bench.client.mint(credentials, &bench.enterprise, subject).await
     };
     let enterprise = &Subject::ENTERPRISE;
-    let with_proof = |proof| Credentials { proof, ..bench.jwt.clone() };
+    let with_proof = |proof| BoxCredentials { proof, ..bench.jwt.clone() };
     let jwt = |kid: &str, key: &AppKey| {
-        with_proof(Proof::Jwt { public_key_id: kid.to_owned(), signer: Arc::new(signer(key)) })
+        with_proof(AppAuthentication::Jwt { public_key_id: kid.to_owned(), signer: Arc::new(signer(key)) })
     };
-    let Proof::Jwt { public_key_id, .. } = &bench.jwt.proof else { panic!("a JWT app") };
+    let AppAuthentication::Jwt { public_key_id, .. } = &bench.jwt.proof else { panic!("a JWT app") };
 
     let secret = SecretString::new("wrong".to_owned());
-    let wrong_secret = Credentials { client_secret: secret, ..bench.jwt.clone() };
+    let wrong_secret = BoxCredentials { client_secret: secret, ..bench.jwt.clone() };
     refused(mint(&wrong_secret, enterprise).await, BoxRefusal::CredentialsInvalid);
-    refused(mint(&with_proof(Proof::Ccg), enterprise).await, BoxRefusal::WrongAuthMethod);
+    refused(mint(&with_proof(AppAuthentication::Ccg), enterprise).await, BoxRefusal::WrongAuthMethod);
     refused(mint(&jwt("unknown", &KEY), enterprise).await, BoxRefusal::KeyUnknown);
     refused(mint(&jwt(public_key_id, &AppKey::generate(2048)), enterprise).await, BoxRefusal::KeyMismatch);
     refused(mint(&bench.jwt, &user("999")).await, BoxRefusal::SubjectInvalid);

@@ -140,7 +140,7 @@ async fn invariant_12_all_tries_together_end_within_five_seconds() {
     assert_eq!(bench.grants().await.len(), 2);
 }
 
-async fn mint_at(stub: &Stub) -> Result<box_token_broker::box_api::Minted, BoxError> {
+async fn mint_at(stub: &Stub) -> Result<box_token_broker::box_api::MintedToken, BoxError> {
     let bench = Bench::new().await;
     let client = client(&settings(stub.url()), bench.clock.clone());
     client.mint(&bench.jwt, &bench.enterprise, &Subject::ENTERPRISE).await

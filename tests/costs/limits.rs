@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use box_token_broker::auth::limits::Limits;
+use box_token_broker::auth::limits::RateLimits;
 use box_token_broker::clock::{Clock, ManualClock};
 use box_token_broker::config::Settings;
 use box_token_broker::domain::caller::{Caller, CallerKind, CallerState};
@@ -15,16 +15,16 @@ use box_token_broker::entropy::SystemEntropy;
 /// What the states of 100,000 different callers may take at their most, in bytes.
 const BUDGET: u64 = 64 * 1024 * 1024;
 
-fn limits() -> (Arc<ManualClock>, Limits) {
+fn limits() -> (Arc<ManualClock>, RateLimits) {
     let mut settings = Settings::default().limits;
     settings.requests_per_caller = NonZeroU32::new(2);
     let clock = Arc::new(ManualClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
-    let limits = Limits::new(&settings, &(clock.clone() as Arc<dyn Clock>));
+    let limits = RateLimits::new(&settings, &(clock.clone() as Arc<dyn Clock>));
     (clock, limits)
 }
 
 /// A request of each of so many callers, none of whom came before; how many may go on.
-fn strangers(limits: &Limits, number: usize) -> usize {
+fn strangers(limits: &RateLimits, number: usize) -> usize {
     let mut caller = Caller {
         id: CallerId::generate(&SystemEntropy),
         name: Name::parse("portal").unwrap(),

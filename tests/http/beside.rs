@@ -10,7 +10,7 @@ use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::id::Name;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::{self, AppRef, CallerRef, Opening, Store, TenantRef};
+use box_token_broker::store::{self, AppRef, CallerRef, OpenMode, Store, TenantRef};
 
 use crate::asking::acme;
 use crate::ground::{ADA, Ground};
@@ -19,7 +19,7 @@ use crate::ground::{ADA, Ground};
 pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
     let keys = file::read(&ground.key_file()).unwrap();
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
-    store::open(&ground.settings.database, vault, Opening::BesideServe).await.unwrap()
+    store::open(&ground.settings.database, vault, OpenMode::BesideServe).await.unwrap()
 }
 
 pub(crate) fn event(ground: &Ground, action: AuditAction) -> AuditEvent {

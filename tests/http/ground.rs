@@ -12,7 +12,7 @@ use box_token_broker::crypto::{KeySet, Vault, file};
 use box_token_broker::domain::id::Name;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::registry::api_keys::create_admin;
-use box_token_broker::store::{self, Opening};
+use box_token_broker::store::{self, OpenMode};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub(crate) struct Ground {
     pub(crate) admin: String,
     pub(crate) http: Client,
     env: Vec<(String, String)>,
-    broker: Option<app::Running>,
+    broker: Option<app::RunningBroker>,
     folder: tempfile::TempDir,
 }
 
@@ -115,7 +115,7 @@ impl Ground {
     pub(crate) async fn new_admin(&self, name: &str) -> String {
         let keys = file::read(&self.settings.keys.file).unwrap();
         let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
-        let store = store::open(&self.settings.database, vault.clone(), Opening::BesideServe).await.unwrap();
+        let store = store::open(&self.settings.database, vault.clone(), OpenMode::BesideServe).await.unwrap();
         let name = Name::parse(name).unwrap();
         let new = create_admin(&store, &vault, &*self.clock, &SystemEntropy, name).await.unwrap();
         new.key.expose().to_owned()
@@ -143,7 +143,7 @@ impl Ground {
     }
 
     /// The broker itself, for what it does in time and not when it is asked.
-    pub(crate) fn broker(&self) -> &app::Running {
+    pub(crate) fn broker(&self) -> &app::RunningBroker {
         self.broker.as_ref().unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use box_token_broker::domain::app::{AppSecrets, AppState};
 use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::Generation;
-use box_token_broker::store::{AppRef, Conflict, Page, StoreError, place_of_credentials};
+use box_token_broker::store::{AppRef, Conflict, PageRequest, StoreError, place_of_credentials};
 
 use super::ground::Ground;
 use super::sample::{all, event, name, next};
@@ -20,7 +20,7 @@ pub(crate) async fn an_app_comes_back_as_it_was_written(ground: &Ground) {
         assert_eq!(ground.store.app(by).await, Ok(Some(app.clone())));
     }
     assert_eq!(ground.store.shared_apps(&all()).await, Ok(vec![app.clone(), zebra.clone()]));
-    let behind = Page { after: Some(name("vendor")), limit: 1 };
+    let behind = PageRequest { after: Some(name("vendor")), limit: 1 };
     assert_eq!(ground.store.shared_apps(&behind).await, Ok(vec![zebra]));
 
     let sealed = ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap();

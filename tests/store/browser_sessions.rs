@@ -11,7 +11,7 @@ use box_token_broker::domain::subject::{Resource, ResourceType, ScopePreset, Sub
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
-    Changed, Conflict, OpenSession, SessionFilter, SessionsOf, StoreError, TenantRef,
+    ChangedEntity, Conflict, NewBrowserSession, SessionFilter, SessionSelector, StoreError, TenantRef,
 };
 
 use super::ground::{Ground, Hand};
@@ -60,12 +60,12 @@ impl Scene {
 
     async fn open(&self, ground: &Ground, session: &BrowserSession) -> Result<(), StoreError> {
         let Self { tenant, app, caller } = self;
-        let new = OpenSession { session, tenant, app, caller };
+        let new = NewBrowserSession { session, tenant, app, caller };
         ground.store.open_session(&new, &event(AuditAction::SessionCreate)).await
     }
 }
 
-fn filter(of: SessionsOf) -> SessionFilter {
+fn filter(of: SessionSelector) -> SessionFilter {
     SessionFilter { of, on_behalf_of: None, beyond: at(0) }
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Gro
     }
     let others = globex.opened(ground, 4, None).await;
     all.sort_by_key(|session| (session.created_at, session.id.clone()));
-    let of_acme = filter(SessionsOf::Tenant(acme.tenant.id.clone()));
+    let of_acme = filter(SessionSelector::Tenant(acme.tenant.id.clone()));
     assert_eq!(listed(ground, &of_acme).await, all);
     let (mut walked, mut behind) = (Vec::new(), None);
     loop {
@@ -105,11 +105,11 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Gro
     assert_eq!(listed(ground, &hers).await.len(), 2);
     assert_eq!(listed(ground, &SessionFilter { beyond: at(3603), ..of_acme }).await, all[4..]);
     assert_eq!(
-        listed(ground, &filter(SessionsOf::App(globex.app.id.clone()))).await,
+        listed(ground, &filter(SessionSelector::App(globex.app.id.clone()))).await,
         std::slice::from_ref(&others)
     );
-    assert_eq!(listed(ground, &filter(SessionsOf::Caller(globex.caller.id.clone()))).await, [others]);
-    assert_eq!(listed(ground, &filter(SessionsOf::Caller(acme.caller.id))).await, all);
+    assert_eq!(listed(ground, &filter(SessionSelector::Caller(globex.caller.id.clone()))).await, [others]);
+    assert_eq!(listed(ground, &filter(SessionSelector::Caller(acme.caller.id))).await, all);
 }
 
 pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground: &Ground) {
@@ -121,10 +121,10 @@ pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground:
     assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(1));
     assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(0));
     let changes = ground.store.changes_since(before).await.unwrap().unwrap();
-    let told: Vec<Changed> = changes.into_iter().map(|change| change.what).collect();
+    let told: Vec<ChangedEntity> = changes.into_iter().map(|change| change.what).collect();
     assert_eq!(
         told,
-        [Changed::Session(one.id.clone())],
+        [ChangedEntity::Session(one.id.clone())],
         "an opened one concerns nobody, a cancelled one once"
     );
     let expected = next(&one, |session| session.cancelled_at = Some(at(0)));
@@ -177,7 +177,7 @@ pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(groun
             "{column}: {refused:?}"
         );
         assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other.clone())));
-        let of = filter(SessionsOf::Tenant(scene.tenant.id.clone()));
+        let of = filter(SessionSelector::Tenant(scene.tenant.id.clone()));
         assert_eq!(listed(ground, &of).await, std::slice::from_ref(&other), "{column}");
         let ids = [one.id.clone()];
         assert_eq!(ground.store.cancel_sessions(&ids, &event(AuditAction::SessionCancel)).await, Ok(0));

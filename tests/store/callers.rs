@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::KeyId;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::{CallerRef, Conflict, Page, StoreError};
+use box_token_broker::store::{CallerRef, Conflict, PageRequest, StoreError};
 
 use super::ground::Ground;
 use super::sample::{self, all, api_key, at, event, name, next, trust};
@@ -23,7 +23,7 @@ pub(crate) async fn a_caller_comes_back_as_it_was_written(ground: &Ground) {
         assert_eq!(ground.store.caller(by).await, Ok(Some(viewer.clone())));
     }
     assert_eq!(ground.store.callers(&all()).await, Ok(vec![admin.clone(), viewer.clone()]));
-    let behind = Page { after: Some(name("admin")), limit: 5 };
+    let behind = PageRequest { after: Some(name("admin")), limit: 5 };
     assert_eq!(ground.store.callers(&behind).await, Ok(vec![viewer.clone()]));
     let twin = sample::caller("viewer", vec![]);
     let done = ground.store.insert_caller(&twin, &event(AuditAction::CallerCreate)).await;

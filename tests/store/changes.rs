@@ -1,7 +1,7 @@
 //! The log of changes.
 
 use box_token_broker::domain::event::AuditAction;
-use box_token_broker::store::{Change, Changed};
+use box_token_broker::store::{ChangeRecord, ChangedEntity};
 
 use super::ground::Ground;
 use super::sample::{at, event, next};
@@ -16,15 +16,21 @@ pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
     ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
     ground.store.delete_caller(&caller.id, 1, &event(AuditAction::CallerDelete)).await.unwrap();
     let all = ground.store.changes_since(0).await.unwrap().unwrap();
-    let what: Vec<Changed> = all.iter().map(|change| change.what.clone()).collect();
-    let (tenant, caller) = (Changed::Tenant(tenant.id), Changed::Caller(caller.id));
-    let expected =
-        [Changed::App(shared.id), tenant.clone(), Changed::App(own.id), caller.clone(), tenant, caller];
+    let what: Vec<ChangedEntity> = all.iter().map(|change| change.what.clone()).collect();
+    let (tenant, caller) = (ChangedEntity::Tenant(tenant.id), ChangedEntity::Caller(caller.id));
+    let expected = [
+        ChangedEntity::App(shared.id),
+        tenant.clone(),
+        ChangedEntity::App(own.id),
+        caller.clone(),
+        tenant,
+        caller,
+    ];
     assert_eq!(what, expected);
     let last = ground.store.last_change().await.unwrap();
     assert_eq!(all.last().map(|change| change.number), Some(last));
     for seen in 0..=last {
-        let new: Vec<Change> = all.iter().filter(|change| change.number > seen).cloned().collect();
+        let new: Vec<ChangeRecord> = all.iter().filter(|change| change.number > seen).cloned().collect();
         assert_eq!(ground.store.changes_since(seen).await, Ok(Some(new)));
     }
     // From another log, or from before the database was put back.
@@ -36,7 +42,9 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &
         ground.caller(text).await;
     }
     let whole = ground.store.changes_since(0).await.unwrap();
-    let Changed::Caller(other) = whole.as_ref().unwrap()[3].what.clone() else { panic!("a caller changed") };
+    let ChangedEntity::Caller(other) = whole.as_ref().unwrap()[3].what.clone() else {
+        panic!("a caller changed")
+    };
     ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
     let harm = [
         "DELETE FROM changes WHERE number = 2".to_owned(),

@@ -7,7 +7,8 @@ use box_token_broker::domain::tenant::{Tenant, TenantState};
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::secret::SecretBytes;
 use box_token_broker::store::{
-    AppRef, Changed, Conflict, Filed, NewApp, StoreError, Switch, TenantRef, place_of_keypair,
+    AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, SaveOutcome, StoreError, TenantRef,
+    place_of_keypair,
 };
 
 use super::ground::Ground;
@@ -42,7 +43,7 @@ impl Ground {
     async fn switched(&self, app: &App, tenant: &Tenant, keypair: &KeypairId) -> Result<(), StoreError> {
         let sealed = self.sealed(app).await;
         let new = NewApp { app, sealed: &sealed };
-        let switch = Switch { app: new, tenant: Some(tenant), keypair: Some(keypair) };
+        let switch = CredentialSwitch { app: new, tenant: Some(tenant), keypair: Some(keypair) };
         self.store.switch_credentials(switch, &event(AuditAction::TenantCredentials)).await
     }
 
@@ -115,11 +116,11 @@ pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(ground: &G
     assert_eq!(ground.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
     assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![used, unused]));
     let changes = ground.store.changes_since(before).await.unwrap().unwrap();
-    let changed: Vec<Changed> = changes.into_iter().map(|change| change.what).collect();
-    assert!(changed.contains(&Changed::App(app.id.clone())), "{changed:?}");
-    assert!(changed.contains(&Changed::Tenant(tenant.id.clone())), "{changed:?}");
+    let changed: Vec<ChangedEntity> = changes.into_iter().map(|change| change.what).collect();
+    assert!(changed.contains(&ChangedEntity::App(app.id.clone())), "{changed:?}");
+    assert!(changed.contains(&ChangedEntity::Tenant(tenant.id.clone())), "{changed:?}");
     assert_eq!(ground.actions().await.last().unwrap(), "tenant.credentials");
-    assert_eq!(ground.save(&old_key, &new_app, 60, false).await.1, Filed::Fenced);
+    assert_eq!(ground.save(&old_key, &new_app, 60, false).await.1, SaveOutcome::Fenced);
 
     // The old ones stay while a token is left to be revoked with them, and no longer.
     ground.store.sweep(at(59)).await.unwrap();

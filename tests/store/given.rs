@@ -3,7 +3,7 @@
 use box_token_broker::domain::event::Credential;
 use box_token_broker::domain::id::{CallerId, KeyId};
 use box_token_broker::domain::receiver::Recipient;
-use box_token_broker::store::Giving;
+use box_token_broker::store::TokenRecipient;
 
 use super::ground::Ground;
 use super::sample::{at, token_key};
@@ -17,7 +17,7 @@ pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(ground: 
     let key = token_key(&tenant, tenant.generation);
     let (short, _) = ground.save(&key, &app, 600, false).await;
     let (long, _) = ground.save(&key, &app, 3600, false).await;
-    let giving = |token, seconds, receiver: Recipient| Giving { token, until: at(seconds), receiver };
+    let giving = |token, seconds, receiver: Recipient| TokenRecipient { token, until: at(seconds), receiver };
     let (one, two) = (receiver("cal_a", "key_a"), receiver("cal_a", "key_b"));
     let all = [
         giving(short.clone(), 600, one.clone()),
@@ -40,7 +40,7 @@ pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_a
     let (token, _) = ground.save(&key, &app, 600, false).await;
     let (other, _) = ground.save(&key, &app, 3600, false).await;
     let (one, two) = (receiver("cal_a", "key_a"), receiver("cal_b", "key_b"));
-    let of = |token: &box_token_broker::domain::id::TokenId, receiver: &Recipient| Giving {
+    let of = |token: &box_token_broker::domain::id::TokenId, receiver: &Recipient| TokenRecipient {
         token: token.clone(),
         until: at(3600),
         receiver: receiver.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::{KeySet, Vault};
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::{self, Opening, Store};
+use box_token_broker::store::{self, OpenMode, Store};
 
 use super::database::Database;
 pub(crate) use super::database::{Hand, Holds};
@@ -37,13 +37,13 @@ impl Ground {
         let keys = KeySet::generate(&SystemEntropy);
         let vault = vault(&keys);
         let url = database.url.clone();
-        let store = store::open(&url, Arc::clone(&vault), Opening::ServeAlone).await.unwrap();
+        let store = store::open(&url, Arc::clone(&vault), OpenMode::ServeAlone).await.unwrap();
         Self { url, keys, vault, store, database }
     }
 
     /// The same database through other keys.
     pub(crate) async fn reopened(&self, keys: &KeySet) -> Arc<dyn Store> {
-        store::open(&self.url, vault(keys), Opening::BesideServe).await.unwrap()
+        store::open(&self.url, vault(keys), OpenMode::BesideServe).await.unwrap()
     }
 
     /// The database's file.

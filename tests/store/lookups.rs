@@ -7,9 +7,9 @@ use std::time::Duration;
 use box_token_broker::clock::SystemClock;
 use box_token_broker::domain::id::CallerId;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::lookups::{Looked, Lookups};
-use box_token_broker::store::watch::{Stamp, Watch};
-use box_token_broker::store::{Changed, StoreError};
+use box_token_broker::store::lookups::{Cacheable, ReadThroughCache};
+use box_token_broker::store::watch::{ChangeFeed, ChangeToken};
+use box_token_broker::store::{ChangedEntity, StoreError};
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -20,16 +20,16 @@ use super::ground::Ground;
 #[derive(Debug)]
 struct Row(u32);
 
-impl Looked<CallerId> for Row {
-    fn is_current(&self, key: &CallerId, stamp: &Stamp, watch: &Watch) -> bool {
+impl Cacheable<CallerId> for Row {
+    fn is_current(&self, key: &CallerId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         watch.is_current(stamp, &[key.as_str()])
     }
 }
 
 /// Lookups of one key, each of whose readings waits until it may end.
 struct Desk {
-    lookups: Lookups<CallerId, Row>,
-    watch: Arc<Watch>,
+    lookups: ReadThroughCache<CallerId, Row>,
+    watch: Arc<ChangeFeed>,
     key: CallerId,
     begun: Arc<AtomicU32>,
     may_end: Arc<Semaphore>,
@@ -37,11 +37,11 @@ struct Desk {
 
 impl Desk {
     async fn on(ground: &Ground) -> Self {
-        let watch = Watch::begin(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
+        let watch = ChangeFeed::begin(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
         let watch = Arc::new(watch);
         let tasks = TaskTracker::new();
         Self {
-            lookups: Lookups::new(Arc::clone(&watch), Duration::from_mins(1), 10, &tasks),
+            lookups: ReadThroughCache::new(Arc::clone(&watch), Duration::from_mins(1), 10, &tasks),
             watch,
             key: CallerId::generate(&SystemEntropy),
             begun: Arc::default(),
@@ -85,7 +85,7 @@ pub(crate) async fn those_who_miss_the_same_together_share_one_reading(ground: &
     let (answers, ()) = tokio::join!(desk.crowd(false), desk.ends(1));
     assert_eq!(answers, vec![Ok(1); 100]);
     assert_eq!(desk.asks(false).await, Ok(1), "it is remembered");
-    desk.watch.note(&Changed::Caller(desk.key.clone()));
+    desk.watch.note(&ChangedEntity::Caller(desk.key.clone()));
     let (answer, ()) = tokio::join!(desk.asks(false), desk.ends(2));
     assert_eq!(answer, Ok(2), "until it changes");
 }
@@ -96,7 +96,7 @@ pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_
         while desk.begun.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
-        desk.watch.note(&Changed::Caller(desk.key.clone()));
+        desk.watch.note(&ChangedEntity::Caller(desk.key.clone()));
         tokio::join!(desk.ends(1), desk.crowd(false)).1
     };
     let (_, crowd, ()) = tokio::join!(desk.asks(false), late, desk.ends(2));

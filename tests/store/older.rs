@@ -10,8 +10,8 @@ use box_token_broker::domain::app::{AppOwner, AppSecrets, AppState};
 use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{
-    self, AppRef, CallerRef, Conflict, Filed, Migrated, NewApp, Opening, StoreError, TenantRef, Which,
-    place_of_credentials, place_of_token,
+    self, AppRef, CallerRef, Conflict, MigrationReport, NewApp, OpenMode, SaveOutcome, StoreError, TenantRef,
+    TokenSelector, place_of_credentials, place_of_token,
 };
 
 use super::database::Database;
@@ -87,9 +87,9 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     let database = version_1(&ground.url).await;
     copy(&ground.database.hand, &database.hand).await;
     let url = database.url.clone();
-    assert_eq!(store::migrate(&url).await, Ok(Migrated { from: 1, to: 6 }));
+    assert_eq!(store::migrate(&url).await, Ok(MigrationReport { from: 1, to: 6 }));
     let (keys, vault) = (ground.keys.clone(), ground.vault.clone());
-    let store = store::open(&url, vault.clone(), Opening::ServeAlone).await.unwrap();
+    let store = store::open(&url, vault.clone(), OpenMode::ServeAlone).await.unwrap();
     let migrated = Ground { url, keys, vault, store, database };
     let store = &migrated.store;
 
@@ -117,10 +117,10 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     let live = store.live_token(&key, at(0)).await.unwrap().unwrap();
     assert_eq!(live.id, token);
     assert!(migrated.vault.open(&place_of_token(&live.id), &live.sealed).await.is_ok());
-    assert_eq!(store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap().len(), 2);
+    assert_eq!(store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
 
     // It goes on as one that was never older.
-    assert_eq!(migrated.save(&key, &app, 180, false).await.1, Filed::Current);
+    assert_eq!(migrated.save(&key, &app, 180, false).await.1, SaveOutcome::Current);
     assert!(store.next_generation().await.unwrap() > served.generation);
     let later = next(&vendor, |app| app.state = AppState::Suspended);
     store.update_app(&later, &event(AuditAction::AppUpdate)).await.unwrap();

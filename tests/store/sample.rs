@@ -17,7 +17,9 @@ use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use box_token_broker::entropy::{SystemEntropy, base62};
 use box_token_broker::secret::{SecretBytes, SecretString};
-use box_token_broker::store::{Filed, NewApp, NewToken, Page, place_of_credentials, place_of_token};
+use box_token_broker::store::{
+    NewApp, NewToken, PageRequest, SaveOutcome, place_of_credentials, place_of_token,
+};
 use jiff::Timestamp;
 
 use super::ground::Ground;
@@ -128,8 +130,8 @@ pub(crate) fn token_key(tenant: &Tenant, generation: Generation) -> TokenKey {
     TokenKey { tenant: tenant.id.clone(), generation, subject: Subject::ENTERPRISE, restriction: None }
 }
 
-pub(crate) fn all() -> Page {
-    Page { after: None, limit: 1000 }
+pub(crate) fn all() -> PageRequest {
+    PageRequest { after: None, limit: 1000 }
 }
 
 /// The next version of something, otherwise changed as told.
@@ -218,7 +220,7 @@ impl Ground {
         app: &App,
         dies: i64,
         discarded: bool,
-    ) -> (TokenId, Filed) {
+    ) -> (TokenId, SaveOutcome) {
         let id = TokenId::generate(&SystemEntropy);
         let plain = SecretBytes::new(format!("token {id}").into_bytes());
         let sealed = self.vault.seal(&place_of_token(&id), &plain).await.unwrap();

@@ -9,7 +9,8 @@ use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
-    AppRef, CallerRef, Filed, Page, StoreError, TenantFilter, TenantRef, Which, place_of_credentials,
+    AppRef, CallerRef, PageRequest, SaveOutcome, StoreError, TenantFilter, TenantRef, TokenSelector,
+    place_of_credentials,
 };
 
 use super::ground::{Ground, Hand, Holds};
@@ -34,7 +35,7 @@ async fn side(ground: &Ground, text: &str) -> Side {
     let (tenant, app) = ground.own_tenant(text).await;
     let caller = ground.caller(text).await;
     let key = token_key(&tenant, tenant.generation);
-    assert_eq!(ground.save(&key, &app, 3600, false).await.1, Filed::Current);
+    assert_eq!(ground.save(&key, &app, 3600, false).await.1, SaveOutcome::Current);
     ground.save(&key, &app, 7200, true).await;
     ground.store.touch_keys(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
     Side { tenant, app, shared, caller, key }
@@ -83,7 +84,7 @@ impl Side {
                 "after {after}"
             );
         }
-        store.live_tokens_of(&self.tenant.id, &Which::All, at(0)).await.unwrap();
+        store.live_tokens_of(&self.tenant.id, &TokenSelector::All, at(0)).await.unwrap();
         store.key_uses(&self.caller.id).await.unwrap();
     }
 
@@ -384,10 +385,10 @@ pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(ground: &Grou
         tenants.push(ground.tenant_of(&app, text).await);
     }
     ground.database.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
-    let page = Page { after: None, limit: 1 };
+    let page = PageRequest { after: None, limit: 1 };
     let first = ground.store.tenants(&TenantFilter::default(), &page).await;
     assert_eq!(first, Ok(vec![tenants[3].clone()]));
-    let page = Page { after: Some(name("d")), limit: 2 };
+    let page = PageRequest { after: Some(name("d")), limit: 2 };
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &page).await, Ok(vec![tenants[5].clone()]));
 }
 
@@ -416,11 +417,11 @@ pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &
     let (tenant, app) = ground.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     ground.database.hand.does("UPDATE apps SET version = version + 1").await;
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
     ground.database.hand.does("UPDATE apps SET version = version - 1").await;
     ground.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap().len(), 2);
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
 }
 

@@ -4,7 +4,9 @@ use box_token_broker::domain::app::AppOwner;
 use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::{ClientId, Generation};
 use box_token_broker::domain::tenant::TenantState;
-use box_token_broker::store::{AppRef, Conflict, NewApp, Page, StoreError, TenantFilter, TenantRef, Which};
+use box_token_broker::store::{
+    AppRef, Conflict, NewApp, PageRequest, StoreError, TenantFilter, TenantRef, TokenSelector,
+};
 
 use super::ground::Ground;
 use super::sample::{self, all, at, event, name, next, token_key};
@@ -44,7 +46,7 @@ pub(crate) async fn a_list_is_in_order_and_in_stretches(ground: &Ground) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = Page { after: after.clone(), limit: 3 };
+        let page = PageRequest { after: after.clone(), limit: 3 };
         let tenants = ground.store.tenants(&TenantFilter::default(), &page).await.unwrap();
         assert!(tenants.len() <= 3);
         let Some(last) = tenants.last() else { break };
@@ -52,7 +54,7 @@ pub(crate) async fn a_list_is_in_order_and_in_stretches(ground: &Ground) {
         seen.extend(tenants.iter().map(|tenant| tenant.name.as_str().to_owned()));
     }
     assert_eq!(seen, names);
-    let none = Page { after: None, limit: 0 };
+    let none = PageRequest { after: None, limit: 0 };
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &none).await, Ok(vec![]));
 }
 
@@ -73,13 +75,13 @@ pub(crate) async fn a_list_is_filtered_by_labels_and_state(ground: &Ground) {
     }
     let labels = [("team".to_owned(), "blue".to_owned()), ("env".to_owned(), "x".to_owned())];
     let blue = TenantFilter { labels: labels.into(), state: None };
-    let names = async |filter: &TenantFilter, page: Page| {
+    let names = async |filter: &TenantFilter, page: PageRequest| {
         let tenants = ground.store.tenants(filter, &page).await.unwrap();
         tenants.iter().map(|tenant| tenant.name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&blue, all()).await, ["a", "c", "d"]);
     // A page is filled although some in between are left out.
-    assert_eq!(names(&blue, Page { after: Some(name("a")), limit: 2 }).await, ["c", "d"]);
+    assert_eq!(names(&blue, PageRequest { after: Some(name("a")), limit: 2 }).await, ["c", "d"]);
     let active = TenantFilter { state: Some(TenantState::Active), ..blue };
     assert_eq!(names(&active, all()).await, ["a", "d"]);
 }
@@ -177,7 +179,7 @@ pub(crate) async fn a_purged_tenant_takes_all_with_it(ground: &Ground) {
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(None));
     assert_eq!(ground.store.app(&AppRef::ClientId(app.client_id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![other]));
     collides(
         ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await,

@@ -6,7 +6,9 @@ use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::store::{After, Among, Filed, StoreError, Which, place_of_token};
+use box_token_broker::store::{
+    SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, place_of_token,
+};
 
 use super::ground::Ground;
 use super::sample::{at, event, next, token_key};
@@ -16,7 +18,7 @@ pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
     let key = token_key(&tenant, tenant.generation);
     let user = TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..key.clone() };
     let (short, filed) = ground.save(&key, &app, 600, false).await;
-    assert_eq!(filed, Filed::Current);
+    assert_eq!(filed, SaveOutcome::Current);
     let (long, _) = ground.save(&key, &app, 3600, false).await;
     let (users, _) = ground.save(&user, &app, 9000, false).await;
 
@@ -32,7 +34,7 @@ pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
     let other = TokenKey { generation: Generation(99), ..key.clone() };
     assert_eq!(ground.store.live_token(&other, at(0)).await, Ok(None));
 
-    let alive = ground.store.live_tokens_of(&tenant.id, &Which::All, at(600)).await.unwrap();
+    let alive = ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(600)).await.unwrap();
     let ids: Vec<_> = alive.into_iter().map(|token| token.id).collect();
     assert_eq!(ids, [long, users]);
     assert!(!ids.contains(&short));
@@ -42,10 +44,10 @@ pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
 /// The token is kept to be revoked, is never found, and its event says what became of it.
 async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::domain::app::App) {
     let (id, filed) = ground.save(key, app, 3600, false).await;
-    assert_eq!(filed, Filed::Fenced);
+    assert_eq!(filed, SaveOutcome::Fenced);
     let found = ground.store.live_token(key, at(0)).await.unwrap();
     assert!(found.is_none_or(|token| token.id != id));
-    let alive = ground.store.live_tokens_of(&key.tenant, &Which::All, at(0)).await.unwrap();
+    let alive = ground.store.live_tokens_of(&key.tenant, &TokenSelector::All, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
     assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
     let docs = ground.database.hand.reads("SELECT doc FROM audit ORDER BY at, number").await;
@@ -60,12 +62,12 @@ pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(ground: &
     ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     is_fenced(ground, &old, &app).await;
     let newer = token_key(&tenant, app.generation);
-    assert_eq!(ground.save(&newer, &app, 60, false).await.1, Filed::Current);
+    assert_eq!(ground.save(&newer, &app, 60, false).await.1, SaveOutcome::Current);
     let tenant = next(&tenant, |tenant| tenant.generation = Generation(app.generation.0 + 1));
     ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     is_fenced(ground, &newer, &app).await;
     let newest = token_key(&tenant, tenant.generation);
-    assert_eq!(ground.save(&newest, &app, 60, false).await.1, Filed::Current);
+    assert_eq!(ground.save(&newest, &app, 60, false).await.1, SaveOutcome::Current);
     // Minted through an app that does not serve the tenant any more.
     let other = ground.shared_app("vendor").await;
     is_fenced(
@@ -91,7 +93,7 @@ pub(crate) async fn invariant_5_a_token_of_a_tenant_out_of_service_is_fenced(gro
     is_fenced(ground, &key, &app).await;
     app = next(&app, |app| app.state = AppState::Active);
     ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, Filed::Current);
+    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Current);
 }
 
 pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
@@ -102,13 +104,16 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
     let change = async {
         store.update_tenant(&suspended, &event(AuditAction::TenantUpdate)).await.unwrap();
         // What was filed as current was committed before the change, and whoever revokes sees it.
-        store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap()
+        store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()
     };
     let saves = futures::future::join_all((0..12).map(|_| ground.save(&key, &app, 60, false)));
     let (seen, saved) = futures::join!(change, saves);
     for (id, filed) in saved {
         let before_the_change = seen.iter().any(|token| token.id == id);
-        assert!(filed == Filed::Fenced || before_the_change, "{id} was filed as current after the change");
+        assert!(
+            filed == SaveOutcome::Fenced || before_the_change,
+            "{id} was filed as current after the change"
+        );
     }
 }
 
@@ -116,9 +121,9 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(groun
     let (tenant, app) = ground.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (id, filed) = ground.save(&key, &app, 60, true).await;
-    assert_eq!(filed, Filed::Fenced);
+    assert_eq!(filed, SaveOutcome::Fenced);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await.unwrap()[0].id, id);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id, id);
     // Nor does a hand in the database bring it back.
     ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -128,8 +133,8 @@ pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground
     let (tenant, app) = ground.own_tenant("acme").await;
     ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
-    assert_eq!(filed, Filed::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &Which::All, at(0)).await, Ok(vec![]));
+    assert_eq!(filed, SaveOutcome::Fenced);
+    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
 }
 
@@ -161,7 +166,8 @@ pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(ground: &G
         ground.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
     }
     assert_eq!(ground.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
-    let (waiting, _) = ground.store.live_tokens(&Among::Discarded, &After::moment(at(0)), 10).await.unwrap();
+    let (waiting, _) =
+        ground.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::moment(at(0)), 10).await.unwrap();
     assert_eq!(waiting.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
     ground.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -182,8 +188,8 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         of_north.push(ground.save(&norths, &vendor, 60 + number / 3, false).await.0);
     }
     ground.save(&acmes, &app, 10, false).await;
-    let walk = async |among: Among, limit: usize| {
-        let (mut met, mut next) = (Vec::new(), Some(After::moment(at(10))));
+    let walk = async |among: TokenFilter, limit: usize| {
+        let (mut met, mut next) = (Vec::new(), Some(TokenCursor::moment(at(10))));
         while let Some(after) = next {
             let (tokens, behind) = ground.store.live_tokens(&among, &after, limit).await.unwrap();
             met.extend(tokens.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
@@ -193,20 +199,20 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         met
     };
     for limit in [1, 2, 3, 100] {
-        let every = walk(Among::Every, limit).await;
+        let every = walk(TokenFilter::Every, limit).await;
         assert_eq!(every.len(), 14);
         let ids = |met: Vec<(_, _, _)>| {
             met.into_iter().map(|(_, id, _)| id).collect::<std::collections::BTreeSet<_>>()
         };
         for (among, wanted) in [
-            (Among::OfTenant(acme.id.clone()), &of_acme),
-            (Among::OfTenant(north.id.clone()), &of_north),
-            (Among::OfApp(app.id.clone()), &of_acme),
-            (Among::OfApp(vendor.id.clone()), &of_north),
+            (TokenFilter::OfTenant(acme.id.clone()), &of_acme),
+            (TokenFilter::OfTenant(north.id.clone()), &of_north),
+            (TokenFilter::OfApp(app.id.clone()), &of_acme),
+            (TokenFilter::OfApp(vendor.id.clone()), &of_north),
         ] {
             assert_eq!(ids(walk(among, limit).await), wanted.iter().cloned().collect());
         }
-        let waiting = walk(Among::Discarded, limit).await;
+        let waiting = walk(TokenFilter::Discarded, limit).await;
         assert!(waiting.len() == 4 && waiting.iter().all(|(.., discarded)| *discarded));
     }
     // Garbage before them all.
@@ -216,6 +222,6 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         .does("UPDATE tokens SET tenant_id = '' WHERE app_id = (SELECT id FROM apps WHERE name = 'vendor')")
         .await;
     for limit in [1, 100] {
-        assert_eq!(walk(Among::Every, limit).await.len(), 7);
+        assert_eq!(walk(TokenFilter::Every, limit).await.len(), 7);
     }
 }

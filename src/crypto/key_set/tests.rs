@@ -96,7 +96,7 @@ fn a_key_is_32_bytes_in_base64() {
     for key in bad.map(str::to_owned) {
         assert_eq!(
             refused(|set| set["session"][0]["key"] = json!(key)),
-            KeySetError::Key { pointer: pointer() },
+            KeySetError::KeyEntry { pointer: pointer() },
             "{key}"
         );
     }

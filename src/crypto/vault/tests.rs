@@ -7,19 +7,20 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::crypto::Wrapped;
+use crate::crypto::WrappedKey;
 use crate::entropy::SystemEntropy;
 
-const PLACE: Place<'static> = Place { table: "tenants", row: "ten_1", column: "secrets", version: 7 };
+const PLACE: AadContext<'static> =
+    AadContext { table: "tenants", row: "ten_1", column: "secrets", version: 7 };
 
 /// Every place that differs from `PLACE` in one part, and one where a boundary is moved.
-const ELSEWHERE: [Place<'static>; 6] = [
-    Place { table: "apps", ..PLACE },
-    Place { row: "ten_2", ..PLACE },
-    Place { column: "webhook", ..PLACE },
-    Place { version: 6, ..PLACE },
-    Place { version: 8, ..PLACE },
-    Place { table: "tenantst", row: "en_1", ..PLACE },
+const ELSEWHERE: [AadContext<'static>; 6] = [
+    AadContext { table: "apps", ..PLACE },
+    AadContext { row: "ten_2", ..PLACE },
+    AadContext { column: "webhook", ..PLACE },
+    AadContext { version: 6, ..PLACE },
+    AadContext { version: 8, ..PLACE },
+    AadContext { table: "tenantst", row: "en_1", ..PLACE },
 ];
 
 fn vault(keys: &KeySet) -> Vault {
@@ -242,7 +243,7 @@ fn a_row_mac_with_any_change_is_refused() {
 #[test]
 fn a_peppered_text_matches_itself_alone() {
     let vault = vault(&generated());
-    let Peppered { pepper, digest } = vault.pepper(b"btb_key");
+    let PepperedHash { pepper, digest } = vault.pepper(b"btb_key");
     let matches = |digest: &[u8], text: &[u8]| vault.matches(&pepper, digest, text).unwrap();
     assert!(matches(&digest, b"btb_key"));
     assert!(!matches(&digest, b"btb_kez") && !matches(&digest, b"") && !matches(&[], b"btb_key"));
@@ -295,7 +296,7 @@ async fn the_stored_forms_never_change() {
     let RowMac { key, mac } = vault.authenticate(&PLACE, b"content");
     let expected = "e2a6e0139299a884119b207279ed6de15a6531adbc131d6d7ad4cab84c7fae66";
     assert_eq!((key.as_str(), hex::encode(mac).as_str()), ("r1", expected));
-    let Peppered { pepper, digest } = vault.pepper(b"text");
+    let PepperedHash { pepper, digest } = vault.pepper(b"text");
     let expected = "c7221618a5437924eb8eeb978786914eb199d9f8bdb813606f390874d507c4c7";
     assert_eq!((pepper.as_str(), hex::encode(digest).as_str()), ("p1", expected));
     let expected = "btbs_uSVCd8fM_aB3_bBRpHYvOzo47WwaY4jR83YVgreWPa453M2935vq5KS2Vw48IK";
@@ -316,8 +317,8 @@ impl KeyWrapper for Scripted {
         &self.key_ref
     }
 
-    async fn wrap(&self, _: &[u8], _: &SecretBytes) -> Result<Wrapped, CryptoError> {
-        Ok(Wrapped { key_ref: self.key_ref.clone(), bytes: self.wrapped.clone() })
+    async fn wrap(&self, _: &[u8], _: &SecretBytes) -> Result<WrappedKey, CryptoError> {
+        Ok(WrappedKey { key_ref: self.key_ref.clone(), bytes: self.wrapped.clone() })
     }
 
     async fn unwrap(&self, _: &str, _: &[u8], _: &[u8]) -> Result<SecretBytes, CryptoError> {

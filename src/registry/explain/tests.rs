@@ -18,7 +18,7 @@ fn caller(grants: Vec<crate::domain::grant::Grant>) -> Caller {
     serde_json::from_value(document).unwrap()
 }
 
-fn view(policy: &Policy, states: (&str, &str)) -> View {
+fn view(policy: &Policy, states: (&str, &str)) -> TenantContext {
     let app = json!({
         "id": "app_a", "owner": { "tenant": { "id": "ten_a" } }, "client_id": "client", "auth": "ccg",
         "key": null, "generation": 1, "state": states.1, "created_at": DAY, "updated_at": DAY, "version": 1,
@@ -28,7 +28,10 @@ fn view(policy: &Policy, states: (&str, &str)) -> View {
         "app": "app_a", "enterprise_id": "1", "generation": 1, "service_account": null, "policy": policy,
         "created_at": DAY, "updated_at": DAY, "purge_at": null, "version": 1,
     });
-    View { tenant: serde_json::from_value(tenant).unwrap(), app: serde_json::from_value(app).unwrap() }
+    TenantContext {
+        tenant: serde_json::from_value(tenant).unwrap(),
+        app: serde_json::from_value(app).unwrap(),
+    }
 }
 
 proptest! {
@@ -45,8 +48,8 @@ proptest! {
         let callers: Vec<Caller> = grants.into_iter().map(caller).collect();
         let view = view(&policy, (tenant, app));
         let served: Vec<_> = callers.iter().map(|one| decide(one, &view, asked.ask())).collect();
-        let question = Question {
-            who: Who::Caller(None),
+        let question = ExplainQuery {
+            who: ExplainCaller::Caller(None),
             tenant: TenantRef::Id(view.tenant.id.clone()),
             subject: asked.subject.clone(),
             restriction: asked.restriction.clone(),
