@@ -9,7 +9,7 @@ use rsa::pkcs8::{
 };
 use serde_json::json;
 
-use super::random;
+use crate::random;
 
 /// An RSA private key of a made-up app. Copies share the key, so that many apps can be made fast.
 #[derive(Clone)]

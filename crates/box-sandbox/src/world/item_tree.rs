@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::content::Content;
+use crate::storage::Content;
 
 /// The id of everybody's root folder.
 pub const ROOT: &str = "0";
@@ -41,19 +41,19 @@ pub enum Member {
 
 /// Who made or changed an item, as Box names people beside what they did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) login: String,
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) login: String,
 }
 
 /// A file's newest version; Box keeps older ones, the sandbox does not.
 #[derive(Clone, Debug)]
-pub(super) struct Version {
-    pub(super) id: String,
+pub(crate) struct Version {
+    pub(crate) id: String,
     /// Counts from 1.
-    pub(super) number: u64,
-    pub(super) content: Content,
+    pub(crate) number: u64,
+    pub(crate) content: Content,
 }
 
 /// A folder or file.
@@ -74,18 +74,18 @@ pub struct Item {
     /// An open shared link to it, as a URL.
     pub shared_link: Option<String>,
     /// Counts the changes, from 0; also the item's `etag`.
-    pub(super) sequence: u64,
-    pub(super) created_at: Timestamp,
-    pub(super) modified_at: Timestamp,
-    pub(super) created_by: Person,
-    pub(super) modified_by: Person,
+    pub(crate) sequence: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) modified_at: Timestamp,
+    pub(crate) created_by: Person,
+    pub(crate) modified_by: Person,
     /// Absent for a folder.
-    pub(super) version: Option<Version>,
+    pub(crate) version: Option<Version>,
 }
 
 impl Item {
     /// An item that a person makes at a moment, without a parent, members and bytes.
-    pub(super) fn new(kind: ItemKind, id: String, name: String, by: Person, at: Timestamp) -> Self {
+    pub(crate) fn new(kind: ItemKind, id: String, name: String, by: Person, at: Timestamp) -> Self {
         Self {
             id,
             kind,
@@ -104,17 +104,17 @@ impl Item {
     }
 
     /// The id of the folder that it lies in, the root's where it lies at the top.
-    pub(super) fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         self.parent.as_deref().unwrap_or(ROOT)
     }
 
     /// The etag; the root folder has none.
-    pub(super) fn etag(&self) -> Option<String> {
+    pub(crate) fn etag(&self) -> Option<String> {
         (self.id != ROOT).then(|| self.sequence.to_string())
     }
 
     /// Whether two items of one folder would have the same name: Box ignores case.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.to_lowercase() == name.to_lowercase()
     }
 }
@@ -132,7 +132,7 @@ impl Tree {
     }
 
     /// Takes an item away and all that lies below it.
-    pub(super) fn remove(&mut self, id: &str) {
+    pub(crate) fn remove(&mut self, id: &str) {
         let mut doomed = vec![id.to_owned()];
         while let Some(id) = doomed.pop() {
             self.items.remove(&id);
@@ -172,7 +172,7 @@ impl Tree {
 
     /// What a folder shows, folders first and then by name: for the root, everything that was shared
     /// with the viewer at its top.
-    pub(super) fn children(&self, folder: &str, viewer: &Member) -> Vec<&Arc<Item>> {
+    pub(crate) fn children(&self, folder: &str, viewer: &Member) -> Vec<&Arc<Item>> {
         let here = |item: &&Arc<Item>| {
             if folder != ROOT {
                 return item.parent.as_deref() == Some(folder);
@@ -186,12 +186,12 @@ impl Tree {
     }
 
     /// The item of this name in a folder, as the viewer sees it.
-    pub(super) fn called(&self, folder: &str, name: &str, viewer: &Member) -> Option<&Arc<Item>> {
+    pub(crate) fn called(&self, folder: &str, name: &str, viewer: &Member) -> Option<&Arc<Item>> {
         self.children(folder, viewer).into_iter().find(|item| item.is_called(name))
     }
 
     /// The bytes of a file, or of all files below a folder.
-    pub(super) fn weight(&self, item: &Item) -> u64 {
+    pub(crate) fn weight(&self, item: &Item) -> u64 {
         let size = |item: &Item| item.version.as_ref().map_or(0, |version| version.content.size());
         match item.kind {
             ItemKind::File => size(item),
@@ -205,7 +205,7 @@ impl Tree {
     }
 
     /// The folders above an item that the viewer sees, the highest first.
-    pub(super) fn above<'a>(&'a self, item: &'a Item, viewer: &Member) -> Vec<&'a Item> {
+    pub(crate) fn above<'a>(&'a self, item: &'a Item, viewer: &Member) -> Vec<&'a Item> {
         let mut above: Vec<_> = self.upwards(item).skip(1).filter(|item| self.sees(viewer, item)).collect();
         above.reverse();
         above

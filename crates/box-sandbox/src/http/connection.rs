@@ -21,11 +21,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Marks a response that must never be sent: the connection is reset instead.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the connection is reset on order")]
-pub(super) struct Reset;
+pub(crate) struct Reset;
 
 impl Reset {
     /// A response with the mark.
-    pub(super) fn response() -> Response {
+    pub(crate) fn response() -> Response {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(Self);
         response
@@ -33,7 +33,7 @@ impl Reset {
 }
 
 /// Serves until `closing` is cancelled, then lets requests in flight end.
-pub(super) async fn serve(listener: TcpListener, router: Router, closing: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, closing: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

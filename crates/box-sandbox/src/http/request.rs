@@ -9,52 +9,52 @@ use bytes::Bytes;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::assertion::Parts;
-use super::refusal::Refusal;
-use super::tokens::{Token, sha256};
-use super::upstream::Upstream;
+use crate::http::error::Refusal;
+use crate::oauth::assertion::Parts;
+use crate::state::Upstream;
+use crate::tokens::{Token, sha256};
 
 /// The largest request body that is read at once, in bytes: a commit lists thousands of parts.
 const LARGEST_BODY: usize = 2 * 1024 * 1024;
 
 /// A request to Box's side. Without `Debug`: it holds tokens and secrets.
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) path: String,
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
     query: String,
     headers: HeaderMap,
     /// The form, where the body is one.
-    pub(super) form: Option<Form>,
+    pub(crate) form: Option<Form>,
     /// The body; empty where an upload reads it piece by piece.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
     /// The token in `Authorization`, live or not.
-    pub(super) token: Option<Arc<Token>>,
-    pub(super) seen: Seen,
+    pub(crate) token: Option<Arc<Token>>,
+    pub(crate) seen: Seen,
 }
 
 /// What a request says of itself, unverified and cut to a sane length. It holds no secret: tokens are
 /// here by their SHA-256.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The last part of the grant type: `jwt-bearer`, `client_credentials` or `token-exchange`.
-    pub(super) grant: Option<String>,
-    pub(super) client_id: Option<String>,
+    pub(crate) grant: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// `enterprise:ID` or `user:ID`.
-    pub(super) subject: Option<String>,
-    pub(super) kid: Option<String>,
-    pub(super) jti: Option<String>,
-    pub(super) scopes: Vec<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) kid: Option<String>,
+    pub(crate) jti: Option<String>,
+    pub(crate) scopes: Vec<String>,
     /// `resource` or `box_shared_link` of an exchange.
-    pub(super) resource: Option<String>,
+    pub(crate) resource: Option<String>,
     /// The SHA-256 of the token that the request presents.
-    pub(super) token: Option<String>,
-    pub(super) as_user: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) as_user: Option<String>,
 }
 
 impl Call {
     /// Reads a request, or answers with why it cannot be read. The bytes of an upload are left to be
     /// read.
-    pub(super) async fn read(box_: &Upstream, request: Request) -> Result<(Self, BodyDataStream), Refusal> {
+    pub(crate) async fn read(box_: &Upstream, request: Request) -> Result<(Self, BodyDataStream), Refusal> {
         let (head, body) = request.into_parts();
         let (body, rest) = if is_upload(&head.method, head.uri.path()) {
             (Bytes::new(), body)
@@ -95,17 +95,17 @@ impl Call {
     }
 
     /// The path as on the host of the API: that of uploads has `/api` before it.
-    pub(super) fn api_path(&self) -> &str {
+    pub(crate) fn api_path(&self) -> &str {
         api_path(&self.path)
     }
 
     /// A header, where it is readable text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The first query parameter of this name.
-    pub(super) fn query(&self, name: &str) -> Option<String> {
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
@@ -139,7 +139,7 @@ fn is_upload(method: &Method, path: &str) -> bool {
 }
 
 /// The first 200 printable characters of a text from outside.
-pub(super) fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(200).collect()
 }
 
@@ -179,7 +179,7 @@ fn seen(box_: &Upstream, form: &Form) -> Seen {
 }
 
 /// A form, `application/x-www-form-urlencoded`. Without `Debug`: it holds secrets.
-pub(super) struct Form(Vec<(String, String)>);
+pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
     fn parse(body: &[u8]) -> Self {
@@ -189,7 +189,7 @@ impl Form {
     }
 
     /// The one value of a field. To send a field twice is an error (RFC 6749, section 3.2).
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.0.iter().filter(|(key, _)| key == name);
         let first = values.next().map(|(_, value)| value.as_str());
         if values.next().is_some() {
@@ -200,8 +200,8 @@ impl Form {
     }
 
     /// The value of a field that must be there.
-    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.one(name)?.ok_or_else(|| super::grant::missing(name))
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Refusal> {
+        self.one(name)?.ok_or_else(|| crate::oauth::grants::missing(name))
     }
 
     fn first(&self, name: &str) -> Option<&str> {

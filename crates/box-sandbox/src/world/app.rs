@@ -5,7 +5,7 @@ use std::fmt;
 
 use rsa::sha2::{Digest as _, Sha256};
 
-use super::scope;
+use crate::scopes;
 
 /// How an app proves who it is; chosen once, when the app is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl App {
             user_tokens: true,
             as_user_header: true,
             enterprise_access: true,
-            scopes: scope::KNOWN.iter().map(|&scope| scope.to_owned()).collect(),
+            scopes: scopes::KNOWN.iter().map(|&scope| scope.to_owned()).collect(),
             origins: BTreeSet::new(),
             token_life: None,
             child_life: None,
@@ -88,7 +88,7 @@ impl App {
     }
 
     /// Whether `id` is the service account that this app has in some enterprise.
-    pub(super) fn is_service_account(&self, id: &str) -> bool {
+    pub(crate) fn is_service_account(&self, id: &str) -> bool {
         self.authorized.iter().any(|enterprise| self.service_account(enterprise).id == id)
     }
 }

@@ -2,10 +2,10 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::answer::Answer;
-use super::app::App;
-use super::call::Call;
-use super::refusal::Refusal;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use crate::world::app::App;
 
 /// What a page may read of an answer's headers, beyond what every page may.
 const EXPOSED: &str = "box-request-id, retry-after, etag, content-disposition, content-length, content-range, \
@@ -13,12 +13,12 @@ const EXPOSED: &str = "box-request-id, retry-after, etag, content-disposition, c
 
 /// Whether a request is a browser's question before the request itself (Fetch, section 3.3.7), and not
 /// a preflight of an upload, which Box asks for with the same method.
-pub(super) fn is_preflight(call: &Call) -> bool {
+pub(crate) fn is_preflight(call: &Call) -> bool {
     call.method == Method::OPTIONS && call.header("access-control-request-method").is_some()
 }
 
 /// Box answers a preflight for every origin: it carries no token, so Box cannot know the app yet.
-pub(super) fn preflight(call: &Call) -> Answer {
+pub(crate) fn preflight(call: &Call) -> Answer {
     let answer = Answer::empty(StatusCode::OK);
     let Some(origin) = call.header("origin").and_then(|origin| HeaderValue::from_str(origin).ok()) else {
         return answer;
@@ -37,7 +37,7 @@ pub(super) fn preflight(call: &Call) -> Answer {
 }
 
 /// Refuses a page of an origin that the app does not allow.
-pub(super) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
+pub(crate) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
     match call.header("origin") {
         Some(origin) if !app.origins.contains(origin) => Err(Refusal::api(
             StatusCode::FORBIDDEN,
@@ -49,7 +49,7 @@ pub(super) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
 }
 
 /// What lets a page of an allowed origin read an answer, a refusal too.
-pub(super) fn headers(app: Option<&App>, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
+pub(crate) fn headers(app: Option<&App>, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
     let origin = call.header("origin").filter(|&origin| app.is_some_and(|app| app.origins.contains(origin)));
     let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else {
         return Vec::new();

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::enterprise::{Enterprise, id_of};
-use super::tree::ItemKind::{self, File, Folder};
-use super::tree::Member;
+use crate::world::enterprise::{Enterprise, id_of};
+use crate::world::item_tree::ItemKind::{self, File, Folder};
+use crate::world::item_tree::Member;
 
 /// Where the ids of the furniture begin, beyond those of the standard population.
 const FIRST: usize = 101;
@@ -15,8 +15,8 @@ const MINUTES: &str =
     "Minutes\n\n1. The broker hands out tokens for this folder alone.\n2. Nobody else sees them.\n";
 const FIGURES: &str = "month,orders,returns\nJanuary,120,3\nFebruary,98,1\nMarch,141,4\n";
 const OUTLOOK: &str = "# Outlook\n\nMore of the same, and a little faster.\n";
-const DAWN: &[u8] = include_bytes!("assets/dawn.png");
-const BOARD: &[u8] = include_bytes!("assets/board.png");
+const DAWN: &[u8] = include_bytes!("../assets/dawn.png");
+const BOARD: &[u8] = include_bytes!("../assets/board.png");
 
 /// Kind, name, the position of the folder it lies in, bytes. The first is the folder `Demo`.
 const FURNITURE: [(ItemKind, &str, usize, &[u8]); 11] = [
@@ -36,7 +36,7 @@ const FURNITURE: [(ItemKind, &str, usize, &[u8]); 11] = [
 impl Enterprise {
     /// Adds the folder `Demo` (`20000n101` for the `number`th enterprise), which the service accounts
     /// and everybody see, with folders, texts and pictures below it.
-    pub(super) fn furnish(&mut self) {
+    pub(crate) fn furnish(&mut self) {
         for (position, (kind, name, folder, bytes)) in FURNITURE.into_iter().enumerate() {
             let bytes = (kind == File).then(|| Bytes::from_static(bytes));
             let mut item = self.born(kind, FIRST + position, name, bytes);

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::super::app::App;
-use super::super::call::Call;
-use super::super::cors;
-use super::super::enterprise::Enterprise;
-use super::super::refusal::Refusal;
-use super::super::scope::{self, Deed};
-use super::super::tokens::{Subject, Token};
-use super::super::tree::{Item, ItemKind, Member, Person, ROOT, Tree};
-use super::super::upstream::Upstream;
-use super::fields::root;
+use crate::api::fields::root;
+use crate::http::cors;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
+use crate::scopes::{self, Deed};
+use crate::state::Upstream;
+use crate::tokens::{Subject, Token};
+use crate::world::app::App;
+use crate::world::enterprise::Enterprise;
+use crate::world::item_tree::{Item, ItemKind, Member, Person, ROOT, Tree};
 
 /// Whether a token's subject can get at an item: it was invited (or came by an open link), and the
 /// item lies within what the token is confined to.
-pub(in super::super) fn reaches(tree: &Tree, token: &Token, member: &Member, item: &Item) -> bool {
+pub(crate) fn reaches(tree: &Tree, token: &Token, member: &Member, item: &Item) -> bool {
     let confinement = token.confinement.as_ref();
     let by_link = confinement.is_some_and(|confinement| confinement.by_link);
     (by_link || tree.sees(member, item))
@@ -24,19 +24,19 @@ pub(in super::super) fn reaches(tree: &Tree, token: &Token, member: &Member, ite
 
 /// A call with everything that decides about it. The enterprise is as it was when the call came.
 #[derive(Clone)]
-pub(super) struct View<'a> {
-    pub(super) box_: &'a Upstream,
-    pub(super) call: &'a Call,
-    pub(super) token: &'a Token,
-    pub(super) app: Arc<App>,
-    pub(super) enterprise: Arc<Enterprise>,
-    pub(super) actor: Subject,
-    pub(super) member: Member,
+pub(crate) struct View<'a> {
+    pub(crate) box_: &'a Upstream,
+    pub(crate) call: &'a Call,
+    pub(crate) token: &'a Token,
+    pub(crate) app: Arc<App>,
+    pub(crate) enterprise: Arc<Enterprise>,
+    pub(crate) actor: Subject,
+    pub(crate) member: Member,
 }
 
 impl<'a> View<'a> {
     /// The view of a call whose token lives and whose page, if it comes from one, is allowed.
-    pub(super) fn of(box_: &'a Upstream, call: &'a Call) -> Result<Self, Refusal> {
+    pub(crate) fn of(box_: &'a Upstream, call: &'a Call) -> Result<Self, Refusal> {
         let token = call.token.as_deref().filter(|token| token.live(box_.now()));
         let token = token.ok_or_else(Refusal::dead_token)?;
         let app = box_.app(&token.client_id).ok_or_else(Refusal::dead_token)?;
@@ -48,17 +48,17 @@ impl<'a> View<'a> {
     }
 
     /// The same call once the enterprise has changed.
-    pub(super) fn after(&self, enterprise: Arc<Enterprise>) -> Self {
+    pub(crate) fn after(&self, enterprise: Arc<Enterprise>) -> Self {
         Self { enterprise, ..self.clone() }
     }
 
     /// Whether the token's scopes are enough for this, wherever it is done.
-    pub(super) fn allows(&self, deed: Deed) -> bool {
-        scope::allow(&self.token.scopes, deed)
+    pub(crate) fn allows(&self, deed: Deed) -> bool {
+        scopes::allow(&self.token.scopes, deed)
     }
 
     /// Whether this may be done to an item. What was reached by a link alone is only looked at.
-    pub(super) fn may(&self, deed: Deed, item: &Item) -> bool {
+    pub(crate) fn may(&self, deed: Deed, item: &Item) -> bool {
         self.may_in(&self.enterprise.tree, deed, item)
     }
 
@@ -74,12 +74,12 @@ impl<'a> View<'a> {
 
     /// An item to which this may be done. A confined token is told 403 of everything elsewhere, so
     /// that it learns nothing from it.
-    pub(super) fn item(&self, kind: ItemKind, id: &str, deed: Deed) -> Result<Arc<Item>, Refusal> {
+    pub(crate) fn item(&self, kind: ItemKind, id: &str, deed: Deed) -> Result<Arc<Item>, Refusal> {
         self.item_in(&self.enterprise.tree, kind, id, deed)
     }
 
     /// The same in a tree that is about to change.
-    pub(super) fn item_in(
+    pub(crate) fn item_in(
         &self,
         tree: &Tree,
         kind: ItemKind,
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
     }
 
     /// Whoever acts, as Box names them beside what they did.
-    pub(super) fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> Person {
         match &self.actor {
             Subject::Enterprise(enterprise) => {
                 let account = self.app.service_account(enterprise);
@@ -123,12 +123,12 @@ impl<'a> View<'a> {
     }
 
     /// The sandbox's own URL, as the caller knows it.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://{}", self.call.header("host").unwrap_or("127.0.0.1"))
     }
 
     /// A number of the query, the given one where it is left out.
-    pub(super) fn number(&self, name: &str, otherwise: usize) -> Result<usize, Refusal> {
+    pub(crate) fn number(&self, name: &str, otherwise: usize) -> Result<usize, Refusal> {
         let Some(text) = self.call.query(name).filter(|text| !text.is_empty()) else { return Ok(otherwise) };
         text.parse().map_err(|_| Refusal::bad_request(format!("'{name}' must be a whole number")))
     }

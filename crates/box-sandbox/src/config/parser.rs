@@ -8,15 +8,15 @@ use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncryptedPrivateKe
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::world::PublicKey;
+use crate::world::PublicKey;
 
 /// What the sandbox needs of an app's config. The private key is gone once its public half is known.
-pub(super) struct ConfigFile {
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
+pub(crate) struct ConfigFile {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
     /// Absent where the file names none, or `0` (an account without an enterprise).
-    pub(super) enterprise_id: Option<String>,
-    pub(super) key: Option<PublicKey>,
+    pub(crate) enterprise_id: Option<String>,
+    pub(crate) key: Option<PublicKey>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ struct WireKey {
 
 impl ConfigFile {
     /// Reads one file's text; the message says what is wrong and holds nothing secret.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let wire: Wire = serde_json::from_str(text.trim_start_matches('\u{feff}'))
             .map_err(|error| format!("not a Box app config (line {}): {}", error.line(), kind(&error)))?;
         let key = match wire.settings.app_auth {
@@ -92,7 +92,7 @@ fn public_key(wire: &WireKey) -> Result<PublicKey, String> {
 }
 
 /// A public key as PEM (`BEGIN PUBLIC KEY`), for the control plane and for tests.
-pub(super) fn public_key_of_pem(kid: &str, pem: &str) -> Result<PublicKey, String> {
+pub(crate) fn public_key_of_pem(kid: &str, pem: &str) -> Result<PublicKey, String> {
     let key = rsa::PublicKey::from_public_key_pem(pem.trim()).map_err(|_| "not an RSA public key in PEM")?;
     let der = key.to_pkcs1_der().map_err(|_| "the public key cannot be encoded")?;
     Ok(PublicKey { kid: kid.to_owned(), der: der.as_bytes().to_vec() })

@@ -7,18 +7,23 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
-use super::chunked::Sessions;
-use super::content::Allowance;
-use super::download::Tickets;
-use super::enterprise::{Enterprise, User};
-use super::faults::Faults;
-use super::journal::Journal;
-use super::replay::Replays;
-use super::tokens::Tokens;
-use super::tree::Tree;
-use super::world::World;
 use crate::Clock;
+use crate::download::Tickets;
+use crate::state::faults::Faults;
+use crate::state::journal::Journal;
+use crate::state::jti_registry::Replays;
+use crate::state::upload_sessions::Sessions;
+use crate::storage::Allowance;
+use crate::tokens::Tokens;
+use crate::world::World;
+use crate::world::app::App;
+use crate::world::enterprise::{Enterprise, User};
+use crate::world::item_tree::Tree;
+
+pub(crate) mod faults;
+pub(crate) mod journal;
+pub(crate) mod jti_registry;
+pub(crate) mod upload_sessions;
 
 /// How large files must be to come in parts, in bytes, as at Box.
 const LEAST_IN_PARTS: u64 = 20_000_000;
@@ -32,7 +37,7 @@ const KEPT: u64 = 4 * 1024 * 1024 * 1024;
 /// One running sandbox. Apps and enterprises are replaced whole, so that no lock is held while a
 /// request is worked on.
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     clock: Box<dyn Clock>,
     skew_seconds: AtomicI64,
     token_life: AtomicI64,
@@ -42,20 +47,20 @@ pub(super) struct Upstream {
     last_item: AtomicU64,
     least_in_parts: AtomicU64,
     part_size: AtomicU64,
-    pub(super) children_die_with_parent: bool,
-    pub(super) tokens: Tokens,
-    pub(super) replays: Replays,
-    pub(super) faults: Faults,
-    pub(super) journal: Journal,
-    pub(super) allowance: Arc<Allowance>,
-    pub(super) sessions: Sessions,
-    pub(super) tickets: Tickets,
+    pub(crate) children_die_with_parent: bool,
+    pub(crate) tokens: Tokens,
+    pub(crate) replays: Replays,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) allowance: Arc<Allowance>,
+    pub(crate) sessions: Sessions,
+    pub(crate) tickets: Tickets,
     /// Cancelled when the sandbox stops: nobody waits for a hanging answer then.
-    pub(super) closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
 }
 
 impl Upstream {
-    pub(super) fn new(world: World, clock: Box<dyn Clock>, closing: CancellationToken) -> Self {
+    pub(crate) fn new(world: World, clock: Box<dyn Clock>, closing: CancellationToken) -> Self {
         Self {
             clock,
             skew_seconds: AtomicI64::new(0),
@@ -81,26 +86,26 @@ impl Upstream {
     }
 
     /// The sandbox's own time: its clock's, and the skew that was asked for.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let skew = SignedDuration::from_secs(self.skew_seconds.load(Ordering::Relaxed));
         let wall = self.clock.now();
         wall.checked_add(skew).unwrap_or(wall)
     }
 
     /// Lets the sandbox's time differ from its clock's.
-    pub(super) fn skew(&self, seconds: i64) {
+    pub(crate) fn skew(&self, seconds: i64) {
         self.skew_seconds.store(seconds, Ordering::Relaxed);
     }
 
     /// How many seconds a new token of this app lives.
-    pub(super) fn life(&self, app: &App, downscoped: bool) -> i64 {
+    pub(crate) fn life(&self, app: &App, downscoped: bool) -> i64 {
         let (own, everyones) =
             if downscoped { (app.child_life, &self.child_life) } else { (app.token_life, &self.token_life) };
         own.unwrap_or_else(|| everyones.load(Ordering::Relaxed))
     }
 
     /// Sets how long tokens live, for all apps without a life of their own.
-    pub(super) fn set_lives(&self, full: Option<i64>, downscoped: Option<i64>) {
+    pub(crate) fn set_lives(&self, full: Option<i64>, downscoped: Option<i64>) {
         for (life, place) in [(full, &self.token_life), (downscoped, &self.child_life)] {
             if let Some(life) = life {
                 place.store(life, Ordering::Relaxed);
@@ -109,17 +114,17 @@ impl Upstream {
     }
 
     /// The app of a client id, as it is at this moment.
-    pub(super) fn app(&self, client_id: &str) -> Option<Arc<App>> {
+    pub(crate) fn app(&self, client_id: &str) -> Option<Arc<App>> {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).get(client_id).cloned()
     }
 
     /// All apps.
-    pub(super) fn apps(&self) -> Vec<Arc<App>> {
+    pub(crate) fn apps(&self) -> Vec<Arc<App>> {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Changes an app all at once or, where `change` fails, not at all.
-    pub(super) fn change_app<Problem>(
+    pub(crate) fn change_app<Problem>(
         &self,
         client_id: &str,
         change: impl FnOnce(&mut App) -> Result<(), Problem>,
@@ -134,23 +139,23 @@ impl Upstream {
     }
 
     /// Whether `id` is any app's service account.
-    pub(super) fn is_service_account(&self, id: &str) -> bool {
+    pub(crate) fn is_service_account(&self, id: &str) -> bool {
         self.apps().iter().any(|app| app.is_service_account(id))
     }
 
     /// The enterprise of an id, as it is at this moment.
-    pub(super) fn enterprise(&self, id: &str) -> Option<Arc<Enterprise>> {
+    pub(crate) fn enterprise(&self, id: &str) -> Option<Arc<Enterprise>> {
         self.enterprises.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// All enterprises, by id.
-    pub(super) fn enterprises(&self) -> Vec<Arc<Enterprise>> {
+    pub(crate) fn enterprises(&self) -> Vec<Arc<Enterprise>> {
         self.enterprises.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Changes an enterprise's items all at once or, where `change` fails, not at all; answers with
     /// the enterprise as it is then.
-    pub(super) fn change_tree<Done, Problem>(
+    pub(crate) fn change_tree<Done, Problem>(
         &self,
         enterprise: &Arc<Enterprise>,
         change: impl FnOnce(&mut Tree) -> Result<Done, Problem>,
@@ -164,17 +169,17 @@ impl Upstream {
     }
 
     /// A new id for an item or a version of a file, which no other has.
-    pub(super) fn next_id(&self) -> String {
+    pub(crate) fn next_id(&self) -> String {
         (50_000_000_000 + self.last_item.fetch_add(1, Ordering::Relaxed) + 1).to_string()
     }
 
     /// How many bytes a file must have at least to come in parts, and how many a part has.
-    pub(super) fn parts(&self) -> (u64, u64) {
+    pub(crate) fn parts(&self) -> (u64, u64) {
         (self.least_in_parts.load(Ordering::Relaxed), self.part_size.load(Ordering::Relaxed))
     }
 
     /// Changes what `parts` tells, for sessions to come.
-    pub(super) fn set_parts(&self, least: Option<u64>, size: Option<u64>) {
+    pub(crate) fn set_parts(&self, least: Option<u64>, size: Option<u64>) {
         for (value, place) in [(least, &self.least_in_parts), (size, &self.part_size)] {
             if let Some(value) = value {
                 place.store(value, Ordering::Relaxed);
@@ -183,7 +188,7 @@ impl Upstream {
     }
 
     /// The user of an id and the enterprise that has them.
-    pub(super) fn user(&self, id: &str) -> Option<(Arc<Enterprise>, User)> {
+    pub(crate) fn user(&self, id: &str) -> Option<(Arc<Enterprise>, User)> {
         let enterprises = self.enterprises();
         enterprises.into_iter().find_map(|enterprise| {
             let user = enterprise.user(id)?.clone();

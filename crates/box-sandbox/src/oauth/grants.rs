@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use super::answer::Answer;
-use super::app::{App, AuthMethod};
-use super::call::Form;
-use super::refusal::Refusal;
-use super::tokens::{Subject, Token};
-use super::upstream::Upstream;
-use super::{assertion, exchange};
+use crate::http::error::Refusal;
+use crate::http::request::Form;
+use crate::http::response::Answer;
+use crate::oauth::assertion;
+use crate::oauth::exchange;
+use crate::state::Upstream;
+use crate::tokens::{Subject, Token};
+use crate::world::app::{App, AuthMethod};
 
 /// The grant types by the last part of their names, which faults and the journal use too.
-pub(super) const JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-pub(super) const CCG: &str = "client_credentials";
-pub(super) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(crate) const CCG: &str = "client_credentials";
+pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// `POST /oauth2/token`.
-pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
+pub(crate) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
     match form.one("grant_type")? {
         Some(JWT) => jwt(box_, form),
         Some(CCG) => client_credentials(box_, form),
@@ -29,12 +30,12 @@ pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
 }
 
 /// The refusal of a form without a field that it must have.
-pub(super) fn missing(field: &str) -> Refusal {
+pub(crate) fn missing(field: &str) -> Refusal {
     Refusal::grant("invalid_request", format!("The '{field}' parameter is missing"))
 }
 
 /// The app whose id and secret the form carries.
-pub(super) fn client(box_: &Upstream, form: &Form) -> Result<Arc<App>, Refusal> {
+pub(crate) fn client(box_: &Upstream, form: &Form) -> Result<Arc<App>, Refusal> {
     let (app, right) = named_client(box_, form)?;
     if right { Ok(app) } else { Err(wrong_client()) }
 }

@@ -3,24 +3,24 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::content::NotKept;
+use crate::storage::NotKept;
 
 const HELP: &str = "https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/";
 
 /// A refusal, in the words that Box has for it.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) error: &'static str,
-    pub(super) description: String,
-    pub(super) shape: Shape,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) error: &'static str,
+    pub(crate) description: String,
+    pub(crate) shape: Shape,
     /// What `context_info` tells, on API calls.
-    pub(super) context: Option<Value>,
+    pub(crate) context: Option<Value>,
 }
 
 /// Which of Box's error bodies a refusal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// `{"error", "error_description"}` (RFC 6749, section 5.2).
     Grant,
     /// `{"type": "error", "status", "code", "message", …}`.
@@ -31,18 +31,18 @@ pub(super) enum Shape {
 
 impl Refusal {
     /// A refusal of the token endpoint: always 400, unlike RFC 6749's 401 for a wrong client.
-    pub(super) fn grant(error: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn grant(error: &'static str, description: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
         Self { status, error, description: description.into(), shape: Shape::Grant, context: None }
     }
 
     /// A refusal of an API call.
-    pub(super) fn api(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn api(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, error: code, description: message.into(), shape: Shape::Api, context: None }
     }
 
     /// The refusal of a token that is unknown, expired or revoked.
-    pub(super) fn dead_token() -> Self {
+    pub(crate) fn dead_token() -> Self {
         let description = "The access token provided is invalid.".to_owned();
         Self {
             status: StatusCode::UNAUTHORIZED,
@@ -54,7 +54,7 @@ impl Refusal {
     }
 
     /// The refusal of a call that the token's scopes, restriction or app do not cover.
-    pub(super) fn insufficient() -> Self {
+    pub(crate) fn insufficient() -> Self {
         Self::api(
             StatusCode::FORBIDDEN,
             "access_denied_insufficient_permissions",
@@ -63,27 +63,27 @@ impl Refusal {
     }
 
     /// The refusal of an item that is not there, or not there for this subject.
-    pub(super) fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::api(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
     /// The refusal of a method that a path does not have.
-    pub(super) fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         Self::api(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
     }
 
     /// The refusal of a request that makes no sense; `message` says what is wrong with it.
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::api(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
     /// The refusal of a change to another version than the one that stands.
-    pub(super) fn precondition(message: impl Into<String>) -> Self {
+    pub(crate) fn precondition(message: impl Into<String>) -> Self {
         Self::api(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
     }
 
     /// The refusal of bytes that the sandbox cannot keep.
-    pub(super) fn not_kept(problem: &NotKept) -> Self {
+    pub(crate) fn not_kept(problem: &NotKept) -> Self {
         let raise = "delete something, or raise kept_bytes at PUT /sandbox/storage";
         match problem {
             NotKept::Full { .. } => {
@@ -96,19 +96,19 @@ impl Refusal {
     }
 
     /// The same with more in `context_info`.
-    pub(super) fn with_context(mut self, context: Value) -> Self {
+    pub(crate) fn with_context(mut self, context: Value) -> Self {
         self.context = Some(context);
         self
     }
 
     /// The same with another status.
-    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
     /// The body, if there is one.
-    pub(super) fn body(&self, request_id: &str) -> Option<Value> {
+    pub(crate) fn body(&self, request_id: &str) -> Option<Value> {
         match self.shape {
             Shape::Grant => Some(json!({ "error": self.error, "error_description": self.description })),
             Shape::Api => {

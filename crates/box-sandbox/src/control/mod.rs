@@ -13,14 +13,14 @@ use axum::routing::{delete, get, patch, post, put};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::app::{App, AuthMethod};
-use super::config_file::public_key_of_pem;
-use super::enterprise::{Enterprise, User};
-use super::faults::Order;
-use super::journal::Filter;
-use super::tokens::Token;
-use super::tree::Item;
-use super::upstream::Upstream;
+use crate::config::parser::public_key_of_pem;
+use crate::state::Upstream;
+use crate::state::faults::Order;
+use crate::state::journal::Filter;
+use crate::tokens::Token;
+use crate::world::app::{App, AuthMethod};
+use crate::world::enterprise::{Enterprise, User};
+use crate::world::item_tree::Item;
 
 type Body<T> = Result<Json<T>, JsonRejection>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
@@ -30,7 +30,7 @@ type Box_ = State<Arc<Upstream>>;
 const PART_SIZES: std::ops::RangeInclusive<u64> = 1_048_576..=67_108_864;
 
 /// The routes below `/sandbox`.
-pub(super) fn routes() -> Router<Arc<Upstream>> {
+pub(crate) fn routes() -> Router<Arc<Upstream>> {
     Router::new()
         .route("/sandbox", get(overview))
         .route("/sandbox/faults", post(add_fault).get(faults).delete(lift_faults))

@@ -16,7 +16,7 @@ const PIECE: usize = 1024 * 1024;
 
 /// Why bytes are not kept.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotKept {
+pub(crate) enum NotKept {
     /// The sandbox keeps as many bytes as it may.
     #[error("the sandbox keeps at most {limit} bytes")]
     Full { limit: u64 },
@@ -27,28 +27,28 @@ pub(super) enum NotKept {
 
 /// How many bytes may be kept, and how many are.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     limit: AtomicU64,
     kept: AtomicU64,
 }
 
 impl Allowance {
-    pub(super) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64) -> Self {
         Self { limit: AtomicU64::new(limit), kept: AtomicU64::new(0) }
     }
 
     /// Changes the limit; what is kept already stays.
-    pub(super) fn set_limit(&self, limit: u64) {
+    pub(crate) fn set_limit(&self, limit: u64) {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many bytes may be kept.
-    pub(super) fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// How many bytes are kept or promised.
-    pub(super) fn kept(&self) -> u64 {
+    pub(crate) fn kept(&self) -> u64 {
         self.kept.load(Ordering::Relaxed)
     }
 
@@ -62,14 +62,14 @@ impl Allowance {
 
 /// A part of the allowance, given back on drop.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     allowance: Arc<Allowance>,
     bytes: u64,
 }
 
 impl Share {
     /// Takes `bytes` from the allowance.
-    pub(super) fn take(allowance: &Arc<Allowance>, bytes: u64) -> Result<Self, NotKept> {
+    pub(crate) fn take(allowance: &Arc<Allowance>, bytes: u64) -> Result<Self, NotKept> {
         allowance.take(bytes)?;
         Ok(Self { allowance: allowance.clone(), bytes })
     }
@@ -89,7 +89,7 @@ impl Drop for Share {
 
 /// The bytes of one version of a file. Copies share them; the last one gives them back.
 #[derive(Clone, Debug)]
-pub(super) struct Content {
+pub(crate) struct Content {
     place: Place,
     size: u64,
     sha1: String,
@@ -105,7 +105,7 @@ enum Place {
 
 impl Content {
     /// Bytes that the sandbox is born with.
-    pub(super) fn born(bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn born(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let sha1 = hexadecimal(&Sha1::digest(&bytes));
         Self { size: bytes.len() as u64, sha1, place: Place::Memory(bytes), share: None }
@@ -113,7 +113,7 @@ impl Content {
 
     /// A temporary file that was written already. Reads it once, for its checksum: not for a thread
     /// that serves requests.
-    pub(super) fn of_file(file: Arc<File>, size: u64, share: Share) -> io::Result<Self> {
+    pub(crate) fn of_file(file: Arc<File>, size: u64, share: Share) -> io::Result<Self> {
         let mut content =
             Self { place: Place::File(file), size, sha1: String::new(), share: Some(Arc::new(share)) };
         let mut digest = Sha1::new();
@@ -128,22 +128,22 @@ impl Content {
     }
 
     /// The share of the allowance, where nobody else has these bytes.
-    pub(super) fn give_back(self) -> Option<Share> {
+    pub(crate) fn give_back(self) -> Option<Share> {
         self.share.and_then(Arc::into_inner)
     }
 
     /// How many bytes there are.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// The SHA-1 of all bytes, in lower-case hexadecimal.
-    pub(super) fn sha1(&self) -> &str {
+    pub(crate) fn sha1(&self) -> &str {
         &self.sha1
     }
 
     /// At most a mebibyte and at most `length` bytes from an offset on.
-    pub(super) async fn read(&self, from: u64, length: u64) -> io::Result<Bytes> {
+    pub(crate) async fn read(&self, from: u64, length: u64) -> io::Result<Bytes> {
         if let Place::Memory(_) = self.place {
             return self.read_now(from, length);
         }
@@ -170,7 +170,7 @@ impl Content {
 
 /// Collects the bytes of a file whose size nobody knows yet.
 #[derive(Debug)]
-pub(super) struct Spool {
+pub(crate) struct Spool {
     pending: Vec<u8>,
     file: Option<File>,
     digest: Sha1,
@@ -179,13 +179,13 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(allowance: &Arc<Allowance>) -> Result<Self, NotKept> {
+    pub(crate) fn new(allowance: &Arc<Allowance>) -> Result<Self, NotKept> {
         let share = Share::take(allowance, 0)?;
         Ok(Self { pending: Vec::new(), file: None, digest: Sha1::new(), size: 0, share })
     }
 
     /// Adds bytes at the end.
-    pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), NotKept> {
+    pub(crate) async fn append(&mut self, bytes: &[u8]) -> Result<(), NotKept> {
         self.share.grow(bytes.len() as u64)?;
         self.size += bytes.len() as u64;
         self.pending.extend_from_slice(bytes);
@@ -193,7 +193,7 @@ impl Spool {
     }
 
     /// The whole.
-    pub(super) async fn finish(mut self) -> Result<Content, NotKept> {
+    pub(crate) async fn finish(mut self) -> Result<Content, NotKept> {
         if self.file.is_some() && !self.pending.is_empty() {
             self.flush().await?;
         }
@@ -223,6 +223,6 @@ impl Spool {
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

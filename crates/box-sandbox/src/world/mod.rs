@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::config_file::{self, ConfigFile};
-use super::enterprise::{Enterprise, User};
+use crate::config::parser::{self, ConfigFile};
+use crate::world::enterprise::{Enterprise, User};
 
-pub use super::app::{App, AuthMethod, PublicKey, ServiceAccount};
+pub(crate) mod app;
+pub(crate) mod enterprise;
+pub(crate) mod item_tree;
+mod seed_data;
+
+pub use crate::world::app::{App, AuthMethod, PublicKey, ServiceAccount};
 
 /// Everything that a sandbox knows when it starts.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub(super) apps: BTreeMap<String, App>,
-    pub(super) enterprises: BTreeMap<String, Enterprise>,
-    pub(super) children_die_with_parent: bool,
-    pub(super) token_life: i64,
-    pub(super) child_life: i64,
+    pub(crate) apps: BTreeMap<String, App>,
+    pub(crate) enterprises: BTreeMap<String, Enterprise>,
+    pub(crate) children_die_with_parent: bool,
+    pub(crate) token_life: i64,
+    pub(crate) child_life: i64,
 }
 
 impl Default for World {
@@ -98,7 +103,7 @@ impl World {
     pub fn add_public_key(&mut self, client_id: &str, kid: &str, pem: &str) -> Result<(), String> {
         let app =
             self.apps.get_mut(client_id).ok_or_else(|| format!("no app has the client id {client_id}"))?;
-        app.put_key(config_file::public_key_of_pem(kid, pem)?);
+        app.put_key(parser::public_key_of_pem(kid, pem)?);
         Ok(())
     }
 

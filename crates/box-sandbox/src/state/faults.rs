@@ -7,36 +7,36 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::call::Call;
+use crate::http::request::Call;
 
 /// A fault as it is ordered by `POST /sandbox/faults`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Order {
+pub(crate) struct Order {
     /// Which requests it strikes; without any field, all.
     #[serde(default)]
-    pub(super) select: Selector,
-    pub(super) effect: Effect,
+    pub(crate) select: Selector,
+    pub(crate) effect: Effect,
     /// How many requests it strikes before it is spent; without it, all until it is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) times: Option<u64>,
+    pub(crate) times: Option<u64>,
 }
 
 /// Which requests a fault strikes: those that fit every field given.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Selector {
+pub(crate) struct Selector {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// `enterprise:ID` or `user:ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) subject: Option<String>,
+    pub(crate) subject: Option<String>,
     /// The whole path, or its beginning followed by `*`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The grant type, whole or its last part (`jwt-bearer`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) grant: Option<String>,
+    pub(crate) grant: Option<String>,
 }
 
 impl Selector {
@@ -51,7 +51,7 @@ impl Selector {
 }
 
 /// Whether a path is the one wanted, or begins as it does where it ends in `*`.
-pub(super) fn path_fits(wanted: &str, path: &str) -> bool {
+pub(crate) fn path_fits(wanted: &str, path: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(beginning) => path.starts_with(beginning),
         None => wanted == path,
@@ -62,43 +62,43 @@ pub(super) fn path_fits(wanted: &str, path: &str) -> bool {
 /// `garbage` and `huge_body` one replaces the answer; the rest changes a successful JSON answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Effect {
+pub(crate) struct Effect {
     /// Answers once the fault is lifted.
     #[serde(skip_serializing_if = "is_false")]
-    pub(super) hold: bool,
+    pub(crate) hold: bool,
     /// Answers that much later.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) latency_ms: Option<u64>,
+    pub(crate) latency_ms: Option<u64>,
     /// Never answers, until the caller or the sandbox gives up.
     #[serde(skip_serializing_if = "is_false")]
-    pub(super) hang: bool,
+    pub(crate) hang: bool,
     /// Resets the connection.
     #[serde(skip_serializing_if = "is_false")]
-    pub(super) drop: bool,
+    pub(crate) drop: bool,
     /// Answers with this status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The body to that status: a text as it is, anything else as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) body: Option<Value>,
+    pub(crate) body: Option<Value>,
     /// `Retry-After` to that status: seconds as a number, or any text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) retry_after: Option<Value>,
+    pub(crate) retry_after: Option<Value>,
     /// Answers 200 with a JSON content type and bytes that are no JSON.
     #[serde(skip_serializing_if = "is_false")]
-    pub(super) garbage: bool,
+    pub(crate) garbage: bool,
     /// Answers 200 with 10 MB of JSON.
     #[serde(skip_serializing_if = "is_false")]
-    pub(super) huge_body: bool,
+    pub(crate) huge_body: bool,
     /// Puts this in place of `expires_in`; the token's real life stays.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_value")]
-    pub(super) expires_in: Option<Value>,
+    pub(crate) expires_in: Option<Value>,
     /// Puts this in place of `restricted_to`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "any_value")]
-    pub(super) restricted_to: Option<Value>,
+    pub(crate) restricted_to: Option<Value>,
     /// Leaves these fields of the body out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) omit: Vec<String>,
+    pub(crate) omit: Vec<String>,
 }
 
 impl Effect {
@@ -126,7 +126,7 @@ impl Effect {
     }
 
     /// Whether Box's own answer is never seen.
-    pub(super) fn replaces_the_answer(&self) -> bool {
+    pub(crate) fn replaces_the_answer(&self) -> bool {
         self.hang || self.drop || self.status.is_some() || self.garbage || self.huge_body
     }
 }
@@ -143,12 +143,12 @@ fn any_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
 
 /// A fault in force.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Fault {
-    pub(super) id: u64,
+pub(crate) struct Fault {
+    pub(crate) id: u64,
     #[serde(flatten)]
-    pub(super) order: Order,
+    pub(crate) order: Order,
     /// How many requests it struck.
-    pub(super) struck: u64,
+    pub(crate) struck: u64,
     /// Cancelled once it is lifted.
     #[serde(skip)]
     lifted: CancellationToken,
@@ -156,23 +156,23 @@ pub(super) struct Fault {
 
 /// A fault that struck a request.
 #[derive(Debug)]
-pub(super) struct Strike {
-    pub(super) fault: u64,
-    pub(super) effect: Arc<Effect>,
+pub(crate) struct Strike {
+    pub(crate) fault: u64,
+    pub(crate) effect: Arc<Effect>,
     /// Cancelled once the fault is lifted.
-    pub(super) lifted: CancellationToken,
+    pub(crate) lifted: CancellationToken,
 }
 
 /// The faults in force, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     last_id: AtomicU64,
     in_force: Mutex<Vec<Fault>>,
 }
 
 impl Faults {
     /// Puts a fault in force, or says why it makes no sense.
-    pub(super) fn add(&self, order: Order) -> Result<u64, &'static str> {
+    pub(crate) fn add(&self, order: Order) -> Result<u64, &'static str> {
         if let Some(problem) = order.effect.problem() {
             return Err(problem);
         }
@@ -182,7 +182,7 @@ impl Faults {
     }
 
     /// The oldest fault that strikes this request. Counts the strike.
-    pub(super) fn strike(&self, call: &Call) -> Option<Strike> {
+    pub(crate) fn strike(&self, call: &Call) -> Option<Strike> {
         let mut faults = self.lock();
         let index =
             faults.iter().position(|fault| fault.order.times != Some(0) && fault.order.select.fits(call))?;
@@ -194,17 +194,17 @@ impl Faults {
     }
 
     /// All faults, spent ones too.
-    pub(super) fn all(&self) -> Vec<Fault> {
+    pub(crate) fn all(&self) -> Vec<Fault> {
         self.lock().clone()
     }
 
     /// Lifts the fault of this id; whether there was one.
-    pub(super) fn lift(&self, id: u64) -> bool {
+    pub(crate) fn lift(&self, id: u64) -> bool {
         self.lift_where(|fault| fault.id == id) > 0
     }
 
     /// Lifts all faults, or those that select this client id.
-    pub(super) fn lift_all(&self, client_id: Option<&str>) {
+    pub(crate) fn lift_all(&self, client_id: Option<&str>) {
         self.lift_where(|fault| client_id.is_none() || fault.order.select.client_id.as_deref() == client_id);
     }
 

@@ -12,14 +12,14 @@ use rsa::sha2::Sha256;
 use sha1::{Digest as _, Sha1};
 use tokio::task::spawn_blocking;
 
-use super::content::{Allowance, Content, NotKept, Share, hexadecimal};
-use super::random;
-use super::refusal::Refusal;
-use super::tokens::Subject;
+use crate::http::error::Refusal;
+use crate::random;
+use crate::storage::{Allowance, Content, NotKept, Share, hexadecimal};
+use crate::tokens::Subject;
 
 /// Where the file will lie.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A new file in this folder.
     Folder { id: String, name: String },
     /// A new version of this file.
@@ -28,24 +28,24 @@ pub(super) enum Target {
 
 /// A part that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) id: String,
-    pub(super) offset: u64,
-    pub(super) size: u64,
+pub(crate) struct Part {
+    pub(crate) id: String,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
     /// Lower-case hexadecimal.
-    pub(super) sha1: String,
+    pub(crate) sha1: String,
 }
 
 /// A file that is under way.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) id: String,
-    pub(super) client_id: String,
-    pub(super) subject: Subject,
-    pub(super) target: Target,
-    pub(super) size: u64,
-    pub(super) part_size: u64,
-    pub(super) expires_at: Timestamp,
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) client_id: String,
+    pub(crate) subject: Subject,
+    pub(crate) target: Target,
+    pub(crate) size: u64,
+    pub(crate) part_size: u64,
+    pub(crate) expires_at: Timestamp,
     state: Mutex<State>,
 }
 
@@ -59,7 +59,7 @@ struct State {
 /// How the sender says what a part's bytes are (RFC 3230): as SHA-1, as SDKs do, or as SHA-256, as
 /// pages do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Checksum {
+pub(crate) enum Checksum {
     Sha1([u8; 20]),
     Sha256([u8; 32]),
 }
@@ -75,7 +75,7 @@ impl Checksum {
 
 impl Session {
     /// A session for so many bytes, which are taken from the allowance at once.
-    pub(super) fn new(
+    pub(crate) fn new(
         allowance: &Arc<Allowance>,
         (client_id, subject): (&str, &Subject),
         target: Target,
@@ -97,23 +97,23 @@ impl Session {
     }
 
     /// How many parts the file has.
-    pub(super) fn total_parts(&self) -> u64 {
+    pub(crate) fn total_parts(&self) -> u64 {
         self.size.div_ceil(self.part_size)
     }
 
     /// The parts that arrived, in their order.
-    pub(super) fn parts(&self) -> Vec<Part> {
+    pub(crate) fn parts(&self) -> Vec<Part> {
         self.lock().parts.values().cloned().collect()
     }
 
     /// How many bytes the part at an offset must have; nothing where no part begins there.
-    pub(super) fn length_at(&self, offset: u64) -> Option<u64> {
+    pub(crate) fn length_at(&self, offset: u64) -> Option<u64> {
         let begins = offset.is_multiple_of(self.part_size) && offset < self.size;
         begins.then(|| self.part_size.min(self.size - offset))
     }
 
     /// Keeps a part. The same bytes again are the part that is there already.
-    pub(super) async fn put(
+    pub(crate) async fn put(
         self: &Arc<Self>,
         offset: u64,
         bytes: Bytes,
@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// Ends the session with the file that came, where it has this SHA-1; otherwise it stays open.
-    pub(super) async fn finish(self: &Arc<Self>, sha1: [u8; 20]) -> Result<Content, Refusal> {
+    pub(crate) async fn finish(self: &Arc<Self>, sha1: [u8; 20]) -> Result<Content, Refusal> {
         let session = self.clone();
         let finish = spawn_blocking(move || session.finish_now(sha1));
         finish.await.map_err(|problem| Refusal::not_kept(&NotKept::Disk(std::io::Error::other(problem))))?
@@ -172,11 +172,11 @@ fn overlap() -> Refusal {
 
 /// All sessions that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
+pub(crate) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
 
 impl Sessions {
     /// Keeps a session, and lets go of those that are over.
-    pub(super) fn put(&self, session: Session, now: Timestamp) -> Arc<Session> {
+    pub(crate) fn put(&self, session: Session, now: Timestamp) -> Arc<Session> {
         let session = Arc::new(session);
         let mut sessions = self.lock();
         sessions.retain(|_, known| now < known.expires_at);
@@ -185,14 +185,14 @@ impl Sessions {
     }
 
     /// The session of an id, unless it is over.
-    pub(super) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Session>> {
+    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Session>> {
         let mut sessions = self.lock();
         sessions.retain(|_, known| now < known.expires_at);
         sessions.get(id).cloned()
     }
 
     /// Ends a session.
-    pub(super) fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         self.lock().remove(id);
     }
 

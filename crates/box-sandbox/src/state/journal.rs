@@ -5,46 +5,46 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::call::Seen;
-use super::faults::path_fits;
+use crate::http::request::Seen;
+use crate::state::faults::path_fits;
 
 /// How many requests are remembered; older ones are forgotten.
 const CAPACITY: usize = 100_000;
 
 /// One request. It is noted on arrival, so that one that hangs or is given up counts too.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Counts up from 1 for as long as the sandbox runs.
-    pub(super) n: u64,
+    pub(crate) n: u64,
     /// When it arrived, by the sandbox's clock.
-    pub(super) time: String,
-    pub(super) method: String,
-    pub(super) path: String,
+    pub(crate) time: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
     #[serde(flatten)]
-    pub(super) seen: Seen,
+    pub(crate) seen: Seen,
     /// The fault that struck it.
-    pub(super) fault: Option<u64>,
+    pub(crate) fault: Option<u64>,
     /// Absent while it is not answered.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// Box's error code, where it was refused.
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// The SHA-256 of the token it was given.
-    pub(super) issued: Option<String>,
+    pub(crate) issued: Option<String>,
 }
 
 /// Which entries to read: those that fit every field given.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Filter {
-    pub(super) client_id: Option<String>,
-    pub(super) subject: Option<String>,
+pub(crate) struct Filter {
+    pub(crate) client_id: Option<String>,
+    pub(crate) subject: Option<String>,
     /// The whole path, or its beginning followed by `*`.
-    pub(super) path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The last part of the grant type.
-    pub(super) grant: Option<String>,
-    pub(super) status: Option<u16>,
+    pub(crate) grant: Option<String>,
+    pub(crate) status: Option<u16>,
     /// Only entries with a greater `n`.
-    pub(super) since: Option<u64>,
+    pub(crate) since: Option<u64>,
 }
 
 impl Filter {
@@ -61,7 +61,7 @@ impl Filter {
 
 /// The requests that were seen, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Journal(Mutex<Pages>);
+pub(crate) struct Journal(Mutex<Pages>);
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -71,7 +71,7 @@ struct Pages {
 
 impl Journal {
     /// Notes a request and answers with its number.
-    pub(super) fn begin(&self, mut entry: Entry) -> u64 {
+    pub(crate) fn begin(&self, mut entry: Entry) -> u64 {
         let mut pages = self.lock();
         pages.last += 1;
         entry.n = pages.last;
@@ -83,7 +83,7 @@ impl Journal {
     }
 
     /// Notes how a request was answered.
-    pub(super) fn finish(&self, n: u64, status: u16, error: Option<String>, issued: Option<String>) {
+    pub(crate) fn finish(&self, n: u64, status: u16, error: Option<String>, issued: Option<String>) {
         let mut pages = self.lock();
         if let Ok(index) = pages.entries.binary_search_by_key(&n, |entry| entry.n)
             && let Some(entry) = pages.entries.get_mut(index)
@@ -93,17 +93,17 @@ impl Journal {
     }
 
     /// The entries that fit.
-    pub(super) fn read(&self, filter: &Filter) -> Vec<Entry> {
+    pub(crate) fn read(&self, filter: &Filter) -> Vec<Entry> {
         self.lock().entries.iter().filter(|entry| filter.fits(entry)).cloned().collect()
     }
 
     /// How many entries fit.
-    pub(super) fn count(&self, filter: &Filter) -> usize {
+    pub(crate) fn count(&self, filter: &Filter) -> usize {
         self.lock().entries.iter().filter(|entry| filter.fits(entry)).count()
     }
 
     /// Forgets the entries that fit. Numbers go on counting.
-    pub(super) fn forget(&self, filter: &Filter) {
+    pub(crate) fn forget(&self, filter: &Filter) {
         self.lock().entries.retain(|entry| !filter.fits(entry));
     }
 

@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use super::app::{App, PublicKey};
-use super::refusal::Refusal;
-use super::replay::{NotFresh, Replays};
-use super::tokens::Subject;
+use crate::http::error::Refusal;
+use crate::state::jti_registry::{NotFresh, Replays};
+use crate::tokens::Subject;
+use crate::world::app::{App, PublicKey};
 
 /// The only audience that Box accepts, whatever host was called.
-pub(super) const AUDIENCE: &str = "https://api.box.com/oauth2/token";
+pub(crate) const AUDIENCE: &str = "https://api.box.com/oauth2/token";
 
 /// How many seconds after now an assertion may expire.
 const LONGEST: f64 = 60.0;
 
 /// Verifies the assertion of a client whose secret was right, takes its `jti`, and answers with
 /// whom it speaks for. Costs one RSA verification; holds no lock during it.
-pub(super) fn verify(app: &App, text: &str, now: Timestamp, replays: &Replays) -> Result<Subject, Refusal> {
+pub(crate) fn verify(app: &App, text: &str, now: Timestamp, replays: &Replays) -> Result<Subject, Refusal> {
     let parts = Parts::split(text).ok_or_else(|| invalid("The assertion is not a signed JWT"))?;
     let algorithm = match parts.header.get("alg").and_then(Value::as_str) {
         Some("RS256") => Algorithm::RS256,
@@ -53,7 +53,7 @@ fn subject(parts: &Parts<'_>) -> Result<Subject, Refusal> {
 }
 
 /// Checks the unsigned ID token that names an annotator, and answers with the external user's id.
-pub(super) fn annotator(
+pub(crate) fn annotator(
     client_id: &str,
     text: &str,
     now: Timestamp,
@@ -84,23 +84,23 @@ pub(super) fn annotator(
 }
 
 /// The three parts of a compact JWT (RFC 7515, section 7.1), decoded but not believed.
-pub(super) struct Parts<'a> {
-    pub(super) header: Map<String, Value>,
-    pub(super) claims: Map<String, Value>,
+pub(crate) struct Parts<'a> {
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
     signed: &'a str,
     signature: &'a str,
 }
 
 impl<'a> Parts<'a> {
     /// Takes a JWT apart; nothing where it is none.
-    pub(super) fn split(text: &'a str) -> Option<Self> {
+    pub(crate) fn split(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         Some(Self { header: object(header)?, claims: object(claims)?, signed, signature })
     }
 
     /// A claim, where it is a string.
-    pub(super) fn text(&self, claim: &str) -> Option<&str> {
+    pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim)?.as_str()
     }
 }

@@ -3,7 +3,7 @@
 //! Source: Box's pages on downscoping and on application scopes.
 
 /// Every scope that an exchange may ask for.
-pub(super) const KNOWN: [&str; 30] = [
+pub(crate) const KNOWN: [&str; 30] = [
     "base_explorer",
     "base_picker",
     "base_preview",
@@ -38,7 +38,7 @@ pub(super) const KNOWN: [&str; 30] = [
 
 /// What a call does to an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     /// Reads what is said of it, or lists it.
     Read,
     /// Shows what it looks like.
@@ -59,7 +59,7 @@ pub(super) enum Deed {
 
 impl Deed {
     /// Whether it changes something.
-    pub(super) fn writes(self) -> bool {
+    pub(crate) fn writes(self) -> bool {
         !matches!(self, Self::Read | Self::Preview | Self::Download)
     }
 
@@ -89,11 +89,11 @@ impl Deed {
 }
 
 /// Whether a token with these scopes may do this to items that it reaches.
-pub(super) fn allow<'a>(scopes: impl IntoIterator<Item = &'a String>, deed: Deed) -> bool {
+pub(crate) fn allow<'a>(scopes: impl IntoIterator<Item = &'a String>, deed: Deed) -> bool {
     scopes.into_iter().any(|scope| deed.scopes().contains(&scope.as_str()))
 }
 
 /// Whether a token with these scopes may act for its subject as a whole, not on items alone.
-pub(super) fn allow_identity<'a>(scopes: impl IntoIterator<Item = &'a String>) -> bool {
+pub(crate) fn allow_identity<'a>(scopes: impl IntoIterator<Item = &'a String>) -> bool {
     scopes.into_iter().any(|scope| matches!(scope.as_str(), "root_readonly" | "root_readwrite"))
 }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::content::Content;
-use super::tree::{Item, ItemKind, Member, Person, Tree, Version};
+use crate::storage::Content;
+use crate::world::item_tree::{Item, ItemKind, Member, Person, Tree, Version};
 
 /// When everything was made that an enterprise is born with: 2024-01-01.
-pub(super) const BORN: Timestamp = Timestamp::constant(1_704_067_200, 0);
+pub(crate) const BORN: Timestamp = Timestamp::constant(1_704_067_200, 0);
 
 /// A user of an enterprise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Enterprise {
     /// Its folders and files.
     pub tree: Tree,
     /// Its place in the ids of what it was born with.
-    pub(super) number: usize,
+    pub(crate) number: usize,
 }
 
 impl Enterprise {
@@ -125,7 +125,7 @@ impl Enterprise {
     }
 
     /// An item as enterprises are born with, by its number in the enterprise.
-    pub(super) fn born(&self, kind: ItemKind, which: usize, name: &str, bytes: Option<bytes::Bytes>) -> Item {
+    pub(crate) fn born(&self, kind: ItemKind, which: usize, name: &str, bytes: Option<bytes::Bytes>) -> Item {
         let id = id_of(if kind == Folder { 2 } else { 3 }, self.number, which);
         let owner = self.users.first();
         let by = Person {
@@ -142,6 +142,6 @@ impl Enterprise {
 
 use ItemKind::{File, Folder};
 
-pub(super) fn id_of(kind: usize, enterprise: usize, which: usize) -> String {
+pub(crate) fn id_of(kind: usize, enterprise: usize, which: usize) -> String {
     (kind * 10_000_000_000 + enterprise * 1000 + which).to_string()
 }

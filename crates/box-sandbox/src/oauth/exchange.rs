@@ -3,21 +3,23 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::call::Form;
-use super::enterprise::Enterprise;
-use super::grant::{client, missing};
-use super::refusal::Refusal;
-use super::tokens::{Confinement, Token, sha256};
-use super::tree::{ItemKind, ROOT};
-use super::upstream::Upstream;
-use super::{api, assertion, scope};
+use crate::api;
+use crate::http::error::Refusal;
+use crate::http::request::Form;
+use crate::http::response::Answer;
+use crate::oauth::assertion;
+use crate::oauth::grants::{client, missing};
+use crate::scopes;
+use crate::state::Upstream;
+use crate::tokens::{Confinement, Token, sha256};
+use crate::world::enterprise::Enterprise;
+use crate::world::item_tree::{ItemKind, ROOT};
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// The token-exchange grant.
-pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
+pub(crate) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
     let now = box_.now();
     if form.one("client_id")?.is_some() || form.one("client_secret")?.is_some() {
         client(box_, form)?;
@@ -60,7 +62,7 @@ pub(super) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
 
 /// `POST /oauth2/revoke`. The client's credentials may be left out, as SDKs do that were given a token
 /// alone; where they are there, they must be right.
-pub(super) fn revoke(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
+pub(crate) fn revoke(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
     let named = form.one("client_id")?.is_some() || form.one("client_secret")?.is_some();
     let app = if named { Some(client(box_, form)?) } else { None };
     let sha256 = sha256(form.required("token")?);
@@ -81,8 +83,9 @@ pub(super) fn revoke(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
 fn scopes(form: &Form, parent: &Token) -> Result<Vec<String>, Refusal> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in form.required("scope")?.split(' ').filter(|scope| !scope.is_empty()) {
-        if !scope::KNOWN.contains(&scope) {
-            let description = format!("The 'scope' specified is unknown: {}", super::call::bounded(scope));
+        if !scopes::KNOWN.contains(&scope) {
+            let description =
+                format!("The 'scope' specified is unknown: {}", crate::http::request::bounded(scope));
             return Err(Refusal::grant("invalid_scope", description));
         }
         if !parent.scopes.iter().any(|held| held == scope) {
@@ -139,7 +142,7 @@ fn confinement(form: &Form, enterprise: &Enterprise, parent: &Token) -> Result<O
 }
 
 /// The item that a `resource` names: Box wants its own host there, whatever host is called.
-pub(super) fn typed(resource: &str) -> Option<(ItemKind, &str)> {
+pub(crate) fn typed(resource: &str) -> Option<(ItemKind, &str)> {
     let rest = resource.strip_prefix("https://api.box.com/2.0/")?;
     let (kind, id) = rest.split_once('/')?;
     let kind = match kind {

@@ -11,7 +11,7 @@ const CAPACITY: usize = 250_000;
 
 /// Why a `jti` was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotFresh {
+pub(crate) enum NotFresh {
     /// It was used before, and the assertion that used it has not expired yet.
     Replayed,
     /// The memory is full of `jti`s that may still come again; forgetting one would let it.
@@ -20,7 +20,7 @@ pub(super) enum NotFresh {
 
 /// The `jti`s of every client, until their assertions expire.
 #[derive(Debug, Default)]
-pub(super) struct Replays(Mutex<Seen>);
+pub(crate) struct Replays(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -30,7 +30,7 @@ struct Seen {
 
 impl Replays {
     /// Takes a client's `jti` whose assertion ends at `exp` (seconds since 1970).
-    pub(super) fn take(&self, client_id: &str, jti: &str, exp: i64, now: Timestamp) -> Result<(), NotFresh> {
+    pub(crate) fn take(&self, client_id: &str, jti: &str, exp: i64, now: Timestamp) -> Result<(), NotFresh> {
         let digest: [u8; 32] = Sha256::new()
             .chain_update((client_id.len() as u64).to_be_bytes())
             .chain_update(client_id)

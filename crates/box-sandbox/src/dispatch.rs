@@ -11,14 +11,20 @@ use futures::StreamExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Answer;
-use super::call::Call;
-use super::connection::Reset;
-use super::faults::{Effect, Strike};
-use super::journal::Entry;
-use super::refusal::Refusal;
-use super::upstream::Upstream;
-use super::{api, assertion, cors, download, exchange, grant, random};
+use crate::api;
+use crate::download;
+use crate::http::connection::Reset;
+use crate::http::cors;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use crate::oauth::assertion;
+use crate::oauth::exchange;
+use crate::oauth::grants;
+use crate::random;
+use crate::state::Upstream;
+use crate::state::faults::{Effect, Strike};
+use crate::state::journal::Entry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("box-request-id");
 
@@ -26,7 +32,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("box-request-id");
 const HUGE: usize = 10_000_000;
 
 /// Answers a request to Box's side.
-pub(super) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -> Response {
+pub(crate) async fn enter(State(box_): State<Arc<Upstream>>, request: Request) -> Response {
     let request_id = random::lower(16);
     let (call, mut body) = match Call::read(&box_, request).await {
         Ok(read) => read,
@@ -79,7 +85,7 @@ async fn route(box_: &Upstream, call: &Call, body: &mut BodyDataStream) -> Resul
         call.form.as_ref().ok_or_else(|| Refusal::grant("invalid_request", problem))
     };
     match call.path.as_str() {
-        "/oauth2/token" if post => grant::token(box_, form()?),
+        "/oauth2/token" if post => grants::token(box_, form()?),
         "/oauth2/revoke" if post => exchange::revoke(box_, form()?),
         "/oauth2/token" | "/oauth2/revoke" => Err(Refusal::method_not_allowed()),
         path if cors::is_preflight(call) && (is_api(call) || path == download::PATH) => {
@@ -114,7 +120,7 @@ fn entry(box_: &Upstream, call: &Call, fault: Option<u64>) -> Entry {
         n: 0,
         time: box_.now().to_string(),
         method: call.method.to_string(),
-        path: super::call::bounded(&call.path),
+        path: crate::http::request::bounded(&call.path),
         seen: call.seen.clone(),
         fault,
         status: None,
@@ -126,8 +132,8 @@ fn entry(box_: &Upstream, call: &Call, fault: Option<u64>) -> Entry {
 /// An assertion that reached Box is used up, whatever the answer was: its `jti` cannot come again.
 fn use_up(box_: &Upstream, call: &Call) {
     let Some(form) = &call.form else { return };
-    if let (Ok(Some(grant::JWT)), Ok(Some(text)), Ok(app)) =
-        (form.one("grant_type"), form.one("assertion"), grant::client(box_, form))
+    if let (Ok(Some(grants::JWT)), Ok(Some(text)), Ok(app)) =
+        (form.one("grant_type"), form.one("assertion"), grants::client(box_, form))
     {
         // The outcome is nobody's: the fault answers.
         drop(assertion::verify(&app, text, box_.now(), &box_.replays));
