@@ -5,7 +5,7 @@
 #
 #   fmt       formatting
 #   clippy    lints, warnings as errors
-#   docs      documentation builds, warnings as errors
+#   docs      the code's documentation builds without warnings; commands, links and tables of all pages
 #   unit      unit tests and every test binary that has no suite of its own
 #   layering  module order and homes of the heavy crates
 #   http      the broker over HTTP, on SQLite
@@ -30,7 +30,7 @@ suites=(fmt clippy docs unit layering http process postgres openapi browser sdk)
 # Suites that run only when they are named.
 named=(production)
 # Test binaries that belong to a suite other than `unit`.
-placed=(layering http process secrets store_sqlite store_postgres openapi)
+placed=(layering http process secrets store_sqlite store_postgres openapi docs)
 # No suite takes longer; one that hangs is a failure.
 limit=45m
 
@@ -224,6 +224,11 @@ suite_clippy() {
 
 suite_docs() {
     check docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+    if need curl curl && need jq jq && need openssl openssl && need sqlite3 sqlite3; then
+        cargo_tests "docs: pages" --test docs
+    else
+        fail "docs (curl, jq, openssl or sqlite3 cannot be installed)"
+    fi
 }
 
 # The test binaries that no other suite runs, so that none is forgotten.

@@ -12,7 +12,7 @@ use super::terminal;
 /// is revoked at Box.
 ///
 /// Ends with 0 once the lock stands, also where tokens wait for Box. Locking again revokes what lives
-/// still. SECURITY.md tells what to do then; a PATCH with `"state": "active"` lifts the lock.
+/// still. docs/guides/incidents.md says what to do then; a PATCH with `"state": "active"` lifts the lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -81,7 +81,7 @@ fn one_version_stands_everywhere() {
 fn what_readers_are_told_to_paste_is_what_is_served() {
     let policy = include_str!("../../clients/browser/content-security-policy.txt").trim_end();
     for (name, text) in [
-        ("README.md", include_str!("../../README.md")),
+        ("docs/guides/ui-elements.md", include_str!("../../docs/guides/ui-elements.md")),
         ("clients/browser/README.md", include_str!("../../clients/browser/README.md")),
     ] {
         assert!(text.contains(&integrity()), "{name}: the hash is {}", integrity());

@@ -10,15 +10,16 @@ use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::answer::Answer;
-use super::call::Call;
-use super::content::Content;
-use super::refusal::Refusal;
-use super::upstream::Upstream;
-use super::{cors, random};
+use crate::http::cors;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use crate::random;
+use crate::state::Upstream;
+use crate::storage::Content;
 
 /// Where tickets are shown.
-pub(super) const PATH: &str = "/dl";
+pub(crate) const PATH: &str = "/dl";
 
 /// How many tickets are remembered; older ones are forgotten.
 const CAPACITY: usize = 10_000;
@@ -38,7 +39,7 @@ struct Ticket {
 
 /// The tickets that nobody used yet.
 #[derive(Debug, Default)]
-pub(super) struct Tickets(Mutex<Unused>);
+pub(crate) struct Tickets(Mutex<Unused>);
 
 #[derive(Debug, Default)]
 struct Unused {
@@ -48,7 +49,7 @@ struct Unused {
 
 impl Tickets {
     /// A new ticket's text.
-    pub(super) fn issue(&self, content: Content, name: &str, client_id: &str, now: Timestamp) -> String {
+    pub(crate) fn issue(&self, content: Content, name: &str, client_id: &str, now: Timestamp) -> String {
         let secret = random::alphanumeric(32);
         let mut unused = self.lock();
         unused.by_number.retain(|_, ticket| now < ticket.until);
@@ -84,7 +85,7 @@ impl Tickets {
 }
 
 /// `GET /dl?ticket=…`.
-pub(super) fn answer(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn answer(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
     if call.method != Method::GET {
         return Err(Refusal::method_not_allowed());
     }
@@ -99,7 +100,7 @@ pub(super) fn answer(box_: &Upstream, call: &Call) -> Result<Answer, Refusal> {
 }
 
 /// The bytes, or those of them that `Range` asks for.
-pub(super) fn bytes(content: &Content, name: &str, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn bytes(content: &Content, name: &str, call: &Call) -> Result<Answer, Refusal> {
     let size = content.size();
     let asked = call.header("range").map(|range| ranges(range, size));
     let range = match &asked {
@@ -133,14 +134,14 @@ pub(super) fn bytes(content: &Content, name: &str, call: &Call) -> Result<Answer
 
 /// Bytes of a file that an answer sends.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     content: Content,
     range: Range<u64>,
 }
 
 impl Stretch {
     /// A body that reads the bytes as they are sent, never all at once.
-    pub(super) fn body(self) -> Body {
+    pub(crate) fn body(self) -> Body {
         let content = Arc::new(self.content);
         Body::from_stream(stream::try_unfold(self.range, move |left| {
             let content = content.clone();
@@ -192,7 +193,7 @@ fn attachment(name: &str) -> HeaderValue {
 }
 
 /// The media type that a name's ending stands for.
-pub(super) fn media_type(name: &str) -> &'static str {
+pub(crate) fn media_type(name: &str) -> &'static str {
     match extension(name).as_str() {
         "txt" | "md" | "log" | "csv" | "rs" | "py" | "js" | "ts" | "css" | "yml" | "toml" => {
             "text/plain; charset=utf-8"
@@ -209,7 +210,7 @@ pub(super) fn media_type(name: &str) -> &'static str {
 }
 
 /// The ending of a name, in lower case and without its dot; empty where there is none.
-pub(super) fn extension(name: &str) -> String {
+pub(crate) fn extension(name: &str) -> String {
     name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default()
 }
 

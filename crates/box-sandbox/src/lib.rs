@@ -48,42 +48,28 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use upstream::Upstream;
+use state::Upstream;
 
-mod answer;
 mod api;
-mod app;
-mod assertion;
-mod call;
-mod chunked;
 mod clock;
-mod config_file;
-mod connection;
-mod content;
+mod config;
 mod control;
-mod cors;
-mod door;
+mod dispatch;
 mod download;
-mod enterprise;
-mod exchange;
-mod faults;
-mod furnishing;
-mod grant;
-mod journal;
-pub mod key_json;
+mod http;
+mod oauth;
 mod random;
-mod refusal;
-mod replay;
-mod scope;
+mod scopes;
+mod state;
+mod storage;
 mod tokens;
-mod tree;
-mod upstream;
 mod world;
 
 pub use clock::Clock;
-pub use enterprise::{Enterprise, User};
+pub use config::generator as key_json;
 pub use jiff::Timestamp;
-pub use tree::{Item, ItemKind, Member, ROOT, Tree};
+pub use world::enterprise::{Enterprise, User};
+pub use world::item_tree::{Item, ItemKind, Member, ROOT, Tree};
 pub use world::{App, AuthMethod, PublicKey, ServiceAccount, World};
 
 /// Starts sandboxes.
@@ -107,10 +93,10 @@ impl Sandbox {
         let upstream = Arc::new(Upstream::new(world, Box::new(clock), closing.clone()));
         let router = Router::new()
             .merge(control::routes())
-            .fallback(door::enter)
+            .fallback(dispatch::enter)
             .layer(from_fn_with_state(upstream.clone(), date))
             .with_state(upstream);
-        let served = tokio::spawn(connection::serve(listener, router, closing.clone()));
+        let served = tokio::spawn(http::connection::serve(listener, router, closing.clone()));
         Ok(Running { addr, served, closing: closing.drop_guard() })
     }
 }

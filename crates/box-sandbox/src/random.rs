@@ -8,29 +8,29 @@ const ALPHANUMERIC: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ
 
 /// Fills `bytes` with unpredictable ones.
 #[expect(clippy::expect_used, reason = "a machine without randomness can run no test")]
-pub(super) fn fill(bytes: &mut [u8]) {
+pub(crate) fn fill(bytes: &mut [u8]) {
     SysRng.try_fill_bytes(bytes).expect("the operating system's random generator works");
 }
 
 /// A fast generator with an unpredictable seed, for making keys.
-pub(super) fn generator() -> StdRng {
+pub(crate) fn generator() -> StdRng {
     let mut seed = [0_u8; 32];
     fill(&mut seed);
     StdRng::from_seed(seed)
 }
 
 /// `length` characters of `[0-9a-zA-Z]`. Some are slightly likelier, which no test can notice.
-pub(super) fn alphanumeric(length: usize) -> String {
+pub(crate) fn alphanumeric(length: usize) -> String {
     pick(length, ALPHANUMERIC)
 }
 
 /// `length` characters of `[0-9a-z]`, as Box's client ids and key ids have them.
-pub(super) fn lower(length: usize) -> String {
+pub(crate) fn lower(length: usize) -> String {
     pick(length, &ALPHANUMERIC[..36])
 }
 
 /// `length` decimal digits, the first not a zero, as Box's ids are.
-pub(super) fn digits(length: usize) -> String {
+pub(crate) fn digits(length: usize) -> String {
     let rest = pick(length.saturating_sub(1), &ALPHANUMERIC[..10]);
     pick(1, &ALPHANUMERIC[1..10]) + &rest
 }

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use rsa::sha2::{Digest as _, Sha256};
 
-use super::random;
-use super::tree::{ItemKind, Member};
+use crate::random;
+use crate::world::item_tree::{ItemKind, Member};
 
 /// How many records are kept before expired ones are first thrown out.
 const FIRST_SWEEP: usize = 4096;
 
 /// Whom a token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     /// The app's service account in this enterprise.
     Enterprise(String),
     /// This user.
@@ -24,7 +24,7 @@ pub(super) enum Subject {
 
 impl Subject {
     /// `enterprise:ID` or `user:ID`, as faults and the journal have it.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match self {
             Self::Enterprise(id) => format!("enterprise:{id}"),
             Self::User(id) => format!("user:{id}"),
@@ -32,7 +32,7 @@ impl Subject {
     }
 
     /// As whom the subject sees items.
-    pub(super) fn member(&self) -> Member {
+    pub(crate) fn member(&self) -> Member {
         match self {
             Self::Enterprise(_) => Member::ServiceAccounts,
             Self::User(id) => Member::User(id.clone()),
@@ -42,31 +42,31 @@ impl Subject {
 
 /// The one item that a downscoped token is confined to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Confinement {
-    pub(super) kind: ItemKind,
-    pub(super) id: String,
+pub(crate) struct Confinement {
+    pub(crate) kind: ItemKind,
+    pub(crate) id: String,
     /// Came by a shared link, which opens the item to those who were not invited.
-    pub(super) by_link: bool,
+    pub(crate) by_link: bool,
 }
 
 /// What a token may do, and until when.
 #[derive(Debug)]
-pub(super) struct Token {
-    pub(super) client_id: String,
-    pub(super) enterprise: String,
-    pub(super) subject: Subject,
-    pub(super) scopes: Vec<String>,
-    pub(super) confinement: Option<Confinement>,
+pub(crate) struct Token {
+    pub(crate) client_id: String,
+    pub(crate) enterprise: String,
+    pub(crate) subject: Subject,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) confinement: Option<Confinement>,
     /// The SHA-256 of the token that this one was downscoped from.
-    pub(super) parent: Option<String>,
-    pub(super) annotator: Option<String>,
-    pub(super) expires_at: Timestamp,
+    pub(crate) parent: Option<String>,
+    pub(crate) annotator: Option<String>,
+    pub(crate) expires_at: Timestamp,
     revoked: AtomicBool,
 }
 
 impl Token {
     /// A full token; a downscoped one names its parent.
-    pub(super) fn new(client_id: &str, enterprise: &str, subject: Subject, scopes: Vec<String>) -> Self {
+    pub(crate) fn new(client_id: &str, enterprise: &str, subject: Subject, scopes: Vec<String>) -> Self {
         Self {
             client_id: client_id.to_owned(),
             enterprise: enterprise.to_owned(),
@@ -81,14 +81,14 @@ impl Token {
     }
 
     /// Whether Box would still accept the token at this moment.
-    pub(super) fn live(&self, now: Timestamp) -> bool {
+    pub(crate) fn live(&self, now: Timestamp) -> bool {
         now < self.expires_at && !self.revoked.load(Ordering::Acquire)
     }
 }
 
 /// All tokens handed out.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     by_sha256: Mutex<Kept>,
 }
 
@@ -106,7 +106,7 @@ impl Default for Tokens {
 
 impl Tokens {
     /// Keeps the token for `life` seconds from `now` and answers with its text and its SHA-256.
-    pub(super) fn issue(&self, mut token: Token, now: Timestamp, life: i64) -> (String, String) {
+    pub(crate) fn issue(&self, mut token: Token, now: Timestamp, life: i64) -> (String, String) {
         let end = now.checked_add(SignedDuration::from_secs(life));
         token.expires_at = end.unwrap_or(if life < 0 { Timestamp::MIN } else { Timestamp::MAX });
         // Box's own downscoped tokens are longer than its full ones and begin with `1!`.
@@ -125,12 +125,12 @@ impl Tokens {
     }
 
     /// The token of this SHA-256, live or not.
-    pub(super) fn find(&self, sha256: &str) -> Option<Arc<Token>> {
+    pub(crate) fn find(&self, sha256: &str) -> Option<Arc<Token>> {
         self.lock().tokens.get(sha256).cloned()
     }
 
     /// Ends a token, and with `descendants` also all that was downscoped from it.
-    pub(super) fn revoke(&self, sha256: &str, descendants: bool) {
+    pub(crate) fn revoke(&self, sha256: &str, descendants: bool) {
         let kept = self.lock();
         let mut doomed = vec![sha256.to_owned()];
         while let Some(sha256) = doomed.pop() {
@@ -146,7 +146,7 @@ impl Tokens {
     }
 
     /// Ends the living tokens that fit, and answers with how many they were.
-    pub(super) fn kill(&self, now: Timestamp, fits: impl Fn(&Token) -> bool) -> usize {
+    pub(crate) fn kill(&self, now: Timestamp, fits: impl Fn(&Token) -> bool) -> usize {
         let kept = self.lock();
         let doomed = kept.tokens.values().filter(|token| token.live(now) && fits(token));
         doomed.map(|token| token.revoked.store(true, Ordering::Release)).count()
@@ -158,6 +158,6 @@ impl Tokens {
 }
 
 /// The lower-case hexadecimal SHA-256 of a token's text.
-pub(super) fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

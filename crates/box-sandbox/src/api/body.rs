@@ -3,25 +3,25 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::super::call::Call;
-use super::super::refusal::Refusal;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
 
 /// The longest name of an item, in characters.
 const LONGEST_NAME: usize = 255;
 
 /// The call's body, which must be a JSON object.
-pub(super) fn object(call: &Call) -> Result<Map<String, Value>, Refusal> {
+pub(crate) fn object(call: &Call) -> Result<Map<String, Value>, Refusal> {
     parse(&call.body)
 }
 
 /// A JSON object.
-pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let object = serde_json::from_slice(bytes);
     object.map_err(|problem| Refusal::bad_request(format!("The body must be a JSON object: {problem}")))
 }
 
 /// A text, where it is there.
-pub(super) fn text(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Refusal> {
+pub(crate) fn text(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Refusal> {
     match body.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -30,7 +30,7 @@ pub(super) fn text(body: &Map<String, Value>, field: &str) -> Result<Option<Stri
 }
 
 /// A whole number, where it is there; some senders write it as a text.
-pub(super) fn number(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, Refusal> {
+pub(crate) fn number(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, Refusal> {
     let number = match body.get(field) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text.parse().ok(),
@@ -40,7 +40,7 @@ pub(super) fn number(body: &Map<String, Value>, field: &str) -> Result<Option<u6
 }
 
 /// The id in `parent`, where it is there.
-pub(super) fn parent(body: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+pub(crate) fn parent(body: &Map<String, Value>) -> Result<Option<String>, Refusal> {
     match body.get("parent") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(parent)) => id(parent, "id"),
@@ -49,7 +49,7 @@ pub(super) fn parent(body: &Map<String, Value>) -> Result<Option<String>, Refusa
 }
 
 /// An item's id, where it is there: a text, or a number as some senders have it.
-pub(super) fn id(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Refusal> {
+pub(crate) fn id(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Refusal> {
     match body.get(field) {
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         _ => text(body, field),
@@ -57,12 +57,12 @@ pub(super) fn id(body: &Map<String, Value>, field: &str) -> Result<Option<String
 }
 
 /// An item's new name, where it is there.
-pub(super) fn name(body: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+pub(crate) fn name(body: &Map<String, Value>) -> Result<Option<String>, Refusal> {
     text(body, "name")?.map(checked_name).transpose()
 }
 
 /// A name that Box takes.
-pub(super) fn checked_name(name: String) -> Result<String, Refusal> {
+pub(crate) fn checked_name(name: String) -> Result<String, Refusal> {
     let refuse = |code, message: &str| Err(Refusal::api(StatusCode::BAD_REQUEST, code, message));
     if name.chars().count() > LONGEST_NAME {
         return refuse("item_name_too_long", "The name has more than 255 characters");

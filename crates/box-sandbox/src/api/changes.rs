@@ -3,22 +3,22 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::super::answer::Answer;
-use super::super::random;
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind, ROOT, Tree};
-use super::body;
-use super::folders::free_name;
-use super::view::View;
+use crate::api::body;
+use crate::api::context::View;
+use crate::api::folders::free_name;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::random;
+use crate::scopes::Deed;
+use crate::world::item_tree::{Item, ItemKind, ROOT, Tree};
 
 /// `PUT /2.0/folders/{id}`.
-pub(super) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     change(view, ItemKind::Folder, id)
 }
 
 /// `PUT /2.0/files/{id}`.
-pub(super) fn file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     change(view, ItemKind::File, id)
 }
 
@@ -116,14 +116,14 @@ fn apply(view: &View<'_>, tree: &Tree, mut item: Item, change: &Change) -> Resul
 }
 
 /// Notes that the item was changed, by whom and when.
-pub(super) fn touch(view: &View<'_>, item: &mut Item) {
+pub(crate) fn touch(view: &View<'_>, item: &mut Item) {
     item.sequence += 1;
     item.modified_at = view.box_.now();
     item.modified_by = view.person();
 }
 
 /// Refuses a change of another version than the one that `If-Match` names.
-pub(super) fn fresh(view: &View<'_>, item: &Item) -> Result<(), Refusal> {
+pub(crate) fn fresh(view: &View<'_>, item: &Item) -> Result<(), Refusal> {
     let Some(wanted) = view.call.header("if-match") else { return Ok(()) };
     let wanted = wanted.trim().trim_matches('"');
     if wanted == "*" || item.etag().as_deref() == Some(wanted) {
@@ -133,12 +133,12 @@ pub(super) fn fresh(view: &View<'_>, item: &Item) -> Result<(), Refusal> {
 }
 
 /// `DELETE /2.0/files/{id}`.
-pub(super) fn delete_file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn delete_file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     delete(view, ItemKind::File, id)
 }
 
 /// `DELETE /2.0/folders/{id}`; with `recursive=true` all that lies below it too.
-pub(super) fn delete_folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn delete_folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     delete(view, ItemKind::Folder, id)
 }
 

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::super::download::extension;
-use super::super::enterprise::BORN;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind, Person, ROOT};
-use super::view::View;
+use crate::api::context::View;
+use crate::download::extension;
+use crate::scopes::Deed;
+use crate::world::enterprise::BORN;
+use crate::world::item_tree::{Item, ItemKind, Person, ROOT};
 
 /// What is always there.
 const ALWAYS: [&str; 3] = ["type", "id", "etag"];
@@ -41,13 +41,13 @@ const WHOLE: [&str; 21] = [
 ];
 
 /// The root folder as an item.
-pub(in super::super) fn root() -> Item {
+pub(crate) fn root() -> Item {
     let nobody = Person { id: String::new(), name: String::new(), login: String::new() };
     Item::new(ItemKind::Folder, ROOT.to_owned(), "All Files".to_owned(), nobody, BORN)
 }
 
 /// The item as Box shows it beside others.
-pub(in super::super) fn mini(item: &Item) -> Value {
+pub(crate) fn mini(item: &Item) -> Value {
     let named = ALWAYS.iter().chain(&MINI);
     object(named.filter_map(|&field| Some((field, plain(item, field)?))))
 }
@@ -57,20 +57,20 @@ fn object<'a>(fields: impl Iterator<Item = (&'a str, Value)>) -> Value {
 }
 
 /// A moment as Box writes it, to the second.
-pub(super) fn moment(at: Timestamp) -> Value {
+pub(crate) fn moment(at: Timestamp) -> Value {
     json!(Timestamp::from_second(at.as_second()).unwrap_or(at).to_string())
 }
 
 impl View<'_> {
     /// An item by itself, with the fields that the call asks for.
-    pub(super) fn whole(&self, item: &Item) -> Value {
+    pub(crate) fn whole(&self, item: &Item) -> Value {
         let asked = self.asked();
         self.with(item, asked.as_deref().map_or(WHOLE.to_vec(), |asked| asked.split(',').collect()))
     }
 
     /// An item in a list. `fields` are those of the entries too, except for what lies in them, which
     /// would go down for ever.
-    pub(super) fn listed(&self, item: &Item) -> Value {
+    pub(crate) fn listed(&self, item: &Item) -> Value {
         let asked = self.asked();
         let mut named = asked.as_deref().map_or(MINI.to_vec(), |asked| asked.split(',').collect());
         named.retain(|field| *field != "item_collection");

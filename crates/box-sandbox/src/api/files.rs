@@ -3,21 +3,21 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::super::answer::Answer;
-use super::super::download::{self, media_type};
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind};
-use super::view::View;
+use crate::api::context::View;
+use crate::download::{self, media_type};
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::scopes::Deed;
+use crate::world::item_tree::{Item, ItemKind};
 
 /// `GET /2.0/files/{id}`.
-pub(super) fn file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Read)?;
     Ok(Answer::json(view.whole(&item)))
 }
 
 /// `GET /2.0/files/{id}/content`: leads to a URL that opens once, with no token.
-pub(super) fn download(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn download(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Download)?;
     let url = view.ticket_url(&item).ok_or_else(Refusal::not_found)?;
     let url = HeaderValue::from_str(&url).map_err(|_| Refusal::bad_request("'Host' is no host"))?;
@@ -25,7 +25,7 @@ pub(super) fn download(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// `GET …/representations/{name}`: how far the making of a representation is; it is there at once.
-pub(super) fn representation(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn representation(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Preview)?;
     let all = view.representations(&item);
     all["entries"].get(0).cloned().map(Answer::json).ok_or_else(Refusal::not_found)
@@ -33,7 +33,7 @@ pub(super) fn representation(view: &View<'_>, id: &str) -> Result<Answer, Refusa
 
 /// `GET …/representations/{name}/content/…`: the file's own bytes, which texts and pictures are shown
 /// by.
-pub(super) fn shown(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn shown(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Preview)?;
     let version =
         item.version.as_ref().filter(|_| !kinds(&item).is_empty()).ok_or_else(Refusal::not_found)?;
@@ -53,7 +53,7 @@ fn kinds(item: &Item) -> &'static [(&'static str, Option<&'static str>)] {
 
 impl View<'_> {
     /// The URL that opens a file once, where the token may download it.
-    pub(super) fn ticket_url(&self, item: &Item) -> Option<String> {
+    pub(crate) fn ticket_url(&self, item: &Item) -> Option<String> {
         let content = item.version.as_ref()?.content.clone();
         if !self.may(Deed::Download, item) {
             return None;
@@ -64,7 +64,7 @@ impl View<'_> {
     }
 
     /// What Preview can show of a file: texts and pictures.
-    pub(super) fn representations(&self, item: &Item) -> Value {
+    pub(crate) fn representations(&self, item: &Item) -> Value {
         let Some(version) = item.version.as_ref().filter(|_| self.may(Deed::Preview, item)) else {
             return json!({ "entries": [] });
         };

@@ -6,26 +6,26 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::answer::Answer;
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind, ROOT, Tree};
-use super::body;
-use super::fields::mini;
-use super::view::View;
+use crate::api::body;
+use crate::api::context::View;
+use crate::api::fields::mini;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::scopes::Deed;
+use crate::world::item_tree::{Item, ItemKind, ROOT, Tree};
 
 /// The most entries of a page.
 const LONGEST: usize = 1000;
 
 /// `GET /2.0/folders/{id}`.
-pub(super) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::Folder, id, Deed::Read)?;
     page(view)?;
     Ok(Answer::json(view.whole(&item)))
 }
 
 /// `GET /2.0/folders/{id}/items`, by offset or by marker.
-pub(super) fn items(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn items(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::Folder, id, Deed::Read)?;
     let (_, limit) = page(view)?;
     if view.call.query("usemarker").as_deref() != Some("true") {
@@ -42,7 +42,7 @@ pub(super) fn items(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// The offset and limit that the call asks for.
-pub(super) fn page(view: &View<'_>) -> Result<(usize, usize), Refusal> {
+pub(crate) fn page(view: &View<'_>) -> Result<(usize, usize), Refusal> {
     let limit = view.number("limit", 100)?;
     if limit == 0 {
         return Err(Refusal::bad_request("'limit' must be at least 1"));
@@ -76,7 +76,7 @@ fn compared(tree: &Tree, by: &str, one: &Item, other: &Item) -> Ordering {
 
 impl View<'_> {
     /// A page of what lies in a folder, as the folder shows it and as `items` lists it.
-    pub(super) fn inside(&self, folder: &Item) -> Value {
+    pub(crate) fn inside(&self, folder: &Item) -> Value {
         let (offset, limit) = page(self).unwrap_or((0, LONGEST));
         let children = sorted(self, folder);
         let page = children.iter().skip(offset).take(limit);
@@ -94,7 +94,7 @@ impl View<'_> {
 }
 
 /// `POST /2.0/folders`.
-pub(super) fn create(view: &View<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn create(view: &View<'_>) -> Result<Answer, Refusal> {
     let body = body::object(view.call)?;
     let name = body::name(&body)?.ok_or_else(|| Refusal::bad_request("'name' is missing"))?;
     let parent = body::parent(&body)?.ok_or_else(|| Refusal::bad_request("'parent.id' is missing"))?;
@@ -111,7 +111,7 @@ pub(super) fn create(view: &View<'_>) -> Result<Answer, Refusal> {
 
 impl View<'_> {
     /// A new item in a folder.
-    pub(super) fn made(&self, kind: ItemKind, folder: &str, name: String) -> Item {
+    pub(crate) fn made(&self, kind: ItemKind, folder: &str, name: String) -> Item {
         let mut item = Item::new(kind, self.box_.next_id(), name, self.person(), self.box_.now());
         if folder == ROOT {
             item.members.insert(self.member.clone());
@@ -123,7 +123,7 @@ impl View<'_> {
 }
 
 /// Refuses a name that an item of the folder has already, other than the one it is meant for.
-pub(super) fn free_name(
+pub(crate) fn free_name(
     view: &View<'_>,
     tree: &Tree,
     folder: &str,

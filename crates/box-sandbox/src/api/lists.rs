@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::answer::Answer;
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind};
-use super::fields::moment;
-use super::folders::page;
-use super::view::View;
+use crate::api::context::View;
+use crate::api::fields::moment;
+use crate::api::folders::page;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::scopes::Deed;
+use crate::world::item_tree::{Item, ItemKind};
 
 /// How many items were used lately, at most.
 const RECENT: usize = 100;
 
 /// `GET /2.0/search`: items whose name or description has each word of `query`, below the folders of
 /// `ancestor_folder_ids` where these are named.
-pub(super) fn search(view: &View<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn search(view: &View<'_>) -> Result<Answer, Refusal> {
     let query = view.call.query("query").unwrap_or_default().to_lowercase();
     let (offset, limit) = page(view)?;
     let words: Vec<&str> = query.split_whitespace().collect();
@@ -51,7 +51,7 @@ pub(super) fn search(view: &View<'_>) -> Result<Answer, Refusal> {
 }
 
 /// `GET /2.0/recent_items`: the files changed last.
-pub(super) fn recent(view: &View<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn recent(view: &View<'_>) -> Result<Answer, Refusal> {
     let (_, limit) = page(view)?;
     let mut files = visible(view)?;
     files.retain(|item| item.kind == ItemKind::File);
@@ -81,7 +81,7 @@ fn visible(view: &View<'_>) -> Result<Vec<Arc<Item>>, Refusal> {
 
 /// Lists that pages ask for and that are always empty: collaborations, comments, tasks, versions,
 /// metadata and its templates, collections.
-pub(super) fn empty(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
+pub(crate) fn empty(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
     match segments {
         ["folders", id, "collaborations" | "metadata" | "watermark"] => {
             view.item(ItemKind::Folder, id, Deed::Read)?;

@@ -3,14 +3,15 @@
 use axum::body::BodyDataStream;
 use axum::http::Method;
 
-use super::answer::Answer;
-use super::app::App;
-use super::call::Call;
-use super::refusal::Refusal;
-use super::upstream::Upstream;
+use crate::http::error::Refusal;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use crate::state::Upstream;
+use crate::world::app::App;
 
 mod body;
 mod changes;
+mod context;
 mod fields;
 mod files;
 mod folders;
@@ -19,15 +20,14 @@ mod multipart;
 mod sessions;
 mod upload;
 mod users;
-mod view;
 
-pub(super) use fields::{mini, root};
-use view::View;
-pub(super) use view::reaches;
+use context::View;
+pub(crate) use context::reaches;
+pub(crate) use fields::{mini, root};
 
 /// A call under `/2.0`, by a token that may be dead. Uploads read their bytes from `body`; the others
 /// were read before.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     box_: &Upstream,
     call: &Call,
     body: &mut BodyDataStream,
@@ -95,6 +95,6 @@ fn delete(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
 }
 
 /// The app of the call's token, dead or not: its pages may read why they are refused.
-pub(super) fn app_of(box_: &Upstream, call: &Call) -> Option<std::sync::Arc<App>> {
+pub(crate) fn app_of(box_: &Upstream, call: &Call) -> Option<std::sync::Arc<App>> {
     call.token.as_ref().and_then(|token| box_.app(&token.client_id))
 }

@@ -5,16 +5,16 @@ use axum::http::StatusCode;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Map, Value};
 
-use super::super::content::{Content, Spool};
-use super::super::refusal::Refusal;
-use super::body;
-use super::view::View;
+use crate::api::body;
+use crate::api::context::View;
+use crate::http::error::Refusal;
+use crate::storage::{Content, Spool};
 
 /// The largest `attributes`, in bytes.
 const LARGEST_ATTRIBUTES: u64 = 64 * 1024;
 
 /// Reads an upload. `check` judges the attributes before the bytes are taken.
-pub(super) async fn read<Checked>(
+pub(crate) async fn read<Checked>(
     view: &View<'_>,
     body: &mut BodyDataStream,
     check: impl FnOnce(&Map<String, Value>) -> Result<Checked, Refusal>,

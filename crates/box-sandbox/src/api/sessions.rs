@@ -11,21 +11,22 @@ use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
-use super::super::answer::Answer;
-use super::super::chunked::{Checksum, Part, Session, Target};
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::ItemKind;
-use super::fields::moment;
-use super::folders::page;
-use super::view::View;
-use super::{body, upload};
+use crate::api::body;
+use crate::api::context::View;
+use crate::api::fields::moment;
+use crate::api::folders::page;
+use crate::api::upload;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::scopes::Deed;
+use crate::state::upload_sessions::{Checksum, Part, Session, Target};
+use crate::world::item_tree::ItemKind;
 
 /// How long a session stays open, in hours, as at Box.
 const LIFE: i64 = 24 * 7;
 
 /// `POST /2.0/files/upload_sessions`.
-pub(super) fn open(view: &View<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn open(view: &View<'_>) -> Result<Answer, Refusal> {
     let body = body::object(view.call)?;
     let missing = |field: &str| Refusal::bad_request(format!("'{field}' is missing"));
     let id = body::id(&body, "folder_id")?.ok_or_else(|| missing("folder_id"))?;
@@ -36,7 +37,7 @@ pub(super) fn open(view: &View<'_>) -> Result<Answer, Refusal> {
 }
 
 /// `POST /2.0/files/{id}/upload_sessions`.
-pub(super) fn open_version(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn open_version(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let body = body::object(view.call)?;
     view.item(ItemKind::File, id, Deed::Upload)?;
     begin(view, &body, Target::File { id: id.to_owned() })
@@ -76,7 +77,7 @@ fn session(view: &View<'_>, id: &str) -> Result<Arc<Session>, Refusal> {
 }
 
 /// `GET /2.0/files/upload_sessions/{id}`.
-pub(super) fn status(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn status(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     Ok(Answer::json(shown(view, &*session(view, id)?)))
 }
 
@@ -97,7 +98,7 @@ fn shown(view: &View<'_>, session: &Session) -> Value {
 }
 
 /// `PUT /2.0/files/upload_sessions/{id}`.
-pub(super) async fn part(view: &View<'_>, id: &str, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
+pub(crate) async fn part(view: &View<'_>, id: &str, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
     let session = session(view, id)?;
     let checksum = checksum(view.call.header("digest").unwrap_or_default())?;
     let (first, last, total) = content_range(view.call.header("content-range").unwrap_or_default())?;
@@ -165,7 +166,7 @@ fn shown_part(part: &Part) -> Value {
 }
 
 /// `GET /2.0/files/upload_sessions/{id}/parts`.
-pub(super) fn parts(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn parts(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let parts = session(view, id)?.parts();
     let (offset, limit) = page(view)?;
     let entries: Vec<Value> = parts.iter().skip(offset).take(limit).map(shown_part).collect();
@@ -176,7 +177,7 @@ pub(super) fn parts(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
 }
 
 /// `POST /2.0/files/upload_sessions/{id}/commit`.
-pub(super) async fn commit(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn commit(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let session = session(view, id)?;
     let body = body::object(view.call)?;
     let Checksum::Sha1(sha1) = checksum(view.call.header("digest").unwrap_or_default())? else {
@@ -230,13 +231,13 @@ fn agree(body: &Map<String, Value>, session: &Session) -> Result<(), Refusal> {
 }
 
 /// `POST /2.0/files/upload_sessions/{id}/log`: pages tell how it went; nobody reads it.
-pub(super) fn log(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn log(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     session(view, id)?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 /// `DELETE /2.0/files/upload_sessions/{id}`.
-pub(super) fn abort(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn abort(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     let session = session(view, id)?;
     view.box_.sessions.remove(&session.id);
     Ok(Answer::empty(StatusCode::NO_CONTENT))

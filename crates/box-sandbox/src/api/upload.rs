@@ -5,21 +5,22 @@ use std::sync::Arc;
 use axum::body::BodyDataStream;
 use serde_json::{Map, Value, json};
 
-use super::super::answer::Answer;
-use super::super::content::{Content, NotKept};
-use super::super::enterprise::Enterprise;
-use super::super::random;
-use super::super::refusal::Refusal;
-use super::super::scope::Deed;
-use super::super::tree::{Item, ItemKind, Tree, Version};
-use super::changes::{fresh, touch};
-use super::folders::free_name;
-use super::view::View;
-use super::{body, multipart};
+use crate::api::body;
+use crate::api::changes::{fresh, touch};
+use crate::api::context::View;
+use crate::api::folders::free_name;
+use crate::api::multipart;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::random;
+use crate::scopes::Deed;
+use crate::storage::{Content, NotKept};
+use crate::world::enterprise::Enterprise;
+use crate::world::item_tree::{Item, ItemKind, Tree, Version};
 
 /// `OPTIONS /2.0/files/content`, `OPTIONS /2.0/files/{id}/content`: whether an upload would do, and
 /// where to.
-pub(super) fn preflight(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
+pub(crate) fn preflight(view: &View<'_>, segments: &[&str]) -> Result<Answer, Refusal> {
     let body = body::object(view.call)?;
     let path = match segments {
         ["files", "content"] => {
@@ -50,7 +51,7 @@ fn place(attributes: &Map<String, Value>) -> Result<(String, String), Refusal> {
 }
 
 /// Whether a new file may lie in a folder under this name.
-pub(super) fn check_new(view: &View<'_>, tree: &Tree, folder: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_new(view: &View<'_>, tree: &Tree, folder: &str, name: &str) -> Result<(), Refusal> {
     view.item_in(tree, ItemKind::Folder, folder, Deed::Upload)?;
     free_name(view, tree, folder, name, None, ItemKind::File)
 }
@@ -64,7 +65,7 @@ fn check_rename(view: &View<'_>, tree: &Tree, item: &Item, name: Option<&str>) -
 }
 
 /// `POST /2.0/files/content`.
-pub(super) async fn file(view: &View<'_>, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
+pub(crate) async fn file(view: &View<'_>, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
     let check = |attributes: &Map<String, Value>| {
         let (folder, name) = place(attributes)?;
         check_new(view, &view.enterprise.tree, &folder, &name)?;
@@ -76,7 +77,7 @@ pub(super) async fn file(view: &View<'_>, body: &mut BodyDataStream) -> Result<A
 }
 
 /// `POST /2.0/files/{id}/content`.
-pub(super) async fn version(view: &View<'_>, id: &str, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
+pub(crate) async fn version(view: &View<'_>, id: &str, body: &mut BodyDataStream) -> Result<Answer, Refusal> {
     let item = view.item(ItemKind::File, id, Deed::Upload)?;
     fresh(view, &item)?;
     let check = |attributes: &Map<String, Value>| {
@@ -90,7 +91,7 @@ pub(super) async fn version(view: &View<'_>, id: &str, body: &mut BodyDataStream
 }
 
 /// Puts a new file into a folder.
-pub(super) fn put_new(
+pub(crate) fn put_new(
     view: &View<'_>,
     folder: &str,
     name: &str,
@@ -106,7 +107,7 @@ pub(super) fn put_new(
 }
 
 /// Puts a new version upon a file.
-pub(super) fn put_version(
+pub(crate) fn put_version(
     view: &View<'_>,
     id: &str,
     name: Option<&str>,
@@ -128,6 +129,6 @@ pub(super) fn put_version(
 }
 
 /// What every upload ends with.
-pub(super) fn collection(view: &View<'_>, item: &Item) -> Answer {
+pub(crate) fn collection(view: &View<'_>, item: &Item) -> Answer {
     Answer::created(json!({ "total_count": 1, "entries": [view.whole(item)] }))
 }

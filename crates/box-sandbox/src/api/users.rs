@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::super::answer::Answer;
-use super::super::refusal::Refusal;
-use super::super::scope;
-use super::super::tokens::Subject;
-use super::super::tree::Person;
-use super::view::View;
+use crate::api::context::View;
+use crate::http::error::Refusal;
+use crate::http::response::Answer;
+use crate::scopes;
+use crate::tokens::Subject;
+use crate::world::item_tree::Person;
 
 /// `GET /2.0/users/me`.
-pub(super) fn me(view: &View<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn me(view: &View<'_>) -> Result<Answer, Refusal> {
     identity(view)?;
     if let Subject::User(id) = &view.actor {
         view.enterprise.user(id).ok_or_else(Refusal::not_found)?;
@@ -19,7 +19,7 @@ pub(super) fn me(view: &View<'_>) -> Result<Answer, Refusal> {
 }
 
 /// `GET /2.0/users/{id}`.
-pub(super) fn user(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
+pub(crate) fn user(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
     identity(view)?;
     let own = view.person();
     if own.id == id {
@@ -33,7 +33,7 @@ pub(super) fn user(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
 fn identity(view: &View<'_>) -> Result<(), Refusal> {
     let token = view.token;
     let full = token.parent.is_none();
-    let whole = token.confinement.is_none() && scope::allow_identity(&token.scopes);
+    let whole = token.confinement.is_none() && scopes::allow_identity(&token.scopes);
     if full || whole { Ok(()) } else { Err(Refusal::insufficient()) }
 }
 

@@ -1,0 +1,3 @@
+pub(crate) mod assertion;
+pub(crate) mod exchange;
+pub(crate) mod grants;

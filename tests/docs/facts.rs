@@ -1,0 +1,46 @@
+//! What pages repeat from elsewhere is the same there.
+
+use crate::markdown::Document;
+use crate::page::{all, read, root};
+
+#[test]
+fn the_ui_elements_that_readers_get_are_those_that_were_tried() {
+    let package: serde_json::Value = serde_json::from_str(include_str!("../browser/package.json")).unwrap();
+    let version = package["dependencies"]["box-ui-elements"].as_str().unwrap();
+    let get = format!("npm pack box-ui-elements@{version} && tar xzf box-ui-elements-{version}.tgz");
+    assert!(read("docs/guides/ui-elements.md").contains(&get), "{get}");
+    let demo = include_str!("../../src/cli/sandbox/demo_page.rs");
+    assert!(demo.contains(&format!("const TRIED: &str = \"{version}\";")));
+}
+
+#[test]
+fn the_readme_has_at_most_150_lines() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
+#[test]
+fn every_page_begins_with_its_title() {
+    for page in all() {
+        assert!(read(&page).starts_with("# "), "{page}");
+    }
+}
+
+#[test]
+fn files_that_pages_name_exist() {
+    let folders =
+        ["tests/", "src/", "clients/", "benches/", "fuzz/", "docs/", "crates/", "openapi/", "migrations/"];
+    let mut missing = Vec::new();
+    for page in all() {
+        for (line, text) in Document::parse(&read(&page)).prose {
+            for name in text.split('`').skip(1).step_by(2) {
+                let names_a_file = folders.iter().any(|folder| name.starts_with(folder));
+                if names_a_file && !name.contains([' ', '*', '{', '…', 'T']) && !root().join(name).exists()
+                {
+                    missing.push(format!("{page}:{line}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
