@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use box_token_broker::config::markdown_rows;
-use box_token_broker::domain::event::Action;
+use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::grant::Permission;
 use box_token_broker::domain::policy::Policy;
 use box_token_broker::domain::refusal::BoxRefusal;
-use box_token_broker::domain::subject::Preset;
+use box_token_broker::domain::subject::ScopePreset;
 use serde_json::Value;
 
 use crate::generated::check;
@@ -195,7 +195,13 @@ fn fields_of_grants_and_policies_are_those_of_the_code() {
 #[test]
 fn presets_are_those_of_the_code() {
     let rows = table("docs/reference/access.md", "Presets");
-    let all = [Preset::Explorer, Preset::Picker, Preset::Uploader, Preset::Preview, Preset::Sidebar];
+    let all = [
+        ScopePreset::Explorer,
+        ScopePreset::Picker,
+        ScopePreset::Uploader,
+        ScopePreset::Preview,
+        ScopePreset::Sidebar,
+    ];
     assert_eq!(names(&rows), BTreeSet::from(all.map(|preset| spelled(&preset))));
     for (row, preset) in rows.iter().zip(all) {
         let scopes: Vec<String> =
@@ -220,7 +226,7 @@ fn audit_fields_are_those_of_the_openapi_document() {
 fn audit_actions_are_those_of_the_code() {
     let listed = names(&table("docs/reference/audit-records.md", "Actions"));
     for name in &listed {
-        assert!(Action::parse(name).is_some(), "{name} is no action");
+        assert!(AuditAction::parse(name).is_some(), "{name} is no action");
     }
     let source = read("src/domain/event.rs");
     let known = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
