@@ -5,7 +5,7 @@
 #
 #   fmt       formatting
 #   clippy    lints, warnings as errors
-#   docs      the code's documentation builds without warnings; commands, links and tables of all pages
+#   docs      the code's documentation and the site build without warnings; commands, links and tables of all pages
 #   unit      unit tests and every test binary that has no suite of its own
 #   layering  module order and homes of the heavy crates
 #   http      the broker over HTTP, on SQLite
@@ -229,6 +229,28 @@ suite_docs() {
     else
         fail "docs (curl, jq, openssl or sqlite3 cannot be installed)"
     fi
+    echo "== docs: the site"
+    if build_site "$scratch/site"; then pass "docs: the site builds"; else fail "docs: the site builds"; fi
+    if fetches_nothing "$scratch/site"; then
+        pass "docs: the site fetches nothing from elsewhere"
+    else
+        fail "docs: the site fetches nothing from elsewhere"
+    fi
+}
+
+# build_site FOLDER: the site of docs/, by MkDocs in a folder of its own.
+build_site() {
+    local tools="$scratch/mkdocs"
+    need python3 python3 && { python3 -c 'import ensurepip' 2>/dev/null || install python3-venv; } &&
+        python3 -m venv "$tools" &&
+        "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement docs/requirements.txt &&
+        NO_MKDOCS_2_WARNING=1 "$tools/bin/mkdocs" build --quiet --strict --site-dir "$1"
+}
+
+# fetches_nothing FOLDER: no page of the site has a script, style, picture or frame from elsewhere.
+fetches_nothing() {
+    local outside='<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//[^"]*"'
+    [ -s "$1/index.html" ] && ! grep -rE --include='*.html' --only-matching "$outside" "$1"
 }
 
 # The test binaries that no other suite runs, so that none is forgotten.
