@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use box_token_broker::http::{openapi, readers};
+use box_token_broker::http::{openapi, request_parsers as readers};
 use serde_json::Value;
 
 #[path = "../fuzz/src/lib.rs"]

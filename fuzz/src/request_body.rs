@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use box_token_broker::http::readers::{
+use box_token_broker::http::request_parsers::{
     RejectedInput, bodies, forms, queries, read_body, read_form, read_query,
 };
 use serde_json::Value;

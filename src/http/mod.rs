@@ -3,45 +3,19 @@
 //! Routes are in groups, each served where the settings say: `service`, `admin` and `browser` here,
 //! `operations` on a listener of its own.
 
-mod app_credentials;
-mod apps;
-mod audit;
-mod body;
-mod box_shape;
-mod browser;
-mod browser_sessions;
-mod callers;
-mod client;
-mod cors;
-mod credentials;
-mod declared;
+mod audit_actions;
 mod error;
-mod exchange;
 mod extract;
-mod form;
-mod limits;
-mod lockdown;
+mod middleware;
 mod oauth;
-mod observe;
-mod operations;
-mod page;
-mod patience;
-mod peer;
-mod policy;
-mod problem;
-pub mod readers;
-mod registration;
-mod release;
+mod rate_limits;
+mod request_log;
+pub mod request_parsers;
+mod routes;
+mod run_detached;
+mod schema;
 pub mod server;
-mod story;
-mod subject_schema;
-mod tenants;
-mod to_the_end;
-pub mod token_provider;
-mod tokens;
-mod trusts;
-mod webhooks;
-mod whoami;
+mod token_release;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -63,9 +37,15 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiB
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use self::declared::AuditActions;
+use self::audit_actions::AuditActions;
 use self::error::ApiError;
-use self::limits::BesideTenantLimits;
+use self::middleware::observe;
+use self::rate_limits::BesideTenantLimits;
+pub use self::routes::token_provider;
+use self::routes::{
+    app_credentials, apps, audit, browser_sessions, browser_tokens, callers, credentials, health, lockdown,
+    policy, tenants, tokens, trusts, webhooks, whoami,
+};
 use crate::auth::Authenticator;
 use crate::auth::limits::RateLimits;
 use crate::broker::Broker;
@@ -162,7 +142,7 @@ pub fn router(api: Api, groups: &[RouteGroup]) -> Router {
             RouteGroup::Browser => {
                 router.merge(browser_routes().split_for_parts().0).merge(token_provider::router())
             }
-            RouteGroup::Operations => router.merge(operations::router()),
+            RouteGroup::Operations => router.merge(health::router()),
         };
     }
     router
@@ -174,7 +154,7 @@ pub fn router(api: Api, groups: &[RouteGroup]) -> Router {
 }
 
 fn browser_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(browser::routes())
+    OpenApiRouter::new().merge(browser_tokens::routes())
 }
 
 fn service_routes() -> OpenApiRouter<Api> {

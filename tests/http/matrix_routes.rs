@@ -14,9 +14,9 @@ use crate::reply::Reply;
 
 /// The routes that the document does not list: its own, what orchestrators ask, and the module that pages load.
 const UNLISTED: [(&str, &str); 5] = [
+    ("health.rs", "/healthz"),
+    ("health.rs", "/readyz"),
     ("mod.rs", "/openapi.json"),
-    ("operations.rs", "/healthz"),
-    ("operations.rs", "/readyz"),
     ("token_provider.rs", "/v1/browser/token-provider-1.0.0.js"),
     ("token_provider.rs", "/v1/browser/token-provider.js"),
 ];

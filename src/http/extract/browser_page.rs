@@ -1,0 +1,112 @@
+//! The page that asks: its browser session, whoever opened that, and the page's origin.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use jiff::SignedDuration;
+
+use crate::auth::{AuthError, Identity};
+use crate::broker::TenantContext;
+use crate::domain::session::BrowserSession;
+use crate::domain::tenant::TenantState;
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ErrorScope;
+use crate::http::extract::{AuthenticatedRequest, NoQuery, bearer, query};
+use crate::http::middleware::cors::origin_of;
+use crate::http::middleware::observe::RequestId;
+use crate::http::rate_limits as limits;
+use crate::http::request_log::RequestLog;
+use crate::store::TenantRef;
+
+/// A page with a session that is good, at an origin that it is good for.
+#[derive(Debug)]
+pub(crate) struct BrowserPage {
+    pub session: Arc<BrowserSession>,
+    /// Whoever opened the session, as the one who acts by it.
+    pub caller: AuthenticatedRequest,
+    /// The session's tenant as it stands.
+    pub view: Arc<TenantContext>,
+    /// The page's origin, as the browser tells it.
+    origin: String,
+}
+
+impl FromRequestParts<Api> for BrowserPage {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
+        let peer = story.peer();
+        let unknown = || limits::stranger(api, peer, AuthError::NoSession);
+        let text = bearer(&parts.headers).ok_or_else(unknown)?;
+        let since = api.authenticator.stamp();
+        let proven = match api.authenticator.session(text).await {
+            Err(AuthError::NoSession) => return Err(unknown()),
+            proven => proven?,
+        };
+        story.session(&proven.session);
+        // By session, be it good or over: whoever is logged out hears so, whatever others do at their address.
+        let counted = api.limits.count_session(&proven.session.id);
+        counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded))?;
+        let mut identity = api.authenticator.identify_opener(&proven)?;
+        identity.peer = peer;
+        story.caller(&identity);
+        let origin = origin_of(&parts.headers).and_then(|value| value.to_str().ok());
+        let origin = origin.ok_or(ApiError::OriginNotAllowed)?.to_owned();
+        let view = admitted(api, &proven.session, &identity, &origin).await?;
+        limits::count_tenant(api, &view.tenant)?;
+        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+        let query: NoQuery = query(parts.uri.query().unwrap_or_default())?;
+        let caller = AuthenticatedRequest { identity, request_id, since, story, query };
+        Ok(Self { session: proven.session, caller, view, origin })
+    }
+}
+
+impl BrowserPage {
+    /// The page as it stands now: a body may be slow to arrive, and what changed meanwhile counts.
+    ///
+    /// # Errors
+    /// Where the session is over by now, or not good for the page any more.
+    pub(crate) async fn now(self, api: &Api) -> Result<Self, ApiError> {
+        if api.watch.is_still(&self.caller.since) {
+            return Ok(self);
+        }
+        let since = api.authenticator.stamp();
+        let identity = api.authenticator.again(&self.caller.identity).await?;
+        let view = admitted(api, &self.session, &identity, &self.origin).await?;
+        Ok(Self { caller: AuthenticatedRequest { identity, since, ..self.caller }, view, ..self })
+    }
+
+    /// The tenant, as requests for its tokens name it.
+    pub(crate) fn tenant(&self) -> TenantRef {
+        TenantRef::Id(self.session.tenant.clone())
+    }
+}
+
+/// The session's tenant, where pages of that origin may have its tokens by the session, and by the
+/// tenant's policy of this moment.
+async fn admitted(
+    api: &Api,
+    session: &BrowserSession,
+    identity: &Identity,
+    origin: &str,
+) -> Result<Arc<TenantContext>, ApiError> {
+    let tenant = TenantRef::Id(session.tenant.clone());
+    let view = api.broker.view_for(identity, &tenant).await.map_err(crate::broker::TokenError::Store)?;
+    let in_grace = |view: &Arc<TenantContext>| view.tenant.state != TenantState::Deleted;
+    let view = view.filter(in_grace).ok_or(AuthError::SessionCancelled)?;
+    let policy = &view.tenant.policy;
+    let longest =
+        SignedDuration::from_secs(i64::try_from(policy.max_session_ttl.seconds()).unwrap_or(i64::MAX));
+    if session.created_at.checked_add(longest).is_ok_and(|end| end <= api.clock.wall()) {
+        return Err(AuthError::SessionExpired.into());
+    }
+    let names = |origins: &[crate::domain::origin::Origin]| origins.iter().any(|one| one.as_str() == origin);
+    if names(&session.origins) && names(&policy.browser_origins) {
+        Ok(view)
+    } else {
+        Err(ApiError::OriginNotAllowed)
+    }
+}

@@ -1,0 +1,4 @@
+//! The layers around every request.
+
+pub(crate) mod cors;
+pub(crate) mod observe;

@@ -1,0 +1,129 @@
+//! Who may go on, and who has to come back later.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+
+use crate::auth::limits::RateLimitExceeded;
+use crate::auth::{AuthError, Identity};
+use crate::broker::{TenantContext, TokenError};
+use crate::domain::caller::Caller;
+use crate::domain::id::{CallerId, TokenId};
+use crate::domain::tenant::Tenant;
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ErrorScope;
+use crate::http::extract::PathParam;
+use crate::store::TenantRef;
+
+/// Marks routes that a tenant's limit does not keep anybody out of, as a request's extension: whoever
+/// has to put a tenant out of service that is flooded with requests must not be kept out by the flood.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BesideTenantLimits;
+
+/// Counts a request for each caller that its credential opens, and where its path names a tenant that
+/// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
+/// request goes on as the others'.
+pub(crate) async fn count(api: &Api, identity: Identity, parts: &mut Parts) -> Result<Identity, ApiError> {
+    let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
+    let tenant = tenant_of(parts).await;
+    count_about(api, identity, tenant, beside).await
+}
+
+/// Counts a request that is about a tenant, or about none; `beside` the tenant's limit, where that keeps nobody out.
+pub(crate) async fn count_about(
+    api: &Api,
+    identity: Identity,
+    tenant: Option<TenantRef>,
+    beside: bool,
+) -> Result<Identity, ApiError> {
+    let spent = spent(api, &identity);
+    let narrowed = match spent.first() {
+        None => None,
+        Some(one) => {
+            let is_left = |caller: &Caller| spent.iter().all(|(id, _)| *id != caller.id);
+            Some(identity.those(is_left).ok_or_else(|| limited(ErrorScope::Request, one.1))?)
+        }
+    };
+    let tenant = if beside && spent.is_empty() { None } else { tenant };
+    if let Some(view) = seen(api, &identity, tenant.as_ref()).await? {
+        let left = narrowed.as_ref().unwrap_or(&identity);
+        match spent.first() {
+            // Those who may know of the tenant are the ones who have to wait.
+            Some(one) if !may_know(left, &view.tenant) => return Err(limited(ErrorScope::Request, one.1)),
+            _ if beside => {}
+            _ => count_tenant(api, &view.tenant)?,
+        }
+    }
+    Ok(narrowed.unwrap_or(identity))
+}
+
+/// Counts a request for each caller: those who asked too often, who has to wait least first.
+fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, RateLimitExceeded)> {
+    let mut spent: Vec<_> = identity
+        .callers()
+        .filter_map(|opened| {
+            let exceeded = api.limits.count_caller(&opened.caller).err()?;
+            Some((opened.caller.id.clone(), exceeded))
+        })
+        .collect();
+    spent.sort_by_key(|(_, exceeded)| exceeded.retry_after);
+    spent
+}
+
+/// The tenant that a request is about. To whoever has no grant on it it does not exist: they use nothing of
+/// its limit up, and hear from the handler what they hear of every tenant that is not there.
+pub(crate) async fn seen(
+    api: &Api,
+    identity: &Identity,
+    tenant: Option<&TenantRef>,
+) -> Result<Option<Arc<TenantContext>>, ApiError> {
+    let Some(tenant) = tenant else { return Ok(None) };
+    let view = api.broker.view_for(identity, tenant).await.map_err(TokenError::Store)?;
+    Ok(view.filter(|view| may_know(identity, &view.tenant)))
+}
+
+fn may_know(identity: &Identity, tenant: &Tenant) -> bool {
+    identity.any(|caller| caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+}
+
+/// Counts a request about a tenant, by a caller who may know of it.
+pub(crate) fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
+    api.limits.count_tenant(tenant).map_err(|exceeded| limited(ErrorScope::Tenant, exceeded))
+}
+
+/// What a request hears whose credential opens nothing, as `error` says, or that carries none.
+pub(crate) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
+    match api.limits.count_stranger(peer) {
+        Ok(()) => ApiError::Auth(error),
+        Err(exceeded) => limited(ErrorScope::Request, exceeded),
+    }
+}
+
+/// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
+pub(crate) fn unknown(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    api.limits.count_stranger(peer).map_err(|exceeded| limited(ErrorScope::Request, exceeded))
+}
+
+/// Counts a request of somebody who shows no credentials but a token that this caller was given.
+pub(crate) fn count_shown(
+    api: &Api,
+    token: &TokenId,
+    caller: &Caller,
+    peer: Option<IpAddr>,
+) -> Result<(), ApiError> {
+    let counted = api.limits.count_shown(token, caller, peer);
+    counted.map_err(|exceeded| limited(ErrorScope::Request, exceeded))
+}
+
+pub(crate) fn limited(reach: ErrorScope, RateLimitExceeded { retry_after }: RateLimitExceeded) -> ApiError {
+    ApiError::RateLimited { reach, retry_after }
+}
+
+async fn tenant_of(parts: &mut Parts) -> Option<TenantRef> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let named = parameters.iter().find(|(name, _)| *name == TenantRef::PARAMETER);
+    named.and_then(|(_, text)| TenantRef::parse(text))
+}

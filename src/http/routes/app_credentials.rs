@@ -1,0 +1,127 @@
+//! `/v1/apps/{app}/credentials` and `…/keypairs`: a shared app's credentials that change.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::app::AuthMethod;
+use crate::domain::box_config::ConfigFile;
+use crate::domain::id::{BoxId, KeypairId};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::routes::apps::{RegisteredAppResponse, respond_registered};
+use crate::http::routes::credentials::KeypairResponse;
+use crate::http::routes::registration::{CredentialsSchema, material};
+use crate::http::run_detached::run_detached;
+use crate::registry::CredentialFields;
+use crate::store::AppRef;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(replace)).routes(routes!(make_keypair)).routes(routes!(activate))
+}
+
+/// New credentials, by one of `config` and `credentials`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplaceAppRequest {
+    /// Box's config JSON as the developer console gave it for download.
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Box<ConfigFile>>,
+    /// The method that `config` is for; `jwt`, where left out.
+    pub auth: Option<AuthMethod>,
+    /// The credentials, field by field.
+    #[schema(value_type = Option<CredentialsSchema>)]
+    pub credentials: Option<Box<CredentialFields>>,
+    /// An enterprise that authorised the app, to test it with; one that it serves, where left out.
+    #[schema(value_type = Option<String>)]
+    enterprise_id: Option<BoxId>,
+}
+
+/// Under which ID Box knows a public key.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivateAppRequest {
+    /// The ID that Box shows beside the key.
+    #[schema(example = "7au1litv")]
+    public_key_id: String,
+    /// An enterprise that authorised the app, to test it with; one that it serves, where left out.
+    #[schema(value_type = Option<String>)]
+    enterprise_id: Option<BoxId>,
+}
+
+#[utoipa::path(
+    put, path = "/v1/apps/{app}/credentials", tag = "apps", operation_id = "replace_app_credentials",
+    params(("app" = String, Path, description = "The app's name or id")),
+    request_body(content = ReplaceAppRequest),
+    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
+)]
+/// Replace a shared app's credentials, for every tenant that it serves.
+async fn replace(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+    Json(body): Json<ReplaceAppRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+        ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
+    })?;
+    let replaced = run_detached(api.tasks.clone(), async move {
+        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+        api.registry.replace_app_credentials(identity, request_id, &app, material, body.enterprise_id).await
+    })
+    .await?;
+    Ok(respond_registered(&replaced))
+}
+
+#[utoipa::path(
+    post, path = "/v1/apps/{app}/keypairs", tag = "apps", operation_id = "make_app_keypair",
+    params(("app" = String, Path, description = "The app's name or id")),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "keypair.create"}))),
+)]
+/// Make a keypair for a shared app; it is used once it is activated.
+async fn make_keypair(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+) -> Result<Response, ApiError> {
+    let (found, keypair) =
+        api.registry.make_app_keypair(&caller.identity, &caller.request_id.0, &app).await?;
+    let path = format!("/v1/apps/{}/keypairs", found.id);
+    Ok(KeypairResponse::of(&found, &keypair, &path).created())
+}
+
+#[utoipa::path(
+    post, path = "/v1/apps/{app}/keypairs/{keypair}/activate", tag = "apps", operation_id = "activate_app_keypair",
+    params(("app" = String, Path, description = "The app's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
+    request_body(content = ActivateAppRequest),
+    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
+)]
+/// Switch a shared app to a keypair, once Box gave a token by it.
+async fn activate(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+    PathParams(keypair): PathParams<KeypairId>,
+    Json(body): Json<ActivateAppRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let activated = run_detached(api.tasks.clone(), async move {
+        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+        let how = (body.public_key_id.as_str(), body.enterprise_id);
+        api.registry.activate_app_keypair(identity, request_id, &app, &keypair, how).await
+    })
+    .await?;
+    Ok(respond_registered(&activated))
+}

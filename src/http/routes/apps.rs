@@ -1,0 +1,225 @@
+//! `/v1/apps…`: a vendor's apps that serve many tenants.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::app::{AppState, AuthMethod, SigningKeyInfo};
+use crate::domain::box_config::ConfigFile;
+use crate::domain::id::{BoxId, Name};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::{Json, MergePatch};
+use crate::http::extract::{AuthenticatedRequest, IfMatch, PageQuery, PathParams, cursor, page};
+use crate::http::routes::registration::{CredentialsSchema, WarningResponse, material, warnings};
+use crate::http::routes::tenants::{ListResponse, etag};
+use crate::http::run_detached::run_detached;
+use crate::registry::diagnosis::CheckResult;
+use crate::registry::{
+    AppPatch, AppRegistration, AppView, CredentialFields, RegisteredApp, Registry, RequestedState, name_of,
+};
+use crate::store::AppRef;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(register, list)).routes(routes!(read, patch, delete))
+}
+
+/// A shared app to be registered, by `config` or `credentials`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegisterAppRequest {
+    /// The app's name: lower-case letters, digits and single hyphens, at most 63.
+    #[schema(value_type = String, example = "vendor-app")]
+    app: Name,
+    /// Box's config JSON as the developer console gave it for download.
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Box<ConfigFile>>,
+    /// The method that `config` is for; `jwt`, where left out.
+    pub auth: Option<AuthMethod>,
+    /// The credentials, field by field.
+    #[schema(value_type = Option<CredentialsSchema>)]
+    pub credentials: Option<Box<CredentialFields>>,
+    /// An enterprise that authorised the app, to test it with.
+    #[schema(value_type = Option<String>)]
+    enterprise_id: Option<BoxId>,
+}
+
+/// A shared app.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = App)]
+pub(crate) struct AppResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    app: &'a str,
+    /// Box's id of the app.
+    client_id: &'a str,
+    /// JWT or CCG.
+    auth: AuthMethod,
+    /// The signing key's public face; none under CCG.
+    key: Option<&'a SigningKeyInfo>,
+    /// Which state of the credentials is in use.
+    generation: i64,
+    /// Always true.
+    shared: bool,
+    /// In service or not.
+    state: AppState,
+    /// How many tenants it serves.
+    tenants: u64,
+}
+
+impl<'a> From<&'a AppView> for AppResponse<'a> {
+    fn from(AppView { app, tenants }: &'a AppView) -> Self {
+        Self {
+            id: app.id.as_str(),
+            app: name_of(app).map_or("", Name::as_str),
+            client_id: app.client_id.as_str(),
+            auth: app.auth,
+            key: app.key.as_ref(),
+            generation: app.generation.0,
+            shared: app.is_shared(),
+            state: app.state,
+            tenants: *tenants,
+        }
+    }
+}
+
+/// A shared app, with what was found when it was registered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RegisteredAppResponse<'a> {
+    /// The app.
+    #[serde(flatten)]
+    app: AppResponse<'a>,
+    /// What works between the app and Box.
+    diagnosis: &'a [CheckResult],
+    /// Fields of the config that have no use here.
+    warnings: Vec<WarningResponse<'a>>,
+}
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AppPatch)]
+pub(crate) struct AppPatchSchema {
+    /// `suspended` takes every tenant of the app out of service; out of `locked` needs `lockdown` as well.
+    #[schema(required = false)]
+    state: RequestedState,
+}
+
+#[utoipa::path(
+    post, path = "/v1/apps", tag = "apps", operation_id = "register_app",
+    request_body(content = RegisterAppRequest),
+    responses(
+        (status = 201, description = "Registered", body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
+        (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.create"}))),
+)]
+/// Register a shared app.
+async fn register(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    Json(body): Json<RegisterAppRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    Registry::may_register_apps(&caller.identity)?;
+    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+        ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
+    })?;
+    let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
+    let registered = run_detached(api.tasks.clone(), async move {
+        api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await
+    })
+    .await?;
+    let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, respond_registered(&registered)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/apps", tag = "apps", operation_id = "list_apps",
+    params(PageQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
+)]
+/// List shared apps.
+async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
+    let page = page(caller.query.limit.as_deref(), caller.query.cursor.as_deref())?;
+    let listing = api.registry.apps(&caller.identity, page).await?;
+    let items = listing.items.iter().map(AppResponse::from).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/apps/{app}", tag = "apps", operation_id = "read_app",
+    params(("app" = String, Path, description = "The app's name or id")),
+    responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
+)]
+/// Read a shared app.
+async fn read(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+) -> Result<Response, ApiError> {
+    Ok(respond(&api.registry.app(&caller.identity, &app).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/apps/{app}", tag = "apps", operation_id = "patch_app",
+    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.update"}))),
+)]
+/// Take a shared app in or out of service.
+async fn patch(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<AppPatch>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let request_id = &caller.request_id.0;
+    Ok(respond(&api.registry.patch_app(&caller.identity, request_id, &app, &patch, expected).await?))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/apps/{app}", tag = "apps", operation_id = "delete_app",
+    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.delete"}))),
+)]
+/// Erase a shared app that serves nobody.
+async fn delete(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(app): PathParams<AppRef>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    api.registry.delete_app(&caller.identity, &caller.request_id.0, &app, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) fn respond_registered(registered: &RegisteredApp) -> Response {
+    let body = RegisteredAppResponse {
+        app: AppResponse::from(&registered.app),
+        diagnosis: &registered.diagnosis,
+        warnings: warnings(&registered.warnings),
+    };
+    (etag(registered.app.app.version), axum::Json(body)).into_response()
+}
+
+fn respond(view: &AppView) -> Response {
+    (etag(view.app.version), axum::Json(AppResponse::from(view))).into_response()
+}

@@ -1,0 +1,368 @@
+//! `/v1/tenants/{tenant}/browser-sessions`: opened by services for their pages, listed, cancelled.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64URL_NOPAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::TokenError;
+use crate::domain::id::SessionId;
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::origin::Origin;
+use crate::domain::policy::SessionTtl;
+use crate::domain::session::{BrowserSession, SessionCredential};
+use crate::domain::subject::{Resource, ScopePreset, ScopeSet, Subject};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest, PathParams, limit};
+use crate::http::routes::tenants::ListResponse;
+use crate::http::routes::tokens::{LONGEST_MIN_TTL, SCOPES};
+use crate::http::schema::subject::SubjectSchema;
+use crate::registry::{CreatedSession, FieldError, RegistryError, SessionSpec};
+use crate::store::{SessionPosition, TenantRef};
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(open, list, cancel_all)).routes(routes!(cancel))
+}
+
+/// What session a page is to have.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenSessionRequest {
+    /// For whom its tokens act; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// The files and folders that it gives tokens for.
+    #[schema(min_items = 1, max_items = 100)]
+    resources: Vec<Resource>,
+    /// What its tokens to read with may do.
+    read: ScopesRequest,
+    /// What its tokens to write with may do; without it the page gets none.
+    write: Option<ScopesRequest>,
+    /// The origins of the pages that may use it, each one of the tenant policy's `browser_origins`.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, example = json!(["https://app.example.com"]))]
+    origins: Vec<Origin>,
+    /// How many seconds it lives; 3600 where left out, and no more than the policy's `max_session_ttl`.
+    #[schema(minimum = 1, maximum = 86400)]
+    ttl: Option<u64>,
+    /// How many seconds each of its tokens must live at least.
+    #[schema(minimum = 0, maximum = 3000)]
+    min_ttl: Option<u64>,
+    /// For whom the caller opens it, as it claims: recorded, and by this it can be cancelled.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// Box's downscoping scopes; either `preset` or `scopes`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopesRequest {
+    /// The scopes that one of Box's UI Elements needs.
+    preset: Option<ScopePreset>,
+    /// The scopes.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
+    scopes: Option<ScopeSet>,
+}
+
+/// A session for a page; its text is shown this once.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct OpenedSessionResponse<'a> {
+    /// The session's id.
+    id: &'a str,
+    /// The session, for the page.
+    session: &'a str,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// A browser session.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = BrowserSession)]
+pub(crate) struct SessionResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// For whom its tokens act.
+    #[schema(value_type = SubjectSchema)]
+    subject: &'a Subject,
+    /// The files and folders that it gives tokens for.
+    resources: &'a [Resource],
+    /// What its tokens to read with may do.
+    #[schema(value_type = Vec<String>)]
+    read: &'a ScopeSet,
+    /// What its tokens to write with may do.
+    #[schema(value_type = Option<Vec<String>>)]
+    write: Option<&'a ScopeSet>,
+    /// The origins of the pages that may use it.
+    #[schema(value_type = Vec<String>)]
+    origins: &'a [Origin],
+    /// Who opened it.
+    opener: OpenerResponse<'a>,
+    /// For whom, as the opener claimed.
+    #[schema(value_type = Option<String>)]
+    on_behalf_of: Option<&'a OnBehalfOf>,
+    /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it ends by itself.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// When it was cancelled, where it was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    cancelled_at: Option<Timestamp>,
+}
+
+/// Who opened a session: it ends with the caller, and with the key or trust.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct OpenerResponse<'a> {
+    /// The caller's id.
+    caller: &'a str,
+    /// The id of the API key, where it came with one.
+    key: Option<&'a str>,
+    /// The id of the trust, where it came with a token.
+    trust: Option<&'a str>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListSessionsQuery {
+    /// Those that were opened for this one.
+    on_behalf_of: Option<String>,
+    /// How many at most: 1 to 200, 50 where left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// The `next_cursor` of the stretch before.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CancelSessionsQuery {
+    /// Those that were opened for this one.
+    on_behalf_of: String,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "open_browser_session",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = OpenSessionRequest),
+    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "sessions:create", "group": "service", "audit": "session.create"}))),
+)]
+/// Open a session for a page.
+///
+/// A grant with `sessions:create` must allow subject, scopes and each resource, when it is opened and each
+/// time a token leaves by it. It ends with the key, trust or caller that opened it.
+async fn open(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    Json(body): Json<OpenSessionRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let new = new_session(body)?;
+    let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+    caller.story.asked_session(&new);
+    let opened = match api.registry.open_session(identity, request_id, &tenant, &new).await {
+        // The tenant's first request tries it.
+        Err(RegistryError::Token(TokenError::Pending)) => {
+            api.registry.verify(&tenant).await?;
+            api.registry.open_session(identity, request_id, &tenant, &new).await
+        }
+        opened => opened,
+    };
+    let CreatedSession { session, text } = opened?;
+    let body = OpenedSessionResponse {
+        id: session.id.as_str(),
+        session: text.expose(),
+        expires_at: session.expires_at,
+    };
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::CREATED, no_store, axum::Json(body)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "list_browser_sessions",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ListSessionsQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.read"}))),
+)]
+/// List the sessions that have not expired and that one may cancel, the oldest first.
+async fn list(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<ListSessionsQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Result<Response, ApiError> {
+    let ListSessionsQuery { on_behalf_of, limit: most, cursor } = &caller.query;
+    let (limit, behind) = (limit(most.as_deref())?, cursor.as_deref().map(position).transpose()?);
+    let on_behalf_of = on_behalf_of.as_deref().map(person).transpose()?;
+    let (sessions, next) =
+        api.registry.sessions(&caller.identity, &tenant, on_behalf_of, behind, limit).await?;
+    let items = sessions.iter().map(response).collect();
+    Ok(axum::Json(ListResponse { items, next_cursor: next.as_ref().map(cursor_of) }).into_response())
+}
+
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "cancel_browser_sessions",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), CancelSessionsQuery),
+    responses((status = 204, description = "They give no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
+)]
+/// Cancel all sessions that were opened for one person. How many these were stands in the audit.
+async fn cancel_all(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<CancelSessionsQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Result<StatusCode, ApiError> {
+    let who = person(&caller.query.on_behalf_of)?;
+    api.registry.cancel_sessions_for(&caller.identity, &caller.request_id.0, &tenant, &who).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}/browser-sessions/{session}", tag = "browser", operation_id = "cancel_browser_session",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ("session" = String, Path, description = "The session's id")),
+    responses((status = 204, description = "It gives no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
+)]
+/// Cancel a session. Tokens that a page has already live on to their end.
+async fn cancel(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    PathParams(session): PathParams<SessionId>,
+) -> Result<StatusCode, ApiError> {
+    api.registry.cancel_session(&caller.identity, &caller.request_id.0, &tenant, &session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The session that a body asks for, each part of it within its bounds.
+///
+/// # Errors
+/// Everything that is wrong with it at once.
+pub(crate) fn new_session(body: OpenSessionRequest) -> Result<SessionSpec, ApiError> {
+    let mut faults = Vec::new();
+    faults.extend(each_once(&body.resources, BrowserSession::RESOURCES, "/resources"));
+    faults.extend(each_once(&body.origins, BrowserSession::ORIGINS, "/origins"));
+    if body.ttl.is_some_and(|ttl| !(1..=SessionTtl::LONGEST).contains(&ttl)) {
+        faults.push(FieldError::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::LONGEST)));
+    }
+    let mut scopes = |asked: ScopesRequest, pointer: &str| {
+        scopes_of(asked, pointer).unwrap_or_else(|fault| {
+            faults.push(fault);
+            ScopeSet::default()
+        })
+    };
+    let read = scopes(body.read, "/read");
+    let write = body.write.map(|write| scopes(write, "/write"));
+    if body.min_ttl.is_some_and(|seconds| seconds > LONGEST_MIN_TTL) {
+        faults.push(FieldError::at("/min_ttl", format!("At most {LONGEST_MIN_TTL} s can be promised.")));
+    }
+    if !faults.is_empty() {
+        return Err(ApiError::Invalid(faults));
+    }
+    Ok(SessionSpec {
+        subject: body.subject.unwrap_or(Subject::ENTERPRISE),
+        resources: body.resources,
+        read,
+        write,
+        origins: body.origins,
+        ttl: body.ttl,
+        min_ttl: body.min_ttl,
+        on_behalf_of: body.on_behalf_of,
+    })
+}
+
+fn each_once<T: Ord>(items: &[T], most: usize, pointer: &str) -> Option<FieldError> {
+    let detail = match items.len() {
+        0 => format!("Name 1 to {most} of them."),
+        count if count > most => format!("Name 1 to {most} of them."),
+        count if items.iter().collect::<BTreeSet<_>>().len() < count => {
+            "One of them stands twice.".to_owned()
+        }
+        _ => return None,
+    };
+    Some(FieldError::at(pointer, detail))
+}
+
+/// # Errors
+/// Where it is not scopes that a page may have: under an OAuth scope a token reaches as far as a full one.
+fn scopes_of(asked: ScopesRequest, pointer: &str) -> Result<ScopeSet, FieldError> {
+    let scopes = match (asked.preset, asked.scopes) {
+        (Some(preset), None) => preset.scopes(),
+        (None, Some(scopes)) if (1..=SCOPES).contains(&scopes.len()) => scopes,
+        (None, Some(_)) => {
+            return Err(FieldError::at(format!("{pointer}/scopes"), format!("Name 1 to {SCOPES} scopes.")));
+        }
+        _ => return Err(FieldError::at(pointer, "Name either `scopes` or a `preset`.")),
+    };
+    if let Some(scope) = scopes.iter().find(|scope| scope.reaches_like_a_full_token()) {
+        let name = scope.as_str();
+        let detail = format!(
+            "`{name}` is none of Box's downscoping scopes: no page gets what reaches as far as a full token."
+        );
+        return Err(FieldError::at(format!("{pointer}/scopes"), detail));
+    }
+    Ok(scopes)
+}
+
+fn person(text: &str) -> Result<OnBehalfOf, ApiError> {
+    OnBehalfOf::parse(text)
+        .map_err(|error| ApiError::invalid("/on_behalf_of", format!("In the query: {error}.")))
+}
+
+fn response(session: &BrowserSession) -> SessionResponse<'_> {
+    let (key, trust) = match &session.opener.with {
+        SessionCredential::Key(id) => (Some(id.as_str()), None),
+        SessionCredential::Trust(id) => (None, Some(id.as_str())),
+    };
+    SessionResponse {
+        id: session.id.as_str(),
+        subject: &session.subject,
+        resources: &session.resources,
+        read: &session.read,
+        write: session.write.as_ref(),
+        origins: &session.origins,
+        opener: OpenerResponse { caller: session.opener.caller.as_str(), key, trust },
+        on_behalf_of: session.on_behalf_of.as_ref(),
+        created_at: session.created_at,
+        expires_at: session.expires_at,
+        cancelled_at: session.cancelled_at,
+    }
+}
+
+/// The cursor of the stretch behind a session.
+fn cursor_of(SessionPosition { created_at, id }: &SessionPosition) -> String {
+    BASE64URL_NOPAD.encode(format!("{created_at} {id}").as_bytes())
+}
+
+fn position(cursor: &str) -> Result<SessionPosition, ApiError> {
+    let read = || {
+        let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
+        let (at, id) = text.split_once(' ')?;
+        Some(SessionPosition { created_at: at.parse().ok()?, id: id.to_owned() })
+    };
+    read()
+        .ok_or_else(|| ApiError::invalid("/cursor", "A `cursor` is the `next_cursor` of an earlier answer."))
+}
+
+/// Reads the query of a list of sessions; for whoever tries texts on it.
+pub(crate) fn asked(query: &ListSessionsQuery) -> Result<(), ApiError> {
+    limit(query.limit.as_deref())?;
+    query.cursor.as_deref().map(position).transpose()?;
+    query.on_behalf_of.as_deref().map(person).transpose().map(drop)
+}

@@ -1,0 +1,269 @@
+//! `/v1/callers…`: who may call.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::caller::{CallerKind, CallerState};
+use crate::domain::id::{KeyId, Name};
+use crate::domain::rate_limit::RateLimit;
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::{Json, MergePatch};
+use crate::http::extract::{
+    AuthenticatedRequest as Calling, IfMatch, PageQuery, PathParams, cursor, page, time,
+};
+use crate::http::routes::tenants::{ListResponse, etag};
+use crate::http::routes::trusts::TrustResponse;
+use crate::registry::callers::{CallerPatch, CallerView, NewCaller};
+use crate::registry::grants::GrantSpec;
+use crate::store::CallerRef;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read, patch, delete))
+        .routes(routes!(create_key))
+        .routes(routes!(revoke_key))
+}
+
+/// A caller to be made.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateCallerRequest {
+    /// The caller's name: lower-case letters, digits and single hyphens, at most 63.
+    #[schema(value_type = String, example = "invoice-service")]
+    name: Name,
+    /// A service that needs tokens, or an admin.
+    kind: CallerKind,
+    /// What it may do; each grant is judged alone.
+    grants: Vec<GrantSpec>,
+    /// How often it may ask; what the settings say, where left out.
+    rate_limit: Option<RateLimit>,
+}
+
+/// A caller.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Caller)]
+pub(crate) struct CallerResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    name: &'a str,
+    /// Service or admin.
+    kind: CallerKind,
+    /// `active`, or `locked`.
+    state: CallerState,
+    /// What it may do.
+    grants: &'a [GrantSpec],
+    /// Its keys, without what opens them.
+    keys: Vec<KeyResponse<'a>>,
+    /// How often it may ask; none where the settings say it.
+    rate_limit: Option<RateLimit>,
+    /// The tokens of OIDC issuers that open it; those that the settings add are not among them.
+    trusts: Vec<TrustResponse<'a>>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// An API key, without what opens it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct KeyResponse<'a> {
+    /// The key's id.
+    id: &'a str,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When it was last used, within a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+}
+
+fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<'_> {
+    let keys = caller.keys.iter().map(|key| KeyResponse {
+        id: key.id.as_str(),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: uses.get(&key.id).copied(),
+    });
+    CallerResponse {
+        id: caller.id.as_str(),
+        name: caller.name.as_str(),
+        kind: caller.kind,
+        state: caller.state,
+        grants,
+        keys: keys.collect(),
+        rate_limit: caller.rate_limit,
+        trusts: caller.trusts.iter().map(TrustResponse::from).collect(),
+        created_at: caller.created_at,
+    }
+}
+
+/// A key to be made.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateKeyRequest {
+    /// When it ends by itself; never, where left out.
+    #[serde(default, deserialize_with = "time")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+/// A key that was just made.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct NewKeyResponse<'a> {
+    /// The key's id.
+    id: &'a str,
+    /// The key, shown this once.
+    key: &'a str,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/callers", tag = "callers", operation_id = "create_caller",
+    request_body(content = CreateCallerRequest),
+    responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.create"}))),
+)]
+/// Make a caller, without a key yet.
+async fn create(
+    State(api): State<Api>,
+    calling: Calling,
+    Json(body): Json<CreateCallerRequest>,
+) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
+    let CreateCallerRequest { name, kind, grants, rate_limit } = body;
+    let new = NewCaller { name, kind, grants, rate_limit };
+    let view = api.registry.create_caller(&calling.identity, &calling.request_id.0, new).await?;
+    Ok((StatusCode::CREATED, respond(&view)).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/callers", tag = "callers", operation_id = "list_callers",
+    params(PageQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
+)]
+/// List the callers that one could have made.
+async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Response, ApiError> {
+    let page = page(calling.query.limit.as_deref(), calling.query.cursor.as_deref())?;
+    let listing = api.registry.callers(&calling.identity, page).await?;
+    let items = listing.items.iter().map(response).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+#[utoipa::path(
+    get, path = "/v1/callers/{caller}", tag = "callers", operation_id = "read_caller",
+    params(("caller" = String, Path, description = "The caller's name or id")),
+    responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
+)]
+/// Read a caller.
+async fn read(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+) -> Result<Response, ApiError> {
+    Ok(respond(&api.registry.caller(&calling.identity, &caller).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/callers/{caller}", tag = "callers", operation_id = "patch_caller",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
+)]
+/// Change a caller's name, grants or rate limit (not one's own), or lift its lock (`lockdown`).
+async fn patch(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<CallerPatch>,
+) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
+    let request_id = &calling.request_id.0;
+    Ok(respond(&api.registry.patch_caller(&calling.identity, request_id, &caller, &patch, expected).await?))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/callers/{caller}", tag = "callers", operation_id = "delete_caller",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.delete"}))),
+)]
+/// Erase a caller and its keys.
+async fn delete(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    let request_id = &calling.request_id.0;
+    api.registry.delete_caller(&calling.identity, request_id, &caller, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    post, path = "/v1/callers/{caller}/keys", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id")),
+    request_body(content = Option<CreateKeyRequest>),
+    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.create"}))),
+)]
+/// Make an API key; it is shown this once.
+async fn create_key(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    body: Option<Json<CreateKeyRequest>>,
+) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
+    let CreateKeyRequest { expires_at } = body.map(|Json(body)| body).unwrap_or_default();
+    let request_id = &calling.request_id.0;
+    let new = api.registry.create_key(&calling.identity, request_id, &caller, expires_at).await?;
+    let body = NewKeyResponse { id: new.id.as_str(), key: new.key.expose(), expires_at: new.expires_at };
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::CREATED, no_store, axum::Json(body)).into_response())
+}
+
+#[utoipa::path(
+    delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
+    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.revoke"}))),
+)]
+/// Revoke an API key.
+async fn revoke_key(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    PathParams(key): PathParams<KeyId>,
+) -> Result<StatusCode, ApiError> {
+    api.registry.revoke_key(&calling.identity, &calling.request_id.0, &caller, &key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn respond(view: &CallerView) -> Response {
+    (etag(view.caller.version), axum::Json(response(view))).into_response()
+}

@@ -1,0 +1,183 @@
+//! `/v1/tenants/{tenant}/credentials`, `…/keypairs` and `…/flush`: credentials that change.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::app::{App, AuthMethod, Keypair};
+use crate::domain::box_config::ConfigFile;
+use crate::domain::id::KeypairId;
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::routes::registration::{
+    CredentialsSchema, QueryFlag, RegisteredResponse, material, respond_registered,
+};
+use crate::http::routes::tenants::{TenantResponse, respond};
+use crate::http::run_detached::run_detached;
+use crate::registry::{CredentialFields, steps};
+use crate::store::TenantRef;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(replace))
+        .routes(routes!(make_keypair))
+        .routes(routes!(activate))
+        .routes(routes!(flush))
+}
+
+/// New credentials, by one of `config` and `credentials`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplaceRequest {
+    /// Box's config JSON as the developer console gave it for download.
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Box<ConfigFile>>,
+    /// The method that `config` is for; `jwt`, where left out.
+    pub auth: Option<AuthMethod>,
+    /// The credentials, field by field.
+    #[schema(value_type = Option<CredentialsSchema>)]
+    pub credentials: Option<Box<CredentialFields>>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReplaceQuery {
+    /// Revoke at Box what was minted with the old credentials.
+    #[param(value_type = Option<bool>)]
+    revoke_old: Option<QueryFlag>,
+}
+
+/// Under which ID Box knows a public key.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivateRequest {
+    /// The ID that Box shows beside the key.
+    #[schema(example = "7au1litv")]
+    public_key_id: String,
+}
+
+/// A keypair that was made here. Its private half never leaves the broker.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Keypair)]
+pub(crate) struct KeypairResponse<'a> {
+    /// The keypair's id.
+    #[schema(value_type = String)]
+    id: &'a str,
+    /// The public half in PEM, for Box.
+    public_key: &'a str,
+    /// What to do with it, one after the other.
+    steps: Vec<String>,
+}
+
+impl<'a> KeypairResponse<'a> {
+    /// `path` is where the app's keypairs are.
+    pub(crate) fn of(app: &App, keypair: &'a Keypair, path: &str) -> Self {
+        Self { id: keypair.id.as_str(), public_key: &keypair.public_key, steps: steps(app, keypair, path) }
+    }
+
+    /// The answer to whoever had it made.
+    pub(crate) fn created(self) -> Response {
+        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (StatusCode::CREATED, headers, axum::Json(self)).into_response()
+    }
+}
+
+#[utoipa::path(
+    put, path = "/v1/tenants/{tenant}/credentials", tag = "tenants", operation_id = "replace_credentials",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ReplaceQuery),
+    request_body(content = ReplaceRequest),
+    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
+)]
+/// Replace a tenant's credentials, once Box gave a token by the new ones.
+async fn replace(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<ReplaceQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
+    Json(body): Json<ReplaceRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+        ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
+    })?;
+    let revoke_old = matches!(caller.query.revoke_old, Some(QueryFlag::True));
+    let state = api.clone();
+    let replaced = run_detached(api.tasks.clone(), async move {
+        let request_id = &caller.request_id.0;
+        api.registry.replace_credentials(&caller.identity, request_id, &tenant, material, revoke_old).await
+    })
+    .await?;
+    Ok(respond_registered(&state, &replaced))
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/keypairs", tag = "tenants", operation_id = "make_keypair",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "keypair.create"}))),
+)]
+/// Make a keypair for a tenant's app; it is used once it is activated.
+async fn make_keypair(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Result<Response, ApiError> {
+    let (app, keypair) = api.registry.make_keypair(&caller.identity, &caller.request_id.0, &tenant).await?;
+    let name = match &tenant {
+        TenantRef::Id(id) => id.as_str(),
+        TenantRef::Name(name) => name.as_str(),
+    };
+    Ok(KeypairResponse::of(&app, &keypair, &format!("/v1/tenants/{name}/keypairs")).created())
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/keypairs/{keypair}/activate", tag = "tenants", operation_id = "activate_keypair",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
+    request_body(content = ActivateRequest),
+    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
+)]
+/// Switch a tenant to a keypair, once Box gave a token by it.
+async fn activate(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    PathParams(keypair): PathParams<KeypairId>,
+    Json(body): Json<ActivateRequest>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let state = api.clone();
+    let activated = run_detached(api.tasks.clone(), async move {
+        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+        api.registry.activate_keypair(identity, request_id, &tenant, &keypair, &body.public_key_id).await
+    })
+    .await?;
+    Ok(respond_registered(&state, &activated))
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/flush", tag = "tenants", operation_id = "flush_tenant",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.flush"}))),
+)]
+/// Have every next request mint anew, as access or scopes changed in Box.
+async fn flush(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Result<Response, ApiError> {
+    let view = api.registry.flush_tenant(&caller.identity, &caller.request_id.0, &tenant).await?;
+    Ok(respond(&api, &view))
+}

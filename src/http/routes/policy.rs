@@ -1,0 +1,154 @@
+//! `POST /v1/policy/explain`: whether a caller would get a token, and why.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::AuthError;
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::subject::{Resource, Restriction, RestrictionTarget, ScopeSet, Subject};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest, PathParam};
+use crate::http::routes::tokens::SCOPES;
+use crate::http::schema::subject::SubjectSchema;
+use crate::registry::explain::{ExplainCaller, ExplainQuery, ExplainWarning, Explanation};
+use crate::registry::grants::GrantSpec;
+use crate::store::{CallerRef, TenantRef};
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(explain))
+}
+
+/// Who would ask for which token: a full one, or with `scopes` a downscoped one.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExplainRequest {
+    /// The caller's name or id; or `claims`.
+    #[schema(example = "invoice-service")]
+    caller: Option<String>,
+    /// What a token of an OIDC issuer says, not signed: `iss`, `sub`, `aud` and whatever trusts look at.
+    #[schema(value_type = Option<Object>)]
+    claims: Option<Map<String, Value>>,
+    /// The tenant's name or id.
+    #[schema(example = "acme")]
+    tenant: String,
+    /// For whom; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// What the token would be for; a full one, where left out.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
+    pub scopes: Option<ScopeSet>,
+    /// With `scopes`: the file or folder that it would be restricted to.
+    pub resource: Option<Resource>,
+    /// For whom the request would say that it asks.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// Whether the token would leave at this moment, and why.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ExplainResponse {
+    /// Whether it would leave.
+    allowed: bool,
+    /// Why, in words.
+    reason: String,
+    /// The caller whose grant gives it.
+    caller: Option<String>,
+    /// That grant, as it can be sent back.
+    grant: Option<GrantSpec>,
+    /// The grant's place in the caller's list, counted from 0.
+    grant_index: Option<usize>,
+    /// What refuses it, such as `grant.subjects`, `policy.full_tokens` or `tenant.suspended`; where it
+    /// is allowed, what would refuse it if the policy were enforced.
+    rule: Option<&'static str>,
+    /// What else there is to know.
+    warnings: Vec<ExplainWarning>,
+}
+
+impl From<Explanation> for ExplainResponse {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { allowed, reason, caller, grant, rule, warnings } = explanation;
+        let (grant_index, grant) = grant.unzip();
+        Self {
+            allowed,
+            reason,
+            caller: caller.map(|name| name.to_string()),
+            grant,
+            grant_index,
+            rule,
+            warnings,
+        }
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/policy/explain", tag = "policy", operation_id = "explain_policy",
+    request_body(content = ExplainRequest),
+    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "policy:explain", "group": "admin", "audit": "policy.explain"}))),
+)]
+/// Tell whether a caller would get a token, and why; nothing is minted.
+async fn explain(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    Json(body): Json<ExplainRequest>,
+) -> Result<axum::Json<ExplainResponse>, ApiError> {
+    let caller = caller.now(&api).await?;
+    let tenant = TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?;
+    api.registry.may_explain(&caller.identity, &tenant).await?;
+    let question = ExplainQuery {
+        who: who(&api, body.caller, body.claims).await?,
+        tenant,
+        subject: body.subject.unwrap_or(Subject::ENTERPRISE),
+        restriction: restriction(body.scopes, body.resource)?,
+        on_behalf_of: body.on_behalf_of,
+    };
+    Ok(axum::Json(api.registry.explain(&caller.identity, &question).await?.into()))
+}
+
+async fn who(
+    api: &Api,
+    caller: Option<String>,
+    claims: Option<Map<String, Value>>,
+) -> Result<ExplainCaller, ApiError> {
+    match (caller, claims) {
+        (Some(caller), None) => Ok(ExplainCaller::Caller(CallerRef::parse(&caller))),
+        (None, Some(claims)) => {
+            let opened = api.authenticator.opened_by_claims(claims).await.map_err(|error| match error {
+                AuthError::Token(fault) => {
+                    ApiError::invalid("/claims", format!("A token with these claims opens nothing: {fault}."))
+                }
+                other => ApiError::Auth(other),
+            })?;
+            Ok(ExplainCaller::Token(opened.into_iter().map(|opened| opened.caller).collect()))
+        }
+        _ => Err(ApiError::invalid("/caller", "Send either `caller` or `claims`.")),
+    }
+}
+
+/// How the token would be restricted; `None` for a full one.
+pub(crate) fn restriction(
+    scopes: Option<ScopeSet>,
+    resource: Option<Resource>,
+) -> Result<Option<Restriction>, ApiError> {
+    match (scopes, resource) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let detail = "A `resource` restricts a downscoped token, which needs `scopes` too.";
+            Err(ApiError::invalid("/scopes", detail))
+        }
+        (Some(scopes), _) if !(1..=SCOPES).contains(&scopes.len()) => {
+            Err(ApiError::invalid("/scopes", format!("Name 1 to {SCOPES} scopes.")))
+        }
+        (Some(scopes), resource) => {
+            let target = resource.map_or(RestrictionTarget::Anything, RestrictionTarget::Resource);
+            Ok(Some(Restriction { scopes, target, annotator: None }))
+        }
+    }
+}

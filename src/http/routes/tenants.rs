@@ -1,0 +1,321 @@
+//! `/v1/tenants…` for admins.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::TenantContext;
+use crate::domain::app::{AuthMethod, SigningKeyInfo};
+use crate::domain::id::BoxId;
+use crate::domain::policy::Policy;
+use crate::domain::tenant::{ServiceAccount, TenantState};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::{Json, MergePatch};
+use crate::http::extract::{AuthenticatedRequest, IfMatch, PathParams, cursor, page};
+use crate::http::routes::registration::{self, PolicySchema};
+use crate::http::run_detached::run_detached;
+use crate::registry::diagnosis::CheckResult;
+use crate::registry::{HealthState, HealthView, RequestedState};
+use crate::store::{PageRequest, TenantFilter, TenantRef};
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(registration::register, list))
+        .routes(routes!(read, patch, delete))
+        .routes(routes!(test))
+}
+
+/// The app that serves a tenant.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantApp<'a> {
+    /// The app's id.
+    #[schema(value_type = String)]
+    id: &'a str,
+    /// Box's id of the app.
+    client_id: &'a str,
+    /// JWT or CCG.
+    auth: AuthMethod,
+    /// True for a vendor's app that serves several tenants.
+    shared: bool,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Tenant)]
+pub(crate) struct TenantResponse<'a> {
+    /// The immutable id.
+    id: &'a str,
+    /// The name.
+    tenant: &'a str,
+    /// The name people read.
+    display_name: &'a str,
+    /// Labels, by which grants and lists select.
+    labels: &'a BTreeMap<String, String>,
+    /// In service or not.
+    state: TenantState,
+    /// The app that serves it.
+    app: TenantApp<'a>,
+    /// The customer's enterprise.
+    enterprise_id: &'a str,
+    /// The signing key's public face; none under CCG.
+    key: Option<&'a SigningKeyInfo>,
+    /// Which state of the credentials is in use.
+    generation: i64,
+    /// The app's user in the enterprise, whom the customer invites to folders.
+    service_account: Option<&'a ServiceAccount>,
+    /// Whether tokens can be had, as far as this process knows.
+    health: HealthView,
+    /// What tokens may leave.
+    #[schema(value_type = PolicySchema)]
+    policy: &'a Policy,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// When it is erased; of deleted tenants alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    purge_at: Option<Timestamp>,
+}
+
+impl<'a> TenantResponse<'a> {
+    pub(crate) fn of(api: &Api, view: &'a TenantContext) -> Self {
+        let TenantContext { tenant, app } = view;
+        Self {
+            id: tenant.id.as_str(),
+            tenant: tenant.name.as_str(),
+            display_name: &tenant.display_name,
+            labels: &tenant.labels,
+            state: tenant.state,
+            app: TenantApp {
+                id: app.id.as_str(),
+                client_id: app.client_id.as_str(),
+                auth: app.auth,
+                shared: app.is_shared(),
+            },
+            enterprise_id: tenant.enterprise_id.as_str(),
+            key: app.key.as_ref(),
+            generation: view.generation().0,
+            service_account: tenant.service_account.as_ref(),
+            health: api.registry.health(view),
+            policy: &tenant.policy,
+            created_at: tenant.created_at,
+            updated_at: tenant.updated_at,
+            purge_at: tenant.purge_at,
+        }
+    }
+}
+
+/// A stretch of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ListResponse<T> {
+    /// The things.
+    pub items: Vec<T>,
+    /// The `cursor` of the next stretch; none where this is the last.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListTenantsQuery {
+    /// How many at most: 1 to 200, 50 where left out.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// The `next_cursor` of the stretch before.
+    cursor: Option<String>,
+    /// `key:value`: those that bear this label.
+    label: Option<String>,
+    /// Those in this state.
+    state: Option<TenantState>,
+    /// Those whose health is such.
+    health: Option<HealthState>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// `now` erases at once and for good; needs `tenants:purge`.
+    #[param(value_type = Option<String>)]
+    purge: Option<PurgeMode>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PurgeMode {
+    Now,
+}
+
+/// What to test.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestRequest {
+    /// A user to test user tokens and the as-user header with.
+    #[schema(value_type = Option<String>)]
+    user: Option<BoxId>,
+}
+
+/// What works between a tenant and Box.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct TestResponse {
+    /// One line for each check.
+    diagnosis: Vec<CheckResult>,
+}
+
+#[utoipa::path(
+    get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
+    params(ListTenantsQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
+)]
+/// List tenants.
+async fn list(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<ListTenantsQuery>,
+) -> Result<Response, ApiError> {
+    let (filter, page) = asked(&caller.query)?;
+    let listing = api.registry.tenants(&caller.identity, (&filter, caller.query.health), page).await?;
+    let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
+    let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
+    Ok(axum::Json(body).into_response())
+}
+
+/// Which tenants a query asks for, and which stretch of them.
+pub(crate) fn asked(query: &ListTenantsQuery) -> Result<(TenantFilter, PageRequest), ApiError> {
+    let labels = match &query.label {
+        None => BTreeMap::new(),
+        Some(label) => {
+            let (key, value) = label
+                .split_once(':')
+                .ok_or_else(|| ApiError::invalid("/label", "A label is written `key:value`."))?;
+            BTreeMap::from([(key.to_owned(), value.to_owned())])
+        }
+    };
+    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    Ok((TenantFilter { labels, state: query.state }, page))
+}
+
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "read_tenant",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
+)]
+/// Read a tenant.
+async fn read(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+) -> Result<Response, ApiError> {
+    Ok(respond(&api, &*api.registry.tenant(&caller.identity, &tenant).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "patch_tenant",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin", "audit": "tenant.update"}))),
+)]
+/// Change a tenant's display name, labels, policy or state.
+async fn patch(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    IfMatch(expected): IfMatch,
+    MergePatch(patch): MergePatch<Value>,
+) -> Result<Response, ApiError> {
+    let caller = caller.now(&api).await?;
+    let request_id = &caller.request_id.0;
+    let view = api.registry.patch_tenant(&caller.identity, request_id, &tenant, &patch, expected).await?;
+    Ok(respond(&api, &view))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "delete_tenant",
+    params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin", "audit": "tenant.delete"}))),
+)]
+/// Take a tenant out of service; it can be restored until `purge_at`.
+async fn delete(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest<DeleteQuery>,
+    PathParams(tenant): PathParams<TenantRef>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    let now = matches!(caller.query.purge, Some(PurgeMode::Now));
+    let request_id = &caller.request_id.0;
+    api.registry.delete_tenant(&caller.identity, request_id, &tenant, now, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/test", tag = "tenants", operation_id = "test_tenant",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = Option<TestRequest>),
+    responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin", "audit": "tenant.test"}))),
+)]
+/// Check what works between a tenant and Box.
+async fn test(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    body: Option<Json<TestRequest>>,
+) -> Result<axum::Json<TestResponse>, ApiError> {
+    let caller = caller.now(&api).await?;
+    let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
+    let diagnosis = run_detached(api.tasks.clone(), async move {
+        let request_id = &caller.request_id.0;
+        api.registry.test_tenant(&caller.identity, request_id, &tenant, user.as_ref()).await
+    })
+    .await?;
+    Ok(axum::Json(TestResponse { diagnosis }))
+}
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantPatch)]
+pub(crate) struct TenantPatchSchema {
+    /// The name people read; `null` makes it the tenant's name again.
+    display_name: Option<String>,
+    /// Labels; needs `tenants:write` on every tenant.
+    labels: Option<BTreeMap<String, Option<String>>>,
+    /// What tokens may leave.
+    policy: Option<PolicySchema>,
+    /// In service or not; out of `locked` needs `lockdown` as well.
+    #[schema(required = false)]
+    state: RequestedState,
+}
+
+pub(crate) fn respond(api: &Api, view: &TenantContext) -> Response {
+    (etag(view.tenant.version), axum::Json(TenantResponse::of(api, view))).into_response()
+}
+
+/// The header by which a later change can name this version.
+pub(crate) fn etag(version: i64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        headers.insert(header::ETAG, value);
+    }
+    headers
+}

@@ -1,0 +1,65 @@
+//! The module that pages load: public, the same for everybody, and from any origin.
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::crypto::{sha256, sha256_hex};
+use crate::http::Api;
+
+/// The module as it is.
+const MODULE: &str = include_str!("../../../clients/browser/token-provider.js");
+
+/// Where this version of the module is. Once a release has served it, a change of the module is a new version: the
+/// list in `tests/http/token_provider.rs` holds each to its hash.
+const VERSIONED: &str = "/v1/browser/token-provider-1.0.0.js";
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The module's two paths.
+pub(crate) fn router() -> Router<Api> {
+    let etag = format!("\"{}\"", sha256_hex(MODULE.as_bytes()));
+    let serve = |caching: &'static str| {
+        let etag = etag.clone();
+        get(async move |headers: HeaderMap| module(&headers, &etag, caching))
+    };
+    Router::new()
+        .route("/v1/browser/token-provider.js", serve("public, max-age=300"))
+        .route("/v1/browser/token-provider-1.0.0.js", serve("public, max-age=31536000, immutable"))
+}
+
+/// What a page puts into `integrity` when it loads the module (W3C Subresource Integrity).
+#[must_use]
+pub fn integrity() -> String {
+    format!("sha256-{}", STANDARD.encode(sha256(MODULE.as_bytes())))
+}
+
+/// The path that serves this version of the module.
+#[must_use]
+pub fn versioned_path() -> &'static str {
+    VERSIONED
+}
+
+fn module(headers: &HeaderMap, etag: &str, caching: &'static str) -> Response {
+    let known = |value: &HeaderValue| {
+        let known = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        known.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == etag || tag == "*")
+    };
+    let mut response = if headers.get_all(header::IF_NONE_MATCH).iter().any(known) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], MODULE).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}

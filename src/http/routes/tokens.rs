@@ -1,0 +1,313 @@
+//! `POST /v1/tenants/{tenant}/token` and `…/token/downscoped`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, TokenRequest};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::subject::{
+    Annotator, Resource, Restriction, RestrictionTarget, ScopePreset, ScopeSet, SharedLink, Subject,
+};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::schema::subject::SubjectSchema;
+use crate::http::token_release::{TokenTimes, count, current, in_one_piece, times, whole_seconds};
+use crate::registry::FieldError;
+use crate::secret::SecretString;
+use crate::store::TenantRef;
+
+/// The longest life that can be promised, in seconds.
+pub(crate) const LONGEST_MIN_TTL: u64 = 3000;
+/// The most scopes that one token may have.
+pub(crate) const SCOPES: usize = 50;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped)).routes(routes!(revoke))
+}
+
+/// What token is wanted.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FullTokenRequest {
+    /// For whom; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// How many seconds it must live at least.
+    #[schema(minimum = 0, maximum = 3000)]
+    min_ttl: Option<u64>,
+    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    #[schema(value_type = Option<String>, write_only)]
+    rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// What downscoped token is wanted.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DownscopedRequest {
+    /// For whom; the service account, where left out.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+    /// How many seconds it must live at least.
+    #[schema(minimum = 0, maximum = 3000)]
+    min_ttl: Option<u64>,
+    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    #[schema(value_type = Option<String>, write_only)]
+    rejected: Option<SecretString>,
+    /// For whom the caller asks, as it claims: recorded, never checked.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    on_behalf_of: Option<OnBehalfOf>,
+    /// What it may do; or `preset`.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
+    scopes: Option<ScopeSet>,
+    /// The scopes that one of Box's UI Elements needs; or `scopes`.
+    preset: Option<ScopePreset>,
+    /// The file or folder that it is restricted to.
+    resource: Option<Resource>,
+    /// The shared link that it is restricted to, instead of a resource.
+    #[schema(value_type = Option<String>)]
+    shared_link: Option<SharedLink>,
+    /// Whose name stands beside annotations.
+    annotator: Option<AnnotatorRequest>,
+}
+
+/// Somebody outside Box whose name stands beside annotations.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnnotatorRequest {
+    /// The caller's own id for that person.
+    id: String,
+    /// The name to show.
+    name: String,
+}
+
+/// A token.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct TokenResponse<'a> {
+    /// The token for Box's API.
+    access_token: &'a str,
+    /// `bearer`.
+    token_type: &'static str,
+    /// How many seconds it still lives.
+    expires_in: u64,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// When to ask again.
+    #[schema(value_type = String, format = DateTime)]
+    refresh_at: Timestamp,
+    /// For whom it acts.
+    #[schema(value_type = SubjectSchema)]
+    subject: &'a Subject,
+    /// How Box restricted it; downscoped tokens alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    restricted_to: Option<Vec<RestrictedToResponse<'a>>>,
+}
+
+/// One scope of a downscoped token, on one object.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RestrictedToResponse<'a> {
+    /// The scope.
+    scope: &'a str,
+    /// The file or folder; none where the token is restricted by scope alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<RestrictedObjectResponse<'a>>,
+}
+
+/// A file or folder in Box.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RestrictedObjectResponse<'a> {
+    /// `file` or `folder`.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// Box's id of it.
+    id: &'a str,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token", tag = "tokens", operation_id = "mint_token",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = Option<FullTokenRequest>),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
+)]
+/// A full token.
+async fn token(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    body: Option<Json<FullTokenRequest>>,
+) -> Result<Response, ApiError> {
+    let FullTokenRequest { subject, min_ttl, rejected, on_behalf_of } =
+        body.map(|Json(body)| body).unwrap_or_default();
+    let wanted = TokenRequest {
+        subject: subject.unwrap_or(Subject::ENTERPRISE),
+        restriction: None,
+        min_ttl: promise(min_ttl)?,
+        rejected,
+        on_behalf_of,
+    };
+    release(&api, &caller, &tenant, &wanted).await
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens", operation_id = "downscope_token",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = DownscopedRequest),
+    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service", "audit": "token.release"}))),
+)]
+/// A downscoped token.
+async fn downscoped(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    Json(body): Json<DownscopedRequest>,
+) -> Result<Response, ApiError> {
+    let (min_ttl, rejected) = (promise(body.min_ttl)?, body.rejected.clone());
+    let on_behalf_of = body.on_behalf_of.clone();
+    let (subject, restriction) = restriction(body)?;
+    let wanted = TokenRequest { subject, restriction: Some(restriction), min_ttl, rejected, on_behalf_of };
+    release(&api, &caller, &tenant, &wanted).await
+}
+
+/// Which tokens to end: one, or all of a subject's.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeRequest {
+    /// The token; with a full one what was made from it ends too.
+    #[schema(value_type = Option<String>, write_only)]
+    access_token: Option<SecretString>,
+    /// Whose tokens; instead of `access_token`.
+    #[schema(value_type = Option<SubjectSchema>)]
+    subject: Option<Subject>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/token/revoke", tag = "tokens", operation_id = "revoke_token",
+    params(("tenant" = String, Path, description = "The tenant's name or id")),
+    request_body(content = RevokeRequest),
+    responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
+)]
+/// Revoke tokens at Box, for everybody who has them.
+async fn revoke(
+    State(api): State<Api>,
+    caller: AuthenticatedRequest,
+    PathParams(tenant): PathParams<TenantRef>,
+    Json(body): Json<RevokeRequest>,
+) -> Result<StatusCode, ApiError> {
+    let caller = caller.now(&api).await?;
+    let what = match (body.access_token, body.subject) {
+        (Some(token), None) => RevocationTarget::Token(token),
+        (None, Some(subject)) => RevocationTarget::Subject(subject),
+        _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
+    };
+    api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn release(
+    api: &Api,
+    caller: &AuthenticatedRequest,
+    tenant: &TenantRef,
+    wanted: &TokenRequest,
+) -> Result<Response, ApiError> {
+    // A trial, a look and a mint one after the other wait no longer than one of them.
+    let given = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+        .await
+        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .inspect_err(|_| caller.story.asked(wanted))?;
+    count(api, caller, wanted.on_behalf_of.as_ref(), &given);
+    Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))
+}
+
+fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {
+    let TokenTimes { left, expires_at, refresh_at } = times(token, api);
+    TokenResponse {
+        access_token: token.secret.expose(),
+        token_type: "bearer",
+        expires_in: left.as_secs(),
+        expires_at: whole_seconds(expires_at),
+        refresh_at: whole_seconds(refresh_at),
+        subject,
+        restricted_to: restricted_to(token),
+    }
+}
+
+/// How Box restricted a token; `None` for a full one.
+pub(crate) fn restricted_to(token: &AccessToken) -> Option<Vec<RestrictedToResponse<'_>>> {
+    let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedToResponse {
+        scope: entry.scope.as_str(),
+        object: entry
+            .object
+            .as_ref()
+            .map(|object| RestrictedObjectResponse { kind: &object.kind, id: &object.id }),
+    });
+    Some(told.collect())
+}
+
+pub(crate) fn promise(min_ttl: Option<u64>) -> Result<Option<Duration>, ApiError> {
+    match min_ttl {
+        Some(seconds) if seconds > LONGEST_MIN_TTL => {
+            let detail = format!("At most {LONGEST_MIN_TTL} s can be promised.");
+            Err(ApiError::invalid("/min_ttl", detail))
+        }
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+pub(crate) fn restriction(body: DownscopedRequest) -> Result<(Subject, Restriction), ApiError> {
+    let mut faults = Vec::new();
+    let scopes = match (body.scopes, body.preset) {
+        (Some(scopes), None) if (1..=SCOPES).contains(&scopes.len()) => scopes,
+        (Some(_), None) => {
+            faults.push(FieldError::at("/scopes", format!("Name 1 to {SCOPES} scopes.")));
+            ScopeSet::default()
+        }
+        (None, Some(preset)) => preset.scopes(),
+        (Some(_), Some(_)) | (None, None) => {
+            faults.push(FieldError::at("/scopes", "A downscoped token needs either `scopes` or a `preset`."));
+            ScopeSet::default()
+        }
+    };
+    let target = match (body.resource, body.shared_link) {
+        (None, None) => RestrictionTarget::Anything,
+        (Some(resource), None) => RestrictionTarget::Resource(resource),
+        (None, Some(link)) => RestrictionTarget::SharedLink(link),
+        (Some(_), Some(_)) => {
+            faults
+                .push(FieldError::at("/shared_link", "Box takes a `resource` or a `shared_link`, not both."));
+            RestrictionTarget::Anything
+        }
+    };
+    let annotator = match body.annotator.map(|annotator| Annotator::new(&annotator.id, &annotator.name)) {
+        None => None,
+        Some(Ok(annotator)) => Some(annotator),
+        Some(Err(error)) => {
+            faults.push(FieldError::at("/annotator", error.to_string()));
+            None
+        }
+    };
+    if !faults.is_empty() {
+        return Err(ApiError::Invalid(faults));
+    }
+    Ok((body.subject.unwrap_or(Subject::ENTERPRISE), Restriction { scopes, target, annotator }))
+}

@@ -1,0 +1,116 @@
+//! `/v1/callers/{caller}/trusts`: which tokens of OIDC issuers open a caller.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::id::TrustId;
+use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::error::problem::ProblemDocument;
+use crate::http::extract::body::Json;
+use crate::http::extract::{AuthenticatedRequest as Calling, PathParams};
+use crate::store::CallerRef;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(delete))
+}
+
+/// A trust to be given. In patterns `*` stands for any characters within one part of a value; `/` and
+/// `:` separate parts, and the whole value has to match.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateTrustRequest {
+    /// The token's `iss`: one of the settings' issuers.
+    #[schema(example = "https://token.actions.githubusercontent.com")]
+    issuer: String,
+    /// One of the token's `aud`, exactly.
+    #[schema(value_type = String, example = "box-token-broker")]
+    audience: Audience,
+    /// A pattern for the token's `sub`.
+    #[schema(value_type = String, example = "repo:acme/invoices:ref:refs/heads/main")]
+    subject: ClaimPattern,
+    /// Patterns for other claims, by name; a name that begins with `/` is a JSON pointer.
+    #[serde(default)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, example = json!({"environment": "prod"}))]
+    claims: Option<ClaimPatterns>,
+}
+
+/// A trust: tokens that match it open the caller.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Trust)]
+pub(crate) struct TrustResponse<'a> {
+    /// The trust's id.
+    id: &'a str,
+    /// The token's `iss`.
+    issuer: &'a str,
+    /// One of the token's `aud`.
+    audience: &'a str,
+    /// A pattern for the token's `sub`.
+    subject: &'a str,
+    /// Patterns for other claims.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    claims: &'a ClaimPatterns,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a Trust> for TrustResponse<'a> {
+    fn from(Trust { id, terms, created_at }: &'a Trust) -> Self {
+        Self {
+            id: id.as_str(),
+            issuer: &terms.issuer,
+            audience: terms.audience.as_str(),
+            subject: terms.subject.as_str(),
+            claims: &terms.claims,
+            created_at: *created_at,
+        }
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/callers/{caller}/trusts", tag = "callers", operation_id = "create_trust",
+    params(("caller" = String, Path, description = "The caller's name or id")),
+    request_body(content = CreateTrustRequest),
+    responses((status = 201, description = "The trust", body = TrustResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.create"}))),
+)]
+/// Let tokens of an OIDC issuer open a caller.
+async fn create(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    Json(body): Json<CreateTrustRequest>,
+) -> Result<Response, ApiError> {
+    let calling = calling.now(&api).await?;
+    let CreateTrustRequest { issuer, audience, subject, claims } = body;
+    let terms = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
+    let request_id = &calling.request_id.0;
+    let trust = api.registry.create_trust(&calling.identity, request_id, &caller, terms).await?;
+    Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())
+}
+
+#[utoipa::path(
+    delete, path = "/v1/callers/{caller}/trusts/{trust}", tag = "callers", operation_id = "delete_trust",
+    params(("caller" = String, Path, description = "The caller's name or id"), ("trust" = String, Path, description = "The trust's id")),
+    responses((status = 204, description = "Tokens that matched it open nothing by it any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
+    security(("api_key" = [])),
+    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.delete"}))),
+)]
+/// Take a trust away.
+async fn delete(
+    State(api): State<Api>,
+    calling: Calling,
+    PathParams(caller): PathParams<CallerRef>,
+    PathParams(trust): PathParams<TrustId>,
+) -> Result<StatusCode, ApiError> {
+    api.registry.delete_trust(&calling.identity, &calling.request_id.0, &caller, &trust).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

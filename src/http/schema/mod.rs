@@ -1,0 +1,3 @@
+//! Types that exist for the OpenAPI document alone.
+
+pub(crate) mod subject;

@@ -1,0 +1,125 @@
+//! How a token leaves, whoever asked and however: judged at that moment, counted, and told with its times.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::broker::{AccessToken, ReleasedToken, TokenError, TokenRelease, TokenRequest};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::DenialReason;
+use crate::http::Api;
+use crate::http::error::ApiError;
+use crate::http::extract::AuthenticatedRequest;
+use crate::store::TenantRef;
+
+/// How soon to ask again for a token whose renewal is under way.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
+/// How often a token is asked for that a change overtakes each time.
+pub(crate) const ROUNDS: usize = 4;
+
+/// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be
+/// slow to arrive and a mint takes its time: grants, policy and state that changed meanwhile count, and a token
+/// that is older than the tenant's credentials of that moment is asked for again.
+pub(crate) async fn current(
+    api: &Api,
+    caller: &AuthenticatedRequest,
+    tenant: &TenantRef,
+    wanted: &TokenRequest,
+) -> Result<ReleasedToken, ApiError> {
+    let mut identity = caller.identity.clone();
+    let mut tried = false;
+    for _ in 0..ROUNDS {
+        let given = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+            // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
+            Err(TokenError::Pending) if !tried => {
+                tried = true;
+                api.registry.verify(tenant).await?;
+                continue;
+            }
+            given => given?,
+        };
+        if api.watch.is_still(&caller.since) {
+            return Ok(given);
+        }
+        identity = api.authenticator.again(&caller.identity).await?;
+        let (view, (by, grounds)) = api.broker.judge(&identity, tenant, wanted).await?;
+        if given.token.key.generation == view.generation() {
+            return Ok(ReleasedToken { grounds, by: by.clone(), ..given });
+        }
+    }
+    Err(TokenError::Superseded.into())
+}
+
+/// Takes note that a token leaves.
+pub(crate) fn count(
+    api: &Api,
+    caller: &AuthenticatedRequest,
+    on_behalf_of: Option<&OnBehalfOf>,
+    given: &ReleasedToken,
+) {
+    api.broker.count_release(&TokenRelease {
+        by: &given.by,
+        peer: caller.identity.peer,
+        request_id: &caller.request_id.0,
+        on_behalf_of,
+        token: &given.token,
+        reason: given.grounds.waived.map(DenialReason::observed),
+    });
+}
+
+/// How long a token is of use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenTimes {
+    /// What remains of its life.
+    pub(crate) left: Duration,
+    /// When it ends.
+    pub(crate) expires_at: Timestamp,
+    /// When to ask again.
+    pub(crate) refresh_at: Timestamp,
+}
+
+/// How long a token is of use from now on.
+pub(crate) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
+    let clock = api.clock.as_ref();
+    let now = clock.wall();
+    let left = token.life.left(clock);
+    let expires_at = token.life.ends_at().min(after(now, left));
+    // By then it is renewed; those who have it come back at different times.
+    let mut random = [0];
+    api.entropy.fill(&mut random);
+    let spread = token.margin / 10 * u32::from(random[0]) / 255;
+    let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
+    let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
+    TokenTimes { left, expires_at, refresh_at }
+}
+
+/// The response of a body that holds a token.
+pub(crate) fn in_one_piece(body: &impl Serialize, token: &AccessToken) -> Response {
+    // In one piece: a buffer that grows leaves copies of the token behind.
+    let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
+    let mut bytes = Vec::with_capacity(512 + token.secret.expose().len() + restricted * 128);
+    // Texts and numbers always serialise, and memory takes every byte.
+    let _ = serde_json::to_writer(&mut bytes, body);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, bytes).into_response()
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn after(now: Timestamp, left: Duration) -> Timestamp {
+    now.checked_add(signed(left)).unwrap_or(Timestamp::MAX)
+}
+
+/// A moment as answers tell it.
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
