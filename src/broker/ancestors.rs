@@ -8,9 +8,9 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::views::TenantContext;
 use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::BoxError;
+use crate::broker::tenant_context::TenantContext;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::event::AuditContext;
 use crate::domain::id::BoxId;

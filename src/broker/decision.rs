@@ -1,7 +1,7 @@
 //! Whether a token may leave: by grants and policy, and by where the tenant and its app stand.
 
-use super::error::TokenError;
-use super::views::TenantContext;
+use crate::broker::error::TokenError;
+use crate::broker::tenant_context::TenantContext;
 use crate::domain::app::AppState;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};

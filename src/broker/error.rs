@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PATIENCE;
-use super::gate::OutageScope;
 use crate::box_api::BoxError;
+use crate::broker::upstream::circuit_breaker::OutageScope;
 use crate::crypto::CryptoError;
 use crate::domain::policy::DenialReason;
 use crate::domain::refusal::BoxRefusal;

@@ -1,27 +1,19 @@
 //! What callers do: ask for tokens. [`Broker::token`] tells the whole story.
 
-mod account;
 mod ancestors;
+mod audit_counter;
 pub mod cache;
 pub mod decision;
 mod error;
-mod fences;
-mod gate;
-mod given;
-mod health;
-mod life;
-mod lockdown;
-mod mint;
-mod presented;
-mod queue;
+mod liveness;
+mod minter;
+mod recipients;
 mod renewal;
-mod reported;
-mod retire;
-mod schedule;
-mod sealed_token;
-mod token;
-mod turns;
-mod views;
+mod revocation;
+mod subject_token;
+mod tenant_context;
+mod token_store;
+mod upstream;
 mod webhooks;
 
 use std::sync::{Arc, Mutex};
@@ -30,32 +22,32 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub use self::account::TokenRelease;
-pub use self::ancestors::Ancestors;
-pub use self::error::TokenError;
-pub use self::gate::OutageScope;
-pub use self::health::Health;
-pub use self::lockdown::{LockdownReport, LockdownScope};
-pub use self::mint::credentials_of;
-pub use self::presented::SubjectToken;
-pub use self::queue::INTERVAL as REVOCATION_INTERVAL;
-pub use self::retire::RevocationTarget;
-pub use self::token::AccessToken;
-pub use self::views::TenantContext;
+pub use crate::broker::ancestors::Ancestors;
+pub use crate::broker::audit_counter::TokenRelease;
+pub use crate::broker::cache::token::AccessToken;
+pub use crate::broker::error::TokenError;
+pub use crate::broker::minter::credentials_of;
+pub use crate::broker::revocation::lockdown::{LockdownReport, LockdownScope};
+pub use crate::broker::revocation::queue::INTERVAL as REVOCATION_INTERVAL;
+pub use crate::broker::revocation::retirement::RevocationTarget;
+pub use crate::broker::subject_token::SubjectToken;
+pub use crate::broker::tenant_context::TenantContext;
+pub use crate::broker::upstream::circuit_breaker::OutageScope;
+pub use crate::broker::upstream::health::Health;
 
-use self::ancestors::AncestorLookup;
-use self::cache::TokenCache;
-use self::gate::CircuitBreaker;
-use self::given::TokenRecipients;
-use self::health::TenantHealth;
-use self::queue::RevocationQueue;
-use self::reported::TokenStatus;
-use self::schedule::RenewalSchedule;
-use self::turns::ConcurrencyLimiter;
-use self::views::TENANTS;
 use crate::audit::Tally;
 use crate::auth::{AuthenticatedCaller, Identity};
 use crate::box_api::{BoxClient, BoxError};
+use crate::broker::ancestors::AncestorLookup;
+use crate::broker::cache::TokenCache;
+use crate::broker::cache::renewal_schedule::RenewalSchedule;
+use crate::broker::liveness::TokenStatus;
+use crate::broker::recipients::TokenRecipients;
+use crate::broker::revocation::queue::RevocationQueue;
+use crate::broker::tenant_context::TENANTS;
+use crate::broker::upstream::circuit_breaker::CircuitBreaker;
+use crate::broker::upstream::concurrency_limiter::ConcurrencyLimiter;
+use crate::broker::upstream::health::TenantHealth;
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
@@ -242,7 +234,7 @@ impl Broker {
             looks: Flights::new(tasks.clone()),
             items: AncestorLookup::new(tasks.clone()),
             tasks,
-            tally: Tally::new(settings.audit.window, account::COUNTED, account::COUNTED_OF_ONE),
+            tally: Tally::new(settings.audit.window, audit_counter::COUNTED, audit_counter::COUNTED_OF_ONE),
             givings: TokenRecipients::default(),
             writing_counts: tokio::sync::Mutex::default(),
             unrecorded: Mutex::default(),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::schedule::INTERVAL;
-use super::token::AccessToken;
 use super::{Broker, TokenError, TtlRequirement};
+use crate::broker::cache::renewal_schedule::INTERVAL;
+use crate::broker::cache::token::AccessToken;
 use crate::domain::app::AppState;
 use crate::domain::event::AuditContext;
 use crate::domain::tenant::TenantState;

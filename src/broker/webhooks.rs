@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decision::Block;
-use super::views::TenantContext;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
+use crate::broker::decision::Block;
+use crate::broker::tenant_context::TenantContext;
 use crate::crypto::is_hmac_sha256;
 use crate::domain::app::AppSecrets;
 use crate::domain::grant::Permission;
@@ -71,7 +71,7 @@ impl Broker {
         match Block::on(&by.caller, &view) {
             // What Box was never asked about may have its webhooks already.
             None | Some(Block::TenantPending | Block::AppPending) => {}
-            Some(hold) => return Err(super::decision::Denial::Block(hold).into()),
+            Some(hold) => return Err(crate::broker::decision::Denial::Block(hold).into()),
         }
         let keys = self.webhook_keys(&view).await?;
         if keys.are_none() {

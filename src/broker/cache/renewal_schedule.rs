@@ -8,22 +8,22 @@ use crate::clock::Monotonic;
 use crate::domain::token_key::TokenKey;
 
 /// How often to look, and by how much what is looked at may be early.
-pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+pub(in crate::broker) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is due, second by second. It holds at most one entry for each token that was kept, and
 /// forgets it when its second has come.
 #[derive(Debug, Default)]
-pub(super) struct RenewalSchedule(Mutex<BTreeMap<u64, Vec<TokenKey>>>);
+pub(in crate::broker) struct RenewalSchedule(Mutex<BTreeMap<u64, Vec<TokenKey>>>);
 
 impl RenewalSchedule {
     /// Has `key` looked at within the second that holds `at`; rather too early than too late.
-    pub(super) fn plan(&self, key: TokenKey, at: Monotonic) {
+    pub(in crate::broker) fn plan(&self, key: TokenKey, at: Monotonic) {
         let second = at.since(Monotonic::START).as_secs();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(second).or_default().push(key);
     }
 
     /// Takes out what is due at `now`, the earliest first.
-    pub(super) fn due(&self, now: Monotonic) -> Vec<TokenKey> {
+    pub(in crate::broker) fn due(&self, now: Monotonic) -> Vec<TokenKey> {
         let next = now.since(Monotonic::START).as_secs() + 1;
         let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let later = planned.split_off(&next);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::life::TokenLifetime;
-use super::sealed_token::SealedToken;
-use super::token::AccessToken;
-use super::views::TenantContext;
 use super::{Broker, TokenError};
+use crate::broker::cache::lifetime::TokenLifetime;
+use crate::broker::cache::token::AccessToken;
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::token_store::sealed_token::SealedToken;
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::lockdown::LockdownScope;
-use super::retire::RevocationReport;
-use super::{Broker, TokenError};
+use crate::broker::revocation::lockdown::LockdownScope;
+use crate::broker::revocation::retirement::RevocationReport;
+use crate::broker::{Broker, TokenError};
 use crate::clock::Monotonic;
 use crate::domain::id::AppId;
 use crate::store::{AppRef, StoreError, StoredToken, TokenFilter};
@@ -33,7 +33,7 @@ struct AppBackoff {
 
 /// What is known of the queue beside its rows.
 #[derive(Debug)]
-pub(super) struct RevocationQueue {
+pub(in crate::broker) struct RevocationQueue {
     /// True where there may be rows.
     is_due: AtomicBool,
     pauses: Mutex<HashMap<AppId, AppBackoff>>,
@@ -51,12 +51,12 @@ impl Default for RevocationQueue {
 
 impl RevocationQueue {
     /// Takes note that a row waits.
-    pub(super) fn note(&self) {
+    pub(in crate::broker) fn note(&self) {
         self.is_due.store(true, Ordering::Release);
     }
 
     /// Has every app asked at once, whatever it failed before.
-    pub(super) fn hurry(&self) {
+    pub(in crate::broker) fn hurry(&self) {
         self.calm();
         self.note();
     }
@@ -118,7 +118,7 @@ impl Broker {
 
     /// Revokes what waits for it, of `reach` or of everything, and counts what is dead in `dead`.
     /// Answers how many are left.
-    pub(super) async fn revoke_discarded(
+    pub(in crate::broker) async fn revoke_discarded(
         &self,
         reach: Option<&LockdownScope>,
         dead: &AtomicUsize,

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::TokenError;
-use super::gate::{CircuitBreaker, OutageScope, extent_of};
-use super::views::TenantContext;
 use crate::box_api::BoxError;
+use crate::broker::TokenError;
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::upstream::circuit_breaker::{CircuitBreaker, OutageScope, extent_of};
 use crate::clock::Clock;
 use crate::domain::id::TenantId;
 use crate::domain::subject::Subject;
@@ -35,25 +35,25 @@ pub enum Health {
 
 /// The health of all tenants.
 #[derive(Debug)]
-pub(super) struct TenantHealth {
+pub(in crate::broker) struct TenantHealth {
     clock: Arc<dyn Clock>,
     began: Timestamp,
     known: Mutex<HashMap<TenantId, Health>>,
 }
 
 impl TenantHealth {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::broker) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { began: clock.wall(), clock, known: Mutex::default() }
     }
 
-    pub(super) fn of(&self, view: &TenantContext) -> Health {
+    pub(in crate::broker) fn of(&self, view: &TenantContext) -> Health {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = || Health::Unknown(self.began.max(view.tenant.created_at));
         known.get(&view.tenant.id).cloned().unwrap_or_else(nothing)
     }
 
     /// Takes note that Box gave a token.
-    pub(super) fn note_success(&self, tenant: &TenantId) {
+    pub(in crate::broker) fn note_success(&self, tenant: &TenantId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(known.get(tenant), Some(Health::Well(_))) {
             if known.len() >= REMEMBERED {
@@ -64,7 +64,7 @@ impl TenantHealth {
     }
 
     /// Takes note of what stands in the way of a tenant as a whole.
-    pub(super) fn note_failure(&self, tenant: &TenantId, error: &TokenError) {
+    pub(in crate::broker) fn note_failure(&self, tenant: &TenantId, error: &TokenError) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let since = match known.get(tenant) {
             Some(Health::Failing(since, _)) => *since,
@@ -74,21 +74,25 @@ impl TenantHealth {
     }
 
     /// The tenants that fail.
-    pub(super) fn failing(&self) -> Vec<TenantId> {
+    pub(in crate::broker) fn failing(&self) -> Vec<TenantId> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let fails = |health: &Health| matches!(health, Health::Failing(..));
         known.iter().filter(|(_, health)| fails(health)).map(|(tenant, _)| tenant.clone()).collect()
     }
 
     /// Forgets a tenant.
-    pub(super) fn forget(&self, tenant: &TenantId) {
+    pub(in crate::broker) fn forget(&self, tenant: &TenantId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 }
 
 /// True for a failure that concerns the tenant as a whole. What the enterprise's own full token
 /// meets does; what a user, an item or a narrower token meets may be theirs alone.
-pub(super) fn concerns_the_tenant(gate: &CircuitBreaker, key: &TokenKey, error: &TokenError) -> bool {
+pub(in crate::broker) fn concerns_the_tenant(
+    gate: &CircuitBreaker,
+    key: &TokenKey,
+    error: &TokenError,
+) -> bool {
     let is_its_own = key.subject == Subject::ENTERPRISE && key.restriction.is_none();
     if let Some(refusal) = error.refusal() {
         return is_its_own || extent_of(refusal, key) != OutageScope::Subject;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::health::Health;
 use super::{Broker, TokenError};
 use crate::auth::Identity;
+use crate::broker::upstream::health::Health;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
 use crate::domain::tenant::Tenant;

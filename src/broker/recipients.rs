@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Broker;
-use super::token::AccessToken;
 use crate::auth::AuthenticatedCaller;
+use crate::broker::cache::token::AccessToken;
 use crate::domain::id::TokenId;
 use crate::domain::receiver::Recipient;
 use crate::store::{StoreError, TokenRecipient};

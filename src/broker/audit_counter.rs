@@ -8,9 +8,9 @@ use std::sync::{MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::Broker;
-use super::token::AccessToken;
 use crate::audit::Countable;
 use crate::auth::AuthenticatedCaller;
+use crate::broker::cache::token::AccessToken;
 use crate::domain::event::{Actor, AuditAction, AuditEvent};
 use crate::domain::id::TenantId;
 use crate::domain::on_behalf_of::OnBehalfOf;

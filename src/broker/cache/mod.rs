@@ -1,17 +1,21 @@
 //! What is kept in memory. The library below bounds how much; whether an entry still counts stands
 //! in the entry and is judged when it is served.
 
+pub(super) mod lifetime;
+pub(super) mod renewal_schedule;
+pub(super) mod token;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::fences::{FenceView, RevocationFence};
-use super::token::AccessToken;
-use super::views::TenantContext;
-use super::webhooks::WebhookKeys;
 use crate::box_api::BoxCredentials;
+use crate::broker::cache::token::AccessToken;
+use crate::broker::revocation::fence::{FenceView, RevocationFence};
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::webhooks::WebhookKeys;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, BoxId, Generation, TenantId, TokenId};
 use crate::domain::subject::Subject;
@@ -47,7 +51,7 @@ pub struct TokenCache {
     members: Cache<(TenantId, Generation, BoxId), ()>,
     deaths: Cache<TokenKey, Monotonic>,
     revoked: Cache<(TenantId, Subject), u64>,
-    pub(super) fences: RevocationFence,
+    pub(in crate::broker) fences: RevocationFence,
 }
 
 impl TokenCache {
@@ -114,7 +118,7 @@ impl TokenCache {
     }
 
     /// How many bytes those take to whom the tokens were given that are here.
-    pub(super) fn bytes_of_receivers(&self) -> usize {
+    pub(in crate::broker) fn bytes_of_receivers(&self) -> usize {
         self.tokens.iter().map(|(_, token)| token.receivers.bytes()).sum()
     }
 
@@ -141,7 +145,7 @@ impl TokenCache {
     }
 
     /// Takes note that a subject's tokens are being revoked: those under way are theirs too.
-    pub(super) fn note_revocation(&self, tenant: &TenantId, subject: &Subject) {
+    pub(in crate::broker) fn note_revocation(&self, tenant: &TenantId, subject: &Subject) {
         let number = self.fences.advance();
         self.revoked.insert((tenant.clone(), subject.clone()), number);
         self.fences.wait_for_looks();
@@ -149,12 +153,17 @@ impl TokenCache {
 
     /// True where the subject's tokens were revoked, or a caller locked who could have such a token,
     /// after the first so many revocations.
-    pub(super) fn was_revoked_after(&self, view: &TenantContext, key: &TokenKey, count: u64) -> bool {
+    pub(in crate::broker) fn was_revoked_after(
+        &self,
+        view: &TenantContext,
+        key: &TokenKey,
+        count: u64,
+    ) -> bool {
         self.is_stopped(&self.fences.look(), (view, key), count)
     }
 
     /// The same for somebody who goes on looking.
-    pub(super) fn is_stopped(
+    pub(in crate::broker) fn is_stopped(
         &self,
         look: &FenceView<'_>,
         (view, key): (&TenantContext, &TokenKey),
@@ -166,12 +175,12 @@ impl TokenCache {
     }
 
     /// The keys whose tokens are kept.
-    pub(super) fn keys(&self) -> impl Iterator<Item = Arc<TokenKey>> + '_ {
+    pub(in crate::broker) fn keys(&self) -> impl Iterator<Item = Arc<TokenKey>> + '_ {
         self.tokens.iter().map(|(key, _)| key)
     }
 
     /// Forgets whatever is kept under a key.
-    pub(super) fn forget_key(&self, key: &TokenKey) {
+    pub(in crate::broker) fn forget_key(&self, key: &TokenKey) {
         self.tokens.invalidate(key);
     }
 
@@ -226,7 +235,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::broker::life::TokenLifetime;
+    use crate::broker::cache::lifetime::TokenLifetime;
     use crate::clock::ManualClock;
     use crate::domain::subject::Subject;
     use crate::entropy::SystemEntropy;

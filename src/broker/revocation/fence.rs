@@ -17,7 +17,7 @@ const REMEMBERED: usize = 64;
 
 /// What stands between the mints before a revocation and those after it.
 #[derive(Debug)]
-pub(super) struct RevocationFence {
+pub(in crate::broker) struct RevocationFence {
     /// How many revocations there were.
     number: AtomicU64,
     inner: RwLock<Inner>,
@@ -41,13 +41,13 @@ struct Fence {
 
 /// Keeps every mint of what a lockdown reaches waiting, until it is dropped.
 #[derive(Debug)]
-pub(super) struct ClosedFence<'a> {
+pub(in crate::broker) struct ClosedFence<'a> {
     fences: &'a RevocationFence,
     number: u64,
 }
 
 /// Nobody closes a fence while this lives.
-pub(super) struct FenceView<'a>(RwLockReadGuard<'a, Inner>);
+pub(in crate::broker) struct FenceView<'a>(RwLockReadGuard<'a, Inner>);
 
 impl Default for RevocationFence {
     fn default() -> Self {
@@ -57,17 +57,17 @@ impl Default for RevocationFence {
 
 impl RevocationFence {
     /// How many revocations there were.
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::broker) fn count(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
     /// Counts one more revocation, and tells its number.
-    pub(super) fn advance(&self) -> u64 {
+    pub(in crate::broker) fn advance(&self) -> u64 {
         self.number.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Closes a fence around all that `grants` reach.
-    pub(super) fn close(&self, grants: Arc<[Grant]>) -> ClosedFence<'_> {
+    pub(in crate::broker) fn close(&self, grants: Arc<[Grant]>) -> ClosedFence<'_> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let number = self.advance();
         if inner.fences.len() >= REMEMBERED
@@ -82,7 +82,7 @@ impl RevocationFence {
 
     /// Waits until no fence is closed around `key`, and tells how many revocations there were then: a
     /// mint that begins now is past all of them.
-    pub(super) async fn pass(&self, key: &TokenKey, labels: &BTreeMap<String, String>) -> u64 {
+    pub(in crate::broker) async fn pass(&self, key: &TokenKey, labels: &BTreeMap<String, String>) -> u64 {
         let mut opened = self.opened.subscribe();
         loop {
             if let Some(count) = self.look().count_where_open(key, labels, self) {
@@ -96,19 +96,24 @@ impl RevocationFence {
     }
 
     /// Returns once everybody has ended who looks at this moment.
-    pub(super) fn wait_for_looks(&self) {
+    pub(in crate::broker) fn wait_for_looks(&self) {
         drop(self.inner.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Looks at the fences, which stay as they are meanwhile.
-    pub(super) fn look(&self) -> FenceView<'_> {
+    pub(in crate::broker) fn look(&self) -> FenceView<'_> {
         FenceView(self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl FenceView<'_> {
     /// True where a lockdown that reaches `key` came after the first `count` revocations.
-    pub(super) fn stops(&self, key: &TokenKey, labels: &BTreeMap<String, String>, count: u64) -> bool {
+    pub(in crate::broker) fn stops(
+        &self,
+        key: &TokenKey,
+        labels: &BTreeMap<String, String>,
+        count: u64,
+    ) -> bool {
         let later = |fence: &&Fence| fence.number > count;
         count < self.0.forgotten
             || self.0.fences.iter().filter(later).any(|fence| reaches(&fence.grants, key, labels))
@@ -138,12 +143,16 @@ impl Drop for ClosedFence<'_> {
 }
 
 /// True where `grants` give the token under `key`.
-pub(super) fn reaches(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String, String>) -> bool {
+pub(in crate::broker) fn reaches(
+    grants: &[Grant],
+    key: &TokenKey,
+    labels: &BTreeMap<String, String>,
+) -> bool {
     policy::reaches(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
 }
 
 /// Of which tenants alone `grants` may reach a token; `None` where that shows in each tenant.
-pub(super) fn named_tenants(grants: &[Grant]) -> Option<Vec<TenantId>> {
+pub(in crate::broker) fn named_tenants(grants: &[Grant]) -> Option<Vec<TenantId>> {
     use crate::domain::grant::TenantSelector;
     let named = grants.iter().map(|grant| match &grant.tenants {
         TenantSelector::One { id, .. } => Some(id.clone()),

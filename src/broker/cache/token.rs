@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::error::TokenError;
-use super::given::RecipientSet;
-use super::life::TokenLifetime;
 use crate::auth::AuthenticatedCaller;
 use crate::box_api::RestrictedObject;
+use crate::broker::cache::lifetime::TokenLifetime;
+use crate::broker::error::TokenError;
+use crate::broker::recipients::RecipientSet;
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
@@ -80,14 +80,14 @@ impl AccessToken {
     }
 
     /// Takes note that Box could not be asked about it.
-    pub(super) fn note_unseen(&self, error: &TokenError, clock: &dyn Clock) {
+    pub(in crate::broker) fn note_unseen(&self, error: &TokenError, clock: &dyn Clock) {
         *self.unseen.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((clock.monotonic(), error.clone()));
     }
 
     /// Why Box could not be asked about it, where that is less than this time ago, and how much of the
     /// time is left.
-    pub(super) fn was_unseen_within(
+    pub(in crate::broker) fn was_unseen_within(
         &self,
         time: Duration,
         clock: &dyn Clock,
@@ -99,12 +99,12 @@ impl AccessToken {
     }
 
     /// Takes note that Box took it.
-    pub(super) fn note_alive(&self, clock: &dyn Clock) {
+    pub(in crate::broker) fn note_alive(&self, clock: &dyn Clock) {
         *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.monotonic());
     }
 
     /// True where Box took it within this time.
-    pub(super) fn was_alive_within(&self, time: Duration, clock: &dyn Clock) -> bool {
+    pub(in crate::broker) fn was_alive_within(&self, time: Duration, clock: &dyn Clock) -> bool {
         let alive = *self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         alive.is_some_and(|alive| clock.monotonic().since(alive) < time)
     }
@@ -160,7 +160,7 @@ impl AccessToken {
         due
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::broker) fn bytes(&self) -> usize {
         let restricted = self.restricted_to.as_ref().map_or(0, Vec::len);
         size_of::<Self>() + self.secret.expose().len() + self.fingerprint.len() + restricted * 160
     }

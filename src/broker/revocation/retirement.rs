@@ -4,13 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::mint::MintDisposition;
-use super::sealed_token::SealedToken;
-use super::turns::NoPermit;
-use super::views::TenantContext;
-use super::{Broker, TokenError};
 use crate::auth::Identity;
 use crate::box_api::{BoxClient, BoxCredentials, BoxError, MintedToken};
+use crate::broker::minter::MintDisposition;
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::token_store::sealed_token::SealedToken;
+use crate::broker::upstream::concurrency_limiter::NoPermit;
+use crate::broker::{Broker, TokenError};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -33,7 +33,7 @@ pub enum RevocationTarget {
 
 /// What revoking some tokens came to.
 #[derive(Debug, Default)]
-pub(super) struct RevocationReport {
+pub(in crate::broker) struct RevocationReport {
     /// Those that are dead now.
     pub dead: HashSet<TokenId>,
     /// With what Box failed or refused one of the last; those that cannot be opened are not asked about.
@@ -46,7 +46,7 @@ const AT_ONCE: usize = 16;
 impl Broker {
     /// Revokes a token at Box and erases its row, in a task of its own. Where Box does not answer
     /// the row stays, so that the token is still known until it expires.
-    pub(super) fn retire(
+    pub(in crate::broker) fn retire(
         self: &Arc<Self>,
         credentials: &Arc<BoxCredentials>,
         row: TokenId,
@@ -70,7 +70,11 @@ impl Broker {
     }
 
     /// Revokes a token that has no row, in a task of its own.
-    pub(super) fn revoke_later(self: &Arc<Self>, credentials: &Arc<BoxCredentials>, token: SecretString) {
+    pub(in crate::broker) fn revoke_later(
+        self: &Arc<Self>,
+        credentials: &Arc<BoxCredentials>,
+        token: SecretString,
+    ) {
         let (broker, credentials) = (Arc::clone(self), Arc::clone(credentials));
         self.tasks.spawn(async move {
             if let Err(error) = broker.upstream.revoke(&credentials, &token).await {
@@ -184,7 +188,7 @@ impl Broker {
     }
 
     /// Revokes tokens at Box, some at a time, and forgets those that are dead now.
-    pub(super) async fn revoke_rows(
+    pub(in crate::broker) async fn revoke_rows(
         &self,
         app: &App,
         rows: &[StoredToken],
@@ -226,7 +230,7 @@ impl Broker {
         Ok(done)
     }
 
-    pub(super) async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
+    pub(in crate::broker) async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
         let document = self
             .vault
             .open(&place_of_token(&row.id), &row.sealed)
@@ -300,7 +304,7 @@ impl Broker {
     }
 
     /// Writes a token down that nobody is to have, and has it revoked.
-    pub(super) async fn end(
+    pub(in crate::broker) async fn end(
         self: &Arc<Self>,
         view: &TenantContext,
         key: &TokenKey,

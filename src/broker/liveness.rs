@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::OutageScope;
-use super::token::AccessToken;
-use super::turns::NoPermit;
-use super::views::TenantContext;
 use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::BoxError;
+use crate::broker::cache::token::AccessToken;
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::upstream::circuit_breaker::OutageScope;
+use crate::broker::upstream::concurrency_limiter::NoPermit;
 use crate::domain::event::AuditContext;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::error::TokenError;
-use super::views::TenantContext;
 use crate::box_api::BoxError;
+use crate::broker::error::TokenError;
+use crate::broker::tenant_context::TenantContext;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::id::{AppId, Generation, TenantId};
 use crate::domain::refusal::BoxRefusal;
@@ -90,7 +90,7 @@ struct Down {
 
 /// Remembers refusals and outages.
 #[derive(Debug)]
-pub(super) struct CircuitBreaker {
+pub(in crate::broker) struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
 }
@@ -102,7 +102,7 @@ struct Inner {
 }
 
 impl CircuitBreaker {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::broker) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, inner: Mutex::default() }
     }
 
@@ -110,7 +110,7 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// As [`CircuitBreaker::admit`].
-    pub(super) fn check(&self, view: &TenantContext, key: &TokenKey) -> Result<(), TokenError> {
+    pub(in crate::broker) fn check(&self, view: &TenantContext, key: &TokenKey) -> Result<(), TokenError> {
         self.lock().check(view, key, self.clock.monotonic())
     }
 
@@ -118,7 +118,7 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// What Box refused or failed with, and when to come again.
-    pub(super) fn admit(&self, view: &TenantContext, key: &TokenKey) -> Result<bool, TokenError> {
+    pub(in crate::broker) fn admit(&self, view: &TenantContext, key: &TokenKey) -> Result<bool, TokenError> {
         let now = self.clock.monotonic();
         let mut inner = self.lock();
         inner.check(view, key, now)?;
@@ -137,7 +137,12 @@ impl CircuitBreaker {
     }
 
     /// Takes note of how asking Box ended.
-    pub(super) fn settle(&self, view: &TenantContext, key: &TokenKey, failed: Option<&TokenError>) {
+    pub(in crate::broker) fn settle(
+        &self,
+        view: &TenantContext,
+        key: &TokenKey,
+        failed: Option<&TokenError>,
+    ) {
         match failed {
             None => self.works(view, key),
             Some(error) => match error.refusal() {
@@ -209,7 +214,7 @@ impl CircuitBreaker {
     }
 
     /// Answers with `error` for this key, for so long.
-    pub(super) fn hold(&self, key: &TokenKey, time: Duration, error: &TokenError) {
+    pub(in crate::broker) fn hold(&self, key: &TokenKey, time: Duration, error: &TokenError) {
         self.refuse(Refused::Key(key.clone()), time, error);
     }
 
@@ -221,13 +226,13 @@ impl CircuitBreaker {
     }
 
     /// True where a tenant's own line is down.
-    pub(super) fn is_down(&self, tenant: &TenantId) -> bool {
+    pub(in crate::broker) fn is_down(&self, tenant: &TenantId) -> bool {
         let inner = self.lock();
         inner.lines.get(&BreakerScope::Tenant(tenant.clone())).is_some_and(|state| state.down.is_some())
     }
 
     /// Forgets what was refused to a tenant: somebody changed something.
-    pub(super) fn forgive_tenant(&self, tenant: &TenantId) {
+    pub(in crate::broker) fn forgive_tenant(&self, tenant: &TenantId) {
         self.lock().refusals.retain(|place, _| match place {
             Refused::Key(key) => key.tenant != *tenant,
             Refused::Tenant(id, _) => id != tenant,
@@ -236,7 +241,7 @@ impl CircuitBreaker {
     }
 
     /// Forgets what was refused to an app.
-    pub(super) fn forgive_app(&self, app: &AppId) {
+    pub(in crate::broker) fn forgive_app(&self, app: &AppId) {
         self.lock().refusals.retain(|place, _| !matches!(place, Refused::App(id, _) if id == app));
     }
 
@@ -300,7 +305,7 @@ fn lines(view: &TenantContext, key: &TokenKey) -> [(BreakerScope, OutageScope); 
 
 /// How far a refusal reaches. What Box says of one user's request may be true of that user alone,
 /// who can even be another enterprise's: it never speaks for the tenant.
-pub(super) fn extent_of(refusal: BoxRefusal, key: &TokenKey) -> OutageScope {
+pub(in crate::broker) fn extent_of(refusal: BoxRefusal, key: &TokenKey) -> OutageScope {
     match refusal {
         _ if refusal.concerns_the_app() => OutageScope::App,
         BoxRefusal::AppNotAuthorized | BoxRefusal::CcgNotAuthorized if key.subject == Subject::ENTERPRISE => {

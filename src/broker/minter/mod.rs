@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::health::concerns_the_tenant;
-use super::life::TokenLifetime;
-use super::sealed_token::{self, SealedToken};
-use super::token::AccessToken;
-use super::turns::NoPermit;
-use super::views::TenantContext;
-use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::{
     AppAuthentication, BoxClient, BoxCredentials, BoxError, ExchangeOutcome, LocalSigner, MintedToken,
 };
+use crate::broker::cache::lifetime::TokenLifetime;
+use crate::broker::cache::token::AccessToken;
+use crate::broker::tenant_context::TenantContext;
+use crate::broker::token_store::sealed_token::{self, SealedToken};
+use crate::broker::upstream::concurrency_limiter::NoPermit;
+use crate::broker::upstream::health::concerns_the_tenant;
+use crate::broker::{Broker, TokenError, TtlRequirement};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -23,7 +23,10 @@ use crate::store::{NewToken, SaveOutcome, StoreError, place_of_credentials, plac
 impl Broker {
     /// The token under `key` that the store holds. A row that cannot be used is told to the operator
     /// and passed over: minting anew costs less than refusing.
-    pub(super) async fn stored(&self, key: &TokenKey) -> Result<Option<Arc<AccessToken>>, StoreError> {
+    pub(in crate::broker) async fn stored(
+        &self,
+        key: &TokenKey,
+    ) -> Result<Option<Arc<AccessToken>>, StoreError> {
         let Some(row) = self.store.live_token(key, self.clock.wall()).await? else { return Ok(None) };
         // What is in memory knows more than its row does: when it ends by the monotonic clock, and
         // when somebody last set out to renew it.
@@ -48,7 +51,7 @@ impl Broker {
     }
 
     /// Mints or exchanges, and keeps what comes of it; `revocations` is how many there were when it began.
-    pub(super) async fn mint(
+    pub(in crate::broker) async fn mint(
         self: &Arc<Self>,
         view: &Arc<TenantContext>,
         key: &TokenKey,
@@ -144,7 +147,7 @@ impl Broker {
 
     /// Keeps a minted token, in the store before anywhere else; `revocations` is how many there were
     /// when its mint began.
-    pub(super) async fn file(
+    pub(in crate::broker) async fn file(
         self: &Arc<Self>,
         view: &TenantContext,
         key: &TokenKey,
@@ -185,7 +188,7 @@ impl Broker {
     }
 
     /// Writes a minted token and its event down, in one transaction.
-    pub(super) async fn save(
+    pub(in crate::broker) async fn save(
         &self,
         view: &TenantContext,
         key: &TokenKey,
@@ -278,7 +281,7 @@ impl Broker {
     }
 
     /// What can revoke the tokens of `generation`.
-    pub(super) async fn revoker(
+    pub(in crate::broker) async fn revoker(
         &self,
         app: &App,
         generation: Generation,
@@ -302,7 +305,7 @@ impl Broker {
     }
 
     /// Asks Box, where it may be asked now and when it is this tenant's turn.
-    pub(super) async fn ask<T>(
+    pub(in crate::broker) async fn ask<T>(
         &self,
         view: &TenantContext,
         key: &TokenKey,
@@ -321,7 +324,7 @@ impl Broker {
     }
 
     /// Takes note of Box's answer, for the next who ask and for the tenant's health.
-    pub(super) fn settle<T>(
+    pub(in crate::broker) fn settle<T>(
         &self,
         view: &TenantContext,
         key: &TokenKey,
@@ -344,7 +347,7 @@ impl Broker {
     }
 
     /// The app's credentials, for a token under `key`.
-    pub(super) async fn credentials_for(
+    pub(in crate::broker) async fn credentials_for(
         &self,
         view: &TenantContext,
         key: &TokenKey,
@@ -372,7 +375,7 @@ fn no_credentials(app: &AppId) -> TokenError {
 }
 
 /// What becomes of a minted token.
-pub(super) enum MintDisposition<'a> {
+pub(in crate::broker) enum MintDisposition<'a> {
     /// It is served.
     Kept,
     /// It only shows whether minting works.

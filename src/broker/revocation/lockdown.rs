@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::fences::{named_tenants, reaches};
-use super::{Broker, TokenError};
+use crate::broker::revocation::fence::{named_tenants, reaches};
+use crate::broker::{Broker, TokenError};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AppId, TenantId, TokenId};
 use crate::store::{StoreError, StoredToken, TenantRef, TokenCursor, TokenFilter};
@@ -38,7 +38,7 @@ pub enum LockdownScope {
 
 impl LockdownScope {
     /// Where its tokens are found.
-    pub(super) fn places(&self) -> Vec<TokenFilter> {
+    pub(in crate::broker) fn places(&self) -> Vec<TokenFilter> {
         match self {
             Self::Tenant(tenant) => vec![TokenFilter::OfTenant(tenant.clone())],
             Self::App(app) => vec![TokenFilter::OfApp(app.clone())],
@@ -61,7 +61,7 @@ pub struct LockdownReport {
 
 /// A walk over live tokens, stretch by stretch.
 #[derive(Debug)]
-pub(super) struct TokenScan {
+pub(in crate::broker) struct TokenScan {
     among: TokenFilter,
     next: Option<TokenCursor>,
 }
@@ -119,13 +119,19 @@ impl Broker {
     }
 
     /// Walks that begin now.
-    pub(super) fn walks(&self, places: Vec<TokenFilter>) -> impl Iterator<Item = TokenScan> + use<> {
+    pub(in crate::broker) fn walks(
+        &self,
+        places: Vec<TokenFilter>,
+    ) -> impl Iterator<Item = TokenScan> + use<> {
         let now = self.clock.wall();
         places.into_iter().map(move |among| TokenScan { among, next: Some(TokenCursor::moment(now)) })
     }
 
     /// The next stretch of a walk; `None` at its end.
-    pub(super) async fn stretch(&self, walk: &mut TokenScan) -> Result<Option<Vec<StoredToken>>, StoreError> {
+    pub(in crate::broker) async fn stretch(
+        &self,
+        walk: &mut TokenScan,
+    ) -> Result<Option<Vec<StoredToken>>, StoreError> {
         let Some(after) = &walk.next else { return Ok(None) };
         let (rows, next) = self.store.live_tokens(&walk.among, after, STRETCH).await?;
         walk.next = next;
@@ -133,7 +139,7 @@ impl Broker {
     }
 
     /// Those of some rows that are within reach.
-    pub(super) async fn reached(
+    pub(in crate::broker) async fn reached(
         &self,
         reach: &LockdownScope,
         rows: Vec<StoredToken>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::views::TenantContext;
+use crate::broker::tenant_context::TenantContext;
 use crate::domain::id::{AppId, TenantId};
 
 /// How long somebody waits for a turn.
@@ -22,7 +22,7 @@ const QUEUE: usize = 4;
 
 /// The turns that are taken.
 #[derive(Debug)]
-pub(super) struct ConcurrencyLimiter {
+pub(in crate::broker) struct ConcurrencyLimiter {
     all: Arc<Semaphore>,
     apps: Lanes<AppId>,
     tenants: Lanes<TenantId>,
@@ -32,16 +32,16 @@ pub(super) struct ConcurrencyLimiter {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(in crate::broker) struct Permit {
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// There was no turn in time, or there is no use in waiting for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoPermit;
+pub(in crate::broker) struct NoPermit;
 
 impl ConcurrencyLimiter {
-    pub(super) fn new(count: usize) -> Self {
+    pub(in crate::broker) fn new(count: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count)),
             apps: Lanes::new(count.div_ceil(APP_SHARE)),
@@ -55,7 +55,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     /// Where none came in time, or too many wait already.
-    pub(super) async fn take(&self, view: &TenantContext) -> Result<Permit, NoPermit> {
+    pub(in crate::broker) async fn take(&self, view: &TenantContext) -> Result<Permit, NoPermit> {
         let _place = QueuePosition::in_queue(self)?;
         let (tenant, app) = (self.tenants.of(&view.tenant.id), self.apps.of(&view.app.id));
         // A tenant's own crowd waits in its own lane, and only its first stand in the wider ones.
@@ -71,7 +71,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     /// As [`ConcurrencyLimiter::take`].
-    pub(super) async fn take_any(&self) -> Result<Permit, NoPermit> {
+    pub(in crate::broker) async fn take_any(&self) -> Result<Permit, NoPermit> {
         let _place = QueuePosition::in_queue(self)?;
         Self::in_time(async { Ok(vec![Arc::clone(&self.all).acquire_owned().await?]) }).await
     }

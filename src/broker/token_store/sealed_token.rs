@@ -12,7 +12,7 @@ use crate::secret::{SecretBytes, SecretString};
 
 /// What comes out of a token's seal.
 #[derive(Debug)]
-pub(super) struct SealedToken {
+pub(in crate::broker) struct SealedToken {
     pub secret: SecretString,
     pub given: Duration,
     pub began: Timestamp,
@@ -58,7 +58,7 @@ impl From<Entry> for RestrictedObject {
 }
 
 /// The document to be sealed.
-pub(super) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) -> SecretBytes {
+pub(in crate::broker) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) -> SecretBytes {
     let document = Document {
         access_token: minted.token.expose().into(),
         expires_in: minted.life.as_secs(),
@@ -73,7 +73,7 @@ pub(super) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) ->
 
 impl SealedToken {
     /// Reads what was sealed; `None` where it is anything else.
-    pub(super) fn read(document: &SecretBytes) -> Option<Self> {
+    pub(in crate::broker) fn read(document: &SecretBytes) -> Option<Self> {
         let document: Document<'_> = serde_json::from_slice(document.expose()).ok()?;
         Some(Self {
             secret: SecretString::new(document.access_token.into_owned()),
@@ -88,12 +88,12 @@ impl SealedToken {
     }
 
     /// What it was minted for.
-    pub(super) fn key(&self) -> Option<TokenKey> {
+    pub(in crate::broker) fn key(&self) -> Option<TokenKey> {
         TokenKey::decode(&self.key)
     }
 
     /// True where it may be served under `key`: the row that led here is not trusted.
-    pub(super) fn serves(&self, key: &TokenKey) -> bool {
+    pub(in crate::broker) fn serves(&self, key: &TokenKey) -> bool {
         !self.discarded && self.key == key.encoding()
     }
 }

@@ -1,0 +1,3 @@
+//! The tokens in the store, each sealed.
+
+pub(super) mod sealed_token;
