@@ -2,10 +2,10 @@
 
 pub mod api_key;
 mod buckets;
-mod identity;
 mod jwks;
 pub mod limits;
 pub mod oidc;
+mod request_context;
 mod sessions;
 mod trusts;
 
@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
-pub use self::identity::{AuthenticatedCaller, Identity};
 pub use self::jwks::IssuerSetupError;
 use self::jwks::Issuers;
 use self::oidc::OidcVerifier;
+pub use self::request_context::{AuthenticatedCaller, RequestContext};
 pub use self::sessions::AuthenticatedSession;
 use self::sessions::SessionAuthenticator;
 use self::trusts::TrustIndex;
@@ -188,7 +188,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where the session is over, whatever ended it.
-    pub fn identify_opener(&self, proven: &AuthenticatedSession) -> Result<Identity, AuthError> {
+    pub fn identify_opener(&self, proven: &AuthenticatedSession) -> Result<RequestContext, AuthError> {
         self.sessions.identify(proven, &self.trusts)
     }
 
@@ -196,7 +196,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where it is nobody's, or where that cannot be said at the moment.
-    pub async fn authenticate(&self, text: &str) -> Result<Identity, AuthError> {
+    pub async fn authenticate(&self, text: &str) -> Result<RequestContext, AuthError> {
         if let Some(id) = api_key::id_of(text) {
             return self
                 .identify(&id, |key| self.vault.matches(&key.pepper, &key.digest, text.as_bytes()))
@@ -215,12 +215,12 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where key or token open nothing any more, or where that cannot be said at the moment.
-    pub async fn again(&self, identity: &Identity) -> Result<Identity, AuthError> {
-        let now = match (&identity.token, &identity.first().credential) {
+    pub async fn again(&self, context: &RequestContext) -> Result<RequestContext, AuthError> {
+        let now = match (&context.token, &context.first().credential) {
             (Some(token), _) => {
                 self.verifier.is_live(token)?;
                 let now = self.opened_by(Arc::clone(token)).await?;
-                let was_there = |caller: &Caller| identity.any(|before| before.id == caller.id);
+                let was_there = |caller: &Caller| context.any(|before| before.id == caller.id);
                 now.those(was_there).ok_or(TokenRejection::Trust)?
             }
             (None, Credential::Key(id)) => self.identify(id, |_| Ok(true)).await?,
@@ -230,11 +230,11 @@ impl Authenticator {
             }
             // Whoever was given a token once comes without what it had then.
             (None, Credential::Jwt { .. }) => {
-                let AuthenticatedCaller { caller, credential } = identity.first();
+                let AuthenticatedCaller { caller, credential } = context.first();
                 self.receiver(&Recipient::new(&caller.id, credential)).await?
             }
         };
-        Ok(Identity { peer: identity.peer, ..now })
+        Ok(RequestContext { peer: context.peer, request_id: Arc::clone(&context.request_id), ..now })
     }
 
     /// A caller who was given something once, as it stands now: its API key still opens it, or the trust by which
@@ -242,21 +242,21 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where it does not, or where that cannot be said at the moment.
-    pub async fn receiver(&self, receiver: &Recipient) -> Result<Identity, AuthError> {
+    pub async fn receiver(&self, receiver: &Recipient) -> Result<RequestContext, AuthError> {
         let Recipient { caller, credential } = receiver;
-        let identity = match credential {
+        let context = match credential {
             Credential::Key(id) => self.identify(id, |_| Ok(true)).await?,
             Credential::Jwt { issuer, trust, .. } => {
                 self.verifier.knows(issuer)?;
                 let caller = self.trusts.caller_with(issuer, trust).await?;
                 let caller = caller.ok_or(AuthError::Unauthenticated)?;
-                Identity::of_one(AuthenticatedCaller { caller, credential: credential.clone() }, None)
+                RequestContext::of_one(AuthenticatedCaller { caller, credential: credential.clone() }, None)
             }
             // No page is given a full token.
             Credential::Session(_) => return Err(AuthError::Unauthenticated),
         };
-        let is_it = identity.first().caller.id == *caller;
-        is_it.then_some(identity).ok_or(AuthError::Unauthenticated)
+        let is_it = context.first().caller.id == *caller;
+        is_it.then_some(context).ok_or(AuthError::Unauthenticated)
     }
 
     /// The callers whom a token that says this would open at this moment, whoever signed it. One that does
@@ -273,9 +273,9 @@ impl Authenticator {
     }
 
     /// The callers whom a verified token opens by the trusts of this moment.
-    async fn opened_by(&self, token: Arc<TokenClaims>) -> Result<Identity, AuthError> {
+    async fn opened_by(&self, token: Arc<TokenClaims>) -> Result<RequestContext, AuthError> {
         let opened = self.trusts.opened(&token).await?;
-        Identity::of_token(token, opened).ok_or_else(|| TokenRejection::Trust.into())
+        RequestContext::of_token(token, opened).ok_or_else(|| TokenRejection::Trust.into())
     }
 
     /// From before whatever is read from now on.
@@ -288,7 +288,7 @@ impl Authenticator {
         &self,
         id: &KeyId,
         is_proven: impl FnOnce(&ApiKey) -> Result<bool, CryptoError>,
-    ) -> Result<Identity, AuthError> {
+    ) -> Result<RequestContext, AuthError> {
         let known = self.look_up(id).await?;
         let caller = known.found.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
         let key = caller.keys.iter().find(|key| key.id == *id).ok_or(AuthError::Unauthenticated)?;
@@ -299,7 +299,7 @@ impl Authenticator {
         known.found.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
         let opened = AuthenticatedCaller { caller: Arc::clone(caller), credential };
-        Ok(Identity::of_one(opened, key.expires_at))
+        Ok(RequestContext::of_one(opened, key.expires_at))
     }
 
     async fn look_up(&self, id: &KeyId) -> Result<Arc<CachedValue<KeyHolder>>, StoreError> {

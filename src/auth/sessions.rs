@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::trusts::TrustIndex;
-use super::{AuthError, AuthenticatedCaller, Identity};
+use super::{AuthError, AuthenticatedCaller, RequestContext};
 use crate::clock::Clock;
 use crate::crypto::{SessionKeys, Vault, sha256};
 use crate::domain::caller::{Caller, CallerState};
@@ -93,7 +93,7 @@ impl SessionAuthenticator {
         &self,
         proven: &AuthenticatedSession,
         trusts: &TrustIndex,
-    ) -> Result<Identity, AuthError> {
+    ) -> Result<RequestContext, AuthError> {
         let AuthenticatedSession { session, opener } = proven;
         let now = self.clock.wall();
         if session.cancelled_at.is_some() {
@@ -109,7 +109,7 @@ impl SessionAuthenticator {
         };
         let caller = Arc::clone(opener.as_ref().filter(stands).ok_or(AuthError::SessionCancelled)?);
         let opened = AuthenticatedCaller { caller, credential: Credential::Session(session.id.clone()) };
-        Ok(Identity::of_one(opened, Some(session.expires_at)))
+        Ok(RequestContext::of_one(opened, Some(session.expires_at)))
     }
 
     /// A session that was proven before, as it stands now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::identity::AuthenticatedCaller;
+use super::request_context::AuthenticatedCaller;
 use crate::config::TrustSettings;
 use crate::crypto::sha256_hex;
 use crate::domain::caller::{Caller, CallerState};

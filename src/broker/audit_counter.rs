@@ -75,7 +75,7 @@ impl Countable for TokenRelease<'_> {
             generation: Some(key.generation),
             on_behalf_of: self.on_behalf_of.cloned(),
             reason: self.reason.map(str::to_owned),
-            ..self.by.cause(self.request_id, self.peer).event(at, AuditAction::TokenRelease)
+            ..self.by.audit_context(self.request_id, self.peer).event(at, AuditAction::TokenRelease)
         }
     }
 }

@@ -36,7 +36,7 @@ pub use crate::broker::upstream::circuit_breaker::OutageScope;
 pub use crate::broker::upstream::health::Health;
 
 use crate::audit::Tally;
-use crate::auth::{AuthenticatedCaller, Identity};
+use crate::auth::{AuthenticatedCaller, RequestContext};
 use crate::box_api::{BoxClient, BoxError};
 use crate::broker::ancestors::AncestorLookup;
 use crate::broker::cache::TokenCache;
@@ -91,9 +91,9 @@ impl TokenRequest {
     }
 
     /// The same, by what it is asked with: what leaves through a browser session needs another permission.
-    fn ask_by(&self, identity: &Identity) -> AccessRequest<'_> {
+    fn ask_by(&self, context: &RequestContext) -> AccessRequest<'_> {
         match &self.restriction {
-            Some(restriction) if identity.is_of_a_session() => AccessRequest::Session {
+            Some(restriction) if context.is_of_a_session() => AccessRequest::Session {
                 subject: &self.subject,
                 restriction,
                 on_behalf_of: self.on_behalf_of.as_ref(),
@@ -241,21 +241,20 @@ impl Broker {
         }
     }
 
-    /// A token of `tenant` for `identity`, and by which of its callers. Every request is decided anew, whether the token is in
+    /// A token of `tenant` for `context`, and by which of its callers. Every request is decided anew, whether the token is in
     /// memory or not; what is in memory touches neither the store nor Box.
     ///
     /// # Errors
     /// As [`TokenError`] tells.
     pub async fn token(
         self: &Arc<Self>,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         wanted: &TokenRequest,
     ) -> Result<ReleasedToken, TokenError> {
         let mut superseded = false;
         loop {
-            let (view, (by, grounds)) = self.judge(identity, tenant, wanted).await?;
+            let (view, (by, grounds)) = self.judge(context, tenant, wanted).await?;
             let key = TokenKey {
                 tenant: view.tenant.id.clone(),
                 generation: view.generation(),
@@ -265,7 +264,7 @@ impl Broker {
             let cause = || AuditContext {
                 on_behalf_of: wanted.on_behalf_of.clone(),
                 waived: grounds.waived,
-                ..identity.cause_of(by, request_id)
+                ..context.audit_context_of(by)
             };
             let need = TtlRequirement::Serve(wanted.min_ttl);
             let obtained = match &wanted.rejected {
@@ -283,20 +282,20 @@ impl Broker {
         }
     }
 
-    /// The tenant, where this identity may have such a token of it at this moment, by which of its callers
+    /// The tenant, where this context may have such a token of it at this moment, by which of its callers
     /// and by what.
     ///
     /// # Errors
     /// As [`TokenError`] tells, where not.
     pub async fn judge<'a>(
         &self,
-        identity: &'a Identity,
+        context: &'a RequestContext,
         tenant: &TenantRef,
         wanted: &TokenRequest,
     ) -> Result<(Arc<TenantContext>, (&'a AuthenticatedCaller, DecisionBasis)), TokenError> {
-        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
-        let callers = identity.callers().map(|opened| (opened, &*opened.caller));
-        let found = decision::first_allowed(callers, &view, wanted.ask_by(identity))?;
+        let view = self.view_for(context, tenant).await?.ok_or(TokenError::Absent)?;
+        let callers = context.callers().map(|opened| (opened, &*opened.caller));
+        let found = decision::first_allowed(callers, &view, wanted.ask_by(context))?;
         Ok((view, found))
     }
 

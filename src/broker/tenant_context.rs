@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Broker, TokenError};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::upstream::health::Health;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
@@ -59,7 +59,7 @@ impl Broker {
     /// As those of [`Broker::view`].
     pub async fn view_for(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Option<Arc<TenantContext>>, StoreError> {
         let (id, name) = match tenant {
@@ -68,7 +68,7 @@ impl Broker {
         };
         match self.view(tenant).await {
             Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.any(|caller| caller.names(id, name)) =>
+                if !context.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Broker, TokenError};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::decision::Block;
 use crate::broker::tenant_context::TenantContext;
 use crate::crypto::is_hmac_sha256;
@@ -57,14 +57,14 @@ impl Broker {
     /// Where the caller may not ask, the tenant is out of service, or its keys cannot be had.
     pub async fn verify_webhook(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
         headers: &BTreeMap<String, String>,
         body: &[u8],
     ) -> Result<Result<WebhookKeySlot, WebhookRejection>, TokenError> {
-        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(context, tenant).await?.ok_or(TokenError::Absent)?;
         let ask = AccessRequest::Admin(Permission::WebhooksVerify);
-        let by = identity.decide(&view.tenant, ask).map_err(|rule| match rule {
+        let by = context.decide(&view.tenant, ask).map_err(|rule| match rule {
             None => TokenError::Absent,
             Some(rule) => TokenError::Forbidden(rule),
         })?;

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::auth::limits::RateLimitExceeded;
-use crate::auth::{AuthError, Identity};
+use crate::auth::{AuthError, RequestContext};
 use crate::broker::{TenantContext, TokenError};
 use crate::domain::caller::Caller;
 use crate::domain::id::{CallerId, TokenId};
@@ -26,30 +26,34 @@ pub(crate) struct BesideTenantLimits;
 /// Counts a request for each caller that its credential opens, and where its path names a tenant that
 /// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
 /// request goes on as the others'.
-pub(crate) async fn count(api: &Api, identity: Identity, parts: &mut Parts) -> Result<Identity, ApiError> {
+pub(crate) async fn count(
+    api: &Api,
+    context: RequestContext,
+    parts: &mut Parts,
+) -> Result<RequestContext, ApiError> {
     let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
     let tenant = tenant_of(parts).await;
-    count_about(api, identity, tenant, beside).await
+    count_about(api, context, tenant, beside).await
 }
 
 /// Counts a request that is about a tenant, or about none; `beside` the tenant's limit, where that keeps nobody out.
 pub(crate) async fn count_about(
     api: &Api,
-    identity: Identity,
+    context: RequestContext,
     tenant: Option<TenantRef>,
     beside: bool,
-) -> Result<Identity, ApiError> {
-    let spent = spent(api, &identity);
+) -> Result<RequestContext, ApiError> {
+    let spent = spent(api, &context);
     let narrowed = match spent.first() {
         None => None,
         Some(one) => {
             let is_left = |caller: &Caller| spent.iter().all(|(id, _)| *id != caller.id);
-            Some(identity.those(is_left).ok_or_else(|| limited(ErrorScope::Request, one.1))?)
+            Some(context.those(is_left).ok_or_else(|| limited(ErrorScope::Request, one.1))?)
         }
     };
     let tenant = if beside && spent.is_empty() { None } else { tenant };
-    if let Some(view) = seen(api, &identity, tenant.as_ref()).await? {
-        let left = narrowed.as_ref().unwrap_or(&identity);
+    if let Some(view) = seen(api, &context, tenant.as_ref()).await? {
+        let left = narrowed.as_ref().unwrap_or(&context);
         match spent.first() {
             // Those who may know of the tenant are the ones who have to wait.
             Some(one) if !may_know(left, &view.tenant) => return Err(limited(ErrorScope::Request, one.1)),
@@ -57,12 +61,12 @@ pub(crate) async fn count_about(
             _ => count_tenant(api, &view.tenant)?,
         }
     }
-    Ok(narrowed.unwrap_or(identity))
+    Ok(narrowed.unwrap_or(context))
 }
 
 /// Counts a request for each caller: those who asked too often, who has to wait least first.
-fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, RateLimitExceeded)> {
-    let mut spent: Vec<_> = identity
+fn spent(api: &Api, context: &RequestContext) -> Vec<(CallerId, RateLimitExceeded)> {
+    let mut spent: Vec<_> = context
         .callers()
         .filter_map(|opened| {
             let exceeded = api.limits.count_caller(&opened.caller).err()?;
@@ -77,16 +81,16 @@ fn spent(api: &Api, identity: &Identity) -> Vec<(CallerId, RateLimitExceeded)> {
 /// its limit up, and hear from the handler what they hear of every tenant that is not there.
 pub(crate) async fn seen(
     api: &Api,
-    identity: &Identity,
+    context: &RequestContext,
     tenant: Option<&TenantRef>,
 ) -> Result<Option<Arc<TenantContext>>, ApiError> {
     let Some(tenant) = tenant else { return Ok(None) };
-    let view = api.broker.view_for(identity, tenant).await.map_err(TokenError::Store)?;
-    Ok(view.filter(|view| may_know(identity, &view.tenant)))
+    let view = api.broker.view_for(context, tenant).await.map_err(TokenError::Store)?;
+    Ok(view.filter(|view| may_know(context, &view.tenant)))
 }
 
-fn may_know(identity: &Identity, tenant: &Tenant) -> bool {
-    identity.any(|caller| caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+fn may_know(context: &RequestContext, tenant: &Tenant) -> bool {
+    context.any(|caller| caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
 }
 
 /// Counts a request about a tenant, by a caller who may know of it.

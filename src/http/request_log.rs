@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::TokenRequest;
 use crate::domain::event::{Actor, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::CallerId;
@@ -23,13 +23,14 @@ use crate::store::TenantRef;
 /// What a request's handler tells of it, whatever becomes of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestLog {
+    request_id: Arc<str>,
     peer: Option<IpAddr>,
     told: Arc<Mutex<AuditDetail>>,
 }
 
 #[derive(Debug, Default)]
 struct AuditDetail {
-    identity: Option<Identity>,
+    context: Option<RequestContext>,
     tenant: Option<TenantRef>,
     asked: Option<RequestedToken>,
     session: Option<Arc<BrowserSession>>,
@@ -55,9 +56,20 @@ pub(crate) struct RequestTarget<'a> {
 }
 
 impl RequestLog {
-    /// A request that came from there.
-    pub(crate) fn of_peer(peer: Option<IpAddr>) -> Self {
-        Self { peer, told: Arc::default() }
+    /// Creates the log of the request with this id from this address.
+    pub(crate) fn new(request_id: Arc<str>, peer: Option<IpAddr>) -> Self {
+        Self { request_id, peer, told: Arc::default() }
+    }
+
+    /// Returns the request's id.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Fills the request's id and address into the context of a caller that was just authenticated.
+    pub(crate) fn complete(&self, context: &mut RequestContext) {
+        context.request_id = Arc::clone(&self.request_id);
+        context.peer = self.peer;
     }
 
     /// The address that the request came from.
@@ -66,8 +78,8 @@ impl RequestLog {
     }
 
     /// Takes note of who calls.
-    pub(crate) fn caller(&self, identity: &Identity) {
-        self.told().identity = Some(identity.clone());
+    pub(crate) fn caller(&self, context: &RequestContext) {
+        self.told().context = Some(context.clone());
     }
 
     /// Takes note of the tenant that a request is about whose path names none.
@@ -103,7 +115,7 @@ impl RequestLog {
 
     /// Who calls, where that is known; of several callers whom a token opens, the first.
     pub(crate) fn caller_id(&self) -> Option<CallerId> {
-        self.told().identity.as_ref().map(|identity| identity.first().caller.id.clone())
+        self.told().context.as_ref().map(|context| context.first().caller.id.clone())
     }
 
     /// The record of a request that ended in a problem; `None` for what the audit is not about: requests
@@ -113,15 +125,15 @@ impl RequestLog {
         api: &Api,
         target: RequestTarget<'_>,
         problem: &Problem,
-        (at, request_id): (Timestamp, &str),
+        at: Timestamp,
     ) -> Option<AuditEvent> {
         let action = api.action(target.route, target.method)?;
         let outcome = outcome(problem.status)?;
         let told = self.told();
-        let cause = match &told.identity {
-            Some(identity) => identity.cause(request_id),
+        let cause = match &told.context {
+            Some(context) => context.audit_context(),
             None => AuditContext {
-                request_id: Some(request_id.to_owned()),
+                request_id: Some(self.request_id.to_string()),
                 peer: self.peer,
                 ..AuditContext::of(Actor::Unknown)
             },
@@ -139,7 +151,7 @@ impl RequestLog {
             return Some(event);
         }
         // Whoever is unknown asks for whatever comes to their mind.
-        if told.identity.is_some() {
+        if told.context.is_some() {
             let named = target.tenant().or_else(|| told.tenant.clone());
             let tenant = named.and_then(|tenant| api.broker.known_tenant(&tenant));
             // A tenant's story is its own: whoever has no grant on it is no part of it.

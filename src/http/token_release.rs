@@ -30,10 +30,10 @@ pub(crate) async fn current(
     tenant: &TenantRef,
     wanted: &TokenRequest,
 ) -> Result<ReleasedToken, ApiError> {
-    let mut identity = caller.identity.clone();
+    let mut context = caller.context.clone();
     let mut tried = false;
     for _ in 0..ROUNDS {
-        let given = match api.broker.token(&identity, &caller.request_id.0, tenant, wanted).await {
+        let given = match api.broker.token(&context, tenant, wanted).await {
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
@@ -45,8 +45,8 @@ pub(crate) async fn current(
         if api.watch.is_still(&caller.since) {
             return Ok(given);
         }
-        identity = api.authenticator.again(&caller.identity).await?;
-        let (view, (by, grounds)) = api.broker.judge(&identity, tenant, wanted).await?;
+        context = api.authenticator.again(&caller.context).await?;
+        let (view, (by, grounds)) = api.broker.judge(&context, tenant, wanted).await?;
         if given.token.key.generation == view.generation() {
             return Ok(ReleasedToken { grounds, by: by.clone(), ..given });
         }
@@ -63,8 +63,8 @@ pub(crate) fn count(
 ) {
     api.broker.count_release(&TokenRelease {
         by: &given.by,
-        peer: caller.identity.peer,
-        request_id: &caller.request_id.0,
+        peer: caller.context.peer,
+        request_id: &caller.context.request_id,
         on_behalf_of,
         token: &given.token,
         reason: given.grounds.waived.map(DenialReason::observed),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::callers::{event_of, told};
 use super::error::RegistryError;
 use super::{Registry, on_what_stands};
-use crate::auth::{Identity, api_key};
+use crate::auth::{RequestContext, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
 use crate::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
@@ -37,23 +37,21 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn create_key(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         expires_at: Option<Timestamp>,
     ) -> Result<CreatedApiKey, RegistryError> {
-        on_what_stands(|| self.create_key_once(identity, request_id, caller, expires_at)).await
+        on_what_stands(|| self.create_key_once(context, caller, expires_at)).await
     }
 
     async fn create_key_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         expires_at: Option<Timestamp>,
     ) -> Result<CreatedApiKey, RegistryError> {
         let now = self.now();
-        let (identity, mut next) = self.manageable(identity, caller).await?;
+        let (context, mut next) = self.manageable(context, caller).await?;
         if expires_at.is_some_and(|end| end <= now) {
             return Err(RegistryError::invalid("/expires_at", "A key has to end in the future."));
         }
@@ -63,7 +61,7 @@ impl Registry {
         }
         let (new, stored) = make_key(self.entropy.as_ref(), &self.vault, now, expires_at);
         next.keys.push(stored);
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&next, &cause, now, AuditAction::KeyCreate, new.id.to_string());
         self.replace_caller(next, &event, None).await?;
         Ok(new)
@@ -75,28 +73,26 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn revoke_key(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         key: &KeyId,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.revoke_key_once(identity, request_id, caller, key)).await
+        on_what_stands(|| self.revoke_key_once(context, caller, key)).await
     }
 
     async fn revoke_key_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         key: &KeyId,
     ) -> Result<(), RegistryError> {
-        let (identity, mut next) = self.manageable(identity, caller).await?;
+        let (context, mut next) = self.manageable(context, caller).await?;
         let before = next.keys.len();
         next.keys.retain(|kept| kept.id != *key);
         if next.keys.len() == before {
             return Err(RegistryError::Absent);
         }
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&next, &cause, self.now(), AuditAction::KeyRevoke, key.to_string());
         let next = self.replace_caller(next, &event, None).await?;
         let with = SessionCredential::Key(key.clone());

@@ -7,7 +7,7 @@ use super::error::{FieldError, RegistryError};
 use super::material::{CredentialInput, check_enterprise};
 use super::register::TestedRegistration;
 use super::{Registry, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::domain::app::{App, Keypair};
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
@@ -22,13 +22,12 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is changed then.
     pub async fn replace_app_credentials(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         material: CredentialInput,
         enterprise: Option<BoxId>,
     ) -> Result<RegisteredApp, RegistryError> {
-        let identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let context = require_everywhere(context, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         let reading = material.read()?;
         reading.refuse_generated_key("POST …/keypairs makes a key for an app that is registered.")?;
@@ -46,7 +45,7 @@ impl Registry {
         let secrets = self.with_webhook_keys(&app, secrets).await?;
         let next = NextCredentials { app: with_face(&app, face), secrets, keypair: None };
         let enterprise = enterprise.or(reading.config.enterprise_id);
-        self.switch_shared(next, enterprise, &identity.cause(request_id), warnings).await
+        self.switch_shared(next, enterprise, &context.audit_context(), warnings).await
     }
 
     /// Makes a keypair for a shared app. It is used once it is activated.
@@ -55,13 +54,12 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn make_app_keypair(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
     ) -> Result<(App, Keypair), RegistryError> {
-        let identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let context = require_everywhere(context, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
-        let keypair = self.keypair_for(&app, &identity.cause(request_id)).await?;
+        let keypair = self.keypair_for(&app, &context.audit_context()).await?;
         Ok((app, keypair))
     }
 
@@ -71,13 +69,12 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is changed then, and it can be tried again.
     pub async fn activate_app_keypair(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         keypair: &KeypairId,
         (public_key_id, enterprise): (&str, Option<BoxId>),
     ) -> Result<RegisteredApp, RegistryError> {
-        let identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let context = require_everywhere(context, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         if let Some(id) = &enterprise {
             check_enterprise(id)?;
@@ -86,7 +83,7 @@ impl Registry {
             None => self.unchanged_app(app, Vec::new()).await,
             Some((app, secrets)) => {
                 let next = NextCredentials { app, secrets, keypair: Some(keypair) };
-                self.switch_shared(next, enterprise, &identity.cause(request_id), Vec::new()).await
+                self.switch_shared(next, enterprise, &context.audit_context(), Vec::new()).await
             }
         }
     }

@@ -8,7 +8,7 @@ use super::error::{CLIENT_ID_HELD, FieldError, RegistryError, unless_expected};
 use super::material::{CredentialInput, check_enterprise};
 use super::tenants::{ListPage, RequestedState};
 use super::{Registry, on_what_stands, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::credentials_of;
 use crate::domain::app::{App, AppOwner, AppState};
 use crate::domain::event::{AuditAction, AuditEvent};
@@ -63,8 +63,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Forbidden`].
-    pub fn may_register_apps(identity: &Identity) -> Result<(), RegistryError> {
-        require_everywhere(identity, Permission::AppsWrite).map(drop)
+    pub fn may_register_apps(context: &RequestContext) -> Result<(), RegistryError> {
+        require_everywhere(context, Permission::AppsWrite).map(drop)
     }
 
     /// Registers a shared app, after Box has given a token for the enterprise where one is named.
@@ -73,11 +73,10 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is stored then.
     pub async fn register_app(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         registration: AppRegistration,
     ) -> Result<RegisteredApp, RegistryError> {
-        let identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let context = require_everywhere(context, Permission::AppsWrite)?;
         let AppRegistration { name, material, enterprise_id } = registration;
         let reading = material.read()?;
         reading.refuse_generated_key("Register the app with a key; `keypairs` makes the next one.")?;
@@ -111,7 +110,7 @@ impl Registry {
             }
             Some(enterprise) => {
                 let credentials = std::sync::Arc::new(credentials_of(&app, secrets.clone())?);
-                let cause = identity.cause(request_id);
+                let cause = context.audit_context();
                 let tested = self.test_mint(&credentials, enterprise, &cause).await?;
                 // No tenant is there yet whose token it could be.
                 self.write_off(&credentials, tested.minted.token, &cause).await;
@@ -125,7 +124,7 @@ impl Registry {
         }
         app.generation = self.store.next_generation().await?;
         let sealed = self.seal(&app, &secrets).await?;
-        let event = self.app_event(&identity, request_id, &app, AuditAction::AppCreate, None);
+        let event = self.app_event(&context, &app, AuditAction::AppCreate, None);
         self.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
         Ok(RegisteredApp { app: AppView { app, tenants: 0 }, diagnosis, warnings, created: true })
     }
@@ -136,10 +135,10 @@ impl Registry {
     /// Where the caller neither manages nor uses apps.
     pub async fn apps(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         mut page: PageRequest,
     ) -> Result<ListPage<AppView>, RegistryError> {
-        require_app_reader(identity)?;
+        require_app_reader(context)?;
         let wanted = page.limit;
         page.limit = wanted + 1;
         let mut apps = self.store.shared_apps(&page).await?;
@@ -157,8 +156,8 @@ impl Registry {
     ///
     /// # Errors
     /// Where there is none, or the caller neither manages nor uses apps.
-    pub async fn app(&self, identity: &Identity, app: &AppRef) -> Result<AppView, RegistryError> {
-        require_app_reader(identity)?;
+    pub async fn app(&self, context: &RequestContext, app: &AppRef) -> Result<AppView, RegistryError> {
+        require_app_reader(context)?;
         let app = self.shared_app(app).await?;
         self.counted(app).await
     }
@@ -169,24 +168,22 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn patch_app(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         patch: &AppPatch,
         expected: Option<i64>,
     ) -> Result<AppView, RegistryError> {
-        on_what_stands(|| self.patch_app_once(identity, request_id, app, patch, expected)).await
+        on_what_stands(|| self.patch_app_once(context, app, patch, expected)).await
     }
 
     async fn patch_app_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         patch: &AppPatch,
         expected: Option<i64>,
     ) -> Result<AppView, RegistryError> {
-        let mut identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let mut context = require_everywhere(context, Permission::AppsWrite)?;
         let current = self.shared_app(app).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -196,12 +193,12 @@ impl Registry {
             return self.counted(current).await;
         }
         if current.state == AppState::Locked {
-            identity = require_everywhere(&identity, Permission::Lockdown)?;
+            context = require_everywhere(&context, Permission::Lockdown)?;
             self.finish_app(current.id.clone()).await?;
         }
         let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
         let told = Some(format!("state {state:?}"));
-        let event = self.app_event(&identity, request_id, &next, AuditAction::AppUpdate, told);
+        let event = self.app_event(&context, &next, AuditAction::AppUpdate, told);
         let updated = self.store.update_app(&next, &event).await;
         self.broker.forget(&ChangedEntity::App(next.id.clone()));
         match updated {
@@ -216,27 +213,25 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn delete_app(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_app_once(identity, request_id, app, expected)).await
+        on_what_stands(|| self.delete_app_once(context, app, expected)).await
     }
 
     async fn delete_app_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &AppRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        let identity = require_everywhere(identity, Permission::AppsWrite)?;
+        let context = require_everywhere(context, Permission::AppsWrite)?;
         let app = self.shared_app(app).await?;
         if expected.is_some_and(|version| version != app.version) {
             return Err(RegistryError::Precondition);
         }
-        let event = self.app_event(&identity, request_id, &app, AuditAction::AppDelete, None);
+        let event = self.app_event(&context, &app, AuditAction::AppDelete, None);
         let deleted = self.store.delete_app(&app.id, app.version, &event).await;
         self.broker.forget(&ChangedEntity::App(app.id));
         deleted.map_err(|error| unless_expected(expected, error))
@@ -255,8 +250,7 @@ impl Registry {
 
     pub(super) fn app_event(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         app: &App,
         action: AuditAction,
         detail: Option<String>,
@@ -265,14 +259,14 @@ impl Registry {
             app: Some(app.id.clone()),
             generation: Some(app.generation),
             detail: detail.or_else(|| name_of(app).map(ToString::to_string)),
-            ..identity.cause(request_id).event(self.now(), action)
+            ..context.audit_context().event(self.now(), action)
         }
     }
 }
 
-fn require_app_reader(identity: &Identity) -> Result<(), RegistryError> {
-    require_everywhere(identity, Permission::AppsWrite)
-        .or_else(|_| require_everywhere(identity, Permission::AppsUse))
+fn require_app_reader(context: &RequestContext) -> Result<(), RegistryError> {
+    require_everywhere(context, Permission::AppsWrite)
+        .or_else(|_| require_everywhere(context, Permission::AppsUse))
         .map(drop)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Registry, RegistryError, require};
 use crate::audit::SignedCheckpoint;
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
 use crate::store::{AuditFilter, AuditPage, AuditPosition, CallerRef, TenantRef};
@@ -32,12 +32,12 @@ impl Registry {
     /// As [`RegistryError`] tells: whoever may not read all of it has to name a tenant.
     pub async fn audit(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         query: AuditQuery,
         behind: Option<&AuditPosition>,
         limit: usize,
     ) -> Result<AuditPage, RegistryError> {
-        let tenant = self.audited_tenant(identity, query.tenant.as_ref()).await?;
+        let tenant = self.audited_tenant(context, query.tenant.as_ref()).await?;
         let mut filter = AuditFilter { tenant, ..query.filter };
         if let Some(caller) = query.caller {
             filter.caller = match caller {
@@ -61,14 +61,14 @@ impl Registry {
     /// The tenant whose records may be read; `None` for everybody's.
     async fn audited_tenant(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: Option<&TenantRef>,
     ) -> Result<Option<TenantId>, RegistryError> {
-        let reads_all = identity.any(|caller| caller.holds_everywhere(Permission::AuditRead));
+        let reads_all = context.any(|caller| caller.holds_everywhere(Permission::AuditRead));
         let Some(tenant) = tenant else {
             return match reads_all {
                 true => Ok(None),
-                false if identity.any(|caller| caller.holds(Permission::AuditRead)) => {
+                false if context.any(|caller| caller.holds(Permission::AuditRead)) => {
                     Err(RegistryError::invalid(
                         "/tenant",
                         "Name the tenant: only a grant on `tenant: \"*\"` reads everybody's records.",
@@ -77,10 +77,10 @@ impl Registry {
                 false => Err(RegistryError::Forbidden("no grant gives audit:read")),
             };
         };
-        let view = self.broker.view_for(identity, tenant).await?;
+        let view = self.broker.view_for(context, tenant).await?;
         match (view, tenant) {
             (Some(view), _) => {
-                let _ = require(identity, &view.tenant, Permission::AuditRead)?;
+                let _ = require(context, &view.tenant, Permission::AuditRead)?;
                 Ok(Some(view.tenant.id.clone()))
             }
             // An erased tenant's story stays; its id is never anybody else's.
@@ -95,9 +95,9 @@ impl Registry {
     /// Where the caller may not read everybody's records, or the store does not answer.
     pub async fn last_checkpoint(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
     ) -> Result<(Option<SignedCheckpoint>, &[u8]), RegistryError> {
-        super::require_everywhere(identity, Permission::AuditRead).map(drop)?;
+        super::require_everywhere(context, Permission::AuditRead).map(drop)?;
         Ok((self.store.last_checkpoint().await?, self.vault.notary().public_key()))
     }
 }

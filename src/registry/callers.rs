@@ -12,7 +12,7 @@ use super::error::{RegistryError, unless_expected};
 use super::grants::GrantSpec;
 use super::tenants::ListPage;
 use super::{Registry, changes, on_what_stands, shortened};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::domain::caller::{Caller, CallerKind, CallerState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
@@ -81,13 +81,12 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn create_caller(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         new: NewCaller,
     ) -> Result<CallerView, RegistryError> {
-        let identity = require_callers_write(identity)?;
+        let context = require_callers_write(context)?;
         let NewCaller { name, kind, grants, rate_limit } = new;
-        let (identity, grants) = self.grants_of(&identity, kind, &grants, &[]).await?;
+        let (context, grants) = self.grants_of(&context, kind, &grants, &[]).await?;
         let caller = Caller {
             id: self.new_id(CallerId::generate),
             name,
@@ -101,7 +100,7 @@ impl Registry {
             created_at: self.now(),
             version: 1,
         };
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&caller, &cause, self.now(), AuditAction::CallerCreate, told(&caller));
         self.store.insert_caller(&caller, &event).await?;
         self.broker.forget(&ChangedEntity::Caller(caller.id.clone()));
@@ -112,8 +111,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Absent`] where there is none that this admin could have made.
-    pub async fn caller(&self, identity: &Identity, caller: &CallerRef) -> Result<CallerView, RegistryError> {
-        let (_, caller) = self.manageable(identity, caller).await?;
+    pub async fn caller(
+        &self,
+        context: &RequestContext,
+        caller: &CallerRef,
+    ) -> Result<CallerView, RegistryError> {
+        let (_, caller) = self.manageable(context, caller).await?;
         let uses = self.store.key_uses(&caller.id).await?;
         Ok(self.viewed(caller, uses).await)
     }
@@ -124,10 +127,10 @@ impl Registry {
     /// Where the admin manages no callers, or the store does not answer.
     pub async fn callers(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         mut page: PageRequest,
     ) -> Result<ListPage<CallerView>, RegistryError> {
-        let identity = require_callers_write(identity)?;
+        let context = require_callers_write(context)?;
         let wanted = page.limit;
         let mut items: Vec<CallerView> = Vec::new();
         loop {
@@ -136,7 +139,7 @@ impl Registry {
             let was_last = callers.len() <= wanted;
             for caller in callers {
                 page.after = Some(caller.name.clone());
-                if !identity.any(|held| held.may_grant(&caller.grants)) {
+                if !context.any(|held| held.may_grant(&caller.grants)) {
                     continue;
                 }
                 // Only what the admin may see tells them that there is more.
@@ -159,24 +162,22 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn patch_caller(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         patch: &CallerPatch,
         expected: Option<i64>,
     ) -> Result<CallerView, RegistryError> {
-        on_what_stands(|| self.patch_caller_once(identity, request_id, caller, patch, expected)).await
+        on_what_stands(|| self.patch_caller_once(context, caller, patch, expected)).await
     }
 
     async fn patch_caller_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         patch: &CallerPatch,
         expected: Option<i64>,
     ) -> Result<CallerView, RegistryError> {
-        let (mut identity, current) = self.manageable(identity, caller).await?;
+        let (mut context, current) = self.manageable(context, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -185,8 +186,7 @@ impl Registry {
             next.name = name.clone();
         }
         if let Some(grants) = &patch.grants {
-            (identity, next.grants) =
-                self.grants_of(&identity, current.kind, grants, &current.grants).await?;
+            (context, next.grants) = self.grants_of(&context, current.kind, grants, &current.grants).await?;
         }
         if let Some(patch) = &patch.rate_limit {
             next.rate_limit = limit_under(patch, &current)?;
@@ -194,18 +194,18 @@ impl Registry {
         if next.rate_limit != current.rate_limit {
             let told = "nobody sets a limit that is on themselves";
             let other = |one: &Caller| one.id != current.id;
-            identity = identity.those(other).ok_or(RegistryError::Forbidden(told))?;
+            context = context.those(other).ok_or(RegistryError::Forbidden(told))?;
         }
         if patch.state.is_some() && current.state == CallerState::Locked {
             let told = "no grant gives lockdown over all that the caller holds";
             let may_lock = |one: &Caller| one.may_lock(&current.grants);
-            identity = identity.those(may_lock).ok_or(RegistryError::Forbidden(told))?;
+            context = context.those(may_lock).ok_or(RegistryError::Forbidden(told))?;
             (next.state, next.locked_at) = (CallerState::Active, None);
         }
         if next != current {
             // What the lock reaches is out of circulation before grants or lock are others.
             self.finish_caller(&current).await?;
-            let cause = identity.cause(request_id);
+            let cause = context.audit_context();
             let told = changes(&fields(&current), &fields(&next));
             let event = event_of(&next, &cause, self.now(), AuditAction::CallerUpdate, told);
             next = self.replace_caller(next, &event, expected).await?;
@@ -220,27 +220,25 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn delete_caller(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_caller_once(identity, request_id, caller, expected)).await
+        on_what_stands(|| self.delete_caller_once(context, caller, expected)).await
     }
 
     async fn delete_caller_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        let (identity, current) = self.manageable(identity, caller).await?;
+        let (context, current) = self.manageable(context, caller).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
         self.finish_caller(&current).await?;
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&current, &cause, self.now(), AuditAction::CallerDelete, told(&current));
         let deleted = self.store.delete_caller(&current.id, current.version, &event).await;
         self.broker.forget(&ChangedEntity::Caller(current.id.clone()));
@@ -257,34 +255,34 @@ impl Registry {
     /// The caller as it stands, where this admin could have made it, and which of the admin's callers.
     pub(super) async fn manageable(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         caller: &CallerRef,
-    ) -> Result<(Identity, Caller), RegistryError> {
-        let identity = require_callers_write(identity)?;
-        self.known_to(&identity, caller).await?.ok_or(RegistryError::Absent)
+    ) -> Result<(RequestContext, Caller), RegistryError> {
+        let context = require_callers_write(context)?;
+        self.known_to(&context, caller).await?.ok_or(RegistryError::Absent)
     }
 
     /// The caller as it stands, where it exists to this admin, and the callers to whom it does.
     pub(super) async fn known_to(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         caller: &CallerRef,
-    ) -> Result<Option<(Identity, Caller)>, RegistryError> {
-        let found = self.stored_caller(identity, caller, Permission::CallersWrite).await?;
-        Ok(found.and_then(|found| Some((identity.those(|held| held.may_grant(&found.grants))?, found))))
+    ) -> Result<Option<(RequestContext, Caller)>, RegistryError> {
+        let found = self.stored_caller(context, caller, Permission::CallersWrite).await?;
+        Ok(found.and_then(|found| Some((context.those(|held| held.may_grant(&found.grants))?, found))))
     }
 
     /// The caller as it stands, whoever asks. Where its row is refused nobody can say any more what it
     /// holds, so only those who have `permission` over all callers learn of it.
     pub(super) async fn stored_caller(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         caller: &CallerRef,
         permission: Permission,
     ) -> Result<Option<Caller>, StoreError> {
         match self.store.caller(caller).await {
             Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
-                if !identity.any(|held| held.holds_everywhere(permission)) =>
+                if !context.any(|held| held.holds_everywhere(permission)) =>
             {
                 Ok(None)
             }
@@ -308,8 +306,8 @@ impl Registry {
     }
 }
 
-fn require_callers_write(identity: &Identity) -> Result<Identity, RegistryError> {
-    let those = identity.those(|caller| caller.holds(Permission::CallersWrite));
+fn require_callers_write(context: &RequestContext) -> Result<RequestContext, RegistryError> {
+    let those = context.those(|caller| caller.holds(Permission::CallersWrite));
     those.ok_or(RegistryError::Forbidden("no grant gives callers:write"))
 }
 

@@ -7,7 +7,7 @@ use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
 use super::material::CredentialInput;
 use super::register::{RegistrationOutcome, TestedRegistration, unchanged};
 use super::{Registry, on_what_stands};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::box_api::BoxCredentials;
 use crate::broker::{TenantContext, TokenError, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState};
@@ -41,13 +41,12 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is changed then.
     pub async fn replace_credentials(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         material: CredentialInput,
         revoke_old: bool,
     ) -> Result<RegistrationOutcome, RegistryError> {
-        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
+        let (context, view) = self.tenant_with_own_app(context, tenant).await?;
         let reading = material.read()?;
         reading.refuse_generated_key("POST …/keypairs makes a key for a tenant that is registered.")?;
         let enterprise = reading.config.enterprise_id.as_ref();
@@ -72,7 +71,7 @@ impl Registry {
         }
         let secrets = self.with_webhook_keys(&view.app, secrets).await?;
         let next = NextCredentials { app: with_face(&view.app, face), secrets, keypair: None };
-        self.switch_own(&view, next, &identity.cause(request_id), warnings, revoke_old).await
+        self.switch_own(&view, next, &context.audit_context(), warnings, revoke_old).await
     }
 
     /// Has the next requests mint anew: access or scopes changed in Box. Old tokens live on.
@@ -81,38 +80,36 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn flush_tenant(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        on_what_stands(|| self.flush_tenant_once(identity, request_id, tenant)).await
+        on_what_stands(|| self.flush_tenant_once(context, tenant)).await
     }
 
     async fn flush_tenant_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        let (identity, current, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
+        let (context, current, view) = self.fresh(context, tenant, Permission::TenantsCredentials).await?;
         if current.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
         let next = Tenant { generation: self.store.next_generation().await?, ..current };
         let told = format!("was {}", view.generation().0);
-        let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantFlush, told);
+        let event = self.event_of(&next, &context.audit_context(), AuditAction::TenantFlush, told);
         let tenant = self.replace(next, &event, None).await?;
         Ok(Arc::new(TenantContext { tenant, app: view.app.clone() }))
     }
 
-    /// A tenant as it stands in the store, whose credentials this identity may change, and which of its
+    /// A tenant as it stands in the store, whose credentials this context may change, and which of its
     /// callers may.
     pub(super) async fn tenant_with_own_app(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
-    ) -> Result<(Identity, Arc<TenantContext>), RegistryError> {
-        let (identity, _, view) = self.fresh(identity, tenant, Permission::TenantsCredentials).await?;
+    ) -> Result<(RequestContext, Arc<TenantContext>), RegistryError> {
+        let (context, _, view) = self.fresh(context, tenant, Permission::TenantsCredentials).await?;
         if view.app.is_shared() {
             return Err(RegistryError::Conflict(
                 "This tenant is served by a shared app, whose credentials are changed under /v1/apps.",
@@ -121,7 +118,7 @@ impl Registry {
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
-        Ok((identity, view))
+        Ok((context, view))
     }
 
     /// Switches a tenant's own app; a pending tenant comes into service by it.

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::error::RegistryError;
 use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::TenantContext;
 use crate::domain::event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
@@ -19,27 +19,25 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn delete_tenant(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         now: bool,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_tenant_once(identity, request_id, tenant, now, expected)).await
+        on_what_stands(|| self.delete_tenant_once(context, tenant, now, expected)).await
     }
 
     async fn delete_tenant_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         now: bool,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
         let permission = if now { Permission::TenantsPurge } else { Permission::TenantsDelete };
-        let (mut identity, current, view) = self.fresh(identity, tenant, permission).await?;
+        let (mut context, current, view) = self.fresh(context, tenant, permission).await?;
         if now {
-            identity = require_everywhere(&identity, Permission::TenantsPurge)?;
+            context = require_everywhere(&context, Permission::TenantsPurge)?;
         }
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
@@ -48,7 +46,7 @@ impl Registry {
             // It never served: nothing is to be revoked, and it reserves nothing for a restoration.
             let event = self.event_of(
                 &current,
-                &identity.cause(request_id),
+                &context.audit_context(),
                 AuditAction::TenantPurge,
                 "erased".to_owned(),
             );
@@ -68,7 +66,7 @@ impl Registry {
             // Should it be restored, none of the tokens that are revoked now may be served again.
             next.generation = self.store.next_generation().await?;
         }
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let told = format!("to be erased at {purge_at}");
         let event = self.event_of(&next, &cause, AuditAction::TenantDelete, told);
         let next = self.replace(next, &event, expected).await?;

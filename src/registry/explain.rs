@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Registry;
 use super::error::RegistryError;
 use super::grants::GrantSpec;
-use crate::auth::{AuthenticatedCaller, Identity};
+use crate::auth::{AuthenticatedCaller, RequestContext};
 use crate::broker::TenantContext;
 use crate::broker::decision::{Block, Denial, first_allowed};
 use crate::domain::caller::Caller;
@@ -100,8 +100,12 @@ impl Registry {
     ///
     /// # Errors
     /// Why not.
-    pub async fn may_explain(&self, identity: &Identity, tenant: &TenantRef) -> Result<(), RegistryError> {
-        self.tenant_for(identity, tenant, Permission::PolicyExplain).await.map(drop)
+    pub async fn may_explain(
+        &self,
+        context: &RequestContext,
+        tenant: &TenantRef,
+    ) -> Result<(), RegistryError> {
+        self.tenant_for(context, tenant, Permission::PolicyExplain).await.map(drop)
     }
 
     /// Tells whether a caller would get a token at this moment, and why.
@@ -111,14 +115,14 @@ impl Registry {
     /// admin could not have made does not exist to them, unless it is the admin.
     pub async fn explain(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         question: &ExplainQuery,
     ) -> Result<Explanation, RegistryError> {
-        let (_, view) = self.tenant_for(identity, &question.tenant, Permission::PolicyExplain).await?;
+        let (_, view) = self.tenant_for(context, &question.tenant, Permission::PolicyExplain).await?;
         let callers = match &question.who {
-            ExplainCaller::Caller(caller) => vec![self.explained(identity, caller.as_ref()).await?],
+            ExplainCaller::Caller(caller) => vec![self.explained(context, caller.as_ref()).await?],
             ExplainCaller::Token(opened) => {
-                let known = opened.iter().filter(|caller| exists_to(identity, caller));
+                let known = opened.iter().filter(|caller| exists_to(context, caller));
                 known.map(|caller| (**caller).clone()).collect()
             }
         };
@@ -150,14 +154,14 @@ impl Registry {
 
     async fn explained(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         caller: Option<&CallerRef>,
     ) -> Result<Caller, RegistryError> {
         let known = match caller {
             None => None,
-            Some(caller) => match oneself(identity, caller) {
+            Some(caller) => match oneself(context, caller) {
                 Some(oneself) => Some(oneself),
-                None => self.known_to(identity, caller).await?.map(|(_, known)| known),
+                None => self.known_to(context, caller).await?.map(|(_, known)| known),
             },
         };
         known.ok_or_else(|| RegistryError::invalid("/caller", "There is no such caller."))
@@ -171,18 +175,18 @@ impl Registry {
 }
 
 /// The admin, where that is who is asked about.
-fn oneself(identity: &Identity, caller: &CallerRef) -> Option<Caller> {
+fn oneself(context: &RequestContext, caller: &CallerRef) -> Option<Caller> {
     let is_it = |opened: &&AuthenticatedCaller| match caller {
         CallerRef::Id(id) => *id == opened.caller.id,
         CallerRef::Name(name) => *name == opened.caller.name,
         CallerRef::Key(_) => false,
     };
-    identity.callers().find(is_it).map(|opened| (*opened.caller).clone())
+    context.callers().find(is_it).map(|opened| (*opened.caller).clone())
 }
 
 /// True for a caller that the admin could have made, or is.
-fn exists_to(identity: &Identity, caller: &Caller) -> bool {
-    identity.any(|admin| {
+fn exists_to(context: &RequestContext, caller: &Caller) -> bool {
+    context.any(|admin| {
         admin.id == caller.id || admin.holds(Permission::CallersWrite) && admin.may_grant(&caller.grants)
     })
 }

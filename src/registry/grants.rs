@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Registry;
 use super::error::{FieldError, RegistryError};
 use super::tenants::label_faults;
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::domain::caller::CallerKind;
 use crate::domain::grant::{Grant, Permission, SubjectPattern, TenantSelector};
 use crate::domain::id::{Name, TenantId};
@@ -76,11 +76,11 @@ impl Registry {
     /// already.
     pub(super) async fn grants_of(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         kind: CallerKind,
         specs: &[GrantSpec],
         held: &[Grant],
-    ) -> Result<(Identity, Vec<Grant>), RegistryError> {
+    ) -> Result<(RequestContext, Vec<Grant>), RegistryError> {
         let mut faults = Vec::new();
         if specs.len() > GRANTS {
             return Err(RegistryError::invalid("/grants", format!("A caller has at most {GRANTS} grants.")));
@@ -88,7 +88,7 @@ impl Registry {
         let mut grants = Vec::with_capacity(specs.len());
         for (place, spec) in specs.iter().enumerate() {
             let at = |field: &str| format!("/grants/{place}{field}");
-            let Some(tenants) = self.selector_of(identity, spec, held, &at, &mut faults).await? else {
+            let Some(tenants) = self.selector_of(context, spec, held, &at, &mut faults).await? else {
                 continue;
             };
             check_spec(spec, kind, &tenants, &at, &mut faults);
@@ -104,7 +104,7 @@ impl Registry {
         if !faults.is_empty() {
             return Err(RegistryError::Invalid(faults));
         }
-        let those = identity.those(|held| held.may_grant(&grants));
+        let those = context.those(|held| held.may_grant(&grants));
         let refusal = RegistryError::Forbidden("a grant reaches further than each of the granter's");
         Ok((those.ok_or(refusal)?, grants))
     }
@@ -112,7 +112,7 @@ impl Registry {
     /// Which tenants a grant names. A tenant that the admin has no grant on is as good as none.
     async fn selector_of(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         spec: &GrantSpec,
         held: &[Grant],
         at: &(dyn Fn(&str) -> String + Sync),
@@ -141,12 +141,12 @@ impl Registry {
         }
         let view = match parse_tenant(name) {
             Some(TenantRef::Id(id)) if let Some(kept) = selector_on(held, &id) => return Ok(Some(kept)),
-            Some(tenant) => self.broker.view_for(identity, &tenant).await?,
+            Some(tenant) => self.broker.view_for(context, &tenant).await?,
             None => None,
         };
         let seen = view.filter(|view| {
             let tenant = &view.tenant;
-            identity.any(|held| held.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+            context.any(|held| held.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
         });
         match seen {
             Some(view) => {

@@ -7,7 +7,7 @@ use super::Registry;
 use super::credentials::NextCredentials;
 use super::error::RegistryError;
 use super::register::{RegistrationOutcome, unchanged};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::TokenError;
 use crate::crypto::new_rsa_key;
 use crate::domain::app::{App, AppOwner, AppSecrets, AuthMethod, Keypair, SigningKeyInfo};
@@ -26,12 +26,11 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn make_keypair(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<(App, Keypair), RegistryError> {
-        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
-        let keypair = self.keypair_for(&view.app, &identity.cause(request_id)).await?;
+        let (context, view) = self.tenant_with_own_app(context, tenant).await?;
+        let keypair = self.keypair_for(&view.app, &context.audit_context()).await?;
         Ok((view.app.clone(), keypair))
     }
 
@@ -42,18 +41,17 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is changed then, and it can be tried again.
     pub async fn activate_keypair(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         keypair: &KeypairId,
         public_key_id: &str,
     ) -> Result<RegistrationOutcome, RegistryError> {
-        let (identity, view) = self.tenant_with_own_app(identity, tenant).await?;
+        let (context, view) = self.tenant_with_own_app(context, tenant).await?;
         match self.next_by_keypair(&view.app, keypair, public_key_id).await? {
             None => Ok(unchanged(view.tenant.clone(), view.app.clone(), Vec::new())),
             Some((app, secrets)) => {
                 let next = NextCredentials { app, secrets, keypair: Some(keypair) };
-                self.switch_own(&view, next, &identity.cause(request_id), Vec::new(), false).await
+                self.switch_own(&view, next, &context.audit_context(), Vec::new(), false).await
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::callers::{event_of, told};
 use super::error::RegistryError;
 use super::{Registry, against_all, name_of, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::{LockdownReport, LockdownScope};
 use crate::domain::app::{App, AppState};
 use crate::domain::caller::{Caller, CallerState};
@@ -37,22 +37,20 @@ impl Registry {
     /// As [`RegistryError`] tells. Where the store went away behind the lock, the lock stands.
     pub async fn lock_tenant(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Lockdown, RegistryError> {
-        let (id, cause) = against_all(|| self.lock_tenant_once(identity, request_id, tenant)).await?;
+        let (id, cause) = against_all(|| self.lock_tenant_once(context, tenant)).await?;
         self.take_down(LockdownScope::Tenant(id.clone()), SessionSelector::Tenant(id), &cause).await
     }
 
     async fn lock_tenant_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<(TenantId, AuditContext), RegistryError> {
-        let (identity, current, _) = self.fresh(identity, tenant, Permission::Lockdown).await?;
-        let (id, cause) = (current.id.clone(), identity.cause(request_id));
+        let (context, current, _) = self.fresh(context, tenant, Permission::Lockdown).await?;
+        let (id, cause) = (current.id.clone(), context.audit_context());
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
             let event = self.event_of(&current, &cause, AuditAction::TenantLockdown, told);
@@ -70,35 +68,25 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::lock_tenant`].
-    pub async fn lock_app(
-        &self,
-        identity: &Identity,
-        request_id: &str,
-        app: &AppRef,
-    ) -> Result<Lockdown, RegistryError> {
-        let identity = require_everywhere(identity, Permission::Lockdown)?;
-        let id = against_all(|| self.lock_app_once(&identity, request_id, app)).await?;
-        self.take_down(LockdownScope::App(id.clone()), SessionSelector::App(id), &identity.cause(request_id))
+    pub async fn lock_app(&self, context: &RequestContext, app: &AppRef) -> Result<Lockdown, RegistryError> {
+        let context = require_everywhere(context, Permission::Lockdown)?;
+        let id = against_all(|| self.lock_app_once(&context, app)).await?;
+        self.take_down(LockdownScope::App(id.clone()), SessionSelector::App(id), &context.audit_context())
             .await
     }
 
-    async fn lock_app_once(
-        &self,
-        identity: &Identity,
-        request_id: &str,
-        app: &AppRef,
-    ) -> Result<AppId, RegistryError> {
+    async fn lock_app_once(&self, context: &RequestContext, app: &AppRef) -> Result<AppId, RegistryError> {
         let current = self.shared_app(app).await?;
         let told = Some(format!("state was {:?}", current.state));
         if current.state == AppState::Locked {
-            let event = self.app_event(identity, request_id, &current, AuditAction::AppLockdown, told);
+            let event = self.app_event(context, &current, AuditAction::AppLockdown, told);
             self.store.record(std::slice::from_ref(&event), event.at).await?;
             return Ok(current.id);
         }
         let fence = self.store.next_generation().await?;
         let version = current.version + 1;
         let next = App { state: AppState::Locked, fence, version, updated_at: self.now(), ..current };
-        let event = self.app_event(identity, request_id, &next, AuditAction::AppLockdown, told);
+        let event = self.app_event(context, &next, AuditAction::AppLockdown, told);
         let updated = self.store.update_app(&next, &event).await;
         self.broker.forget(&ChangedEntity::App(next.id.clone()));
         updated?;
@@ -112,30 +100,28 @@ impl Registry {
     /// As [`Registry::lock_tenant`]; [`RegistryError::Absent`] for one whom this caller may not lock.
     pub async fn lock_caller(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
     ) -> Result<Lockdown, RegistryError> {
-        let (locked, cause) = against_all(|| self.lock_caller_once(identity, request_id, caller)).await?;
+        let (locked, cause) = against_all(|| self.lock_caller_once(context, caller)).await?;
         let reach = LockdownScope::Grants { grants: locked.grants.into(), until: None };
         self.take_down(reach, SessionSelector::Caller(locked.id), &cause).await
     }
 
     async fn lock_caller_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
     ) -> Result<(Caller, AuditContext), RegistryError> {
-        if !identity.any(|one| one.holds(Permission::Lockdown)) {
+        if !context.any(|one| one.holds(Permission::Lockdown)) {
             return Err(RegistryError::Forbidden("no grant gives lockdown"));
         }
-        let current = self.stored_caller(identity, caller, Permission::Lockdown).await?;
+        let current = self.stored_caller(context, caller, Permission::Lockdown).await?;
         let current = current.ok_or(RegistryError::Absent)?;
-        let identity = identity.those(|one| one.may_lock(&current.grants)).ok_or(RegistryError::Absent)?;
+        let context = context.those(|one| one.may_lock(&current.grants)).ok_or(RegistryError::Absent)?;
         let now = self.now();
         let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&next, &cause, now, AuditAction::CallerLockdown, told(&next));
         Ok((self.replace_caller(next, &event, None).await?, cause))
     }

@@ -43,7 +43,7 @@ pub use self::sessions::{CreatedSession, SessionSpec, Sessions};
 pub use self::tenants::{ListPage, RequestedState, check_tenant_patch};
 
 use self::pending::RetryTimers;
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::box_api::BoxClient;
 use crate::broker::{Broker, TenantContext};
 use crate::clock::Clock;
@@ -106,19 +106,19 @@ impl Registry {
         }
     }
 
-    /// A tenant as this identity may treat it, and which of its callers may.
+    /// A tenant as this context may treat it, and which of its callers may.
     ///
     /// # Errors
     /// [`RegistryError::Absent`] where there is none, or none that the caller has a grant on.
     async fn tenant_for(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<(Identity, Arc<TenantContext>), RegistryError> {
-        let view = self.broker.view_for(identity, tenant).await?.ok_or(RegistryError::Absent)?;
-        let identity = require(identity, &view.tenant, permission)?;
-        Ok((identity, view))
+    ) -> Result<(RequestContext, Arc<TenantContext>), RegistryError> {
+        let view = self.broker.view_for(context, tenant).await?.ok_or(RegistryError::Absent)?;
+        let context = require(context, &view.tenant, permission)?;
+        Ok((context, view))
     }
 
     /// The time as rows and answers show it: to the millisecond.
@@ -129,8 +129,12 @@ impl Registry {
 }
 
 /// Those callers that may treat a tenant like this.
-fn require(identity: &Identity, tenant: &Tenant, permission: Permission) -> Result<Identity, RegistryError> {
-    identity.those_allowed(tenant, AccessRequest::Admin(permission)).map_err(|rule| match rule {
+fn require(
+    context: &RequestContext,
+    tenant: &Tenant,
+    permission: Permission,
+) -> Result<RequestContext, RegistryError> {
+    context.those_allowed(tenant, AccessRequest::Admin(permission)).map_err(|rule| match rule {
         None => RegistryError::Absent,
         Some(rule) => RegistryError::Forbidden(DenialReason::as_str(rule)),
     })
@@ -196,7 +200,10 @@ where
 const PERSISTENCE: Duration = Duration::from_secs(10);
 
 /// Those callers whom a grant on every tenant gives `permission`.
-fn require_everywhere(identity: &Identity, permission: Permission) -> Result<Identity, RegistryError> {
-    let those = identity.those(|caller| caller.holds_everywhere(permission));
+fn require_everywhere(
+    context: &RequestContext,
+    permission: Permission,
+) -> Result<RequestContext, RegistryError> {
+    let those = context.those(|caller| caller.holds_everywhere(permission));
     those.ok_or(RegistryError::Forbidden("needs a grant on every tenant"))
 }

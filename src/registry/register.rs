@@ -7,7 +7,7 @@ use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
 use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
 use super::material::{CredentialInput, ParsedCredentials, check_enterprise};
 use super::{Registry, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TenantContext, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState, Keypair, SigningKeyInfo};
@@ -72,8 +72,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Forbidden`].
-    pub fn may_register(identity: &Identity) -> Result<(), RegistryError> {
-        require_everywhere(identity, Permission::TenantsCreate).map(drop)
+    pub fn may_register(context: &RequestContext) -> Result<(), RegistryError> {
+        require_everywhere(context, Permission::TenantsCreate).map(drop)
     }
 
     /// Registers a tenant, after Box has given a token for it, or as pending. `dry_run` does all but
@@ -83,12 +83,11 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is stored then.
     pub async fn register(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         registration: Registration,
         dry_run: bool,
     ) -> Result<RegistrationOutcome, RegistryError> {
-        let identity = require_everywhere(identity, Permission::TenantsCreate)?;
+        let context = require_everywhere(context, Permission::TenantsCreate)?;
         let Registration { name, display_name, labels, policy, source, verify_later } = registration;
         super::tenants::check_fields(display_name.as_deref(), &labels)?;
         let fields = Fields {
@@ -100,11 +99,11 @@ impl Registry {
         let how = How { verify_later, dry_run };
         match source {
             AppSource::Own(material) => {
-                self.register_own(fields, material, how, &identity.cause(request_id)).await
+                self.register_own(fields, material, how, &context.audit_context()).await
             }
             AppSource::Shared { app, enterprise_id } => {
-                let identity = require_everywhere(&identity, Permission::AppsUse)?;
-                let cause = identity.cause(request_id);
+                let context = require_everywhere(&context, Permission::AppsUse)?;
+                let cause = context.audit_context();
                 self.register_on_shared(fields, (app, enterprise_id), how, &cause).await
             }
         }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::error::{FieldError, RegistryError};
 use super::{Registry, on_what_stands, shortened};
-use crate::auth::{AuthenticatedCaller, Identity};
+use crate::auth::{AuthenticatedCaller, RequestContext};
 use crate::broker::decision::{Denial, decide};
 use crate::broker::{TenantContext, TokenError};
 use crate::crypto::sha256;
@@ -71,26 +71,24 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn open_session(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         new: &SessionSpec,
     ) -> Result<CreatedSession, RegistryError> {
-        on_what_stands(|| self.open_session_once(identity, request_id, tenant, new)).await
+        on_what_stands(|| self.open_session_once(context, tenant, new)).await
     }
 
     async fn open_session_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         new: &SessionSpec,
     ) -> Result<CreatedSession, RegistryError> {
-        let (identity, tenant, view) = self.fresh(identity, tenant, Permission::SessionsCreate).await?;
-        let (opened, caller, session) = self.judged(&identity, &view, new).await?;
+        let (context, tenant, view) = self.fresh(context, tenant, Permission::SessionsCreate).await?;
+        let (opened, caller, session) = self.judged(&context, &view, new).await?;
         check_against(&tenant.policy, new)?;
         let cause =
-            AuditContext { on_behalf_of: new.on_behalf_of.clone(), ..identity.cause_of(opened, request_id) };
+            AuditContext { on_behalf_of: new.on_behalf_of.clone(), ..context.audit_context_of(opened) };
         let event = AuditEvent {
             tenant: Some(tenant.id.clone()),
             app: Some(view.app.id.clone()),
@@ -109,12 +107,12 @@ impl Registry {
     /// The session as the first of the callers would open it that may, and that caller as it stands.
     async fn judged<'a>(
         &self,
-        identity: &'a Identity,
+        context: &'a RequestContext,
         view: &TenantContext,
         new: &SessionSpec,
     ) -> Result<(&'a AuthenticatedCaller, Caller, BrowserSession), RegistryError> {
         let mut nearest = Denial::NoGrant;
-        for opened in identity.callers() {
+        for opened in context.callers() {
             let caller = self.store.caller(&CallerRef::Id(opened.caller.id.clone())).await?;
             let Some(caller) = caller.filter(|caller| self.still_opens(caller, &opened.credential)) else {
                 continue;
@@ -174,16 +172,16 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn sessions(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
         on_behalf_of: Option<OnBehalfOf>,
         mut behind: Option<SessionPosition>,
         limit: usize,
     ) -> Result<Sessions, RegistryError> {
-        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let (context, view) = self.tenant_for(context, tenant, Permission::SessionsCancel).await?;
         let of = SessionSelector::Tenant(view.tenant.id.clone());
         let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
-        let may_end = |session: &BrowserSession| those_who_end(&identity, &view.tenant, session).is_some();
+        let may_end = |session: &BrowserSession| those_who_end(&context, &view.tenant, session).is_some();
         let mut found = Vec::new();
         // Others' sessions may be many: then what is found is told, and where it goes on.
         for _ in 0..STRETCHES {
@@ -208,17 +206,16 @@ impl Registry {
     /// [`RegistryError::Absent`] for one that is not there, or not the caller's to end.
     pub async fn cancel_session(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         id: &SessionId,
     ) -> Result<(), RegistryError> {
-        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let (context, view) = self.tenant_for(context, tenant, Permission::SessionsCancel).await?;
         let session = self.store.browser_session(id).await?;
         let session = session.filter(|session| session.tenant == view.tenant.id);
         let session = session.ok_or(RegistryError::Absent)?;
-        let identity = those_who_end(&identity, &view.tenant, &session).ok_or(RegistryError::Absent)?;
-        let cause = identity.cause(request_id);
+        let context = those_who_end(&context, &view.tenant, &session).ok_or(RegistryError::Absent)?;
+        let cause = context.audit_context();
         self.cancel(&SessionSelector::Tenant(view.tenant.id.clone()), &[session], &cause).await?;
         Ok(())
     }
@@ -229,19 +226,18 @@ impl Registry {
     /// As [`RegistryError`] tells. What is cancelled by then, is.
     pub async fn cancel_sessions_for(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         who: &OnBehalfOf,
     ) -> Result<(), RegistryError> {
-        let (identity, view) = self.tenant_for(identity, tenant, Permission::SessionsCancel).await?;
+        let (context, view) = self.tenant_for(context, tenant, Permission::SessionsCancel).await?;
         let filter = SessionFilter {
             of: SessionSelector::Tenant(view.tenant.id.clone()),
             on_behalf_of: Some(who.clone()),
             beyond: self.now(),
         };
-        let cause = AuditContext { on_behalf_of: Some(who.clone()), ..identity.cause(request_id) };
-        let may_end = |session: &BrowserSession| those_who_end(&identity, &view.tenant, session).is_some();
+        let cause = AuditContext { on_behalf_of: Some(who.clone()), ..context.audit_context() };
+        let may_end = |session: &BrowserSession| those_who_end(&context, &view.tenant, session).is_some();
         if self.end(&filter, &cause, may_end).await? == 0 {
             self.cancel(&filter.of, &[], &cause).await?;
         }
@@ -323,9 +319,13 @@ impl Registry {
     }
 }
 
-/// The identity of those callers that may end a session.
-fn those_who_end(identity: &Identity, tenant: &Tenant, session: &BrowserSession) -> Option<Identity> {
-    identity.those_allowed(tenant, AccessRequest::Cancellation(Some(&session.subject))).ok()
+/// The context of those callers that may end a session.
+fn those_who_end(
+    context: &RequestContext,
+    tenant: &Tenant,
+    session: &BrowserSession,
+) -> Option<RequestContext> {
+    context.those_allowed(tenant, AccessRequest::Cancellation(Some(&session.subject))).ok()
 }
 
 /// Judges every token that a session may give.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
 use super::{Registry, RegistryError};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::box_api::{BoxClient, BoxError};
 use crate::broker::{TenantContext, TokenError};
 use crate::domain::event::{AuditAction, AuditContext};
@@ -21,16 +21,15 @@ impl Registry {
     /// Where the caller may not, the tenant is deleted, or the store does not answer.
     pub async fn test_tenant(
         self: &Arc<Self>,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         user: Option<&BoxId>,
     ) -> Result<Vec<CheckResult>, RegistryError> {
-        let (identity, view) = self.tenant_for(identity, tenant, Permission::TenantsTest).await?;
+        let (context, view) = self.tenant_for(context, tenant, Permission::TenantsTest).await?;
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         if view.app.awaits_its_key() {
             return Ok(without_key(&view, &self.upstream));
         }

@@ -10,7 +10,7 @@ use super::document::{self, DecodeError, given};
 use super::error::{FieldError, RegistryError, unless_expected};
 use super::health::HealthState;
 use super::{Registry, changes, on_what_stands, require, require_everywhere};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::TenantContext;
 use crate::domain::app::{App, AppState};
 use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
@@ -85,10 +85,10 @@ impl Registry {
     /// Where the caller may not read it.
     pub async fn tenant(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        Ok(self.tenant_for(identity, tenant, Permission::TenantsRead).await?.1)
+        Ok(self.tenant_for(context, tenant, Permission::TenantsRead).await?.1)
     }
 
     /// The tenants that the caller may read, in the order of their names.
@@ -97,11 +97,11 @@ impl Registry {
     /// Where the caller may read none at all, or the store does not answer.
     pub async fn tenants(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         (filter, health): (&TenantFilter, Option<HealthState>),
         mut page: PageRequest,
     ) -> Result<ListPage<Arc<TenantContext>>, RegistryError> {
-        if !identity.any(|caller| caller.holds(Permission::TenantsRead)) {
+        if !context.any(|caller| caller.holds(Permission::TenantsRead)) {
             return Err(RegistryError::Forbidden("no grant gives tenants:read"));
         }
         let wanted = page.limit;
@@ -113,7 +113,7 @@ impl Registry {
             let was_last = tenants.len() <= wanted;
             for tenant in tenants {
                 page.after = Some(tenant.name.clone());
-                if identity.decide(&tenant, AccessRequest::Admin(Permission::TenantsRead)).is_err() {
+                if context.decide(&tenant, AccessRequest::Admin(Permission::TenantsRead)).is_err() {
                     continue;
                 }
                 let Some(app) = self.sound_app(&tenant.app).await? else { continue };
@@ -139,24 +139,22 @@ impl Registry {
     /// As [`RegistryError`] tells; nothing is changed then.
     pub async fn patch_tenant(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        on_what_stands(|| self.patch_tenant_once(identity, request_id, tenant, patch, expected)).await
+        on_what_stands(|| self.patch_tenant_once(context, tenant, patch, expected)).await
     }
 
     async fn patch_tenant_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         patch: &Value,
         expected: Option<i64>,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        let (mut identity, current, view) = self.fresh(identity, tenant, Permission::TenantsWrite).await?;
+        let (mut context, current, view) = self.fresh(context, tenant, Permission::TenantsWrite).await?;
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
@@ -184,11 +182,11 @@ impl Registry {
             next.locked_from = None;
         }
         if next.locked_from != current.locked_from {
-            identity = with_lockdown(&identity, &current)?;
+            context = with_lockdown(&context, &current)?;
             self.finish_tenant(current.id.clone()).await?;
         }
         if next.labels != current.labels {
-            identity = require_everywhere(&identity, Permission::TenantsWrite)?;
+            context = require_everywhere(&context, Permission::TenantsWrite)?;
         }
         if current.state == TenantState::Deleted && next.state != TenantState::Deleted {
             if current.purge_at.is_some_and(|at| at <= self.now()) {
@@ -197,10 +195,10 @@ impl Registry {
             next.purge_at = None;
             // Those that were open before it was deleted do not come back with it.
             let of = SessionSelector::Tenant(current.id.clone());
-            self.end_sessions(of, &identity.cause(request_id), |_| true).await?;
+            self.end_sessions(of, &context.audit_context(), |_| true).await?;
         }
         let told = changes(&told(&current), &told(&next));
-        let event = self.event_of(&next, &identity.cause(request_id), AuditAction::TenantUpdate, told);
+        let event = self.event_of(&next, &context.audit_context(), AuditAction::TenantUpdate, told);
         let next = self.replace(next, &event, expected).await?;
         Ok(Arc::new(TenantContext { tenant: next, app: view.app.clone() }))
     }
@@ -221,16 +219,16 @@ impl Registry {
     /// bear other labels.
     pub(super) async fn fresh(
         &self,
-        identity: &Identity,
+        context: &RequestContext,
         tenant: &TenantRef,
         permission: Permission,
-    ) -> Result<(Identity, Tenant, Arc<TenantContext>), RegistryError> {
-        let (_, view) = self.tenant_for(identity, tenant, permission).await?;
+    ) -> Result<(RequestContext, Tenant, Arc<TenantContext>), RegistryError> {
+        let (_, view) = self.tenant_for(context, tenant, permission).await?;
         let by = TenantRef::Id(view.tenant.id.clone());
         let current = self.store.tenant(&by).await?.ok_or(RegistryError::Absent)?;
-        let identity = require(identity, &current, permission)?;
+        let context = require(context, &current, permission)?;
         let app = self.store.app(&AppRef::Id(current.app.clone())).await?.ok_or(RegistryError::Absent)?;
-        Ok((identity, current.clone(), Arc::new(TenantContext { tenant: current, app })))
+        Ok((context, current.clone(), Arc::new(TenantContext { tenant: current, app })))
     }
 
     pub(super) async fn replace(
@@ -307,8 +305,8 @@ fn state_of(tenant: &Tenant, state: RequestedState) -> Result<TenantState, Regis
 }
 
 /// Refuses whoever may not lift a tenant's lock.
-fn with_lockdown(identity: &Identity, tenant: &Tenant) -> Result<Identity, RegistryError> {
-    identity
+fn with_lockdown(context: &RequestContext, tenant: &Tenant) -> Result<RequestContext, RegistryError> {
+    context
         .those_allowed(tenant, AccessRequest::Admin(Permission::Lockdown))
         .map_err(|_| RegistryError::Forbidden("no grant on the tenant gives lockdown"))
 }

@@ -3,7 +3,7 @@
 use super::callers::event_of;
 use super::error::RegistryError;
 use super::{Registry, on_what_stands};
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::domain::caller::Caller;
 use crate::domain::event::AuditAction;
 use crate::domain::id::TrustId;
@@ -18,22 +18,20 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn create_trust(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         terms: TrustConditions,
     ) -> Result<Trust, RegistryError> {
-        on_what_stands(|| self.create_trust_once(identity, request_id, caller, &terms)).await
+        on_what_stands(|| self.create_trust_once(context, caller, &terms)).await
     }
 
     async fn create_trust_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         terms: &TrustConditions,
     ) -> Result<Trust, RegistryError> {
-        let (identity, mut next) = self.manageable(identity, caller).await?;
+        let (context, mut next) = self.manageable(context, caller).await?;
         self.check_issuer(&terms.issuer)?;
         if next.trusts.iter().any(|trust| trust.terms == *terms) {
             return Err(RegistryError::Conflict("The caller has such a trust already."));
@@ -44,7 +42,7 @@ impl Registry {
         let id = self.new_id(TrustId::generate);
         let trust = Trust { id, terms: terms.clone(), created_at: self.now() };
         next.trusts.push(trust.clone());
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&next, &cause, self.now(), AuditAction::TrustCreate, told(&trust));
         self.replace_caller(next, &event, None).await?;
         Ok(trust)
@@ -56,25 +54,23 @@ impl Registry {
     /// As [`RegistryError`] tells.
     pub async fn delete_trust(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         trust: &TrustId,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_trust_once(identity, request_id, caller, trust)).await
+        on_what_stands(|| self.delete_trust_once(context, caller, trust)).await
     }
 
     async fn delete_trust_once(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         caller: &CallerRef,
         trust: &TrustId,
     ) -> Result<(), RegistryError> {
-        let (identity, mut next) = self.manageable(identity, caller).await?;
+        let (context, mut next) = self.manageable(context, caller).await?;
         let place = next.trusts.iter().position(|kept| kept.id == *trust).ok_or(RegistryError::Absent)?;
         let gone = next.trusts.remove(place);
-        let cause = identity.cause(request_id);
+        let cause = context.audit_context();
         let event = event_of(&next, &cause, self.now(), AuditAction::TrustDelete, told(&gone));
         let next = self.replace_caller(next, &event, None).await?;
         let with = SessionCredential::Trust(trust.clone());

@@ -47,7 +47,7 @@ pages! {
     guide_sandbox: "docs/guides/sandbox.md",
     guide_tokens: "docs/guides/tokens.md",
     guide_webhooks: "docs/guides/webhooks.md",
-    guide_workload_identity: "docs/guides/workload-identity.md",
+    guide_workload_identity: "docs/guides/workload-context.md",
 }
 
 fn blocks(page: &str) -> Vec<Block> {

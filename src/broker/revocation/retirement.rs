@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::box_api::{BoxClient, BoxCredentials, BoxError, MintedToken};
 use crate::broker::minter::MintDisposition;
 use crate::broker::tenant_context::TenantContext;
@@ -103,16 +103,15 @@ impl Broker {
     /// then is.
     pub async fn revoke(
         &self,
-        identity: &Identity,
-        request_id: &str,
+        context: &RequestContext,
         tenant: &TenantRef,
         what: &RevocationTarget,
     ) -> Result<(), TokenError> {
-        let view = self.view_for(identity, tenant).await?.ok_or(TokenError::Absent)?;
+        let view = self.view_for(context, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
         let judge = |subject: Option<&Subject>| {
             let ask = AccessRequest::Revocation(subject);
-            match identity.decide(tenant, ask) {
+            match context.decide(tenant, ask) {
                 Ok(by) if tenant.state != TenantState::Deleted => Ok(by),
                 Ok(_) | Err(None) => Err(TokenError::Absent),
                 Err(Some(rule)) => Err(TokenError::Forbidden(rule)),
@@ -121,7 +120,7 @@ impl Broker {
         let mut event = AuditEvent {
             tenant: Some(tenant.id.clone()),
             app: Some(view.app.id.clone()),
-            ..identity.cause(request_id).event(self.clock.wall(), AuditAction::TokenRevoke)
+            ..context.audit_context().event(self.clock.wall(), AuditAction::TokenRevoke)
         };
         let rows = match what {
             RevocationTarget::Subject(subject) => {

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use jiff::SignedDuration;
 
-use crate::auth::{AuthError, Identity};
+use crate::auth::{AuthError, RequestContext};
 use crate::broker::TenantContext;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::TenantState;
@@ -16,7 +16,6 @@ use crate::http::error::ApiError;
 use crate::http::error::problem::ErrorScope;
 use crate::http::extract::{AuthenticatedRequest, NoQuery, bearer, query};
 use crate::http::middleware::cors::origin_of;
-use crate::http::middleware::observe::RequestId;
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::store::TenantRef;
@@ -50,16 +49,15 @@ impl FromRequestParts<Api> for BrowserPage {
         // By session, be it good or over: whoever is logged out hears so, whatever others do at their address.
         let counted = api.limits.count_session(&proven.session.id);
         counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded))?;
-        let mut identity = api.authenticator.identify_opener(&proven)?;
-        identity.peer = peer;
-        story.caller(&identity);
+        let mut context = api.authenticator.identify_opener(&proven)?;
+        story.complete(&mut context);
+        story.caller(&context);
         let origin = origin_of(&parts.headers).and_then(|value| value.to_str().ok());
         let origin = origin.ok_or(ApiError::OriginNotAllowed)?.to_owned();
-        let view = admitted(api, &proven.session, &identity, &origin).await?;
+        let view = admitted(api, &proven.session, &context, &origin).await?;
         limits::count_tenant(api, &view.tenant)?;
-        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
         let query: NoQuery = query(parts.uri.query().unwrap_or_default())?;
-        let caller = AuthenticatedRequest { identity, request_id, since, story, query };
+        let caller = AuthenticatedRequest { context, since, story, query };
         Ok(Self { session: proven.session, caller, view, origin })
     }
 }
@@ -74,9 +72,9 @@ impl BrowserPage {
             return Ok(self);
         }
         let since = api.authenticator.stamp();
-        let identity = api.authenticator.again(&self.caller.identity).await?;
-        let view = admitted(api, &self.session, &identity, &self.origin).await?;
-        Ok(Self { caller: AuthenticatedRequest { identity, since, ..self.caller }, view, ..self })
+        let context = api.authenticator.again(&self.caller.context).await?;
+        let view = admitted(api, &self.session, &context, &self.origin).await?;
+        Ok(Self { caller: AuthenticatedRequest { context, since, ..self.caller }, view, ..self })
     }
 
     /// The tenant, as requests for its tokens name it.
@@ -90,11 +88,11 @@ impl BrowserPage {
 async fn admitted(
     api: &Api,
     session: &BrowserSession,
-    identity: &Identity,
+    context: &RequestContext,
     origin: &str,
 ) -> Result<Arc<TenantContext>, ApiError> {
     let tenant = TenantRef::Id(session.tenant.clone());
-    let view = api.broker.view_for(identity, &tenant).await.map_err(crate::broker::TokenError::Store)?;
+    let view = api.broker.view_for(context, &tenant).await.map_err(crate::broker::TokenError::Store)?;
     let in_grace = |view: &Arc<TenantContext>| view.tenant.state != TenantState::Deleted;
     let view = view.filter(in_grace).ok_or(AuthError::SessionCancelled)?;
     let policy = &view.tenant.policy;

@@ -12,11 +12,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::auth::{AuthError, Identity};
+use crate::auth::{AuthError, RequestContext};
 use crate::domain::id::{AppId, CallerId, KeyId, KeypairId, Name, SessionId, TrustId};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::middleware::observe::RequestId;
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::registry::FieldError;
@@ -29,8 +28,7 @@ use crate::store::{AppRef, CallerRef, PageRequest, TenantRef};
 /// so that no route forgets to refuse what it does not know.
 #[derive(Debug)]
 pub(crate) struct AuthenticatedRequest<Q = NoQuery> {
-    pub identity: Identity,
-    pub request_id: RequestId,
+    pub context: RequestContext,
     /// From before the caller was looked up.
     pub since: ChangeToken,
     /// Where what becomes known of the request is told.
@@ -48,19 +46,14 @@ impl<Q> AuthenticatedRequest<Q> {
         if api.watch.is_still(&self.since) {
             return Ok(self);
         }
-        Ok(Self { identity: api.authenticator.again(&self.identity).await?, ..self })
+        Ok(Self { context: api.authenticator.again(&self.context).await?, ..self })
     }
 }
 
 impl AuthenticatedRequest {
     /// A caller that was found otherwise than in a bearer's header.
-    pub(crate) fn new(
-        identity: Identity,
-        request_id: RequestId,
-        since: ChangeToken,
-        story: RequestLog,
-    ) -> Self {
-        Self { identity, request_id, since, story, query: NoQuery {} }
+    pub(crate) fn new(context: RequestContext, since: ChangeToken, story: RequestLog) -> Self {
+        Self { context, since, story, query: NoQuery {} }
     }
 }
 
@@ -75,11 +68,10 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for AuthenticatedRequest<Q> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
         let since = api.authenticator.stamp();
-        let identity = authenticate(api, &story, bearer(&parts.headers)).await?;
-        let identity = limits::count(api, identity, parts).await?;
-        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+        let context = authenticate(api, &story, bearer(&parts.headers)).await?;
+        let context = limits::count(api, context, parts).await?;
         let query = query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { identity, request_id, since, story, query })
+        Ok(Self { context, since, story, query })
     }
 }
 
@@ -88,21 +80,21 @@ pub(crate) async fn authenticate(
     api: &Api,
     story: &RequestLog,
     credential: Option<&str>,
-) -> Result<Identity, ApiError> {
+) -> Result<RequestContext, ApiError> {
     let peer = story.peer();
     let Some(credential) = credential else {
         return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
     };
-    let mut identity = match api.authenticator.authenticate(credential).await {
-        Ok(identity) => identity,
+    let mut context = match api.authenticator.authenticate(credential).await {
+        Ok(context) => context,
         Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
             return Err(limits::stranger(api, peer, error));
         }
         Err(other) => return Err(ApiError::Auth(other)),
     };
-    identity.peer = peer;
-    story.caller(&identity);
-    Ok(identity)
+    story.complete(&mut context);
+    story.caller(&context);
+    Ok(context)
 }
 
 /// The one credential of a request (RFC 6750, section 2.1).

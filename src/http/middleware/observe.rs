@@ -22,18 +22,13 @@ use crate::http::routes::browser_tokens as browser;
 /// The header that carries a request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id: the caller's own, where it sent a plain one, else a new one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RequestId(pub Arc<str>);
-
 /// Gives the request its id, turns a problem into its document, and writes one line.
 pub(crate) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = api.clock.monotonic();
-    let id = RequestId(request_id(&request, api.entropy.as_ref()));
+    let id = request_id(&request, api.entropy.as_ref());
     let connected = request.extensions().get::<PeerAddress>().copied();
     let peer = connected.map(|PeerAddress(peer)| origin(peer, request.headers(), &api.trusted_proxies));
-    let story = RequestLog::of_peer(peer);
-    request.extensions_mut().insert(id.clone());
+    let story = RequestLog::new(Arc::clone(&id), peer);
     request.extensions_mut().insert(story.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -54,20 +49,20 @@ pub(crate) async fn observe(State(api): State<Api>, mut request: Request, next: 
     if let Some(problem) = &problem {
         if let Some(route) = &route {
             let target = RequestTarget { method: &method, route: route.as_str(), path: uri.path() };
-            if let Some(event) = story.event(&api, target, problem, (api.clock.wall(), &id.0)) {
+            if let Some(event) = story.event(&api, target, problem, api.clock.wall()) {
                 api.broker.count_refusal(event);
             }
         }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = match speaks_box {
-            true => problem.render_as_box(&id.0, by_header),
-            false => problem.render(&id.0),
+            true => problem.render_as_box(&id, by_header),
+            false => problem.render(&id),
         };
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+    if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if is_a_pages {
@@ -83,7 +78,7 @@ pub(crate) async fn observe(State(api): State<Api>, mut request: Request, next: 
     if tracing::enabled!(tracing::Level::DEBUG) || status >= 400 {
         let path = route.as_ref().map_or("-", MatchedPath::as_str);
         let took = api.clock.monotonic().since(began);
-        line.write(&id.0, method.as_str(), path, &story, took);
+        line.write(&id, method.as_str(), path, &story, took);
     }
     response
 }
@@ -126,6 +121,7 @@ impl AccessLine<'_> {
     }
 }
 
+/// Returns the id that the client sent if it is plain, or else a new one.
 fn request_id(request: &Request, entropy: &dyn Entropy) -> Arc<str> {
     let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {

@@ -5,13 +5,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use data_encoding::BASE64;
 
-use crate::auth::{AuthError, Identity, api_key};
+use crate::auth::{AuthError, RequestContext, api_key};
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::{KeyId, TenantId};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::extract::{AuthenticatedRequest, NoQuery, authenticate, query};
-use crate::http::middleware::observe::RequestId;
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::registry::grants::parse_tenant;
@@ -22,7 +21,6 @@ use crate::store::TenantRef;
 #[derive(Debug)]
 pub(crate) struct OAuthRequest {
     pub(crate) story: RequestLog,
-    pub(crate) request_id: RequestId,
     /// Whose credentials stand in `Authorization`.
     header: HeaderCredential,
 }
@@ -75,7 +73,6 @@ impl FromRequestParts<Api> for OAuthRequest {
         let NoQuery {} = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self {
             story: parts.extensions.get::<RequestLog>().cloned().unwrap_or_default(),
-            request_id: parts.extensions.get::<RequestId>().cloned().unwrap_or_default(),
             header: HeaderCredential::read(&parts.headers),
         })
     }
@@ -142,19 +139,19 @@ impl OAuthRequest {
             return Err(self.stranger(api));
         };
         let since = api.authenticator.stamp();
-        let identity = authenticate(api, &self.story, Some(secret.expose())).await?;
+        let context = authenticate(api, &self.story, Some(secret.expose())).await?;
         let tenant = match tenant {
             Some(tenant) => Some(tenant),
-            None if identity.any(|caller| !caller.grants.is_empty()) => {
-                Some(TenantRef::Id(only_tenant(&identity).ok_or_else(tenant_not_named)?))
+            None if context.any(|caller| !caller.grants.is_empty()) => {
+                Some(TenantRef::Id(only_tenant(&context).ok_or_else(tenant_not_named)?))
             }
             None => None,
         };
         if let Some(tenant) = &tenant {
             self.story.tenant(tenant);
         }
-        let identity = limits::count_about(api, identity, tenant.clone(), false).await?;
-        let caller = AuthenticatedRequest::new(identity, self.request_id.clone(), since, self.story.clone());
+        let context = limits::count_about(api, context, tenant.clone(), false).await?;
+        let caller = AuthenticatedRequest::new(context, since, self.story.clone());
         Ok(Some(OAuthClient { caller, tenant }))
     }
 
@@ -174,8 +171,8 @@ pub(crate) fn read_id(text: &str) -> Option<(KeyId, Option<TenantRef>)> {
 }
 
 /// The one tenant that all grants name, one that is deleted or gone counting as any other.
-fn only_tenant(identity: &Identity) -> Option<TenantId> {
-    let mut grants = identity.callers().flat_map(|opened| &opened.caller.grants);
+fn only_tenant(context: &RequestContext) -> Option<TenantId> {
+    let mut grants = context.callers().flat_map(|opened| &opened.caller.grants);
     let named = |selector: &TenantSelector| match selector {
         TenantSelector::One { id, .. } => Some(id.clone()),
         TenantSelector::Every | TenantSelector::Labels(_) => None,

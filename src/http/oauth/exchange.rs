@@ -121,7 +121,7 @@ async fn client_given(
         }
     };
     let is_one = |receivers: &[Recipient]| {
-        receivers.iter().any(|receiver| caller.identity.any(|caller| caller.id == receiver.caller))
+        receivers.iter().any(|receiver| caller.context.any(|caller| caller.id == receiver.caller))
     };
     let was_given =
         is_its && (is_one(&presented.receivers()) || is_one(&api.broker.receivers_of(presented).await?));
@@ -195,16 +195,16 @@ async fn judged(
     wanted: &TokenRequest,
 ) -> Result<AuthenticatedRequest, ApiError> {
     let since = api.authenticator.stamp();
-    let mut identity = api.authenticator.receiver(receiver).await?;
-    identity.peer = asker.story.peer();
+    let mut context = api.authenticator.receiver(receiver).await?;
+    asker.story.complete(&mut context);
     let tenant = TenantRef::Id(presented.key.tenant.clone());
-    let (view, (by, _)) = api.broker.judge(&identity, &tenant, wanted).await?;
-    asker.story.caller(&identity);
+    let (view, (by, _)) = api.broker.judge(&context, &tenant, wanted).await?;
+    asker.story.caller(&context);
     asker.story.tenant(&tenant);
     // It may be somebody else who has the token too: the caller's own limit is not theirs to spend.
-    limits::count_shown(api, &presented.row, &by.caller, identity.peer)?;
+    limits::count_shown(api, &presented.row, &by.caller, context.peer)?;
     limits::count_tenant(api, &view.tenant)?;
-    Ok(AuthenticatedRequest::new(identity, asker.request_id.clone(), since, asker.story.clone()))
+    Ok(AuthenticatedRequest::new(context, since, asker.story.clone()))
 }
 
 /// What is said where somebody who was given the token may not have what is wanted: as little as where it is no token.

@@ -11,7 +11,7 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::Identity;
+use crate::auth::RequestContext;
 use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
 use crate::crypto::sha256_hex;
 use crate::domain::event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
@@ -154,7 +154,7 @@ async fn revoke(
         None => {
             limits::unknown(&api, asker.story.peer())?;
             let nobody = AuditContext {
-                request_id: Some(asker.request_id.0.to_string()),
+                request_id: Some(asker.story.request_id().to_string()),
                 peer: asker.story.peer(),
                 ..AuditContext::of(Actor::Unknown)
             };
@@ -169,10 +169,10 @@ async fn revoke(
 /// client may not, or does not even know of the tenant, nothing happens, and that is no error.
 async fn revoke_as(api: &Api, client: OAuthClient, token: SecretString) -> Result<(), ApiError> {
     let (caller, tenant) = client.into_parts();
-    let AuthenticatedRequest { identity, request_id, .. } = caller.now(api).await?;
+    let AuthenticatedRequest { context, .. } = caller.now(api).await?;
     let what = RevocationTarget::Token(token.clone());
     let done = match &tenant {
-        Some(tenant) => api.broker.revoke(&identity, &request_id.0, tenant, &what).await,
+        Some(tenant) => api.broker.revoke(&context, tenant, &what).await,
         None => Err(TokenError::Absent),
     };
     let (tenant, reason) = match done {
@@ -180,7 +180,7 @@ async fn revoke_as(api: &Api, client: OAuthClient, token: SecretString) -> Resul
         Err(TokenError::Absent) => (None, "not_found"),
         done => return Ok(done?),
     };
-    note_kept(api, &identity.cause(&request_id.0), tenant, reason, &token);
+    note_kept(api, &context.audit_context(), tenant, reason, &token);
     Ok(())
 }
 
@@ -208,7 +208,7 @@ async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Respo
     let caller = caller.now(api).await?;
     let subject = match asked {
         OAuthGrant::User(id) => Subject::User { id },
-        OAuthGrant::Enterprise(Some(id)) => enterprise(api, &caller.identity, &tenant, &id).await?,
+        OAuthGrant::Enterprise(Some(id)) => enterprise(api, &caller.context, &tenant, &id).await?,
         OAuthGrant::Enterprise(None) | OAuthGrant::Exchange(_) => Subject::ENTERPRISE,
     };
     let wanted =
@@ -242,11 +242,11 @@ pub(crate) async fn undoubted(
 /// the tenant does not hear which it is.
 async fn enterprise(
     api: &Api,
-    identity: &Identity,
+    context: &RequestContext,
     tenant: &TenantRef,
     id: &BoxId,
 ) -> Result<Subject, ApiError> {
-    let view = limits::seen(api, identity, Some(tenant)).await?.ok_or(TokenError::Absent)?;
+    let view = limits::seen(api, context, Some(tenant)).await?.ok_or(TokenError::Absent)?;
     match view.tenant.enterprise_id == *id {
         true => Ok(Subject::ENTERPRISE),
         false => Err(OAuthError::OtherEnterprise.into()),

@@ -74,8 +74,8 @@ async fn replace(
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
     let replaced = run_detached(api.tasks.clone(), async move {
-        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
-        api.registry.replace_app_credentials(identity, request_id, &app, material, body.enterprise_id).await
+        let context = &caller.context;
+        api.registry.replace_app_credentials(context, &app, material, body.enterprise_id).await
     })
     .await?;
     Ok(respond_registered(&replaced))
@@ -94,8 +94,7 @@ async fn make_keypair(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
-    let (found, keypair) =
-        api.registry.make_app_keypair(&caller.identity, &caller.request_id.0, &app).await?;
+    let (found, keypair) = api.registry.make_app_keypair(&caller.context, &app).await?;
     let path = format!("/v1/apps/{}/keypairs", found.id);
     Ok(KeypairResponse::of(&found, &keypair, &path).created())
 }
@@ -118,9 +117,9 @@ async fn activate(
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     let activated = run_detached(api.tasks.clone(), async move {
-        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+        let context = &caller.context;
         let how = (body.public_key_id.as_str(), body.enterprise_id);
-        api.registry.activate_app_keypair(identity, request_id, &app, &keypair, how).await
+        api.registry.activate_app_keypair(context, &app, &keypair, how).await
     })
     .await?;
     Ok(respond_registered(&activated))

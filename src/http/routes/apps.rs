@@ -127,13 +127,13 @@ async fn register(
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    Registry::may_register_apps(&caller.identity)?;
+    Registry::may_register_apps(&caller.context)?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;
     let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
     let registered = run_detached(api.tasks.clone(), async move {
-        api.registry.register_app(&caller.identity, &caller.request_id.0, registration).await
+        api.registry.register_app(&caller.context, registration).await
     })
     .await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -150,7 +150,7 @@ async fn register(
 /// List shared apps.
 async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
     let page = page(caller.query.limit.as_deref(), caller.query.cursor.as_deref())?;
-    let listing = api.registry.apps(&caller.identity, page).await?;
+    let listing = api.registry.apps(&caller.context, page).await?;
     let items = listing.items.iter().map(AppResponse::from).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
@@ -169,7 +169,7 @@ async fn read(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(&api.registry.app(&caller.identity, &app).await?))
+    Ok(respond(&api.registry.app(&caller.context, &app).await?))
 }
 
 #[utoipa::path(
@@ -189,8 +189,7 @@ async fn patch(
     MergePatch(patch): MergePatch<AppPatch>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    let request_id = &caller.request_id.0;
-    Ok(respond(&api.registry.patch_app(&caller.identity, request_id, &app, &patch, expected).await?))
+    Ok(respond(&api.registry.patch_app(&caller.context, &app, &patch, expected).await?))
 }
 
 #[utoipa::path(
@@ -207,7 +206,7 @@ async fn delete(
     PathParams(app): PathParams<AppRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_app(&caller.identity, &caller.request_id.0, &app, expected).await?;
+    api.registry.delete_app(&caller.context, &app, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -172,13 +172,13 @@ async fn open(
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     let new = new_session(body)?;
-    let (identity, request_id) = (&caller.identity, &caller.request_id.0);
+    let context = &caller.context;
     caller.story.asked_session(&new);
-    let opened = match api.registry.open_session(identity, request_id, &tenant, &new).await {
+    let opened = match api.registry.open_session(context, &tenant, &new).await {
         // The tenant's first request tries it.
         Err(RegistryError::Token(TokenError::Pending)) => {
             api.registry.verify(&tenant).await?;
-            api.registry.open_session(identity, request_id, &tenant, &new).await
+            api.registry.open_session(context, &tenant, &new).await
         }
         opened => opened,
     };
@@ -209,7 +209,7 @@ async fn list(
     let (limit, behind) = (limit(most.as_deref())?, cursor.as_deref().map(position).transpose()?);
     let on_behalf_of = on_behalf_of.as_deref().map(person).transpose()?;
     let (sessions, next) =
-        api.registry.sessions(&caller.identity, &tenant, on_behalf_of, behind, limit).await?;
+        api.registry.sessions(&caller.context, &tenant, on_behalf_of, behind, limit).await?;
     let items = sessions.iter().map(response).collect();
     Ok(axum::Json(ListResponse { items, next_cursor: next.as_ref().map(cursor_of) }).into_response())
 }
@@ -228,7 +228,7 @@ async fn cancel_all(
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<StatusCode, ApiError> {
     let who = person(&caller.query.on_behalf_of)?;
-    api.registry.cancel_sessions_for(&caller.identity, &caller.request_id.0, &tenant, &who).await?;
+    api.registry.cancel_sessions_for(&caller.context, &tenant, &who).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -246,7 +246,7 @@ async fn cancel(
     PathParams(tenant): PathParams<TenantRef>,
     PathParams(session): PathParams<SessionId>,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.cancel_session(&caller.identity, &caller.request_id.0, &tenant, &session).await?;
+    api.registry.cancel_session(&caller.context, &tenant, &session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

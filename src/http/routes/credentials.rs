@@ -111,8 +111,7 @@ async fn replace(
     let revoke_old = matches!(caller.query.revoke_old, Some(QueryFlag::True));
     let state = api.clone();
     let replaced = run_detached(api.tasks.clone(), async move {
-        let request_id = &caller.request_id.0;
-        api.registry.replace_credentials(&caller.identity, request_id, &tenant, material, revoke_old).await
+        api.registry.replace_credentials(&caller.context, &tenant, material, revoke_old).await
     })
     .await?;
     Ok(respond_registered(&state, &replaced))
@@ -131,7 +130,7 @@ async fn make_keypair(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
-    let (app, keypair) = api.registry.make_keypair(&caller.identity, &caller.request_id.0, &tenant).await?;
+    let (app, keypair) = api.registry.make_keypair(&caller.context, &tenant).await?;
     let name = match &tenant {
         TenantRef::Id(id) => id.as_str(),
         TenantRef::Name(name) => name.as_str(),
@@ -158,8 +157,8 @@ async fn activate(
     let caller = caller.now(&api).await?;
     let state = api.clone();
     let activated = run_detached(api.tasks.clone(), async move {
-        let (identity, request_id) = (&caller.identity, &caller.request_id.0);
-        api.registry.activate_keypair(identity, request_id, &tenant, &keypair, &body.public_key_id).await
+        let context = &caller.context;
+        api.registry.activate_keypair(context, &tenant, &keypair, &body.public_key_id).await
     })
     .await?;
     Ok(respond_registered(&state, &activated))
@@ -178,6 +177,6 @@ async fn flush(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
-    let view = api.registry.flush_tenant(&caller.identity, &caller.request_id.0, &tenant).await?;
+    let view = api.registry.flush_tenant(&caller.context, &tenant).await?;
     Ok(respond(&api, &view))
 }

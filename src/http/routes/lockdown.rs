@@ -53,9 +53,11 @@ async fn lock_tenant(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Locked {
-    let locked = run_detached(api.tasks.clone(), async move {
-        api.registry.lock_tenant(&caller.identity, &caller.request_id.0, &tenant).await
-    });
+    let locked =
+        run_detached(
+            api.tasks.clone(),
+            async move { api.registry.lock_tenant(&caller.context, &tenant).await },
+        );
     Ok(axum::Json(locked.await?.into()))
 }
 
@@ -72,9 +74,8 @@ async fn lock_app(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Locked {
-    let locked = run_detached(api.tasks.clone(), async move {
-        api.registry.lock_app(&caller.identity, &caller.request_id.0, &app).await
-    });
+    let locked =
+        run_detached(api.tasks.clone(), async move { api.registry.lock_app(&caller.context, &app).await });
     Ok(axum::Json(locked.await?.into()))
 }
 
@@ -91,8 +92,10 @@ async fn lock_caller(
     calling: AuthenticatedRequest,
     PathParams(caller): PathParams<CallerRef>,
 ) -> Locked {
-    let locked = run_detached(api.tasks.clone(), async move {
-        api.registry.lock_caller(&calling.identity, &calling.request_id.0, &caller).await
-    });
+    let locked =
+        run_detached(
+            api.tasks.clone(),
+            async move { api.registry.lock_caller(&calling.context, &caller).await },
+        );
     Ok(axum::Json(locked.await?.into()))
 }

@@ -101,7 +101,7 @@ async fn explain(
 ) -> Result<axum::Json<ExplainResponse>, ApiError> {
     let caller = caller.now(&api).await?;
     let tenant = TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?;
-    api.registry.may_explain(&caller.identity, &tenant).await?;
+    api.registry.may_explain(&caller.context, &tenant).await?;
     let question = ExplainQuery {
         who: who(&api, body.caller, body.claims).await?,
         tenant,
@@ -109,7 +109,7 @@ async fn explain(
         restriction: restriction(body.scopes, body.resource)?,
         on_behalf_of: body.on_behalf_of,
     };
-    Ok(axum::Json(api.registry.explain(&caller.identity, &question).await?.into()))
+    Ok(axum::Json(api.registry.explain(&caller.context, &question).await?.into()))
 }
 
 async fn who(

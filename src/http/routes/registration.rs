@@ -268,14 +268,16 @@ pub(crate) async fn register(
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    Registry::may_register(&caller.identity)?;
+    Registry::may_register(&caller.context)?;
     let dry_run = matches!(caller.query.dry_run, Some(QueryFlag::True));
     let registration = body.into_registration(caller.query.verify.is_some())?;
     let (tasks, state) = (api.tasks.clone(), api.clone());
-    let registered = run_detached(tasks, async move {
-        api.registry.register(&caller.identity, &caller.request_id.0, registration, dry_run).await
-    })
-    .await?;
+    let registered =
+        run_detached(
+            tasks,
+            async move { api.registry.register(&caller.context, registration, dry_run).await },
+        )
+        .await?;
     let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, respond_registered(&state, &registered)).into_response())
 }

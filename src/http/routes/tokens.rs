@@ -220,7 +220,7 @@ async fn revoke(
         (None, Some(subject)) => RevocationTarget::Subject(subject),
         _ => return Err(ApiError::invalid("/access_token", "Send either `access_token` or `subject`.")),
     };
-    api.broker.revoke(&caller.identity, &caller.request_id.0, &tenant, &what).await?;
+    api.broker.revoke(&caller.context, &tenant, &what).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

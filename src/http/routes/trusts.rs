@@ -92,8 +92,7 @@ async fn create(
     let calling = calling.now(&api).await?;
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
     let terms = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
-    let request_id = &calling.request_id.0;
-    let trust = api.registry.create_trust(&calling.identity, request_id, &caller, terms).await?;
+    let trust = api.registry.create_trust(&calling.context, &caller, terms).await?;
     Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())
 }
 
@@ -111,6 +110,6 @@ async fn delete(
     PathParams(caller): PathParams<CallerRef>,
     PathParams(trust): PathParams<TrustId>,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_trust(&calling.identity, &calling.request_id.0, &caller, &trust).await?;
+    api.registry.delete_trust(&calling.context, &caller, &trust).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -98,10 +98,10 @@ pub(crate) enum WhoamiCredentialResponse<'a> {
 )]
 /// The caller as the broker sees it.
 async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
-    let expires_at = calling.identity.expires_at;
-    let first = calling.identity.first();
+    let expires_at = calling.context.expires_at;
+    let first = calling.context.first();
     let mut others = Vec::new();
-    for other in calling.identity.callers().skip(1) {
+    for other in calling.context.callers().skip(1) {
         others.push(OtherCaller { caller: seen(&api, other).await, trust: trust_of(other) });
     }
     let credential = match &first.credential {

@@ -79,7 +79,7 @@ async fn folder_of(api: &Api, page: &BrowserPage, item: &Resource) -> Result<Res
             may_look(api, page).await?;
             let counted = api.limits.count_look(&session.id);
             counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded).problem())?;
-            let mut cause = page.caller.identity.cause(&page.caller.request_id.0);
+            let mut cause = page.caller.context.audit_context();
             cause.on_behalf_of.clone_from(&session.on_behalf_of);
             let seen = api.broker.ancestors(view, &session.subject, item, &cause).await;
             seen.map_err(|error| failed(api, page, (None, &session.read), error.into()))?
@@ -94,7 +94,7 @@ async fn may_look(api: &Api, page: &BrowserPage) -> Result<(), Problem> {
     let mut refused = None;
     for resource in &page.session.resources {
         let wanted = wanted(&page.session, &page.session.read, resource);
-        match api.broker.judge(&page.caller.identity, &page.tenant(), &wanted).await {
+        match api.broker.judge(&page.caller.context, &page.tenant(), &wanted).await {
             Ok(_) => return Ok(()),
             Err(error) => refused = Some((resource, error)),
         }

@@ -240,7 +240,7 @@ fn record(
 ) {
     let (session, caller) = (&page.session, &page.caller);
     let is_failure = problem.status.is_server_error() || problem.status == StatusCode::FAILED_DEPENDENCY;
-    let cause = caller.identity.cause(&caller.request_id.0);
+    let cause = caller.context.audit_context();
     api.broker.count_refusal(AuditEvent {
         outcome: if is_failure { AuditOutcome::Failed } else { AuditOutcome::Refused },
         reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),

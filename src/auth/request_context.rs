@@ -30,18 +30,18 @@ impl AuthenticatedCaller {
 
     /// Who acts in which request and from where, for the record.
     #[must_use]
-    pub fn cause(&self, request_id: &str, peer: Option<IpAddr>) -> AuditContext {
+    pub fn audit_context(&self, request_id: &str, peer: Option<IpAddr>) -> AuditContext {
         AuditContext { request_id: Some(request_id.to_owned()), peer, ..AuditContext::of(self.actor()) }
     }
 }
 
 /// Who calls. An API key opens one caller; a token opens each whose trust matches it, the older trusts'
 /// first. Each counts alone: what is asked must be allowed to one of them by itself, and that one is
-/// the one who acts. So whatever judges hands back the identity that is left, and the record names the
+/// the one who acts. So whatever judges hands back the context that is left, and the record names the
 /// first of those.
 #[derive(Clone, Debug)]
 #[must_use = "what was judged by some of the callers is done and recorded as theirs"]
-pub struct Identity {
+pub struct RequestContext {
     pub(super) first: AuthenticatedCaller,
     /// Empty for an API key, so that it costs a warm request no allocation.
     pub(super) others: Vec<AuthenticatedCaller>,
@@ -51,12 +51,21 @@ pub struct Identity {
     pub expires_at: Option<Timestamp>,
     /// The address that the request came from.
     pub peer: Option<IpAddr>,
+    /// The request's id; empty until the request's extractor fills it in.
+    pub request_id: Arc<str>,
 }
 
-impl Identity {
+impl RequestContext {
     /// The one caller of an API key or a browser session.
     pub(super) fn of_one(opened: AuthenticatedCaller, expires_at: Option<Timestamp>) -> Self {
-        Self { first: opened, others: Vec::new(), token: None, expires_at, peer: None }
+        Self {
+            first: opened,
+            others: Vec::new(),
+            token: None,
+            expires_at,
+            peer: None,
+            request_id: Arc::default(),
+        }
     }
 
     /// The callers whom a token opens; `None` where it opens nobody.
@@ -64,7 +73,9 @@ impl Identity {
         let expires_at = Some(token.expires_at);
         let mut opened = opened.into_iter();
         let first = opened.next()?;
-        Some(Self { first, others: opened.collect(), token: Some(token), expires_at, peer: None })
+        let others = opened.collect();
+        let request_id = Arc::default();
+        Some(Self { first, others, token: Some(token), expires_at, peer: None, request_id })
     }
 
     /// The callers, each of whom counts alone.
@@ -89,12 +100,18 @@ impl Identity {
         self.callers().any(|opened| suits(&opened.caller))
     }
 
-    /// The identity of those callers that suit; `None` where none does.
+    /// The context of those callers that suit; `None` where none does.
     pub fn those(&self, suits: impl Fn(&Caller) -> bool) -> Option<Self> {
         let mut left = self.callers().filter(|opened| suits(&opened.caller)).cloned();
         let first = left.next()?;
         let others = left.collect();
-        Some(Self { first, others, token: self.token.clone(), ..*self })
+        Some(Self {
+            first,
+            others,
+            token: self.token.clone(),
+            request_id: Arc::clone(&self.request_id),
+            ..*self
+        })
     }
 
     /// The first caller that may do what is asked, each judged alone, then by the tenant's policy.
@@ -118,10 +135,10 @@ impl Identity {
         Err(nearest)
     }
 
-    /// The identity of those callers that may do what is asked.
+    /// The context of those callers that may do what is asked.
     ///
     /// # Errors
-    /// As those of [`Identity::decide`].
+    /// As those of [`RequestContext::decide`].
     pub fn those_allowed(
         &self,
         tenant: &Tenant,
@@ -134,16 +151,16 @@ impl Identity {
         }
     }
 
-    /// Who acts, for the record: the first of the callers that are left.
+    /// Returns the audit context of an action by the first of the remaining callers.
     #[must_use]
-    pub fn cause(&self, request_id: &str) -> AuditContext {
-        self.cause_of(&self.first, request_id)
+    pub fn audit_context(&self) -> AuditContext {
+        self.audit_context_of(&self.first)
     }
 
-    /// Who acts, for the record, where that is one of the callers.
+    /// Returns the audit context of an action by one of the callers.
     #[must_use]
-    pub fn cause_of(&self, opened: &AuthenticatedCaller, request_id: &str) -> AuditContext {
-        opened.cause(request_id, self.peer)
+    pub fn audit_context_of(&self, caller: &AuthenticatedCaller) -> AuditContext {
+        caller.audit_context(&self.request_id, self.peer)
     }
 }
 
