@@ -21,8 +21,8 @@ use crate::box_api::{BoxClient, BoxClientError};
 use crate::broker::{Broker, BrokerParts, REVOCATION_INTERVAL};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::crypto::file::KeyFileError;
-use crate::crypto::{KeySetError, Vault, file};
+use crate::crypto::key_file::KeyFileError;
+use crate::crypto::{KeySetError, Vault, key_file};
 use crate::entropy::Entropy;
 use crate::http::{self, Api, RouteGroup, router, server};
 use crate::registry::Registry;
@@ -145,7 +145,7 @@ pub async fn start(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<RunningBroker, StartError> {
-    let keys = file::read(&settings.keys.file)?;
+    let keys = key_file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
     let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::ServeAlone).await?;
     let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use box_token_broker::clock::{Clock, ManualClock, SystemClock};
 use box_token_broker::config::DatabaseUrl;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::secret::SecretString;
 use box_token_broker::store::watch::{ChangeFeed, INTERVAL};
 use box_token_broker::store::{

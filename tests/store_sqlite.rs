@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::KeySet;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
     MigrationReport, OpenError, OpenMode, TenantRef, TokenSelector, migrate, open,

@@ -8,7 +8,7 @@ use box_token_broker::audit::{
     ExportManifest, RecordLine, SignedCheckpoint, VerificationSummary, seen_in,
 };
 use box_token_broker::crypto::Vault;
-use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
+use box_token_broker::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::id::WriterId;
 use jiff::{SignedDuration, Timestamp};
 

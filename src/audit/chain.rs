@@ -2,7 +2,7 @@
 
 use super::Day;
 use crate::crypto::{AadContext, AuditSigner, CryptoError};
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::WriterId;
 
 /// How far a chain goes.

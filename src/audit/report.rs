@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
+use crate::domain::audit_event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 
 /// The columns, in their order.
 const COLUMNS: [&str; 10] = [
@@ -113,7 +113,7 @@ fn neutral(cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::AuditContext;
+    use crate::domain::audit_event::AuditContext;
     use crate::domain::on_behalf_of::OnBehalfOf;
 
     fn release(on_behalf_of: &str, at: &str, count: u64) -> AuditEvent {

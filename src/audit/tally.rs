@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 
 use crate::clock::Monotonic;
-use crate::domain::event::{Actor, AuditEvent, Credential};
+use crate::domain::audit_event::{Actor, AuditEvent, Credential};
 use crate::domain::id::{CallerId, SessionId};
 
 /// Over how many locks the counts are spread.
@@ -276,7 +276,7 @@ fn coarse(event: AuditEvent) -> AuditEvent {
 mod tests {
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::domain::event::{AuditAction, AuditContext, AuditOutcome};
+    use crate::domain::audit_event::{AuditAction, AuditContext, AuditOutcome};
     use crate::domain::id::{KeyId, Name};
     use crate::domain::on_behalf_of::OnBehalfOf;
 

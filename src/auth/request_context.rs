@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::audit_event::{Actor, AuditContext, Credential};
 use crate::domain::caller::Caller;
-use crate::domain::event::{Actor, AuditContext, Credential};
 use crate::domain::policy::{self, AccessRequest, Decision, DenialReason};
 use crate::domain::tenant::Tenant;
 use crate::domain::trust::TokenClaims;

@@ -7,14 +7,14 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use tower::retry::budget::TpsBudget;
 
-use super::ask::BoxRequest;
 use super::clock_offset::ClockOffset;
 use super::credentials::BoxCredentials;
 use super::error::{BoxClientError, BoxError};
+use super::request::BoxRequest;
 use super::restriction;
-use super::token_answer::{MintedToken, read_json};
+use super::retry::TimedResponse;
+use super::token_response::{MintedToken, read_json};
 use super::transport::Transport;
-use super::tries::TimedResponse;
 use super::upstream::SentSecrets;
 use crate::clock::Clock;
 use crate::config::{self, RestrictedToMode};

@@ -3,9 +3,9 @@
 //! Box's documentation lists no codes of its own, so a refusal is known by its `error` and by
 //! distinctive words of its description, in whatever case. What is not known is said to be so.
 
-use super::answer::BoxResponse;
+use super::response::BoxResponse;
 use super::upstream::{SentSecrets, UpstreamMessage};
-use crate::domain::refusal::BoxRefusal;
+use crate::domain::box_refusal::BoxRefusal;
 
 /// Which kind of call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

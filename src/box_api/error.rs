@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assertion::SigningError;
 use super::upstream::UpstreamMessage;
-use crate::domain::refusal::BoxRefusal;
+use crate::domain::box_refusal::BoxRefusal;
 
 /// Why a call to Box did not succeed. No variant ever holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

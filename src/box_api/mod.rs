@@ -6,25 +6,25 @@
 //! and read by `token_answer` or `client`. Nothing else in the broker knows what Box's bodies look
 //! like.
 
-mod answer;
-mod ask;
 mod assertion;
 mod client;
 mod clock_offset;
 mod credentials;
 mod diagnosis;
 mod error;
+mod request;
+mod response;
 mod restriction;
+mod retry;
 mod retry_after;
-mod token_answer;
+mod token_response;
 mod transport;
-mod tries;
 mod upstream;
 
 pub use assertion::{AssertionSigner, LocalSigner, SigningError};
 pub use client::{BoxClient, ExchangeOutcome};
 pub use credentials::{AppAuthentication, BoxCredentials};
 pub use error::{BoxClientError, BoxError};
-pub use token_answer::{BoxObject, MintedToken, RestrictedObject};
+pub use token_response::{BoxObject, MintedToken, RestrictedObject};
 pub(crate) use transport::in_words;
 pub use upstream::UpstreamMessage;

@@ -1,6 +1,6 @@
 //! Whether a downscoped token is as restricted as was asked.
 
-use super::token_answer::{BoxObject, RestrictedObject};
+use super::token_response::{BoxObject, RestrictedObject};
 use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget};
 
 /// How Box's `restricted_to` differs from what was asked.

@@ -10,9 +10,9 @@ use reqwest::{Certificate, Method, Proxy, redirect, retry};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::answer::BoxResponse;
-use super::ask::PreparedRequest;
 use super::error::{BoxClientError, BoxError};
+use super::request::PreparedRequest;
+use super::response::BoxResponse;
 use super::upstream::SentSecrets;
 use crate::config::BoxSettings;
 

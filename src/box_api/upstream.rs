@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::domain::text::is_printable;
+use crate::domain::printable::is_printable;
 
 /// What Box said when it refused: for people to read, never to decide on. The texts hold at most
 /// 500 printable characters, and none of the secrets that were sent.

@@ -12,7 +12,7 @@ use super::{Broker, TokenError, TtlRequirement};
 use crate::box_api::BoxError;
 use crate::broker::tenant_context::TenantContext;
 use crate::clock::{Clock, Monotonic};
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::BoxId;
 use crate::domain::subject::{Resource, Subject};
 use crate::domain::token_key::TokenKey;

@@ -11,7 +11,7 @@ use super::Broker;
 use crate::audit::Countable;
 use crate::auth::AuthenticatedCaller;
 use crate::broker::cache::token::AccessToken;
-use crate::domain::event::{Actor, AuditAction, AuditEvent};
+use crate::domain::audit_event::{Actor, AuditAction, AuditEvent};
 use crate::domain::id::TenantId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::store::{StoreError, TenantRef};

@@ -7,8 +7,8 @@ use super::PATIENCE;
 use crate::box_api::BoxError;
 use crate::broker::upstream::circuit_breaker::OutageScope;
 use crate::crypto::CryptoError;
+use crate::domain::box_refusal::BoxRefusal;
 use crate::domain::policy::DenialReason;
-use crate::domain::refusal::BoxRefusal;
 use crate::store::StoreError;
 
 /// Why a token does not leave. It knows nothing of HTTP, and is shared by all who waited.

@@ -9,7 +9,7 @@ use crate::broker::cache::token::AccessToken;
 use crate::broker::tenant_context::TenantContext;
 use crate::broker::upstream::circuit_breaker::OutageScope;
 use crate::broker::upstream::concurrency_limiter::NoPermit;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 

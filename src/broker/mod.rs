@@ -51,7 +51,7 @@ use crate::broker::upstream::health::TenantHealth;
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto::Vault;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TokenId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::{AccessRequest, DecisionBasis};

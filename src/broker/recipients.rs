@@ -8,7 +8,7 @@ use super::Broker;
 use crate::auth::AuthenticatedCaller;
 use crate::broker::cache::token::AccessToken;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::store::{StoreError, TokenRecipient};
 
 /// To how many a token's givings are remembered, and in how many bytes. Whoever comes later can use the token, and

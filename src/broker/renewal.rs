@@ -9,7 +9,7 @@ use super::{Broker, TokenError, TtlRequirement};
 use crate::broker::cache::renewal_schedule::INTERVAL;
 use crate::broker::cache::token::AccessToken;
 use crate::domain::app::AppState;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::store::TenantRef;

@@ -11,7 +11,7 @@ use crate::broker::token_store::sealed_token::SealedToken;
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 use crate::store::{StoredToken, TenantRef};

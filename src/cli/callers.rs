@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::crypto::{Vault, file};
+use crate::crypto::{Vault, key_file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::registry::api_keys::{CreatedApiKey, create_admin};
@@ -79,7 +79,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 /// Makes an admin on the database that the settings name.
 pub(super) async fn create(settings: &Settings, name: Name) -> Result<CreatedApiKey, Failure> {
     let entropy = Arc::new(SystemEntropy);
-    let keys = file::read(&settings.keys.file)?;
+    let keys = key_file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
     let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::BesideServe).await?;
     create_admin(&store, &vault, &SystemClock::new(), &*entropy, name.clone()).await.map_err(|error| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::crypto::KeySetError;
-use crate::crypto::file::KeyFileError;
+use crate::crypto::key_file::KeyFileError;
 use crate::store::{OpenError, StoreError};
 
 /// What a script is told by the exit code.

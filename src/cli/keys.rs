@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::crypto::{KeySet, KeyStatus, file};
+use crate::crypto::{KeySet, KeyStatus, key_file};
 use crate::entropy::SystemEntropy;
 
 use super::failure::Failure;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn generate(target: &Target) -> Result<(), Failure> {
     let path = target.path()?;
     let keys = KeySet::generate(&SystemEntropy);
-    file::write_new(&path, &keys)?;
+    key_file::write_new(&path, &keys)?;
     terminal::remark(format_args!(
         "wrote a new key set to {}: keep a copy of it in a safe place, apart from the database",
         path.display()
@@ -77,7 +77,7 @@ fn generate(target: &Target) -> Result<(), Failure> {
 }
 
 fn status(target: &Target, as_json: bool) -> Result<(), Failure> {
-    let keys = file::read(&target.path()?)?;
+    let keys = key_file::read(&target.path()?)?;
     let keys = keys.status();
     if as_json {
         let row =

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::failure::Failure;
-use crate::domain::text::is_printable;
+use crate::domain::printable::is_printable;
 
 /// Writes a result and a line break to standard output.
 ///

@@ -3,13 +3,13 @@
 //! The environment wins over the file. Whatever is wrong is collected and told at once, each time
 //! with where it stands; a name that is not known stops the start, with the nearest one that is.
 
-mod chosen;
 mod database;
-mod given;
+mod error;
 mod oidc;
-mod problem;
-mod proxies;
-mod table;
+mod raw_settings;
+mod resolve;
+mod setting_specs;
+mod trusted_proxies;
 mod value;
 
 use std::net::SocketAddr;
@@ -23,9 +23,9 @@ use url::Url;
 use crate::secret::SecretString;
 
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
+pub use error::{SettingsError, SettingsProblem};
 pub use oidc::{IssuerSettings, TrustSettings};
-pub use problem::{SettingsError, SettingsProblem};
-pub use table::markdown_rows;
+pub use setting_specs::markdown_rows;
 
 /// Everything that can be set. [`Settings::default`] holds the documented defaults.
 #[derive(Clone, Debug)]
@@ -228,10 +228,10 @@ impl Settings {
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let mut problems = Vec::new();
-        let mut all = file.map_or_else(Vec::new, |path| given::from_file(path, &mut problems));
-        all.extend(given::from_environment(env));
+        let mut all = file.map_or_else(Vec::new, |path| raw_settings::from_file(path, &mut problems));
+        all.extend(raw_settings::from_environment(env));
         let mut settings = Self::default();
-        for one in chosen::effective(all, &mut problems) {
+        for one in resolve::effective(all, &mut problems) {
             one.apply(&mut settings, &mut problems);
         }
         if problems.is_empty() {

@@ -5,28 +5,28 @@
 //! for one table, row, column and row version is refused at every other. The keys come from one
 //! [`KeySet`]; a [`KeyWrapper`] is the seam behind which a key service may stand instead.
 
+mod aad_context;
 mod aead;
+mod audit_signer;
 mod digest;
 mod envelope;
 mod error;
-pub mod file;
 mod hmac;
+pub mod key_file;
 mod key_set;
+mod key_wrapper;
 mod keypair;
 mod mac_keys;
-mod notary;
-mod place;
 mod session_keys;
 mod vault;
-mod wrap;
 
+pub use aad_context::AadContext;
+pub use audit_signer::{AuditSigner, Signature};
 pub use digest::{sha256, sha256_hex};
 pub use error::CryptoError;
 pub use hmac::is_hmac_sha256;
 pub use key_set::{KeyKind, KeySet, KeySetError, KeyState, KeyStatus};
+pub use key_wrapper::{KeyWrapper, LocalKeyWrapper, WrappedKey};
 pub use keypair::new_rsa_key;
-pub use notary::{AuditSigner, Signature};
-pub use place::AadContext;
 pub use session_keys::{ClaimedSession, SessionKeys};
 pub use vault::{PepperedHash, RowMac, Vault};
-pub use wrap::{KeyWrapper, LocalKeyWrapper, WrappedKey};

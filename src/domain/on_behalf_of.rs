@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::text;
+use super::printable;
 
 /// The person or job for whom a caller asks: claimed and recorded, never checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ impl OnBehalfOf {
     /// # Errors
     /// Where it is empty, longer than [`OnBehalfOf::LENGTH`], or not printable.
     pub fn parse(text: &str) -> Result<Self, InvalidOnBehalfOf> {
-        if text::is_printable_line(text, Self::LENGTH) {
+        if printable::is_printable_line(text, Self::LENGTH) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidOnBehalfOf)

@@ -367,6 +367,6 @@ fn refusal_by_policy(policy: &Policy, ask: AccessRequest<'_>) -> Option<DenialRe
 }
 
 #[cfg(test)]
-pub(crate) mod random;
+pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;

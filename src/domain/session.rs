@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::event::Credential;
+use super::audit_event::Credential;
 use super::id::{CallerId, KeyId, SessionId, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, InvalidValue};
-use super::text::is_printable_line;
+use super::printable::is_printable_line;
 
 /// Whom a token acts for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::id::TrustId;
-use super::text::is_printable_line;
+use super::printable::is_printable_line;
 
 /// How many characters an issuer, an audience or a pattern has at most.
 const LONGEST: usize = 512;

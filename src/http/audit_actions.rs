@@ -6,7 +6,7 @@ use axum::http::Method;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
 
-use crate::domain::event::AuditAction;
+use crate::domain::audit_event::AuditAction;
 
 /// What the audit calls each operation.
 #[derive(Debug, Default)]

@@ -50,7 +50,7 @@ use crate::auth::Authenticator;
 use crate::auth::limits::RateLimits;
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::domain::event::AuditAction;
+use crate::domain::audit_event::AuditAction;
 use crate::entropy::Entropy;
 use crate::registry::Registry;
 use crate::store::watch::ChangeFeed;

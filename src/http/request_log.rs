@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::auth::RequestContext;
 use crate::broker::TokenRequest;
-use crate::domain::event::{Actor, AuditContext, AuditEvent, AuditOutcome};
+use crate::domain::audit_event::{Actor, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::CallerId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::session::BrowserSession;

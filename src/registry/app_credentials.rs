@@ -9,7 +9,7 @@ use super::register::TestedRegistration;
 use super::{Registry, require_everywhere};
 use crate::auth::RequestContext;
 use crate::domain::app::{App, Keypair};
-use crate::domain::event::{AuditAction, AuditContext};
+use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::store::{AppRef, ChangedEntity};

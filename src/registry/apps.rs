@@ -11,7 +11,7 @@ use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::credentials_of;
 use crate::domain::app::{App, AppOwner, AppState};
-use crate::domain::event::{AuditAction, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
 use crate::store::{AppRef, ChangedEntity, NewApp, PageRequest};

@@ -14,7 +14,7 @@ use super::tenants::ListPage;
 use super::{Registry, changes, on_what_stands, shortened};
 use crate::auth::RequestContext;
 use crate::domain::caller::{Caller, CallerKind, CallerState};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;

@@ -11,7 +11,7 @@ use crate::auth::RequestContext;
 use crate::box_api::BoxCredentials;
 use crate::broker::{TenantContext, TokenError, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::domain::subject::Subject;

@@ -6,7 +6,7 @@ use super::error::RegistryError;
 use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::TenantContext;
-use crate::domain::event::{AuditAction, AuditContext};
+use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::store::{ChangedEntity, SessionSelector, StoreError, TenantRef};

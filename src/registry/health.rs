@@ -7,7 +7,7 @@ use super::Registry;
 use super::diagnosis::{CheckResult, DiagnosticCheck};
 use crate::broker::{Health, TenantContext};
 use crate::domain::app::AppState;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::TenantState;
 use crate::store::TenantRef;

@@ -15,7 +15,7 @@ use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TenantContext, TokenError};
 use crate::clock::Monotonic;
 use crate::domain::app::{App, AppSecrets, AppState};
-use crate::domain::event::{AuditAction, AuditContext};
+use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use crate::store::{AppRef, ChangedEntity, Conflict, StoreError, TenantRef};

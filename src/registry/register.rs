@@ -11,7 +11,7 @@ use crate::auth::RequestContext;
 use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TenantContext, credentials_of};
 use crate::domain::app::{App, AppOwner, AppSecrets, AppState, Keypair, SigningKeyInfo};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Generation, Name, TenantId};
 use crate::domain::policy::Policy;

@@ -7,7 +7,7 @@ use super::{Registry, RegistryError};
 use crate::auth::RequestContext;
 use crate::box_api::{BoxClient, BoxError};
 use crate::broker::{TenantContext, TokenError};
-use crate::domain::event::{AuditAction, AuditContext};
+use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;

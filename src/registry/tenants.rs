@@ -13,12 +13,12 @@ use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::TenantContext;
 use crate::domain::app::{App, AppState};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{AccessRequest, Policy};
+use crate::domain::printable;
 use crate::domain::tenant::{Tenant, TenantState};
-use crate::domain::text;
 use crate::store::{
     AppRef, ChangedEntity, PageRequest, SessionSelector, StoreError, TenantFilter, TenantRef,
 };
@@ -333,7 +333,7 @@ pub(super) fn check_fields(
     labels: &BTreeMap<String, String>,
 ) -> Result<(), RegistryError> {
     let mut faults = Vec::new();
-    if display_name.is_some_and(|name| !text::is_printable_line(name, DISPLAY_NAME_LENGTH)) {
+    if display_name.is_some_and(|name| !printable::is_printable_line(name, DISPLAY_NAME_LENGTH)) {
         let detail = format!("A display name is 1 to {DISPLAY_NAME_LENGTH} printable characters.");
         faults.push(FieldError::at("/display_name", detail));
     }
@@ -348,7 +348,7 @@ pub(super) fn label_faults(labels: &BTreeMap<String, String>, pointer: &str) -> 
         faults.push(FieldError::at(pointer, format!("There are at most {LABELS} labels.")));
     }
     for (key, value) in labels {
-        let fits = |text: &str| text::is_printable_line(text, LABEL_LENGTH);
+        let fits = |text: &str| printable::is_printable_line(text, LABEL_LENGTH);
         if !fits(key) || key.contains(':') || !fits(value) {
             let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
             let detail = format!(

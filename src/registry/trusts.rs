@@ -5,7 +5,7 @@ use super::error::RegistryError;
 use super::{Registry, on_what_stands};
 use crate::auth::RequestContext;
 use crate::domain::caller::Caller;
-use crate::domain::event::AuditAction;
+use crate::domain::audit_event::AuditAction;
 use crate::domain::id::TrustId;
 use crate::domain::session::SessionCredential;
 use crate::domain::trust::{Trust, TrustConditions};

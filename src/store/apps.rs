@@ -14,7 +14,7 @@ use super::{
 };
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner, AppState};
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, Generation, TenantId};
 
 macro_rules! select {

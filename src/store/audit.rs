@@ -8,7 +8,7 @@ use super::ledger::{AuditColumns, AuditWriter};
 use super::sql::SqlRow;
 use super::{AuditFilter, AuditPage, AuditPosition, AuditRecord, Result, StoreError, StoredAuditRecord};
 use crate::audit::{ChainLink, ChainTip, Day, DayRange, vouched};
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
 macro_rules! select {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::audit::ChainLink;
-use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
+use crate::domain::audit_event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::id::{CallerId, TenantId, WriterId};
 use crate::domain::on_behalf_of::OnBehalfOf;
 

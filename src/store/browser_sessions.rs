@@ -16,7 +16,7 @@ use super::{
     SessionSelector, StoreError, apps, callers, tenants,
 };
 use crate::crypto::Vault;
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::SessionId;
 use crate::domain::session::BrowserSession;
 

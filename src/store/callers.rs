@@ -13,8 +13,8 @@ use super::sql::{SqlRow, holding};
 use super::stretch::PageBuilder;
 use super::{CallerRef, ChangedEntity, Conflict, PageRequest, Result, StoreError};
 use crate::crypto::Vault;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::caller::Caller;
-use crate::domain::event::AuditEvent;
 use crate::domain::id::{CallerId, KeyId};
 
 macro_rules! select {

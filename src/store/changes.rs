@@ -12,7 +12,7 @@ use super::session::Connection;
 use super::sql::{Sql, SqlRow};
 use super::{ChangeRecord, ChangedEntity, Result, StoreError};
 use crate::crypto::{AadContext, Vault};
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, SessionId, TenantId};
 
 /// For how long a change can be read; every process asks for changes each few seconds.

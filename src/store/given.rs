@@ -10,7 +10,7 @@ use super::sql::SqlRow;
 use super::{Result, StoreError, TokenRecipient};
 use crate::crypto::{AadContext, RowMac, Vault, sha256_hex};
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 
 const TABLE: &str = "given";
 

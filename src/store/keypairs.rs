@@ -8,7 +8,7 @@ use super::sql::SqlRow;
 use super::{ChangedEntity, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, KeypairId};
 
 impl StoredDocument for Keypair {

@@ -9,7 +9,7 @@ use super::session::Connection;
 use super::{Result, StoreError};
 use crate::audit::{Chain, ChainLink, ChainTip, Day, SignedCheckpoint};
 use crate::crypto::Vault;
-use crate::domain::event::{Actor, AuditEvent};
+use crate::domain::audit_event::{Actor, AuditEvent};
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
 /// How long writing an event may take: its share of a call's budget.

@@ -45,12 +45,12 @@ use jiff::Timestamp;
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::AadContext;
 use crate::domain::app::{App, Keypair};
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::caller::Caller;
-use crate::domain::event::AuditEvent;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, Name, SessionId, TenantId, TokenId, WriterId,
 };
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;

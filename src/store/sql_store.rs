@@ -20,12 +20,12 @@ use super::{
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
 use crate::domain::app::{App, Keypair};
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::caller::Caller;
-use crate::domain::event::AuditEvent;
 use crate::domain::id::{
     AppId, CallerId, Generation, KeyId, KeypairId, SessionId, TenantId, TokenId, WriterId,
 };
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;

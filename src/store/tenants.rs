@@ -11,7 +11,7 @@ use super::stretch::PageBuilder;
 use super::{ChangedEntity, Conflict, NewApp, PageRequest, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner};
-use crate::domain::event::AuditEvent;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
 

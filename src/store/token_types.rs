@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::crypto::AadContext;
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::crypto::{AadContext, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
-use crate::domain::event::{AuditAction, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditEvent};
 use crate::domain::id::{AppId, Generation, TenantId, TokenId};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;

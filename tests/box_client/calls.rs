@@ -5,7 +5,7 @@ use std::time::Duration;
 use box_token_broker::box_api::{BoxError, BoxObject, ExchangeOutcome, RestrictedObject};
 use box_token_broker::clock::Clock as _;
 use box_token_broker::config::RestrictedToMode;
-use box_token_broker::domain::refusal::BoxRefusal;
+use box_token_broker::domain::box_refusal::BoxRefusal;
 use box_token_broker::domain::subject::{RestrictionTarget, Scope, Subject};
 use box_token_broker::secret::SecretString;
 use serde_json::json;

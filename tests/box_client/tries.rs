@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use box_token_broker::box_api::BoxError;
 use box_token_broker::clock::{Clock as _, SystemClock};
-use box_token_broker::domain::refusal::BoxRefusal;
+use box_token_broker::domain::box_refusal::BoxRefusal;
 use box_token_broker::domain::subject::{RestrictionTarget, Subject};
 use jiff::SignedDuration;
 use serde_json::json;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use box_token_broker::config::markdown_rows;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
+use box_token_broker::domain::box_refusal::BoxRefusal;
 use box_token_broker::domain::grant::Permission;
 use box_token_broker::domain::policy::Policy;
-use box_token_broker::domain::refusal::BoxRefusal;
 use box_token_broker::domain::subject::ScopePreset;
 use serde_json::Value;
 
@@ -228,7 +228,7 @@ fn audit_actions_are_those_of_the_code() {
     for name in &listed {
         assert!(AuditAction::parse(name).is_some(), "{name} is no action");
     }
-    let source = read("src/domain/event.rs");
+    let source = read("src/domain/audit_event/mod.rs");
     let known = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
     let known: BTreeSet<String> = known.filter(|name| name.contains('.')).map(str::to_owned).collect();
     assert_eq!(listed, known);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use box_token_broker::auth::api_key;
 use box_token_broker::clock::Clock as _;
-use box_token_broker::crypto::{Vault, file};
+use box_token_broker::crypto::{Vault, key_file};
 use box_token_broker::domain::app::AppState;
-use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
+use box_token_broker::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::id::Name;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::entropy::SystemEntropy;

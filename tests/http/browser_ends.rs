@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use box_token_broker::auth::api_key;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::SessionId;
 use serde_json::{Value, json};
 

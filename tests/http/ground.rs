@@ -8,7 +8,7 @@ use box_sandbox::{Running, Sandbox, World};
 use box_token_broker::app;
 use box_token_broker::clock::{Clock, ManualClock};
 use box_token_broker::config::{DatabaseUrl, Settings};
-use box_token_broker::crypto::{KeySet, Vault, file};
+use box_token_broker::crypto::{KeySet, Vault, key_file};
 use box_token_broker::domain::id::Name;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::registry::api_keys::create_admin;
@@ -88,7 +88,7 @@ impl Ground {
         let database = database().await;
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys.json");
-        file::write_new(&keys, &KeySet::generate(&SystemEntropy)).unwrap();
+        key_file::write_new(&keys, &KeySet::generate(&SystemEntropy)).unwrap();
         let url = match &database.url {
             DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             url @ DatabaseUrl::Postgres(_) => postgres_url(url).to_owned(),
@@ -113,7 +113,7 @@ impl Ground {
 
     /// Another admin who may do everything, made on the database itself.
     pub(crate) async fn new_admin(&self, name: &str) -> String {
-        let keys = file::read(&self.settings.keys.file).unwrap();
+        let keys = key_file::read(&self.settings.keys.file).unwrap();
         let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
         let store = store::open(&self.settings.database, vault.clone(), OpenMode::BesideServe).await.unwrap();
         let name = Name::parse(name).unwrap();

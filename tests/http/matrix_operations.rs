@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of each operation, and what the matrix of isolation has to know
 //! beside it: whom the operation is about, and what a right caller sends.
 
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 

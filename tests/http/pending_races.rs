@@ -1,7 +1,7 @@
 //! A pending tenant reserves nothing but its name: who is verified first holds client ID and
 //! enterprise.
 
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::store::{Conflict, StoreError};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use box_token_broker::domain::app::{AppSecrets, AppState};
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{AppRef, Conflict, PageRequest, StoreError, place_of_credentials};
 

@@ -1,8 +1,8 @@
 //! Browser sessions.
 
 use box_token_broker::domain::app::App;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::caller::Caller;
-use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::id::{BoxId, SessionId};
 use box_token_broker::domain::on_behalf_of::OnBehalfOf;
 use box_token_broker::domain::origin::Origin;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::KeyId;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{CallerRef, Conflict, PageRequest, StoreError};

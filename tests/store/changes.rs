@@ -1,6 +1,6 @@
 //! The log of changes.
 
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::store::{ChangeRecord, ChangedEntity};
 
 use super::ground::Ground;

@@ -1,7 +1,7 @@
 //! Credentials that change, the keypairs that they are made of, and what is only recorded.
 
 use box_token_broker::domain::app::{App, Keypair};
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::KeypairId;
 use box_token_broker::domain::tenant::{Tenant, TenantState};
 use box_token_broker::entropy::SystemEntropy;

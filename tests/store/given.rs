@@ -1,8 +1,8 @@
 //! To whom tokens were given.
 
-use box_token_broker::domain::event::Credential;
+use box_token_broker::domain::audit_event::Credential;
 use box_token_broker::domain::id::{CallerId, KeyId};
-use box_token_broker::domain::receiver::Recipient;
+use box_token_broker::domain::recipient::Recipient;
 use box_token_broker::store::TokenRecipient;
 
 use super::ground::Ground;

@@ -7,7 +7,7 @@
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::crypto::sha256_hex;
 use box_token_broker::domain::app::{AppOwner, AppSecrets, AppState};
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{
     self, AppRef, CallerRef, Conflict, MigrationReport, NewApp, OpenMode, SaveOutcome, StoreError, TenantRef,

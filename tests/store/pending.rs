@@ -1,7 +1,7 @@
 //! Tenants that wait for their enterprise: they reserve nothing until they are admitted.
 
 use box_token_broker::domain::app::{App, AppOwner, AppState};
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::tenant::{Tenant, TenantState};
 use box_token_broker::store::{AppRef, Conflict, NewApp, StoreError, TenantRef};
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use box_token_broker::domain::app::{App, AppOwner, AppSecrets, AppState, AuthMethod, SigningKeyInfo};
+use box_token_broker::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::caller::{ApiKey, Caller, CallerKind, CallerState};
-use box_token_broker::domain::event::{AuditAction, AuditContext, AuditEvent};
 use box_token_broker::domain::grant::Grant;
 use box_token_broker::domain::id::{
     AppId, BoxId, CallerId, ClientId, Generation, KeyId, Name, TenantId, TokenId, TrustId,

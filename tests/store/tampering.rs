@@ -3,8 +3,8 @@
 
 use box_token_broker::crypto::KeySet;
 use box_token_broker::domain::app::App;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::caller::Caller;
-use box_token_broker::domain::event::AuditAction;
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::entropy::SystemEntropy;

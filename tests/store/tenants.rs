@@ -1,7 +1,7 @@
 //! Tenants.
 
 use box_token_broker::domain::app::AppOwner;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::{ClientId, Generation};
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::store::{

@@ -1,7 +1,7 @@
 //! Minted tokens.
 
 use box_token_broker::domain::app::AppState;
-use box_token_broker::domain::event::AuditAction;
+use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;

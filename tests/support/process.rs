@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use box_token_broker::config::DatabaseUrl;
-use box_token_broker::crypto::{KeySet, file};
+use box_token_broker::crypto::{KeySet, key_file};
 use box_token_broker::entropy::SystemEntropy;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -14,7 +14,7 @@ use crate::broker::upstream::health::concerns_the_tenant;
 use crate::broker::{Broker, TokenError, TtlRequirement};
 use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{AppId, Generation, TokenId};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;

@@ -13,7 +13,7 @@ use crate::broker::upstream::concurrency_limiter::NoPermit;
 use crate::broker::{Broker, TokenError};
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{BoxId, Generation, TokenId};
 use crate::domain::policy::AccessRequest;
 use crate::domain::subject::{Restriction, Subject};

@@ -15,8 +15,8 @@ use crate::box_api::BoxError;
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::clock::{Clock, Monotonic};
+use crate::domain::box_refusal::BoxRefusal;
 use crate::domain::id::{AppId, Generation, TenantId};
-use crate::domain::refusal::BoxRefusal;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 

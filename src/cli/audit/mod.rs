@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use crate::audit::Day;
 use crate::config::Settings;
-use crate::crypto::{Vault, file};
+use crate::crypto::{Vault, key_file};
 use crate::entropy::SystemEntropy;
 use crate::store::{self, OpenMode, Store};
 
@@ -55,7 +55,7 @@ async fn open(settings: &Settings) -> Result<(Arc<Vault>, Arc<dyn Store>), Failu
 }
 
 fn vault(settings: &Settings) -> Result<Arc<Vault>, Failure> {
-    let keys = file::read(&settings.keys.file)?;
+    let keys = key_file::read(&settings.keys.file)?;
     Ok(Arc::new(Vault::local(&keys, Arc::new(SystemEntropy))?))
 }
 

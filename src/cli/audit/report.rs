@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::audit::UsageReport;
-use crate::domain::event::{AuditAction, AuditOutcome};
+use crate::domain::audit_event::{AuditAction, AuditOutcome};
 use crate::registry::grants::parse_tenant;
 use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
 

@@ -19,7 +19,7 @@ use url::Url;
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{DatabaseUrl, Settings};
-use crate::crypto::{KeySet, Vault, file};
+use crate::crypto::{KeySet, Vault, key_file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::page;
@@ -73,7 +73,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Failure> {
     settings.http.listen = free_near(args.listen).await;
     settings.http.operations_listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     if !settings.keys.file.exists() {
-        file::write_new(&settings.keys.file, &KeySet::generate(&SystemEntropy)).map_err(failed)?;
+        key_file::write_new(&settings.keys.file, &KeySet::generate(&SystemEntropy)).map_err(failed)?;
     }
     let stage = match &args.key_json {
         Some(path) => Stage::real(path)?,
@@ -256,7 +256,7 @@ impl Stage {
 
 /// Drops tokens that an earlier demo kept: this sandbox never gave them.
 async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
-    let keys = file::read(&settings.keys.file).map_err(failed)?;
+    let keys = key_file::read(&settings.keys.file).map_err(failed)?;
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
     let store = store::open(&settings.database, vault, OpenMode::BesideServe).await?;
     let everyone = PageRequest { after: None, limit: usize::MAX };

@@ -4,8 +4,8 @@
 //! that is wrong is told at once, each thing with the place where it stands.
 
 mod field;
-mod reading;
-mod text;
+mod json;
+mod reader;
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ impl ConfigFile {
     /// # Errors
     /// One problem, where it is too long, nested too deeply, or no JSON.
     pub fn from_text(bytes: &[u8]) -> Result<Self, ConfigProblem> {
-        text::parse(bytes).map(Self).map_err(|detail| ConfigProblem::new("", detail, WHOLE_FILE))
+        json::parse(bytes).map(Self).map_err(|detail| ConfigProblem::new("", detail, WHOLE_FILE))
     }
 
     /// The file's document, as it is sent to a broker; nobody wipes it any more.
@@ -95,7 +95,7 @@ impl ConfigFile {
     /// # Errors
     /// All that is wrong, in the order of Box's own file.
     pub fn read(self, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
-        reading::read(&self.0, auth)
+        reader::read(&self.0, auth)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::random::{RandomRequest, folder, scopes, some_ask, some_grant, some_policy};
+use super::strategies::{RandomRequest, folder, scopes, some_ask, some_grant, some_policy};
 use super::*;
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::Name;

@@ -5,8 +5,8 @@ use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{self, Decode, Reader, Tag};
 use rsa::pkcs1::{self, RsaPrivateKeyRef, UintRef};
 
+use super::key_problem::KeyProblem;
 use super::pbes2;
-use super::problem::KeyProblem;
 
 /// The shortest modulus that Box takes.
 pub(super) const MIN_BITS: u32 = 2048;

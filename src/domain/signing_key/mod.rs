@@ -5,15 +5,15 @@
 //! before any is done, as the text comes from outside.
 
 mod components;
+mod key_problem;
 mod pbes2;
 mod pem;
-mod problem;
-mod traditional;
+mod pem_encryption;
 
 use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use rsa::sha2::{Digest, Sha256};
 
-pub use self::problem::KeyProblem;
+pub use self::key_problem::KeyProblem;
 use crate::secret::{SecretBytes, SecretString};
 
 /// A private RSA key of 2048 to 4096 bits whose numbers belong together.

@@ -9,7 +9,7 @@ use pkcs8::der::{self, Decode, SliceReader};
 use pkcs8::spki::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
-use super::problem::KeyProblem;
+use super::key_problem::KeyProblem;
 use crate::secret::SecretString;
 
 /// PBKDF2 rounds; a million took 0.4 to 0.9 s.

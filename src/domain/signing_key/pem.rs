@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::problem::KeyProblem;
-use super::traditional::PemEncryption;
+use super::key_problem::KeyProblem;
+use super::pem_encryption::PemEncryption;
 
 /// The longest text that is looked at, in bytes: some eight times a 4096-bit key's.
 pub(super) const MAX_TEXT: usize = 32 * 1024;

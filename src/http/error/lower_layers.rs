@@ -9,7 +9,7 @@ use super::problems::{
 use crate::box_api::BoxError;
 use crate::broker::{OutageScope, TokenError};
 use crate::crypto::CryptoError;
-use crate::domain::refusal::BoxRefusal;
+use crate::domain::box_refusal::BoxRefusal;
 use crate::http::error::problem::{ErrorScope, Problem, UpstreamDetail};
 use crate::registry::{FieldError, RegistryError};
 use crate::store::{Conflict, StoreError};

@@ -11,7 +11,7 @@ use crate::auth::AuthError;
 use crate::broker::{PATIENCE, SubjectToken, TokenError, TokenRequest};
 use crate::domain::id::BoxId;
 use crate::domain::policy::DenialReason;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::subject::{
     Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink,
 };

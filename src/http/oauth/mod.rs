@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::auth::RequestContext;
 use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
 use crate::crypto::sha256_hex;
-use crate::domain::event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
+use crate::domain::audit_event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;
 use crate::http::Api;

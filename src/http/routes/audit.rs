@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
+use crate::domain::audit_event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::subject::{Resource, Subject};
 use crate::http::Api;

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use crate::auth::AuthenticatedCaller;
 use crate::domain::caller::{CallerKind, CallerState};
-use crate::domain::event::Credential;
+use crate::domain::audit_event::Credential;
 use crate::http::Api;
 use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::AuthenticatedRequest as Calling;

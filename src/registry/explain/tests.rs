@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::broker::decision::decide;
 use crate::domain::policy::Policy;
-use crate::domain::policy::random::{some_ask, some_grant, some_policy};
+use crate::domain::policy::strategies::{some_ask, some_grant, some_policy};
 
 const DAY: &str = "2026-01-02T00:00:00Z";
 

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use self::item_resources::{ItemResources, place, resources};
 use crate::broker::{PATIENCE, ReleasedToken, TokenError, TokenRequest};
-use crate::domain::event::{AuditAction, AuditEvent, AuditOutcome};
+use crate::domain::audit_event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::policy::DenialReason;
 use crate::domain::session::BrowserSession;
 use crate::domain::subject::{Resource, ScopeSet};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::answer::BoxResponse;
 use super::error::BoxError;
+use super::response::BoxResponse;
 use crate::clock::Monotonic;
 use crate::domain::subject::Scope;
 use crate::secret::SecretString;

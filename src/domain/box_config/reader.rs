@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::field::ConfigField;
-use super::text::check_depth;
+use super::json::check_depth;
 use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE};
 use crate::domain::app::AuthMethod;
 use crate::domain::id::{BoxId, ClientId};
-use crate::domain::text::is_printable;
+use crate::domain::printable::is_printable;
 use crate::secret::SecretString;
 
 const ANOTHER_KEY: &str = "Make a new keypair in Box's developer console and upload the file that is downloaded \

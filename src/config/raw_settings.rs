@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::problem::SettingsProblem;
+use super::error::SettingsProblem;
 use super::value::RawValue;
 
 /// A settings file or a secret's file is no longer than this.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::proxies::networks;
+use super::trusted_proxies::networks;
 use super::value::RawValue;
 use super::{DatabaseUrl, LogFormat, RestrictedToMode, Settings, oidc};
 

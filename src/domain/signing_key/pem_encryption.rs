@@ -8,7 +8,7 @@ use des::TdesEde3;
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
-use super::problem::KeyProblem;
+use super::key_problem::KeyProblem;
 use crate::secret::SecretString;
 
 /// How the block is encrypted, as its headers say.

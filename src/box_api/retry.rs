@@ -9,15 +9,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tower::retry::budget::Budget as _;
 
-use super::answer::BoxResponse;
-use super::ask::{BoxRequest, PreparedRequest};
 use super::client::ClientState;
 use super::diagnosis::{self, BoxErrorBody, CallKind, RefusalMeaning};
 use super::error::BoxError;
+use super::request::{BoxRequest, PreparedRequest};
+use super::response::BoxResponse;
 use super::transport::TransportError;
 use super::upstream::UpstreamMessage;
 use crate::clock::Monotonic;
-use crate::domain::refusal::BoxRefusal;
+use crate::domain::box_refusal::BoxRefusal;
 
 /// What a caller waits for Box in all, whatever is tried.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);

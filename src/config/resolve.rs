@@ -1,9 +1,9 @@
 //! Of all that was given, what counts, and what is no setting at all.
 
 use super::Settings;
-use super::given::{self, RawSetting, SettingSource};
-use super::problem::SettingsProblem;
-use super::table::{SETTINGS, SettingSpec, find};
+use super::error::SettingsProblem;
+use super::raw_settings::{self, RawSetting, SettingSource};
+use super::setting_specs::{SETTINGS, SettingSpec, find};
 use super::value::RawValue;
 
 /// A setting as it will be applied.
@@ -17,7 +17,7 @@ impl ResolvedSetting {
     /// Puts the value into `settings`.
     pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
         let value = if self.by_file {
-            self.given.value.text().and_then(given::read_secret)
+            self.given.value.text().and_then(raw_settings::read_secret)
         } else {
             Ok(self.given.value)
         };

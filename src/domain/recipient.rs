@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Credential;
+use super::audit_event::Credential;
 use super::id::CallerId;
 
 /// A caller who was given a token, and what it had come with then.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::{Deserialize, Serialize};
 
-use super::id::{AppId, CallerId, Generation, KeyId, Name, SessionId, TenantId, TrustId};
-use super::on_behalf_of::OnBehalfOf;
-use super::policy::DenialReason;
-use super::subject::{Resource, ScopeSet, Subject};
+use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, SessionId, TenantId, TrustId};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::policy::DenialReason;
+use crate::domain::subject::{Resource, ScopeSet, Subject};
 
 /// What a caller proved itself with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
