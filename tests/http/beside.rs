@@ -17,7 +17,7 @@ use crate::ground::{ADA, Ground};
 
 /// The same database, as another process has it.
 pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
-    let keys = file::read(&ground.key_file()).unwrap();
+    let keys = key_file::read(&ground.key_file()).unwrap();
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
     store::open(&ground.settings.database, vault, OpenMode::BesideServe).await.unwrap()
 }

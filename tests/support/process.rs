@@ -41,7 +41,7 @@ impl Place {
             Ok(other) => panic!("BTB_TEST_ENGINE is sqlite or postgres, and not {other}"),
         };
         let mut place = Self { folder, postgres, env: Vec::new() };
-        file::write_new(&place.key_file(), &KeySet::generate(&SystemEntropy)).unwrap();
+        key_file::write_new(&place.key_file(), &KeySet::generate(&SystemEntropy)).unwrap();
         let database = match place.postgres.as_ref().map(|database| &database.url) {
             None => format!("sqlite:{}", place.data().join("broker.db").display()),
             Some(url @ DatabaseUrl::Postgres(_)) => postgres_url(url).to_owned(),
