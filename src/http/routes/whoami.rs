@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::AuthenticatedCaller;
-use crate::domain::caller::{CallerKind, CallerState};
 use crate::domain::audit_event::Credential;
+use crate::domain::caller::{CallerKind, CallerState};
 use crate::http::Api;
 use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::AuthenticatedRequest as Calling;
