@@ -80,6 +80,20 @@ fn follow(page: &str) {
 }
 
 #[test]
+fn allowing_a_pages_origin_keeps_the_origins_that_are_there() {
+    let mut blocks = blocks("docs/guides/browser-sessions.md");
+    let at = blocks.iter().position(|block| block.text.contains("browser_origins")).unwrap();
+    blocks.truncate(at + 1);
+    let mut earlier = blocks[at].clone();
+    earlier.text = earlier.text.replace("https://portal.example.com", "http://127.0.0.1:8082");
+    blocks.insert(at, earlier);
+    let ran = script::run(&blocks);
+    assert!(ran.succeeded, "{}", ran.problem);
+    let origins: Vec<String> = serde_json::from_str(&ran.output(at + 1)).unwrap();
+    assert_eq!(origins, ["http://127.0.0.1:8082", "https://portal.example.com"]);
+}
+
+#[test]
 fn commands_that_do_not_run_say_why_and_are_few() {
     let mut not_run = Vec::new();
     for page in all() {

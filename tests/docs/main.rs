@@ -11,6 +11,7 @@
 //! - A `json` block right behind an `sh` block is its answer: the fields that it shows are in the last JSON value that the
 //!   block prints, with the same types.
 //! - A `toml` block is a valid settings file. With `title="FILE"` the page's commands find it under that name.
+//! - Blocks marked `python`, `js`, `java` and `go` run in the suite `sdk`: `tests/sdk/snippets.py`.
 //! - What is between `<!-- generated: NAME -->` and `<!-- end -->` comes from the code. `BTB_UPDATE_DOCS=1 cargo test
 //!   --test docs` writes it anew.
 
