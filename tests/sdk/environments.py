@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import reports
+import snippets
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.normpath(os.path.join(HERE, "..", "..", "clients"))
@@ -16,6 +17,11 @@ def quietly(words, folder):
     subprocess.run(
         words, cwd=folder, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
+
+
+def write(text, *path):
+    with open(os.path.join(*path), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def copy(source, target):
@@ -55,9 +61,11 @@ class Python(Environment):
         quietly([sys.executable, "-m", "venv", "venv"], folder)
         pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", self.requirements]
         quietly([self.python(scratch), *pip], folder)
+        write(snippets.python(self.driver == "v3.py"), folder, "snippets.py")
 
     def checks(self, scratch):
-        return [(self.title, (self.folder(scratch), [self.python(scratch), self.driver]))]
+        for title, driver in ((self.title, self.driver), (f"{self.title}, the documents", "snippets.py")):
+            yield title, (self.folder(scratch), [self.python(scratch), driver])
 
     def unit_tests(self, scratch):
         if self.driver == "adapter.py":
@@ -84,12 +92,14 @@ class Node(Environment):
                 shutil.copy(os.path.join(HERE, "node", file), folder)
         quietly(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
         copy(os.path.join(CLIENTS, "node"), os.path.join(folder, "node_modules", "box-token-broker-client"))
+        write(snippets.node(self.driver == "v3.js", self.package), folder, "snippets.js")
 
     def node(self, scratch, file):
         return self.folder(scratch), ["env", f"BTB_SDK={self.package}", "node", file]
 
     def checks(self, scratch):
-        return [(self.title, self.node(scratch, self.driver))]
+        yield self.title, self.node(scratch, self.driver)
+        yield f"{self.title}, the documents", self.node(scratch, "snippets.js")
 
     def unit_tests(self, scratch):
         if self.name == "node-v10":
@@ -109,6 +119,7 @@ class Java(Environment):
         folder = self.folder(scratch)
         copy(os.path.join(CLIENTS, "java"), folder)
         copy(os.path.join(HERE, "java"), os.path.join(folder, "checks"))
+        write(snippets.java(), folder, "checks", "Snippets.java")
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
         quietly(["mvn", "-q", "-B", "test-compile", plugin, "-Dmdep.outputFile=classpath"], folder)
         sources = sorted(file for file in os.listdir(os.path.join(folder, "checks")) if file.endswith(".java"))
@@ -120,7 +131,8 @@ class Java(Environment):
             return f"checks:target/classes:{file.read().strip()}"
 
     def checks(self, scratch):
-        for title, main in ((self.title, "AdapterChecks"), (f"{self.title}, the older generation", "OlderChecks")):
+        mains = {"": "AdapterChecks", ", the older generation": "OlderChecks", ", the documents": "Snippets"}
+        for title, main in ((self.title + more, main) for more, main in mains.items()):
             # The JVM's own setting says whose certificates are trusted.
             trust = "keytool -importcert -noprompt -alias stage -file $0 -keystore trusted -storepass trusted"
             java = f"java -Djavax.net.ssl.trustStore=trusted -Djavax.net.ssl.trustStorePassword=trusted -cp $1 {main}"
@@ -137,10 +149,14 @@ class Go(Environment):
         folder = self.folder(scratch)
         copy(os.path.join(CLIENTS, "go"), os.path.join(folder, "client"))
         copy(os.path.join(HERE, "go"), os.path.join(folder, "checks"))
-        quietly(["go", "build", "-o", "checks", "."], os.path.join(folder, "checks"))
+        copy(os.path.join(HERE, "go"), os.path.join(folder, "snippets"))
+        write(snippets.go(), folder, "snippets", "main.go")
+        for program in ("checks", "snippets"):
+            quietly(["go", "build", "-o", "checks", "."], os.path.join(folder, program))
 
     def checks(self, scratch):
-        return [(self.title, (os.path.join(self.folder(scratch), "checks"), ["./checks"]))]
+        for title, program in ((self.title, "checks"), (f"{self.title}, the documents", "snippets")):
+            yield title, (os.path.join(self.folder(scratch), program), ["./checks"])
 
     def unit_tests(self, scratch):
         words = ["go", "test", "-v", "./..."]

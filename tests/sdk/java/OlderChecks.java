@@ -59,7 +59,7 @@ final class OlderChecks {
     return asked(BoxCCGAPIConnection.userConnection(id, Stage.fact("key"), Stage.fact("user")));
   }
 
-  private static void atBox(BoxAPIConnection connection) {
+  static void atBox(BoxAPIConnection connection) {
     connection.setBaseURL(Stage.fact("tls_sandbox"));
     connection.setBaseUploadURL(Stage.fact("tls_sandbox"));
     connection.setMaxRetryAttempts(0);
