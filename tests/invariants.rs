@@ -23,7 +23,10 @@ const EXPOSING: [(&str, &[&str]); 11] = [
         &["crypto/vault", "crypto/key_wrapper", "domain/app", "broker/sealed_token"],
     ),
     ("reading a key and what came with it", &["domain/signing_key/mod", "domain/signing_key/pbes2"]),
-    ("reading a key and what came with it", &["domain/signing_key/pem_encryption", "registry/material"]),
+    (
+        "reading a key and what came with it",
+        &["domain/signing_key/pem_encryption", "registry/credential_input"],
+    ),
     (
         "requests to Box",
         &["box_api/request", "box_api/assertion", "box_api/token_response", "box_api/transport"],
@@ -34,7 +37,7 @@ const EXPOSING: [(&str, &[&str]); 11] = [
             "broker/mint",
             "broker/retire",
             "broker/token",
-            "registry/api_keys",
+            "registry/callers/api_keys",
             "store/postgres",
             "broker/presented",
         ],

@@ -2,7 +2,7 @@
 
 use box_token_broker::domain::app::AuthMethod;
 use box_token_broker::domain::box_config::{BoxConfig, ConfigField, ConfigFile, ConfigProblem};
-use box_token_broker::registry::document;
+use box_token_broker::registry::strict_json;
 
 /// What is accepted is within every bound, both ways of reading agree, and every problem has its place.
 pub fn run(input: &[u8]) {
@@ -14,7 +14,7 @@ pub fn run(input: &[u8]) {
             Err(problems) => check_problems(problems),
         }
         let mut body = serde_json::Deserializer::from_slice(input);
-        if let Ok(file) = document::read::<ConfigFile, _>(&mut body)
+        if let Ok(file) = strict_json::decode::<ConfigFile, _>(&mut body)
             && from_file.is_ok()
         {
             assert_eq!(file.read(auth), of_file, "a body says what the file says");

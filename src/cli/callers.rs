@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::crypto::{Vault, key_file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
-use crate::registry::api_keys::{CreatedApiKey, create_admin};
+use crate::registry::callers::api_keys::{CreatedApiKey, create_admin};
 use crate::store::{self, Conflict, OpenMode, StoreError};
 
 use super::failure::Failure;

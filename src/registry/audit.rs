@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Registry, RegistryError, require};
 use crate::audit::SignedCheckpoint;
 use crate::auth::RequestContext;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
+use crate::registry::{Registry, RegistryError, require};
 use crate::store::{AuditFilter, AuditPage, AuditPosition, CallerRef, TenantRef};
 
 /// How many read the audit at a time.

@@ -3,10 +3,6 @@
 
 use std::sync::Arc;
 
-use super::Registry;
-use super::credentials::NextCredentials;
-use super::error::RegistryError;
-use super::register::{RegistrationOutcome, unchanged};
 use crate::auth::RequestContext;
 use crate::broker::TokenError;
 use crate::crypto::new_rsa_key;
@@ -16,6 +12,10 @@ use crate::domain::box_config::ConfigField;
 use crate::domain::id::{KeypairId, TenantId};
 use crate::domain::signing_key::SigningKey;
 use crate::domain::tenant::Tenant;
+use crate::registry::Registry;
+use crate::registry::credentials::NextCredentials;
+use crate::registry::error::RegistryError;
+use crate::registry::registration::{RegistrationOutcome, unchanged};
 use crate::secret::SecretBytes;
 use crate::store::{TenantRef, place_of_keypair};
 

@@ -4,9 +4,6 @@
 
 use std::sync::atomic::Ordering;
 
-use super::callers::{event_of, told};
-use super::error::RegistryError;
-use super::{Registry, against_all, name_of, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::{LockdownReport, LockdownScope};
 use crate::domain::app::{App, AppState};
@@ -15,6 +12,9 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, Name, TenantId};
 use crate::domain::tenant::{Tenant, TenantState};
+use crate::registry::callers::{event_of, told};
+use crate::registry::error::RegistryError;
+use crate::registry::{Registry, against_all, name_of, require_everywhere};
 use crate::store::{AppRef, CallerRef, ChangedEntity, PageRequest, SessionSelector, TenantFilter, TenantRef};
 
 /// How many rows are read at once.

@@ -1,27 +1,20 @@
 //! What admins do: register customers and their Box apps, look after them, and say who may call.
 
-pub mod api_keys;
-mod app_credentials;
 mod apps;
 mod audit;
 pub mod callers;
+mod credential_input;
 mod credentials;
-mod deletion;
 pub mod diagnosis;
-pub mod document;
 mod error;
-pub mod explain;
-pub mod grants;
-mod health;
 mod keypairs;
 mod lockdown;
-mod material;
-mod pending;
-mod register;
+mod pending_tenants;
+pub mod policy;
+mod registration;
 mod sessions;
-mod tenant_test;
+pub mod strict_json;
 mod tenants;
-mod trusts;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -33,16 +26,16 @@ use tokio::sync::Semaphore;
 
 pub use self::apps::{AppPatch, AppRegistration, AppView, RegisteredApp, name_of};
 pub use self::audit::AuditQuery;
+pub use self::credential_input::{CredentialFields, CredentialInput};
 pub use self::error::{FieldError, RegistryError};
-pub use self::health::{HealthState, HealthView};
 pub use self::keypairs::steps;
 pub use self::lockdown::Lockdown;
-pub use self::material::{CredentialFields, CredentialInput};
-pub use self::register::{AppSource, Registration, RegistrationOutcome};
+pub use self::registration::{AppSource, Registration, RegistrationOutcome};
 pub use self::sessions::{CreatedSession, SessionSpec, Sessions};
+pub use self::tenants::health::{HealthState, HealthView};
 pub use self::tenants::{ListPage, RequestedState, check_tenant_patch};
 
-use self::pending::RetryTimers;
+use self::pending_tenants::RetryTimers;
 use crate::auth::RequestContext;
 use crate::box_api::BoxClient;
 use crate::broker::{Broker, TenantContext};

@@ -11,7 +11,7 @@ use box_token_broker::config::{DatabaseUrl, Settings};
 use box_token_broker::crypto::{KeySet, Vault, key_file};
 use box_token_broker::domain::id::Name;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::registry::api_keys::create_admin;
+use box_token_broker::registry::callers::api_keys::create_admin;
 use box_token_broker::store::{self, OpenMode};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use crate::audit::UsageReport;
 use crate::domain::audit_event::{AuditAction, AuditOutcome};
-use crate::registry::grants::parse_tenant;
+use crate::registry::callers::grants::parse_tenant;
 use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
 
 use super::super::failure::Failure;

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use crate::http::error::ApiError;
-use crate::registry::document::{self, DecodeError};
+use crate::registry::strict_json::{self, DecodeError};
 
 /// The longest body that is read: a Box config is a tenth of it.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
@@ -139,7 +139,7 @@ fn blank_byte_order_marks(body: &mut [u8]) {
 pub(crate) fn parse<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<T, ApiError> {
     blank_byte_order_marks(&mut bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-    let value = document::read(&mut deserializer).map_err(|error| match error {
+    let value = strict_json::decode(&mut deserializer).map_err(|error| match error {
         DecodeError::Fault(fault) => ApiError::Invalid(vec![fault]),
         DecodeError::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
     })?;

@@ -19,8 +19,8 @@ use crate::http::error::ApiError;
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::registry::FieldError;
-use crate::registry::document::{self, DecodeError};
-use crate::registry::grants::parse_tenant;
+use crate::registry::callers::grants::parse_tenant;
+use crate::registry::strict_json::{self, DecodeError};
 use crate::store::watch::ChangeToken;
 use crate::store::{AppRef, CallerRef, PageRequest, TenantRef};
 
@@ -116,7 +116,7 @@ pub(crate) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
             return Err(ApiError::invalid("", format!("The query parameter `{name}` stands twice.")));
         }
     }
-    document::read(serde_json::Value::Object(document)).map_err(|error| match error {
+    strict_json::decode(serde_json::Value::Object(document)).map_err(|error| match error {
         DecodeError::Fault(FieldError { pointer, detail }) => {
             ApiError::invalid(pointer, format!("In the query: {detail}"))
         }

@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{AuthenticatedRequest, NoQuery, authenticate, query};
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
-use crate::registry::grants::parse_tenant;
+use crate::registry::callers::grants::parse_tenant;
 use crate::secret::SecretString;
 use crate::store::TenantRef;
 

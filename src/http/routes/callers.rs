@@ -20,8 +20,8 @@ use crate::http::extract::{
 };
 use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::routes::trusts::TrustResponse;
+use crate::registry::callers::grants::GrantSpec;
 use crate::registry::callers::{CallerPatch, CallerView, NewCaller};
-use crate::registry::grants::GrantSpec;
 use crate::store::CallerRef;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

@@ -16,8 +16,8 @@ use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParam};
 use crate::http::routes::tokens::SCOPES;
 use crate::http::schema::subject::SubjectSchema;
-use crate::registry::explain::{ExplainCaller, ExplainQuery, ExplainWarning, Explanation};
-use crate::registry::grants::GrantSpec;
+use crate::registry::callers::grants::GrantSpec;
+use crate::registry::policy::{ExplainCaller, ExplainQuery, ExplainWarning, Explanation};
 use crate::store::{CallerRef, TenantRef};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

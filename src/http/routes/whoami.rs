@@ -13,7 +13,7 @@ use crate::domain::caller::{CallerKind, CallerState};
 use crate::http::Api;
 use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::AuthenticatedRequest as Calling;
-use crate::registry::grants::GrantSpec;
+use crate::registry::callers::grants::GrantSpec;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(whoami))

@@ -1,23 +1,27 @@
 //! Who may call: callers, their grants and keys. Nobody hands on more than they hold, and to an
 //! admin a caller who holds more does not exist.
 
+pub mod api_keys;
+pub mod grants;
+mod trusts;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::document::{self, DecodeError, given};
-use super::error::{RegistryError, unless_expected};
-use super::grants::GrantSpec;
-use super::tenants::ListPage;
-use super::{Registry, changes, on_what_stands, shortened};
 use crate::auth::RequestContext;
 use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::caller::{Caller, CallerKind, CallerState};
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
+use crate::registry::callers::grants::GrantSpec;
+use crate::registry::error::{RegistryError, unless_expected};
+use crate::registry::strict_json::{self, DecodeError, non_null};
+use crate::registry::tenants::ListPage;
+use crate::registry::{Registry, changes, on_what_stands, shortened};
 use crate::store::{CallerRef, ChangedEntity, PageRequest, StoreError};
 
 /// What a PATCH may change of a caller.
@@ -25,19 +29,19 @@ use crate::store::{CallerRef, ChangedEntity, PageRequest, StoreError};
 #[serde(deny_unknown_fields)]
 pub struct CallerPatch {
     /// Another name.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = String, required = false)]
     pub name: Option<Name>,
     /// Other grants, all of them.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = Vec<GrantSpec>, required = false)]
     pub grants: Option<Vec<GrantSpec>>,
     /// How often it may ask; `null` leaves it to the settings.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = Option<RateLimit>)]
     pub rate_limit: Option<Value>,
     /// `active` lifts a lock, for those who may lock the caller.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = RequestedCallerState, required = false)]
     pub state: Option<RequestedCallerState>,
 }
@@ -315,7 +319,7 @@ fn require_callers_write(context: &RequestContext) -> Result<RequestContext, Reg
 fn limit_under(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, RegistryError> {
     let mut document = serde_json::json!({ "rate_limit": current.rate_limit });
     json_patch::merge(&mut document["rate_limit"], patch);
-    let read: Limited = document::read(&document).map_err(|error| match error {
+    let read: Limited = strict_json::decode(&document).map_err(|error| match error {
         DecodeError::Fault(fault) => RegistryError::Invalid(vec![fault]),
         DecodeError::NotJson(error) => RegistryError::invalid("/rate_limit", error.to_string()),
     })?;

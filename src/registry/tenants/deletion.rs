@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use super::error::RegistryError;
-use super::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::TenantContext;
 use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::tenant::{Tenant, TenantState};
+use crate::registry::error::RegistryError;
+use crate::registry::{LONGEST_REVOCATION, Registry, on_what_stands, require_everywhere};
 use crate::store::{ChangedEntity, SessionSelector, StoreError, TenantRef};
 
 impl Registry {

@@ -1,17 +1,17 @@
 //! The changing credentials of shared apps, and with them those of every tenant that they serve.
 
-use super::apps::RegisteredApp;
-use super::credentials::{NextCredentials, TestedCredentials, with_face};
-use super::diagnosis::{self, CheckResult, DiagnosticCheck};
-use super::error::{FieldError, RegistryError};
-use super::material::{CredentialInput, check_enterprise};
-use super::register::TestedRegistration;
-use super::{Registry, require_everywhere};
 use crate::auth::RequestContext;
 use crate::domain::app::{App, Keypair};
 use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
+use crate::registry::apps::RegisteredApp;
+use crate::registry::credential_input::{CredentialInput, check_enterprise};
+use crate::registry::credentials::{NextCredentials, TestedCredentials, with_face};
+use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck};
+use crate::registry::error::{FieldError, RegistryError};
+use crate::registry::registration::TestedRegistration;
+use crate::registry::{Registry, require_everywhere};
 use crate::store::{AppRef, ChangedEntity};
 
 impl Registry {

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::callers::{event_of, told};
-use super::error::RegistryError;
-use super::{Registry, on_what_stands};
 use crate::auth::{RequestContext, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
@@ -16,6 +13,9 @@ use crate::domain::grant::Grant;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::session::SessionCredential;
 use crate::entropy::Entropy;
+use crate::registry::callers::{event_of, told};
+use crate::registry::error::RegistryError;
+use crate::registry::{Registry, on_what_stands};
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
 

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::error::{FieldError, RegistryError};
 use crate::domain::app::{AppSecrets, AuthMethod};
 use crate::domain::box_config::{BoxConfig, ConfigField, ConfigFile, EncodedKey};
 use crate::domain::id::{BoxId, ClientId};
 use crate::domain::signing_key::{KeyProblem, SigningKey};
+use crate::registry::error::{FieldError, RegistryError};
 use crate::secret::SecretString;
 
 /// What is said of a field that is ignored.

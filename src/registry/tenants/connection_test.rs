@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
-use super::{Registry, RegistryError};
 use crate::auth::RequestContext;
 use crate::box_api::{BoxClient, BoxError};
 use crate::broker::{TenantContext, TokenError};
@@ -12,6 +10,8 @@ use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
+use crate::registry::{Registry, RegistryError};
 use crate::store::{StoreError, TenantRef};
 
 impl Registry {

@@ -1,14 +1,14 @@
 //! Callers' trusts: which tokens of the settings' issuers open them.
 
-use super::callers::event_of;
-use super::error::RegistryError;
-use super::{Registry, on_what_stands};
 use crate::auth::RequestContext;
 use crate::domain::audit_event::AuditAction;
 use crate::domain::caller::Caller;
 use crate::domain::id::TrustId;
 use crate::domain::session::SessionCredential;
 use crate::domain::trust::{Trust, TrustConditions};
+use crate::registry::callers::event_of;
+use crate::registry::error::RegistryError;
+use crate::registry::{Registry, on_what_stands};
 use crate::store::CallerRef;
 
 impl Registry {

@@ -2,8 +2,6 @@
 
 use jiff::SignedDuration;
 
-use super::error::{FieldError, RegistryError};
-use super::{Registry, on_what_stands, shortened};
 use crate::auth::{AuthenticatedCaller, RequestContext};
 use crate::broker::decision::{Denial, decide};
 use crate::broker::{TenantContext, TokenError};
@@ -18,6 +16,8 @@ use crate::domain::policy::{AccessRequest, Policy};
 use crate::domain::session::{BrowserSession, SessionCredential, SessionOwner};
 use crate::domain::subject::{Resource, ScopeSet, Subject};
 use crate::domain::tenant::Tenant;
+use crate::registry::error::{FieldError, RegistryError};
+use crate::registry::{Registry, on_what_stands, shortened};
 use crate::secret::SecretString;
 use crate::store::{
     CallerRef, ChangedEntity, NewBrowserSession, SessionFilter, SessionPosition, SessionSelector, TenantRef,

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Registry;
-use super::error::RegistryError;
-use super::grants::GrantSpec;
 use crate::auth::{AuthenticatedCaller, RequestContext};
 use crate::broker::TenantContext;
 use crate::broker::decision::{Block, Denial, first_allowed};
@@ -17,6 +14,9 @@ use crate::domain::id::Name;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};
 use crate::domain::subject::{Restriction, Subject};
+use crate::registry::Registry;
+use crate::registry::callers::grants::GrantSpec;
+use crate::registry::error::RegistryError;
 use crate::store::{CallerRef, TenantRef};
 
 /// What an admin wants to know.

@@ -1,15 +1,15 @@
 //! Looking after tenants: reading, changing, testing, deleting, erasing.
 
+mod connection_test;
+mod deletion;
+pub(in crate::registry) mod health;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::{self, DecodeError, given};
-use super::error::{FieldError, RegistryError, unless_expected};
-use super::health::HealthState;
-use super::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::TenantContext;
 use crate::domain::app::{App, AppState};
@@ -19,6 +19,10 @@ use crate::domain::id::{AppId, Name};
 use crate::domain::policy::{AccessRequest, Policy};
 use crate::domain::printable;
 use crate::domain::tenant::{Tenant, TenantState};
+use crate::registry::error::{FieldError, RegistryError, unless_expected};
+use crate::registry::strict_json::{self, DecodeError, non_null};
+use crate::registry::tenants::health::HealthState;
+use crate::registry::{Registry, changes, on_what_stands, require, require_everywhere};
 use crate::store::{
     AppRef, ChangedEntity, PageRequest, SessionSelector, StoreError, TenantFilter, TenantRef,
 };
@@ -46,7 +50,7 @@ struct Changeable {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     policy: Policy,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     state: Option<RequestedState>,
 }
 
@@ -284,7 +288,7 @@ fn merge(mut document: Value, patch: &Value) -> Result<Changeable, RegistryError
     if let Some(state) = fields.get("state") {
         document["state"] = state.clone();
     }
-    document::read(&document).map_err(|error| match error {
+    strict_json::decode(&document).map_err(|error| match error {
         DecodeError::Fault(fault) => RegistryError::Invalid(vec![fault]),
         DecodeError::NotJson(error) => RegistryError::invalid("", error.to_string()),
     })

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Registry;
-use super::diagnosis::{CheckResult, DiagnosticCheck};
 use crate::broker::{Health, TenantContext};
 use crate::domain::app::AppState;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::TenantState;
+use crate::registry::Registry;
+use crate::registry::diagnosis::{CheckResult, DiagnosticCheck};
 use crate::store::TenantRef;
 
 /// Whether tokens of a tenant can be had.

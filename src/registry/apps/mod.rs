@@ -2,18 +2,18 @@
 
 use serde::Deserialize;
 
-use super::diagnosis::{self, CheckResult, DiagnosticCheck};
-use super::document::given;
-use super::error::{CLIENT_ID_HELD, FieldError, RegistryError, unless_expected};
-use super::material::{CredentialInput, check_enterprise};
-use super::tenants::{ListPage, RequestedState};
-use super::{Registry, on_what_stands, require_everywhere};
 use crate::auth::RequestContext;
 use crate::broker::credentials_of;
 use crate::domain::app::{App, AppOwner, AppState};
 use crate::domain::audit_event::{AuditAction, AuditEvent};
 use crate::domain::grant::Permission;
 use crate::domain::id::{AppId, BoxId, Name};
+use crate::registry::credential_input::{CredentialInput, check_enterprise};
+use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck};
+use crate::registry::error::{CLIENT_ID_HELD, FieldError, RegistryError, unless_expected};
+use crate::registry::strict_json::non_null;
+use crate::registry::tenants::{ListPage, RequestedState};
+use crate::registry::{Registry, on_what_stands, require_everywhere};
 use crate::store::{AppRef, ChangedEntity, NewApp, PageRequest};
 
 /// A shared app to be registered.
@@ -32,7 +32,7 @@ pub struct AppRegistration {
 #[serde(deny_unknown_fields)]
 pub struct AppPatch {
     /// In service or not.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     pub state: Option<RequestedState>,
 }
 

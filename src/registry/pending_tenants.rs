@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::Registry;
-use super::diagnosis::{self, CheckResult, DiagnosticCheck};
-use super::error::{FieldError, RegistryError};
-use super::register::RegistrationOutcome;
 use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TenantContext, TokenError};
 use crate::clock::Monotonic;
@@ -18,6 +14,10 @@ use crate::domain::app::{App, AppSecrets, AppState};
 use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use crate::registry::Registry;
+use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck};
+use crate::registry::error::{FieldError, RegistryError};
+use crate::registry::registration::RegistrationOutcome;
 use crate::store::{AppRef, ChangedEntity, Conflict, StoreError, TenantRef};
 
 /// How long a pending tenant is left alone after its first trial, and at most; the time doubles.

@@ -1,12 +1,9 @@
 //! Credentials that change: tested at Box first, then switched to as a new generation.
 
+mod shared_app;
+
 use std::sync::Arc;
 
-use super::diagnosis::DiagnosticTokens;
-use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
-use super::material::CredentialInput;
-use super::register::{RegistrationOutcome, TestedRegistration, unchanged};
-use super::{Registry, on_what_stands};
 use crate::auth::RequestContext;
 use crate::box_api::BoxCredentials;
 use crate::broker::{TenantContext, TokenError, credentials_of};
@@ -16,6 +13,11 @@ use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{Tenant, TenantState};
+use crate::registry::credential_input::CredentialInput;
+use crate::registry::diagnosis::DiagnosticTokens;
+use crate::registry::error::{CLIENT_ID_HELD, FieldError, RegistryError};
+use crate::registry::registration::{RegistrationOutcome, TestedRegistration, unchanged};
+use crate::registry::{Registry, on_what_stands};
 use crate::store::{AppRef, ChangedEntity, CredentialSwitch, NewApp, StoreError, TenantRef};
 
 /// What an app is switched to.

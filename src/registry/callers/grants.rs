@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Registry;
-use super::error::{FieldError, RegistryError};
-use super::tenants::label_faults;
 use crate::auth::RequestContext;
 use crate::domain::caller::CallerKind;
 use crate::domain::grant::{Grant, Permission, SubjectPattern, TenantSelector};
 use crate::domain::id::{Name, TenantId};
 use crate::domain::subject::{Resource, ScopeSet};
+use crate::registry::Registry;
+use crate::registry::error::{FieldError, RegistryError};
+use crate::registry::tenants::label_faults;
 use crate::store::TenantRef;
 
 /// How many grants a caller may have, and how long each of a grant's lists may be.

@@ -3,10 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
-use super::error::{CLIENT_ID_HELD, FieldError, RegistryError};
-use super::material::{CredentialInput, ParsedCredentials, check_enterprise};
-use super::{Registry, require_everywhere};
 use crate::auth::RequestContext;
 use crate::box_api::{BoxCredentials, MintedToken};
 use crate::broker::{TenantContext, credentials_of};
@@ -18,6 +14,10 @@ use crate::domain::policy::Policy;
 use crate::domain::signing_key::SigningKey;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
+use crate::registry::credential_input::{CredentialInput, ParsedCredentials, check_enterprise};
+use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
+use crate::registry::error::{CLIENT_ID_HELD, FieldError, RegistryError};
+use crate::registry::{Registry, require_everywhere};
 use crate::secret::SecretString;
 use crate::store::{AppRef, ChangedEntity, NewApp, TenantRef, place_of_credentials};
 
@@ -89,7 +89,7 @@ impl Registry {
     ) -> Result<RegistrationOutcome, RegistryError> {
         let context = require_everywhere(context, Permission::TenantsCreate)?;
         let Registration { name, display_name, labels, policy, source, verify_later } = registration;
-        super::tenants::check_fields(display_name.as_deref(), &labels)?;
+        crate::registry::tenants::check_fields(display_name.as_deref(), &labels)?;
         let fields = Fields {
             display_name: display_name.unwrap_or_else(|| name.as_str().to_owned()),
             name,

@@ -1,11 +1,11 @@
 //! How JSON from outside becomes a type: strictly, and with words for whoever wrote it.
 
-mod strict;
+mod deserializer;
 
 use serde::{Deserialize, Deserializer};
 
-use self::strict::StrictDeserializer;
-use super::error::{FieldError, pointer_of};
+use self::deserializer::StrictDeserializer;
+use crate::registry::error::{FieldError, pointer_of};
 
 /// Why a document is not what it should be.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub enum DecodeError {
 ///
 /// # Errors
 /// The first thing that is wrong. No value is quoted: it may be a secret in the wrong place.
-pub fn read<'de, T, D>(document: D) -> Result<T, DecodeError>
+pub fn decode<'de, T, D>(document: D) -> Result<T, DecodeError>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de, Error = serde_json::Error>,
@@ -48,7 +48,9 @@ where
 ///
 /// # Errors
 /// As `T`'s own.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+pub(super) fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
 }
 
