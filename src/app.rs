@@ -26,7 +26,7 @@ use crate::crypto::{KeySetError, Vault, key_file};
 use crate::entropy::Entropy;
 use crate::http::{self, Api, RouteGroup, router, server};
 use crate::registry::Registry;
-use crate::store::watch::{self, ChangeFeed};
+use crate::store::change_feed::{self, ChangeFeed};
 use crate::store::{self, OpenError, OpenMode, StoreError};
 
 /// How often what was counted is written to the audit, and how often that is signed.
@@ -147,13 +147,13 @@ pub async fn start(
 ) -> Result<RunningBroker, StartError> {
     let keys = key_file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, Arc::clone(&entropy))?);
-    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::ServeAlone).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::Exclusive).await?;
     let upstream = Arc::new(BoxClient::new(&settings.box_api, Arc::clone(&clock), Arc::clone(&entropy))?);
-    let watch = Arc::new(ChangeFeed::begin(Arc::clone(&store), Arc::clone(&clock)).await?);
+    let change_feed = Arc::new(ChangeFeed::start(Arc::clone(&store), Arc::clone(&clock)).await?);
     let work = TaskTracker::new();
     let parts = BrokerParts {
         store: Arc::clone(&store),
-        watch: Arc::clone(&watch),
+        change_feed: Arc::clone(&change_feed),
         vault: Arc::clone(&vault),
         upstream,
         clock: Arc::clone(&clock),
@@ -165,7 +165,7 @@ pub async fn start(
     let max_policy_age = settings.auth.max_policy_age;
     let authenticator = Arc::new(Authenticator::new(
         Arc::clone(&store),
-        Arc::clone(&watch),
+        Arc::clone(&change_feed),
         vault,
         Arc::clone(&clock),
         &settings.auth,
@@ -179,7 +179,7 @@ pub async fn start(
         registry: Arc::clone(&registry),
         limits: Arc::clone(&limits),
         trusted_proxies: settings.http.trusted_proxies.clone(),
-        watch: Arc::clone(&watch),
+        change_feed: Arc::clone(&change_feed),
         max_policy_age,
         clock: Arc::clone(&clock),
         entropy,
@@ -190,8 +190,18 @@ pub async fn start(
     });
     let house = tokio::sync::Mutex::default();
     let retention = settings.audit.retention;
-    let keeper =
-        Maintenance { store, watch, broker, registry, authenticator, limits, clock, work, retention, house };
+    let keeper = Maintenance {
+        store,
+        change_feed,
+        broker,
+        registry,
+        authenticator,
+        limits,
+        clock,
+        work,
+        retention,
+        house,
+    };
     let keeper = Arc::new(keeper);
     listen(settings, api, keeper, stopping).await
 }
@@ -233,7 +243,7 @@ async fn listen(
     // Whoever asks whether the broker is alive must hear it when every other place is taken.
     serve(operations, &[RouteGroup::Operations], 64);
 
-    every(watch::INTERVAL, &tasks, &stopping, {
+    every(change_feed::POLL_INTERVAL, &tasks, &stopping, {
         let keeper = Arc::clone(&keeper);
         move || Arc::clone(&keeper).hear_changes()
     });

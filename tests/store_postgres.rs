@@ -13,7 +13,7 @@ use box_token_broker::clock::{Clock, ManualClock, SystemClock};
 use box_token_broker::config::DatabaseUrl;
 use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::secret::SecretString;
-use box_token_broker::store::watch::{ChangeFeed, INTERVAL};
+use box_token_broker::store::change_feed::{ChangeFeed, POLL_INTERVAL};
 use box_token_broker::store::{
     MigrationReport, OpenError, OpenMode, Store, StoreError, TenantRef, migrate, open,
 };
@@ -31,7 +31,7 @@ store::conformance!(Ground::postgres);
 async fn an_old_schema_is_refused_with_a_hint() {
     let url = new_postgres_database().await;
     let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
-    let old = open(&url, Arc::clone(&vault), OpenMode::ServeAlone).await.unwrap_err();
+    let old = open(&url, Arc::clone(&vault), OpenMode::Exclusive).await.unwrap_err();
     assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 6, .. }), "{old}");
     assert!(old.to_string().contains("run `box-token-broker migrate`"));
     // Two at once do it once.
@@ -42,15 +42,15 @@ async fn an_old_schema_is_refused_with_a_hint() {
             && both.contains(&MigrationReport { from: 6, to: 6 }),
         "{both:?}"
     );
-    open(&url, Arc::clone(&vault), OpenMode::ServeAlone).await.unwrap().ping().await.unwrap();
+    open(&url, Arc::clone(&vault), OpenMode::Exclusive).await.unwrap().ping().await.unwrap();
 
     let hand = sqlx::PgPool::connect(postgres_url(&url)).await.unwrap();
     hand.execute("INSERT INTO schema_versions (version, checksum) VALUES (7, 'x')").await.unwrap();
-    let newer = open(&url, Arc::clone(&vault), OpenMode::BesideServe).await.unwrap_err();
+    let newer = open(&url, Arc::clone(&vault), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(newer, OpenError::NewerSchema { found: 7, known: 6, .. }), "{newer}");
     assert!(matches!(migrate(&url).await, Err(OpenError::NewerSchema { .. })));
     hand.execute("UPDATE schema_versions SET checksum = 'x'").await.unwrap();
-    let foreign = open(&url, vault, OpenMode::BesideServe).await.unwrap_err();
+    let foreign = open(&url, vault, OpenMode::Shared).await.unwrap_err();
     assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");
     hand.close().await;
     let name = url::Url::parse(postgres_url(&url)).unwrap().path()[1..].to_owned();
@@ -66,7 +66,7 @@ async fn no_message_holds_the_password() {
     for text in
         ["postgres://broker:hunter2@127.0.0.1:1/tokens", "postgres://broker:hunter2@h/d?sslmode=hunter2"]
     {
-        let error = open(&url(text), Arc::clone(&vault), OpenMode::ServeAlone).await.unwrap_err();
+        let error = open(&url(text), Arc::clone(&vault), OpenMode::Exclusive).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
     let error = migrate(&url("postgres://broker:hunter2@127.0.0.1:1/tokens")).await.unwrap_err();
@@ -81,7 +81,7 @@ const LOCKS: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON pg_datab
 #[tokio::test]
 async fn one_serve_at_a_time_and_commands_beside_it() {
     let ground = Ground::postgres().await;
-    let another = || open(&ground.url, Arc::clone(&ground.vault), OpenMode::ServeAlone);
+    let another = || open(&ground.url, Arc::clone(&ground.vault), OpenMode::Exclusive);
     let second = another().await.unwrap_err();
     assert!(matches!(second, OpenError::AnotherServe { .. }), "{second}");
     assert!(second.to_string().contains("another `serve` works on this database"), "{second}");
@@ -107,7 +107,7 @@ async fn one_serve_at_a_time_and_commands_beside_it() {
 
     let Ground { store, url, vault, database, .. } = ground;
     drop(store);
-    open(&url, vault, OpenMode::ServeAlone).await.unwrap().ping().await.unwrap();
+    open(&url, vault, OpenMode::Exclusive).await.unwrap().ping().await.unwrap();
     database.end().await;
 }
 
@@ -171,7 +171,7 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
     let ground = Ground::postgres().await;
     let (tenant, _) = ground.own_tenant("acme").await;
     let wire = Wire::to(&ground.url).await;
-    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::BesideServe).await.unwrap();
+    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::Shared).await.unwrap();
     // A full pool, so that some calls freeze in the middle and others wait for a connection.
     for pinged in futures::future::join_all((0..40).map(|_| store.ping())).await {
         pinged.unwrap();
@@ -207,20 +207,21 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
 async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
     let ground = Ground::postgres().await;
     let wire = Wire::to(&ground.url).await;
-    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::BesideServe).await.unwrap();
+    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::Shared).await.unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock::new().wall()));
-    let watch = ChangeFeed::begin(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
-    clock.advance(3 * INTERVAL);
+    let change_feed =
+        ChangeFeed::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+    clock.advance(3 * POLL_INTERVAL);
     wire.frozen.send(true).unwrap();
     let begin = now();
-    futures::future::join_all((0..40).map(|_| watch.catch_up())).await;
+    futures::future::join_all((0..40).map(|_| change_feed.catch_up())).await;
     let waited = begin.elapsed();
     assert!(waited < 2 * Duration::from_secs(2), "{waited:?}");
     wire.frozen.send(false).unwrap();
     recovery(&*store).await;
-    watch.poll().await.unwrap();
-    assert_eq!(watch.age(), Duration::ZERO);
-    drop((watch, store));
+    change_feed.poll().await.unwrap();
+    assert_eq!(change_feed.staleness(), Duration::ZERO);
+    drop((change_feed, store));
     ground.end().await;
 }
 

@@ -40,7 +40,7 @@ async fn the_files_are_their_owners_alone() {
 #[tokio::test]
 async fn one_serve_at_a_time_and_commands_beside_it() {
     let ground = Ground::sqlite().await;
-    let second = open(&ground.url, any_vault(), OpenMode::ServeAlone).await.unwrap_err();
+    let second = open(&ground.url, any_vault(), OpenMode::Exclusive).await.unwrap_err();
     assert_eq!(second, OpenError::AnotherServe { database: ground.path().display().to_string() });
     assert!(second.to_string().contains("another `serve`"));
     assert!(matches!(migrate(&ground.url).await, Err(OpenError::AnotherServe { .. })));
@@ -60,7 +60,7 @@ async fn one_serve_at_a_time_and_commands_beside_it() {
         DatabaseUrl::Postgres(_) => unreachable!(),
     })
     .unwrap();
-    assert!(open(&url, any_vault(), OpenMode::ServeAlone).await.is_ok());
+    assert!(open(&url, any_vault(), OpenMode::Exclusive).await.is_ok());
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn the_lock_ends_with_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
     for _ in 0..3 {
-        let store = open(&url, any_vault(), OpenMode::ServeAlone).await.unwrap();
+        let store = open(&url, any_vault(), OpenMode::Exclusive).await.unwrap();
         store.ping().await.unwrap();
     }
 }
@@ -84,7 +84,7 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
                         tenant: &box_token_broker::domain::id::TenantId| {
         let token = ground
             .store
-            .live_tokens_of(tenant, &TokenSelector::All, store::sample::at(0))
+            .live_tokens_of_tenant(tenant, &TokenSelector::All, store::sample::at(0))
             .await
             .unwrap()
             .remove(0);
@@ -126,10 +126,10 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
     let hand = &database.hand;
     store.ping().await.unwrap();
     hand.does("INSERT INTO schema_versions (version, checksum) VALUES (7, 'x')").await;
-    let newer = open(url, any_vault(), OpenMode::BesideServe).await.unwrap_err();
+    let newer = open(url, any_vault(), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(newer, OpenError::NewerSchema { found: 7, known: 6, .. }), "{newer}");
     hand.does("UPDATE schema_versions SET checksum = 'x'").await;
-    let foreign = open(url, any_vault(), OpenMode::BesideServe).await.unwrap_err();
+    let foreign = open(url, any_vault(), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");
     ground.end().await;
 }
@@ -137,18 +137,18 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
 #[tokio::test]
 async fn a_file_that_cannot_be_made_is_told() {
     let url = DatabaseUrl::Sqlite("/nonexistent/folder/broker.db".into());
-    let error = open(&url, any_vault(), OpenMode::BesideServe).await.unwrap_err();
+    let error = open(&url, any_vault(), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(error, OpenError::File { .. }));
     assert!(error.to_string().starts_with("/nonexistent/folder/broker.db: "), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    for how in [OpenMode::BesideServe, OpenMode::ServeAlone] {
+    for how in [OpenMode::Shared, OpenMode::Exclusive] {
         let error = open(&DatabaseUrl::Sqlite(folder.path().into()), any_vault(), how).await.unwrap_err();
         assert_eq!(error, OpenError::Folder { path: folder.path().into() });
     }
     let path = folder.path().join("broker.db");
     std::fs::write(&path, "no database at all, but long enough to have a header, as it seems to it ....")
         .unwrap();
-    let error = open(&DatabaseUrl::Sqlite(path), any_vault(), OpenMode::ServeAlone).await.unwrap_err();
+    let error = open(&DatabaseUrl::Sqlite(path), any_vault(), OpenMode::Exclusive).await.unwrap_err();
     assert!(matches!(error, OpenError::Database { .. }), "{error}");
 }
 
@@ -156,8 +156,7 @@ async fn a_file_that_cannot_be_made_is_told() {
 async fn two_processes_may_make_the_schema_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
-    let opened =
-        futures::future::join_all((0..4).map(|_| open(&url, any_vault(), OpenMode::BesideServe))).await;
+    let opened = futures::future::join_all((0..4).map(|_| open(&url, any_vault(), OpenMode::Shared))).await;
     for store in opened {
         store.unwrap().ping().await.unwrap();
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use box_token_broker::audit::{
-    Chain, ChainHead, ChainLink, Checkpoint, CheckpointClaims, CheckpointLine, Day, DayRange, ExportLine,
-    ExportManifest, RecordLine, SignedCheckpoint, VerificationSummary, seen_in,
+    Chain, ChainLink, Checkpoint, CheckpointClaims, CheckpointHead, CheckpointLine, Day, DayRange,
+    ExportLine, ExportManifest, RecordLine, SignedCheckpoint, VerificationSummary, find_checkpoint_in_line,
 };
 use box_token_broker::crypto::Vault;
 use box_token_broker::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::key_set::vault;
 
-/// The only audit that the keys of this target ever vouched for.
+/// The only audit that the keys of this target ever verify_link for.
 struct Genuine {
     vault: Vault,
     records: Vec<ChainLink>,
@@ -46,7 +46,7 @@ pub fn export() -> String {
 
 /// The number of a checkpoint stands in its line, and the digest is one.
 fn check_seen(line: &str) {
-    if let Some((number, digest)) = seen_in(line) {
+    if let Some((number, digest)) = find_checkpoint_in_line(line) {
         assert!(line.contains(&number.to_string()), "{number}");
         assert!(digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     }
@@ -76,13 +76,13 @@ fn whole(text: &str) -> Option<(VerificationSummary, Vec<ChainLink>)> {
         let line = serde_json::from_str(line).ok()?;
         ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
         match line {
-            ExportLine::Checkpoint(line) => claims.take(notary, &line.signed().ok()?).ok()?,
+            ExportLine::Checkpoint(line) => claims.add(notary, &line.signed().ok()?).ok()?,
             ExportLine::Record(line) => records.push(line.link()),
         }
     }
-    let mut verifier = ends_with_checkpoint.then_some(claims.of_export(notary).ok()?)?;
-    records.iter().try_for_each(|link| verifier.take(link)).ok()?;
-    Some((verifier.end().ok()?, records))
+    let mut verifier = ends_with_checkpoint.then_some(claims.into_export_verifier(notary).ok()?)?;
+    records.iter().try_for_each(|link| verifier.verify_next(link)).ok()?;
+    Some((verifier.finish().ok()?, records))
 }
 
 /// Two chains of one day with three records each, and the checkpoint that ends their export.
@@ -91,17 +91,17 @@ fn genuine() -> Genuine {
     let day = Day(20_000);
     let (mut records, mut heads) = (Vec::new(), BTreeMap::new());
     for writer in ["wri_a", "wri_b"] {
-        let mut chain = Chain::begin(id(writer), day);
+        let mut chain = Chain::new(id(writer), day);
         for action in [AuditAction::TokenMint, AuditAction::TokenRelease, AuditAction::TokenRevoke] {
-            let Ok(link) = chain.link(vault.notary(), &event(day.begins(), action)) else {
+            let Ok(link) = chain.append(vault.notary(), &event(day.start(), action)) else {
                 panic!("a notary links every event")
             };
             records.push(link);
         }
-        heads.insert(chain.writer.clone(), ChainHead::new(day, chain.head));
+        heads.insert(chain.writer.clone(), CheckpointHead::new(day, chain.tip));
     }
     let export = ExportManifest { days: DayRange { since: day, until: day }, first: 1 };
-    let at = day.plus(1).begins();
+    let at = day.plus_days(1).start();
     let checkpoint = Checkpoint { number: 1, at, previous: None, heads, dropped: None, export: Some(export) };
     let signed = SignedCheckpoint::sign(vault.notary(), &checkpoint).ok();
     let ends = signed.and_then(|signed| CheckpointLine::new(&signed).ok()).map(ExportLine::Checkpoint);

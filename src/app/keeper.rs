@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::registry::Registry;
 use crate::store::Store;
-use crate::store::watch::ChangeFeed;
+use crate::store::change_feed::ChangeFeed;
 
 /// A checkpoint in the log, out of reach of whoever has the database.
 fn tell(signed: &SignedCheckpoint) {
@@ -30,7 +30,7 @@ fn tell(signed: &SignedCheckpoint) {
 #[derive(Debug)]
 pub(super) struct Maintenance {
     pub(super) store: Arc<dyn Store>,
-    pub(super) watch: Arc<ChangeFeed>,
+    pub(super) change_feed: Arc<ChangeFeed>,
     pub(super) broker: Arc<Broker>,
     pub(super) registry: Arc<Registry>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -46,10 +46,10 @@ pub(super) struct Maintenance {
 
 impl Maintenance {
     pub(super) async fn hear_changes(self: Arc<Self>) {
-        if let Err(error) = self.watch.poll().await {
+        if let Err(error) = self.change_feed.poll().await {
             tracing::warn!(%error, "what changed cannot be heard");
         }
-        self.watch.take_changes().iter().for_each(|what| self.broker.forget(what));
+        self.change_feed.take_changes().iter().for_each(|what| self.broker.forget(what));
     }
 
     pub(super) async fn renew_due(self: Arc<Self>) {
@@ -63,7 +63,7 @@ impl Maintenance {
     }
 
     pub(super) async fn make_checkpoint(&self) {
-        match self.store.checkpoint(self.clock.wall(), None).await {
+        match self.store.sign_checkpoint(self.clock.wall(), None).await {
             Ok(Some(signed)) => tell(&signed),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "how far the audit goes is signed later"),
@@ -74,12 +74,12 @@ impl Maintenance {
     async fn keep_audit(&self) {
         let now = self.clock.wall();
         let today = Day::of(now);
-        if let Err(error) = self.store.make_audit_days(today).await {
+        if let Err(error) = self.store.create_audit_partitions(today).await {
             tracing::warn!(%error, "no partition was made for the audit's next days");
         }
         let Some(retention) = self.retention else { return };
         let days = i64::try_from(retention.as_secs() / (24 * 3600)).unwrap_or(i64::MAX);
-        match self.store.drop_audit_before(today.plus(-days), now).await {
+        match self.store.drop_audit_before(today.plus_days(-days), now).await {
             Ok(Some(signed)) => tell(&signed),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "old days of the audit are dropped later"),
@@ -96,7 +96,7 @@ impl Maintenance {
     pub(super) async fn keep_house(self: Arc<Self>) {
         let _alone = self.house.lock().await;
         self.limits.sweep();
-        if let Err(error) = self.store.sweep(self.clock.wall()).await {
+        if let Err(error) = self.store.delete_expired(self.clock.wall()).await {
             tracing::warn!(%error, "what is old could not be swept out");
         }
         if let Err(error) = self.registry.finish_lockdowns().await {

@@ -27,7 +27,7 @@ pub struct Chain {
     /// Its day: every record's, whatever clock wrote it.
     pub day: Day,
     /// How far it goes.
-    pub head: ChainTip,
+    pub tip: ChainTip,
 }
 
 /// A record where it stands in its chain.
@@ -50,20 +50,20 @@ pub struct ChainLink {
 impl Chain {
     /// A chain without records.
     #[must_use]
-    pub fn begin(writer: WriterId, day: Day) -> Self {
-        Self { writer, day, head: ChainTip::NONE }
+    pub fn new(writer: WriterId, day: Day) -> Self {
+        Self { writer, day, tip: ChainTip::NONE }
     }
 
     /// Adds a record.
     ///
     /// # Errors
-    /// Where the notary has no key, or the event does not serialise: neither comes about.
-    pub fn link(&mut self, notary: &AuditSigner, event: &AuditEvent) -> Result<ChainLink, CryptoError> {
+    /// Where the signer has no key, or the event does not serialise: neither comes about.
+    pub fn append(&mut self, signer: &AuditSigner, event: &AuditEvent) -> Result<ChainLink, CryptoError> {
         let doc = serde_json::to_string(event).map_err(|error| CryptoError::Wrapper(error.to_string()))?;
-        let (key, number) = (notary.key().to_owned(), self.head.number + 1);
-        let content = content(&self.head.mac, self.day, &doc);
-        let mac = notary.mac(&key, &place(&self.writer, number), &content)?;
-        self.head = ChainTip { number, mac };
+        let (key, number) = (signer.key().to_owned(), self.tip.number + 1);
+        let content = content(&self.tip.mac, self.day, &doc);
+        let mac = signer.mac(&key, &place(&self.writer, number), &content)?;
+        self.tip = ChainTip { number, mac };
         Ok(ChainLink { writer: self.writer.clone(), day: self.day, number, doc, key, mac: mac.to_vec() })
     }
 }
@@ -72,9 +72,13 @@ impl Chain {
 ///
 /// # Errors
 /// `KeyUnavailable` where its key is not in the set; `Refused` where it is another.
-pub fn vouched(notary: &AuditSigner, before: &[u8; 32], link: &ChainLink) -> Result<[u8; 32], CryptoError> {
+pub fn verify_link(
+    signer: &AuditSigner,
+    before: &[u8; 32],
+    link: &ChainLink,
+) -> Result<[u8; 32], CryptoError> {
     let content = content(before, link.day, &link.doc);
-    notary.verify_mac(&link.key, &place(&link.writer, link.number), &content, &link.mac)?;
+    signer.verify_mac(&link.key, &place(&link.writer, link.number), &content, &link.mac)?;
     <[u8; 32]>::try_from(link.mac.as_slice()).map_err(|_| CryptoError::Refused)
 }
 

@@ -21,7 +21,7 @@ pub struct Checkpoint {
     /// SHA-256 of the content of the checkpoint before, in lower-case hex; none before the first.
     pub previous: Option<String>,
     /// The chains that grew, each with its day, its last record's number and that record's MAC.
-    pub heads: BTreeMap<WriterId, ChainHead>,
+    pub heads: BTreeMap<WriterId, CheckpointHead>,
     /// Which days were dropped from the store, where some were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedRange>,
@@ -33,7 +33,7 @@ pub struct Checkpoint {
 /// How far a chain goes, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChainHead {
+pub struct CheckpointHead {
     /// The chain's day.
     pub day: Day,
     /// Its last record's number.
@@ -42,11 +42,11 @@ pub struct ChainHead {
     pub mac: String,
 }
 
-impl ChainHead {
+impl CheckpointHead {
     /// A chain's head.
     #[must_use]
-    pub fn new(day: Day, head: ChainTip) -> Self {
-        Self { day, number: head.number, mac: HEXLOWER.encode(&head.mac) }
+    pub fn new(day: Day, tip: ChainTip) -> Self {
+        Self { day, number: tip.number, mac: HEXLOWER.encode(&tip.mac) }
     }
 }
 
@@ -86,7 +86,7 @@ impl DayRange {
 
     /// True for a day in it.
     #[must_use]
-    pub fn holds(&self, day: Day) -> bool {
+    pub fn contains(&self, day: Day) -> bool {
         (self.since..=self.until).contains(&day)
     }
 }
@@ -107,9 +107,9 @@ impl SignedCheckpoint {
     ///
     /// # Errors
     /// Where it does not serialise, which does not come about.
-    pub fn sign(notary: &AuditSigner, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
+    pub fn sign(signer: &AuditSigner, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
         let content = serde_json::to_string(checkpoint)?;
-        let signature = notary.sign(content.as_bytes());
+        let signature = signer.sign(content.as_bytes());
         Ok(Self { number: checkpoint.number, content, signature })
     }
 
@@ -117,8 +117,8 @@ impl SignedCheckpoint {
     ///
     /// # Errors
     /// `KeyUnavailable` where its key is not in the set; `Refused` where it was not signed like this.
-    pub fn read(&self, notary: &AuditSigner) -> Result<Checkpoint, CryptoError> {
-        notary.verify(self.content.as_bytes(), &self.signature)?;
+    pub fn verify(&self, signer: &AuditSigner) -> Result<Checkpoint, CryptoError> {
+        signer.verify(self.content.as_bytes(), &self.signature)?;
         let checkpoint: Checkpoint = serde_json::from_str(&self.content).map_err(|_| CryptoError::Refused)?;
         if checkpoint.number == self.number { Ok(checkpoint) } else { Err(CryptoError::Refused) }
     }

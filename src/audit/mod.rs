@@ -7,18 +7,18 @@
 
 mod chain;
 mod checkpoint;
-mod line;
-mod report;
+mod export_line;
 mod tally;
+mod usage_report;
 mod verify;
 
 use jiff::Timestamp;
 
-pub use chain::{Chain, ChainLink, ChainTip, vouched};
-pub use checkpoint::{ChainHead, Checkpoint, DayRange, DroppedRange, ExportManifest, SignedCheckpoint};
-pub use line::{CheckpointLine, ExportLine, RecordLine, seen_in};
-pub use report::UsageReport;
+pub use chain::{Chain, ChainLink, ChainTip, verify_link};
+pub use checkpoint::{Checkpoint, CheckpointHead, DayRange, DroppedRange, ExportManifest, SignedCheckpoint};
+pub use export_line::{CheckpointLine, ExportLine, RecordLine, find_checkpoint_in_line};
 pub use tally::{Countable, Tally};
+pub use usage_report::UsageReport;
 pub use verify::{ChainVerifier, CheckpointClaims, IntegrityError, VerificationSummary};
 
 const SECONDS_A_DAY: i64 = 24 * 3600;
@@ -37,13 +37,13 @@ impl Day {
 
     /// The moment at which it begins.
     #[must_use]
-    pub fn begins(self) -> Timestamp {
+    pub fn start(self) -> Timestamp {
         Timestamp::from_second(self.0.saturating_mul(SECONDS_A_DAY)).unwrap_or(Timestamp::MAX)
     }
 
     /// So many days later, or earlier where negative.
     #[must_use]
-    pub fn plus(self, days: i64) -> Self {
+    pub fn plus_days(self, days: i64) -> Self {
         Self(self.0.saturating_add(days))
     }
 
@@ -59,7 +59,7 @@ impl Day {
 
 impl std::fmt::Display for Day {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", jiff::tz::TimeZone::UTC.to_datetime(self.begins()).date())
+        write!(f, "{}", jiff::tz::TimeZone::UTC.to_datetime(self.start()).date())
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         let day = Day::of(noon);
         assert_eq!(day.to_string(), "2026-02-28");
         assert_eq!(Day::parse("2026-02-28").unwrap(), day);
-        assert_eq!(day.plus(1).to_string(), "2026-03-01");
+        assert_eq!(day.plus_days(1).to_string(), "2026-03-01");
         assert_eq!(Day::of("1969-12-31T23:59:59Z".parse().unwrap()), Day(-1));
         assert!(Day::parse("2026-02-30").is_err() && Day::parse("today").is_err());
     }

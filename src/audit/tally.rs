@@ -18,11 +18,11 @@ const SHARDS: usize = 16;
 /// Something that happens often, cheap to tell from others of its kind.
 pub trait Countable {
     /// Feeds what tells it from others.
-    fn feed(&self, hasher: &mut impl Hasher);
+    fn hash_identity(&self, hasher: &mut impl Hasher);
     /// True where `event` is a record of the same.
-    fn is(&self, event: &AuditEvent) -> bool;
+    fn matches(&self, event: &AuditEvent) -> bool;
     /// A record of it, happening once at `at`.
-    fn event(&self, at: Timestamp) -> AuditEvent;
+    fn to_event(&self, at: Timestamp) -> AuditEvent;
 }
 
 /// Counts of what is not written down yet, or may be repeated soon. Their number is bounded: beyond
@@ -90,23 +90,23 @@ impl Tally {
     /// Counts one.
     pub fn count(&self, what: &impl Countable, at: Timestamp) {
         let mut hasher = self.hasher.build_hasher();
-        what.feed(&mut hasher);
+        what.hash_identity(&mut hasher);
         let hash = hasher.finish();
         let mut shard = self.shard(hash);
-        let same = |entry: &Entry| entry.hash == hash && what.is(&entry.event);
+        let same = |entry: &Entry| entry.hash == hash && what.matches(&entry.event);
         if let Some(entry) = shard.entries.find_mut(hash, same) {
-            entry.once_more(at, 1, || what.event(at));
+            entry.once_more(at, 1, || what.to_event(at));
             return;
         }
         drop(shard);
-        self.count_new(hash, what.event(at));
+        self.count_new(hash, what.to_event(at));
     }
 
     /// Counts an event that has no cheaper form.
     pub fn count_event(&self, event: AuditEvent) {
         let hash = self.hash_of(&event);
         let mut shard = self.shard(hash);
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_same(&entry.event, &event)) {
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &event)) {
             let (at, count) = (event.at, event.count);
             entry.once_more(at, count, || event);
             return;
@@ -129,7 +129,7 @@ impl Tally {
         let coarse = coarse(event);
         let hash = self.hash_of(&coarse);
         let mut shard = self.shard(hash);
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_same(&entry.event, &coarse)) {
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &coarse)) {
             let (at, count) = (coarse.at, coarse.count);
             entry.once_more(at, count, || coarse);
             return;
@@ -142,7 +142,7 @@ impl Tally {
         let rest = AuditEvent { actor: Actor::Unknown, tenant: None, reason: None, ..coarse };
         let hash = self.hash_of(&rest);
         let mut shard = self.shard(hash);
-        match shard.entries.find_mut(hash, |entry| is_same(&entry.event, &rest)) {
+        match shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &rest)) {
             Some(entry) => {
                 let (at, count) = (rest.at, rest.count);
                 entry.once_more(at, count, || rest);
@@ -162,9 +162,9 @@ impl Tally {
 
     /// What is to be written now: what is new, and what went on for a whole window; `everything` that
     /// is not written yet, where the process ends. What is not to be written after all has to be given
-    /// back by [`Tally::give_back`].
+    /// back by [`Tally::requeue`].
     #[must_use]
-    pub fn due(&self, now: Monotonic, everything: bool) -> Vec<AuditEvent> {
+    pub fn take_due(&self, now: Monotonic, everything: bool) -> Vec<AuditEvent> {
         let mut due = Vec::new();
         for shard in 0..SHARDS {
             let Shard { entries, owners } = &mut *self.lock(shard);
@@ -189,11 +189,11 @@ impl Tally {
     }
 
     /// Takes back what could not be written; it is due again at once.
-    pub fn give_back(&self, events: Vec<AuditEvent>) {
+    pub fn requeue(&self, events: Vec<AuditEvent>) {
         for event in events {
             let hash = self.hash_of(&event);
             let mut shard = self.shard(hash);
-            match shard.entries.find_mut(hash, |entry| is_same(&entry.event, &event)) {
+            match shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &event)) {
                 Some(entry) => {
                     entry.pending += event.count;
                     entry.written = None;
@@ -210,7 +210,7 @@ impl Tally {
 
     fn hash_of(&self, event: &AuditEvent) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        feed(event, &mut hasher);
+        hash_event_identity(event, &mut hasher);
         hasher.finish()
     }
 
@@ -234,13 +234,13 @@ impl Entry {
 }
 
 /// Feeds what tells an event from others: all but when, in which request, and how often.
-pub(crate) fn feed(event: &AuditEvent, hasher: &mut impl Hasher) {
+fn hash_event_identity(event: &AuditEvent, hasher: &mut impl Hasher) {
     (&event.actor, event.peer, &event.on_behalf_of, event.action, event.outcome).hash(hasher);
     (&event.reason, &event.tenant, &event.app, &event.caller, &event.fingerprint).hash(hasher);
 }
 
 /// True for records of the same, but for when, in which request, and how often.
-fn is_same(a: &AuditEvent, b: &AuditEvent) -> bool {
+fn is_repeat(a: &AuditEvent, b: &AuditEvent) -> bool {
     let same = AuditEvent { at: b.at, request_id: b.request_id.clone(), count: b.count, ..a.clone() };
     same == *b
 }
@@ -303,7 +303,7 @@ mod tests {
         for number in 0..20 {
             tally.count_event(refused("cal_quiet", number));
         }
-        let due = tally.due(clock.monotonic(), false);
+        let due = tally.take_due(clock.monotonic(), false);
         let of = |caller: &str| {
             let id = Some(CallerId::parse(caller).unwrap());
             due.iter().filter(|event| owner(event) == id).collect::<Vec<_>>()
@@ -315,9 +315,9 @@ mod tests {
         assert!(quiet.iter().all(|event| event.on_behalf_of.is_some()));
         // What was written and is not repeated makes room.
         clock.advance(Duration::from_mins(2));
-        assert_eq!(tally.due(clock.monotonic(), false), []);
+        assert_eq!(tally.take_due(clock.monotonic(), false), []);
         tally.count_event(refused("cal_loud", 77_777));
-        let [again] = &tally.due(clock.monotonic(), false)[..] else { panic!("one record") };
+        let [again] = &tally.take_due(clock.monotonic(), false)[..] else { panic!("one record") };
         assert!(again.on_behalf_of.is_some(), "{again:?}");
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 
 use data_encoding::HEXLOWER;
 
-use super::checkpoint::ChainHead;
-use super::{ChainLink, ChainTip, Checkpoint, Day, DayRange, ExportManifest, SignedCheckpoint, vouched};
+use super::checkpoint::CheckpointHead;
+use super::{ChainLink, ChainTip, Checkpoint, Day, DayRange, ExportManifest, SignedCheckpoint, verify_link};
 use crate::crypto::{AuditSigner, CryptoError};
 use crate::domain::id::WriterId;
 
@@ -53,7 +53,7 @@ pub enum IntegrityError {
     #[error("the export has no end: it was cut off, or something was put behind its last checkpoint")]
     NoEnd,
     /// Nothing was written under this key by a broker with this key set.
-    #[error("{what} was vouched for under key {key}, which is not in the key set")]
+    #[error("{what} was verify_link for under key {key}, which is not in the key set")]
     KeyUnavailable {
         /// What.
         what: String,
@@ -114,9 +114,9 @@ impl CheckpointClaims {
     ///
     /// # Errors
     /// Where it is not what was signed, or does not follow the one before.
-    pub fn take(&mut self, notary: &AuditSigner, signed: &SignedCheckpoint) -> Result<(), IntegrityError> {
+    pub fn add(&mut self, signer: &AuditSigner, signed: &SignedCheckpoint) -> Result<(), IntegrityError> {
         let number = signed.number;
-        let checkpoint = signed.read(notary).map_err(|error| match error {
+        let checkpoint = signed.verify(signer).map_err(|error| match error {
             CryptoError::KeyUnavailable { id } => {
                 IntegrityError::KeyUnavailable { what: format!("checkpoint {number}"), key: id }
             }
@@ -143,7 +143,7 @@ impl CheckpointClaims {
     }
 
     fn note(&mut self, checkpoint: Checkpoint) -> Result<(), IntegrityError> {
-        for (writer, ChainHead { day, number, mac }) in checkpoint.heads {
+        for (writer, CheckpointHead { day, number, mac }) in checkpoint.heads {
             let mac: [u8; 32] = HEXLOWER
                 .decode(mac.as_bytes())
                 .ok()
@@ -173,23 +173,23 @@ impl CheckpointClaims {
     ///
     /// # Errors
     /// Where the first ones were taken away, or one that was seen elsewhere is not there.
-    pub fn of_store(self, notary: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
+    pub fn into_store_verifier(self, signer: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
         let first = self.dropped.as_ref().map_or(1, |dropped| dropped.first_kept);
-        self.verifier(notary, ExportManifest { days: DayRange::ALL, first })
+        self.verifier(signer, ExportManifest { days: DayRange::ALL, first })
     }
 
     /// Ends the checkpoints of an export, the last of which has to be its last line.
     ///
     /// # Errors
-    /// As [`CheckpointClaims::of_store`], or where the last checkpoint ends no export.
-    pub fn of_export(self, notary: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
+    /// As [`CheckpointClaims::into_store_verifier`], or where the last checkpoint ends no export.
+    pub fn into_export_verifier(self, signer: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
         let export = self.ends.ok_or(IntegrityError::NoEnd)?;
-        self.verifier(notary, export)
+        self.verifier(signer, export)
     }
 
     fn verifier(
         self,
-        notary: &AuditSigner,
+        signer: &AuditSigner,
         export: ExportManifest,
     ) -> Result<ChainVerifier<'_>, IntegrityError> {
         if let Some((number, _)) = self.seen.first_key_value() {
@@ -204,10 +204,10 @@ impl CheckpointClaims {
         }
         let since = self.dropped.as_ref().map_or(Day(i64::MIN), |dropped| dropped.before);
         let range = DayRange { since: export.days.since.max(since), until: export.days.until };
-        let awaited = self.heads.iter().filter(|(_, claim)| range.holds(claim.day));
+        let awaited = self.heads.iter().filter(|(_, claim)| range.contains(claim.day));
         let awaited = awaited.map(|(writer, claim)| (claim.day, writer.clone())).collect();
         Ok(ChainVerifier {
-            notary,
+            signer,
             heads: self.heads,
             awaited,
             at: None,
@@ -228,7 +228,7 @@ pub struct VerificationSummary {
 /// Goes through the records, in the order of day, chain and number.
 #[derive(Debug)]
 pub struct ChainVerifier<'a> {
-    notary: &'a AuditSigner,
+    signer: &'a AuditSigner,
     heads: HashMap<WriterId, ChainClaim>,
     /// The chains that have to come, by checkpoints, and did not yet.
     awaited: BTreeSet<(Day, WriterId)>,
@@ -241,7 +241,7 @@ impl ChainVerifier<'_> {
     ///
     /// # Errors
     /// The first thing that is not as it was written.
-    pub fn take(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
+    pub fn verify_next(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
         let same = self.at.as_ref().filter(|(day, writer, _)| *day == link.day && *writer == link.writer);
         let before = match same {
             Some((_, _, head)) => *head,
@@ -260,7 +260,7 @@ impl ChainVerifier<'_> {
                 ..RecordName::of(link)
             }));
         }
-        let mac = vouched(self.notary, &before.mac, link).map_err(|error| match error {
+        let mac = verify_link(self.signer, &before.mac, link).map_err(|error| match error {
             CryptoError::KeyUnavailable { id } => {
                 IntegrityError::KeyUnavailable { what: format!("record {}", RecordName::of(link)), key: id }
             }
@@ -318,7 +318,7 @@ impl ChainVerifier<'_> {
     ///
     /// # Errors
     /// Where some are missing at the end.
-    pub fn end(self) -> Result<VerificationSummary, IntegrityError> {
+    pub fn finish(self) -> Result<VerificationSummary, IntegrityError> {
         self.end_chain()?;
         self.skip_to(None)?;
         Ok(self.found)

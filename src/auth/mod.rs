@@ -32,8 +32,8 @@ use crate::domain::caller::{ApiKey, Caller, CallerState};
 use crate::domain::id::KeyId;
 use crate::domain::recipient::Recipient;
 use crate::domain::trust::TokenClaims;
-use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
-use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::change_feed::{ChangeFeed, ChangeToken};
+use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many keys are remembered, known and unknown ones.
@@ -125,7 +125,7 @@ pub struct IssuerUnavailable {
 #[derive(Debug)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
-    watch: Arc<ChangeFeed>,
+    change_feed: Arc<ChangeFeed>,
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
     known: ReadThroughCache<KeyId, KeyHolder>,
@@ -143,10 +143,10 @@ struct KeyHolder {
 }
 
 impl Cacheable<KeyId> for KeyHolder {
-    fn is_current(&self, _: &KeyId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
+    fn is_current(&self, _: &KeyId, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match &self.caller {
-            Some(caller) => watch.is_current(stamp, &[caller.id.as_str()]),
-            None => watch.is_still(stamp),
+            Some(caller) => change_feed.unchanged_since(since, &[caller.id.as_str()]),
+            None => change_feed.nothing_changed_since(since),
         }
     }
 }
@@ -158,7 +158,7 @@ impl Authenticator {
     /// Where an issuer cannot be asked from this machine.
     pub fn new(
         store: Arc<dyn Store>,
-        watch: Arc<ChangeFeed>,
+        change_feed: Arc<ChangeFeed>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
         settings: &config::AuthSettings,
@@ -167,13 +167,14 @@ impl Authenticator {
         let issuers = Issuers::new(&settings.oidc, &clock, tasks)?;
         let verifier = OidcVerifier::new(issuers, Arc::clone(&clock));
         let max_age = settings.max_policy_age;
-        let trusting = ReadThroughCache::new(Arc::clone(&watch), max_age, settings.oidc.len() as u64, tasks);
+        let trusting =
+            ReadThroughCache::new(Arc::clone(&change_feed), max_age, settings.oidc.len() as u64, tasks);
         let trusts = TrustIndex::new(Arc::clone(&store), trusting, &settings.trusts);
-        let opened = ReadThroughCache::new(Arc::clone(&watch), max_age, sessions::MEMORY, tasks);
+        let opened = ReadThroughCache::new(Arc::clone(&change_feed), max_age, sessions::MEMORY, tasks);
         let sessions =
             SessionAuthenticator::new(Arc::clone(&store), opened, Arc::clone(&vault), Arc::clone(&clock));
-        let known = ReadThroughCache::new(Arc::clone(&watch), max_age, REMEMBERED, tasks);
-        Ok(Self { store, watch, vault, clock, known, verifier, trusts, sessions })
+        let known = ReadThroughCache::new(Arc::clone(&change_feed), max_age, REMEMBERED, tasks);
+        Ok(Self { store, change_feed, vault, clock, known, verifier, trusts, sessions })
     }
 
     /// The browser session whose text this is; an API key or a token is none.
@@ -280,8 +281,8 @@ impl Authenticator {
 
     /// From before whatever is read from now on.
     #[must_use]
-    pub fn stamp(&self) -> ChangeToken {
-        self.watch.stamp()
+    pub fn change_token(&self) -> ChangeToken {
+        self.change_feed.change_token()
     }
 
     async fn identify(
@@ -289,20 +290,20 @@ impl Authenticator {
         id: &KeyId,
         is_proven: impl FnOnce(&ApiKey) -> Result<bool, CryptoError>,
     ) -> Result<RequestContext, AuthError> {
-        let known = self.look_up(id).await?;
-        let caller = known.found.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
+        let known = self.get_or_load(id).await?;
+        let caller = known.value.caller.as_ref().ok_or(AuthError::Unauthenticated)?;
         let key = caller.keys.iter().find(|key| key.id == *id).ok_or(AuthError::Unauthenticated)?;
         let now = self.clock.wall();
         if !is_proven(key)? || !key.is_live(now) || caller.state == CallerState::Locked {
             return Err(AuthError::Unauthenticated);
         }
-        known.found.used.store(now.as_second(), Ordering::Relaxed);
+        known.value.used.store(now.as_second(), Ordering::Relaxed);
         let credential = Credential::Key(id.clone());
         let opened = AuthenticatedCaller { caller: Arc::clone(caller), credential };
         Ok(RequestContext::of_one(opened, key.expires_at))
     }
 
-    async fn look_up(&self, id: &KeyId) -> Result<Arc<CachedValue<KeyHolder>>, StoreError> {
+    async fn get_or_load(&self, id: &KeyId) -> Result<Arc<CachedValue<KeyHolder>>, StoreError> {
         let read = || {
             let (store, key) = (Arc::clone(&self.store), CallerRef::Key(id.clone()));
             async move {
@@ -310,7 +311,7 @@ impl Authenticator {
                 Ok(KeyHolder { caller, used: AtomicI64::new(0) })
             }
         };
-        self.known.look_up(id, read).await
+        self.known.get_or_load(id, read).await
     }
 
     /// Writes down when keys were last used.
@@ -322,7 +323,7 @@ impl Authenticator {
             .known
             .iter()
             .filter_map(|(id, known)| {
-                let second = known.found.used.load(Ordering::Relaxed);
+                let second = known.value.used.load(Ordering::Relaxed);
                 (second != 0).then_some((id, known, second))
             })
             .collect();
@@ -333,10 +334,10 @@ impl Authenticator {
         if uses.is_empty() {
             return Ok(());
         }
-        self.store.touch_keys(&uses).await?;
+        self.store.record_key_uses(&uses).await?;
         for (_, known, second) in used {
             // A use that came meanwhile is left for the next time.
-            let _ = known.found.used.compare_exchange(second, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = known.value.used.compare_exchange(second, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
         Ok(())
     }

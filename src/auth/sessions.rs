@@ -11,8 +11,8 @@ use crate::domain::audit_event::Credential;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::id::SessionId;
 use crate::domain::session::{BrowserSession, SessionCredential};
-use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
-use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::change_feed::{ChangeFeed, ChangeToken};
+use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// How many bytes of sessions are remembered; each counts for at least a kilobyte.
@@ -66,15 +66,15 @@ impl SessionAuthenticator {
         let id = id.ok_or(AuthError::NoSession)?;
         let digest = sha256(text.as_bytes());
         let was_shown = |known: &CachedValue<Option<SessionWithOwner>>| {
-            known.found.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
+            known.value.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
         };
         let read = || self.vault.sessions().read(text).ok_or(AuthError::NoSession);
         // What no key made costs no lookup.
-        if !self.known.last_known(&id).is_some_and(|known| was_shown(&known)) {
+        if !self.known.peek(&id).is_some_and(|known| was_shown(&known)) {
             read()?;
         }
-        let known = self.look_up(&id).await?;
-        let found = known.found.as_ref().ok_or(AuthError::NoSession)?;
+        let known = self.get_or_load(&id).await?;
+        let found = known.value.as_ref().ok_or(AuthError::NoSession)?;
         if !was_shown(&known) {
             let claims = read()?.says(&found.content);
             claims.then_some(()).ok_or(AuthError::NoSession)?;
@@ -114,15 +114,15 @@ impl SessionAuthenticator {
 
     /// A session that was proven before, as it stands now.
     pub(super) async fn again(&self, id: &SessionId) -> Result<AuthenticatedSession, AuthError> {
-        let known = self.look_up(id).await?;
-        known.found.as_ref().map(SessionWithOwner::proven).ok_or(AuthError::SessionCancelled)
+        let known = self.get_or_load(id).await?;
+        known.value.as_ref().map(SessionWithOwner::proven).ok_or(AuthError::SessionCancelled)
     }
 
-    async fn look_up(
+    async fn get_or_load(
         &self,
         id: &SessionId,
     ) -> Result<Arc<CachedValue<Option<SessionWithOwner>>>, StoreError> {
-        self.known.look_up(id, || SessionWithOwner::read(Arc::clone(&self.store), id.clone())).await
+        self.known.get_or_load(id, || SessionWithOwner::read(Arc::clone(&self.store), id.clone())).await
     }
 }
 
@@ -141,10 +141,12 @@ impl SessionWithOwner {
 
 impl Cacheable<SessionId> for Option<SessionWithOwner> {
     /// A text leaves once its session stands in the store: one that is not there never comes.
-    fn is_current(&self, id: &SessionId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
+    fn is_current(&self, id: &SessionId, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match self {
-            Some(found) => watch.is_current(stamp, &[id.as_str(), found.session.opener.caller.as_str()]),
-            None => watch.is_current(stamp, &[id.as_str()]),
+            Some(found) => {
+                change_feed.unchanged_since(since, &[id.as_str(), found.session.opener.caller.as_str()])
+            }
+            None => change_feed.unchanged_since(since, &[id.as_str()]),
         }
     }
 

@@ -12,8 +12,8 @@ use crate::domain::audit_event::Credential;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::id::{CallerId, Name, TrustId};
 use crate::domain::trust::{TokenClaims, Trust};
-use crate::store::lookups::{Cacheable, CachedValue, ReadThroughCache};
-use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::change_feed::{ChangeFeed, ChangeToken};
+use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
 /// Knows whom tokens of each issuer may open.
@@ -52,8 +52,8 @@ impl TrustIndex {
     /// # Errors
     /// Where the store does not answer and what is known is too old.
     pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<AuthenticatedCaller>, StoreError> {
-        let known = self.look_up(&token.issuer).await?;
-        let active = known.found.0.iter().filter(|one| one.caller.state == CallerState::Active);
+        let known = self.get_or_load(&token.issuer).await?;
+        let active = known.value.0.iter().filter(|one| one.caller.state == CallerState::Active);
         let opened = active.filter_map(|TrustCandidate { caller, more }| {
             let mut trusts = caller.trusts.iter().chain(more);
             let trust = trusts.find(|trust| trust.terms.match_token(token))?;
@@ -86,23 +86,23 @@ impl TrustIndex {
         issuer: &str,
         trust: &TrustId,
     ) -> Result<Option<Arc<Caller>>, StoreError> {
-        let known = self.look_up(issuer).await?;
-        let mut active = known.found.0.iter().filter(|one| one.caller.state == CallerState::Active);
+        let known = self.get_or_load(issuer).await?;
+        let mut active = known.value.0.iter().filter(|one| one.caller.state == CallerState::Active);
         Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
-    async fn look_up(&self, issuer: &str) -> Result<Arc<CachedValue<TrustCandidates>>, StoreError> {
+    async fn get_or_load(&self, issuer: &str) -> Result<Arc<CachedValue<TrustCandidates>>, StoreError> {
         let issuer = issuer.to_owned();
         let read =
             || TrustCandidates::read(Arc::clone(&self.store), Arc::clone(&self.settings), issuer.clone());
-        self.known.look_up(&issuer, read).await
+        self.known.get_or_load(&issuer, read).await
     }
 }
 
 impl Cacheable<String> for TrustCandidates {
-    fn is_current(&self, _: &String, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
+    fn is_current(&self, _: &String, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         // A caller that is not among them yet may be trusting by now.
-        watch.callers_are_still(stamp)
+        change_feed.no_caller_changed_since(since)
     }
 }
 
@@ -113,13 +113,13 @@ impl TrustCandidates {
         issuer: String,
     ) -> Result<Self, StoreError> {
         let mut all: BTreeMap<CallerId, TrustCandidate> = BTreeMap::new();
-        for caller in store.callers_trusting(&issuer).await? {
+        for caller in store.callers_trusting_issuer(&issuer).await? {
             all.insert(caller.id.clone(), TrustCandidate { caller: Arc::new(caller), more: Vec::new() });
         }
         for (name, trust) in settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
             let found = match store.caller(&CallerRef::Name(name.clone())).await {
                 // That row costs nobody but its caller anything.
-                Err(error @ (StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })) => {
+                Err(error @ (StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })) => {
                     tracing::error!(%error, caller = %name, "a trust of the settings opens nothing");
                     None
                 }

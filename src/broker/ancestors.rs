@@ -123,7 +123,7 @@ impl Broker {
                 Err(BoxError::TokenDead { .. }) if !renewed => {
                     renewed = true;
                     // The row first: whoever misses it in memory must not find it in the store.
-                    self.store.forget_tokens(std::slice::from_ref(&token.row)).await?;
+                    self.store.delete_tokens(std::slice::from_ref(&token.row)).await?;
                     self.memory.forget_token(key, &token);
                 }
                 Err(error) => return Err(error.into()),

@@ -41,7 +41,7 @@ pub struct TokenRelease<'a> {
 }
 
 impl Countable for TokenRelease<'_> {
-    fn feed(&self, hasher: &mut impl Hasher) {
+    fn hash_identity(&self, hasher: &mut impl Hasher) {
         // What is left out differs rarely.
         self.token.row.hash(hasher);
         self.by.caller.id.hash(hasher);
@@ -49,7 +49,7 @@ impl Countable for TokenRelease<'_> {
         self.peer.hash(hasher);
     }
 
-    fn is(&self, event: &AuditEvent) -> bool {
+    fn matches(&self, event: &AuditEvent) -> bool {
         let AuthenticatedCaller { caller, credential } = self.by;
         let is_actor = match &event.actor {
             Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
@@ -63,7 +63,7 @@ impl Countable for TokenRelease<'_> {
             && event.reason.as_deref() == self.reason
     }
 
-    fn event(&self, at: Timestamp) -> AuditEvent {
+    fn to_event(&self, at: Timestamp) -> AuditEvent {
         let key = &self.token.key;
         let restriction = key.restriction.as_ref();
         AuditEvent {
@@ -83,7 +83,7 @@ impl Countable for TokenRelease<'_> {
 impl Broker {
     /// Takes note that a token leaves.
     pub fn count_release(&self, release: &TokenRelease<'_>) {
-        self.note_given(release.token, release.by);
+        self.save_recipients(release.token, release.by);
         self.tally.count(release, self.clock.wall());
     }
 
@@ -97,9 +97,7 @@ impl Broker {
     pub fn known_tenant(&self, by: &TenantRef) -> Option<TenantId> {
         match by {
             TenantRef::Id(id) => Some(id.clone()),
-            TenantRef::Name(_) => {
-                self.tenants.last_known(by)?.found.as_ref().map(|view| view.tenant.id.clone())
-            }
+            TenantRef::Name(_) => self.tenants.peek(by)?.value.as_ref().map(|view| view.tenant.id.clone()),
         }
     }
 
@@ -137,12 +135,12 @@ impl Broker {
     }
 
     async fn write_due(&self, everything: bool) -> Result<(), StoreError> {
-        let mut due = self.tally.due(self.clock.monotonic(), everything);
+        let mut due = self.tally.take_due(self.clock.monotonic(), everything);
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(AT_ONCE));
-            if let Err(error) = self.store.record(&due, self.clock.wall()).await {
-                self.tally.give_back(due);
-                self.tally.give_back(rest);
+            if let Err(error) = self.store.record_events(&due, self.clock.wall()).await {
+                self.tally.requeue(due);
+                self.tally.requeue(rest);
                 return Err(error);
             }
             due = rest;

@@ -108,7 +108,7 @@ impl Broker {
         }
         tracing::info!(tenant = %key.tenant, subject = %key.subject, token = %token.row, "a token died before its time");
         // The row first: whoever misses it in memory must not find it in the store.
-        self.store.forget_tokens(std::slice::from_ref(&token.row)).await?;
+        self.store.delete_tokens(std::slice::from_ref(&token.row)).await?;
         self.memory.forget_token(key, token);
         let now = self.clock.monotonic();
         if let Some(before) = self.memory.note_death(key, now).filter(|before| now.since(*before) < AGAIN) {

@@ -60,8 +60,8 @@ use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
 use crate::flight::Flights;
 use crate::secret::SecretString;
-use crate::store::lookups::ReadThroughCache;
-use crate::store::watch::ChangeFeed;
+use crate::store::change_feed::ChangeFeed;
+use crate::store::read_through_cache::ReadThroughCache;
 use crate::store::{Store, StoreError, TenantRef};
 
 /// What a caller wants.
@@ -118,7 +118,7 @@ pub struct ReleasedToken {
 #[derive(Debug)]
 pub struct Broker {
     store: Arc<dyn Store>,
-    watch: Arc<ChangeFeed>,
+    change_feed: Arc<ChangeFeed>,
     vault: Arc<Vault>,
     upstream: Arc<BoxClient>,
     clock: Arc<dyn Clock>,
@@ -157,7 +157,7 @@ pub struct BrokerParts {
     /// Where tokens and credentials are kept.
     pub store: Arc<dyn Store>,
     /// What others changed.
-    pub watch: Arc<ChangeFeed>,
+    pub change_feed: Arc<ChangeFeed>,
     /// What seals them.
     pub vault: Arc<Vault>,
     /// Box.
@@ -208,10 +208,10 @@ impl Broker {
     /// A broker with nothing in memory yet.
     #[must_use]
     pub fn new(parts: BrokerParts, settings: &config::Settings) -> Self {
-        let BrokerParts { store, watch, vault, upstream, clock, entropy, tasks } = parts;
+        let BrokerParts { store, change_feed, vault, upstream, clock, entropy, tasks } = parts;
         let turns = settings.limits.mints_in_flight;
         let tenants =
-            ReadThroughCache::new(Arc::clone(&watch), settings.auth.max_policy_age, TENANTS, &tasks);
+            ReadThroughCache::new(Arc::clone(&change_feed), settings.auth.max_policy_age, TENANTS, &tasks);
         Self {
             gate: CircuitBreaker::new(Arc::clone(&clock)),
             healths: TenantHealth::new(Arc::clone(&clock)),
@@ -222,7 +222,7 @@ impl Broker {
             renewals: Arc::new(Semaphore::new(turns.div_ceil(RENEWAL_SHARE))),
             renewal_places: turns.div_ceil(RENEWAL_SHARE),
             store,
-            watch,
+            change_feed,
             vault,
             upstream,
             clock,
@@ -275,7 +275,7 @@ impl Broker {
                 // The tenant changed under the mint: hear what changed, and judge by that.
                 Err(TokenError::Superseded) if !superseded => {
                     superseded = true;
-                    self.watch.poll().await?;
+                    self.change_feed.poll().await?;
                 }
                 obtained => return obtained.map(|token| ReleasedToken { token, grounds, by: by.clone() }),
             }

@@ -115,13 +115,13 @@ impl TokenRecipients {
     pub(super) fn of(&self, token: &TokenId) -> Vec<Recipient> {
         let waiting = self.lock();
         let of_it = waiting.givings.iter().filter(|giving| giving.token == *token);
-        of_it.map(|giving| giving.receiver.clone()).collect()
+        of_it.map(|giving| giving.recipient.clone()).collect()
     }
 }
 
 impl Broker {
     /// Takes note that a full token is given to somebody.
-    pub(super) fn note_given(&self, token: &AccessToken, by: &AuthenticatedCaller) {
+    pub(super) fn save_recipients(&self, token: &AccessToken, by: &AuthenticatedCaller) {
         let is_full = || self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL;
         if token.key.restriction.is_some() || is_full() {
             return;
@@ -134,8 +134,8 @@ impl Broker {
             waiting.bytes += bytes;
             waiting.givings.push(TokenRecipient {
                 token: token.row.clone(),
-                until: token.life.ends_at(),
-                receiver,
+                expires_at: token.life.ends_at(),
+                recipient: receiver,
             });
         }
     }
@@ -146,7 +146,7 @@ impl Broker {
         if token.key.restriction.is_some() {
             return;
         }
-        match self.store.receivers(&token.row).await {
+        match self.store.recipients(&token.row).await {
             Ok(earlier) => {
                 let recalled = token.receivers.recall(earlier);
                 self.givings.remembered.fetch_add(recalled, Ordering::Relaxed);
@@ -168,11 +168,11 @@ impl Broker {
             if some.is_empty() {
                 return Ok(());
             }
-            self.store.note_given(&some).await?;
+            self.store.save_recipients(&some).await?;
             // One writes at a time, and others only append.
             let mut waiting = self.givings.lock();
             waiting.givings.drain(..some.len());
-            waiting.bytes -= some.iter().map(|giving| giving.receiver.bytes()).sum::<usize>();
+            waiting.bytes -= some.iter().map(|giving| giving.recipient.bytes()).sum::<usize>();
         }
         Ok(())
     }

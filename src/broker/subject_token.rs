@@ -62,7 +62,7 @@ impl Broker {
     /// Where the store does not answer, or where what it has cannot be opened.
     pub async fn presented(&self, token: &SecretString) -> Result<Option<SubjectToken>, TokenError> {
         let fingerprint = sha256_hex(token.expose().as_bytes());
-        let Some(row) = self.store.live_token_with(&fingerprint, self.clock.wall()).await? else {
+        let Some(row) = self.store.live_token_by_fingerprint(&fingerprint, self.clock.wall()).await? else {
             return Ok(None);
         };
         let sealed = self.opened(&row).await?;
@@ -84,7 +84,7 @@ impl Broker {
     pub async fn receivers_of(&self, token: &SubjectToken) -> Result<Vec<Recipient>, TokenError> {
         // First what waits: it may be written down meanwhile.
         let mut all = self.givings.of(&token.row);
-        for receiver in self.store.receivers(&token.row).await? {
+        for receiver in self.store.recipients(&token.row).await? {
             if !all.contains(&receiver) {
                 all.push(receiver);
             }

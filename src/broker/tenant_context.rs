@@ -9,8 +9,8 @@ use crate::broker::upstream::health::Health;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
 use crate::domain::tenant::Tenant;
-use crate::store::lookups::Cacheable;
-use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::change_feed::{ChangeFeed, ChangeToken};
+use crate::store::read_through_cache::Cacheable;
 use crate::store::{AppRef, ChangedEntity, Store, StoreError, TenantRef};
 
 /// How many names and ids of tenants are remembered at most.
@@ -37,16 +37,18 @@ impl TenantContext {
         let app = store.app(&AppRef::Id(tenant.app.clone())).await?;
         match app.filter(|app| app.may_serve(&tenant.id)) {
             Some(app) => Ok(Some(Arc::new(Self { tenant, app }))),
-            None => Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() }),
+            None => Err(StoreError::Tampered { table: "apps", id: tenant.app.as_str().to_owned() }),
         }
     }
 }
 
 impl Cacheable<TenantRef> for Option<Arc<TenantContext>> {
-    fn is_current(&self, _: &TenantRef, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
+    fn is_current(&self, _: &TenantRef, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match self {
-            Some(view) => watch.is_current(stamp, &[view.tenant.id.as_str(), view.app.id.as_str()]),
-            None => watch.is_still(stamp),
+            Some(view) => {
+                change_feed.unchanged_since(since, &[view.tenant.id.as_str(), view.app.id.as_str()])
+            }
+            None => change_feed.nothing_changed_since(since),
         }
     }
 }
@@ -67,7 +69,7 @@ impl Broker {
             TenantRef::Name(name) => (None, Some(name)),
         };
         match self.view(tenant).await {
-            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+            Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
                 if !context.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
@@ -82,7 +84,7 @@ impl Broker {
     /// Where the store does not answer and what is in memory is too old, or where a row is refused.
     pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<TenantContext>>, StoreError> {
         let read = || TenantContext::read(Arc::clone(&self.store), by.clone());
-        Ok(self.tenants.look_up(by, read).await?.found.clone())
+        Ok(self.tenants.get_or_load(by, read).await?.value.clone())
     }
 
     /// Whether tokens of a tenant can be had, as far as anybody tried.
@@ -116,7 +118,7 @@ impl Broker {
 
     /// Drops what is in memory of what changed; what was read from it meanwhile is told by its stamp.
     pub fn forget(&self, what: &ChangedEntity) {
-        self.watch.note(what);
+        self.change_feed.mark_changed(what);
         match what {
             ChangedEntity::Tenant(tenant) => self.gate.forgive_tenant(tenant),
             ChangedEntity::App(app) => {

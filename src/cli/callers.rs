@@ -81,7 +81,7 @@ pub(super) async fn create(settings: &Settings, name: Name) -> Result<CreatedApi
     let entropy = Arc::new(SystemEntropy);
     let keys = key_file::read(&settings.keys.file)?;
     let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
-    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::BesideServe).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::Shared).await?;
     create_admin(&store, &vault, &SystemClock::new(), &*entropy, name.clone()).await.map_err(|error| {
         match error {
             StoreError::Conflict(Conflict::Name) => Failure::failed(format!(

@@ -53,7 +53,7 @@ use crate::clock::Clock;
 use crate::domain::audit_event::AuditAction;
 use crate::entropy::Entropy;
 use crate::registry::Registry;
-use crate::store::watch::ChangeFeed;
+use crate::store::change_feed::ChangeFeed;
 
 /// A handle on all that handlers work with: each request passes it on several times.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub struct ApiParts {
     /// Where the proxies are that say truly whom they pass on.
     pub trusted_proxies: Vec<IpNet>,
     /// How old what is known may be.
-    pub watch: Arc<ChangeFeed>,
+    pub change_feed: Arc<ChangeFeed>,
     /// And at most.
     pub max_policy_age: Duration,
     /// The time.

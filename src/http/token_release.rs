@@ -42,7 +42,7 @@ pub(crate) async fn current(
             }
             given => given?,
         };
-        if api.watch.is_still(&caller.since) {
+        if api.change_feed.nothing_changed_since(&caller.since) {
             return Ok(given);
         }
         context = api.authenticator.again(&caller.context).await?;

@@ -7,7 +7,7 @@ use crate::auth::RequestContext;
 use crate::domain::grant::Permission;
 use crate::domain::id::TenantId;
 use crate::registry::{Registry, RegistryError, require};
-use crate::store::{AuditFilter, AuditPage, AuditPosition, CallerRef, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, AuditPage, CallerRef, TenantRef};
 
 /// How many read the audit at a time.
 pub(super) const READERS: usize = 2;
@@ -34,7 +34,7 @@ impl Registry {
         &self,
         context: &RequestContext,
         query: AuditQuery,
-        behind: Option<&AuditPosition>,
+        behind: Option<&AuditCursor>,
         limit: usize,
     ) -> Result<AuditPage, RegistryError> {
         let tenant = self.audited_tenant(context, query.tenant.as_ref()).await?;
@@ -55,7 +55,7 @@ impl Registry {
         // Whoever looks for what no index leads to must not keep the database from the others.
         let reading = tokio::time::timeout(TURN, self.audit_readers.acquire()).await;
         let _turn = reading.ok().and_then(Result::ok).ok_or(RegistryError::Overloaded)?;
-        Ok(self.store.audit(&filter, behind, limit).await?)
+        Ok(self.store.audit_records(&filter, behind, limit).await?)
     }
 
     /// The tenant whose records may be read; `None` for everybody's.

@@ -125,7 +125,7 @@ impl CheckResult {
             },
             TokenError::Sealed { error: CryptoError::Refused, .. }
             | TokenError::Corrupt(_)
-            | TokenError::Store(StoreError::Refused { .. }) => Self::failed(
+            | TokenError::Store(StoreError::Tampered { .. }) => Self::failed(
                 check,
                 "sealed_data_refused",
                 "The stored credentials are not what the broker wrote.",

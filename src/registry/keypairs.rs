@@ -17,7 +17,7 @@ use crate::registry::credentials::NextCredentials;
 use crate::registry::error::RegistryError;
 use crate::registry::registration::{RegistrationOutcome, unchanged};
 use crate::secret::SecretBytes;
-use crate::store::{TenantRef, place_of_keypair};
+use crate::store::{TenantRef, keypair_aad};
 
 impl Registry {
     /// Makes a keypair for a tenant's own app. It is used once it is activated.
@@ -63,7 +63,7 @@ impl Registry {
         app: &App,
         cause: &AuditContext,
     ) -> Result<Keypair, RegistryError> {
-        match self.store.keypairs_of(&app.id).await?.pop() {
+        match self.store.keypairs_of_app(&app.id).await?.pop() {
             Some(keypair) => Ok(keypair),
             // Whoever registered it was cut off before it was made.
             None => {
@@ -91,7 +91,7 @@ impl Registry {
             bits: key.bits(),
             created_at: self.now(),
         };
-        let sealed = self.vault.seal(&place_of_keypair(&keypair.id), key.pkcs8_der()).await?;
+        let sealed = self.vault.seal(&keypair_aad(&keypair.id), key.pkcs8_der()).await?;
         let event = AuditEvent {
             tenant: owner(app).cloned(),
             app: Some(app.id.clone()),
@@ -125,7 +125,7 @@ impl Registry {
         }
         let private_key = self
             .vault
-            .open(&place_of_keypair(&keypair.id), &sealed)
+            .open(&keypair_aad(&keypair.id), &sealed)
             .await
             .map_err(|error| TokenError::Sealed { what: "a keypair", error })?;
         let key = SigningKeyInfo {

@@ -54,7 +54,7 @@ impl Registry {
         let told = format!("was {}", current.state.as_str());
         if current.locked_from.is_some() {
             let event = self.event_of(&current, &cause, AuditAction::TenantLockdown, told);
-            self.store.record(std::slice::from_ref(&event), event.at).await?;
+            self.store.record_events(std::slice::from_ref(&event), event.at).await?;
             return Ok((id, cause));
         }
         // Whoever lifts the lock brings no old token back.
@@ -80,7 +80,7 @@ impl Registry {
         let told = Some(format!("state was {:?}", current.state));
         if current.state == AppState::Locked {
             let event = self.app_event(context, &current, AuditAction::AppLockdown, told);
-            self.store.record(std::slice::from_ref(&event), event.at).await?;
+            self.store.record_events(std::slice::from_ref(&event), event.at).await?;
             return Ok(current.id);
         }
         let fence = self.store.next_generation().await?;

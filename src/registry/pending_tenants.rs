@@ -183,7 +183,7 @@ impl Registry {
             let told = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
             let event = self.event_of(&tenant, &cause, AuditAction::TenantActivate, told);
             let own = (!app.is_shared()).then_some(&app);
-            let admitted = self.store.admit_tenant(&tenant, own, &event).await;
+            let admitted = self.store.activate_tenant(&tenant, own, &event).await;
             self.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));
             self.broker.forget(&ChangedEntity::App(app.id.clone()));
             match admitted {

@@ -1,12 +1,12 @@
 //! Apps and their sealed credentials.
 
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::changes::record;
-use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
+use super::page_builder::PageBuilder;
 use super::sql::{SqlRow, holding};
-use super::stretch::PageBuilder;
 use super::tenants::{self, count_of_app};
 use super::{
     AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, PageRequest, Result, StoreError,
@@ -91,7 +91,7 @@ pub(super) async fn credentials(
          ORDER BY generation DESC LIMIT 1";
     let row = engine.read().await?.row(sql, &[app.as_str().into(), generation.0.into()]).await?;
     let Some(row) = row else { return Ok(None) };
-    let refused = || super::document::refused("credentials", app.as_str());
+    let refused = || super::authenticated_row::refused("credentials", app.as_str());
     let generation = Generation(row.get("generation").ok_or_else(refused)?);
     Ok(Some(StoredCredentials { generation, sealed: row.get("sealed").ok_or_else(refused)? }))
 }

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::document::refused;
+use super::audit_writer::{AuditColumns, AuditWriter};
+use super::authenticated_row::refused;
 use super::engine::Engine;
-use super::ledger::{AuditColumns, AuditWriter};
 use super::sql::SqlRow;
-use super::{AuditFilter, AuditPage, AuditPosition, AuditRecord, Result, StoreError, StoredAuditRecord};
-use crate::audit::{ChainLink, ChainTip, Day, DayRange, vouched};
+use super::{AuditCursor, AuditFilter, AuditPage, AuditRecord, Result, StoreError, StoredAuditRecord};
+use crate::audit::{ChainLink, ChainTip, Day, DayRange, verify_link};
 use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
 
@@ -76,12 +76,12 @@ pub(super) async fn list(
     engine: &Engine,
     ledger: &AuditWriter,
     filter: &AuditFilter,
-    behind: Option<&AuditPosition>,
+    behind: Option<&AuditCursor>,
     limit: usize,
 ) -> Result<AuditPage> {
     let end = |at: Option<Timestamp>, otherwise| at.map_or(otherwise, |at| at.as_millisecond());
     let (at, writer, number) = match behind {
-        Some(AuditPosition { at, writer, number }) => (at.as_millisecond(), writer.as_str(), *number),
+        Some(AuditCursor { at, writer, number }) => (at.as_millisecond(), writer.as_str(), *number),
         // Behind every chain's id.
         None => (i64::MAX, "~", 0),
     };
@@ -121,8 +121,8 @@ fn place(row: &SqlRow) -> (Option<i64>, Option<String>, Option<i64>) {
     (row.get("at"), row.get("writer"), row.get("number"))
 }
 
-fn position(row: &SqlRow) -> Option<AuditPosition> {
-    Some(AuditPosition {
+fn position(row: &SqlRow) -> Option<AuditCursor> {
+    Some(AuditCursor {
         at: Timestamp::from_millisecond(row.get("at")?).ok()?,
         writer: row.get("writer")?,
         number: row.get("number")?,
@@ -131,19 +131,19 @@ fn position(row: &SqlRow) -> Option<AuditPosition> {
 
 /// A record that is what the broker wrote; one that is not is told to the operator and left out.
 fn read(ledger: &AuditWriter, row: &SqlRow) -> Option<AuditRecord> {
-    let StoredAuditRecord { link, agrees } = stored(row)?;
+    let StoredAuditRecord { link, columns_agree: agrees } = stored(row)?;
     let before = match row.get::<Vec<u8>>("before") {
         None if link.number == 1 => ChainTip::NONE.mac,
         before => before.and_then(|mac| mac.try_into().ok()).unwrap_or_default(),
     };
     let event = serde_json::from_str(&link.doc).ok();
-    match (vouched(ledger.notary(), &before, &link), event) {
+    match (verify_link(ledger.notary(), &before, &link), event) {
         (Ok(_), Some(event)) if agrees => {
             Some(AuditRecord { writer: link.writer, number: link.number, event })
         }
-        (vouched, _) => {
+        (verify_link, _) => {
             let (writer, number) = (&link.writer, link.number);
-            let error = vouched.err();
+            let error = verify_link.err();
             tracing::error!(%writer, number, ?error, "a record of the audit is left out: run `audit verify`");
             None
         }
@@ -192,7 +192,7 @@ pub(super) fn stored(row: &SqlRow) -> Option<StoredAuditRecord> {
         mac: row.get("mac")?,
     };
     let agrees = serde_json::from_str(&link.doc).is_ok_and(|event: AuditEvent| agrees(row, &event));
-    Some(StoredAuditRecord { link, agrees })
+    Some(StoredAuditRecord { link, columns_agree: agrees })
 }
 
 /// True where every column by which a record is found says what the record says.

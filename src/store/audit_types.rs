@@ -30,7 +30,7 @@ pub struct AuditFilter {
 
 /// Where a record stands among all, by time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditPosition {
+pub struct AuditCursor {
     /// When it happened.
     pub at: Timestamp,
     /// In which chain, as its row says.
@@ -58,7 +58,7 @@ pub struct AuditPage {
     /// How many were left out because they are not what the broker wrote.
     pub refused: usize,
     /// Behind what the next stretch begins; `None` where this was the last.
-    pub next: Option<AuditPosition>,
+    pub next: Option<AuditCursor>,
 }
 
 /// A record of the audit as it stands in the store, not verified.
@@ -67,5 +67,5 @@ pub struct StoredAuditRecord {
     /// The record.
     pub link: ChainLink,
     /// True where the columns by which it is found say what it says.
-    pub agrees: bool,
+    pub columns_agree: bool,
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{AuthenticatedDocument, StoredDocument, left_out, read, read_each, write};
 use super::changes::record;
-use super::document::{AuthenticatedDocument, StoredDocument, left_out, read, read_each, write};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
 use super::sql::{SqlRow, SqlValue, holding};
 use super::{
-    ChangedEntity, Conflict, NewBrowserSession, Result, SessionFilter, SessionPage, SessionPosition,
+    ChangedEntity, Conflict, NewBrowserSession, Result, SessionCursor, SessionFilter, SessionPage,
     SessionSelector, StoreError, apps, callers, tenants,
 };
 use crate::crypto::Vault;
@@ -123,11 +123,11 @@ pub(super) async fn stretch(
     engine: &Engine,
     vault: &Vault,
     filter: &SessionFilter,
-    behind: Option<&SessionPosition>,
+    behind: Option<&SessionCursor>,
     limit: usize,
 ) -> Result<SessionPage> {
     let (created_at, id) = behind.map_or((i64::MIN, ""), |behind| (behind.created_at, behind.id.as_str()));
-    let (sql, of) = match &filter.of {
+    let (sql, of) = match &filter.selector {
         SessionSelector::Tenant(id) if filter.on_behalf_of.is_some() => {
             (behind!("AND tenant_id = $5 ", "AND on_behalf_of = $6"), id.as_str())
         }
@@ -138,9 +138,14 @@ pub(super) async fn stretch(
         SessionSelector::Caller(id) => (behind!("AND caller_id = $5"), id.as_str()),
     };
     let limited = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut values: Vec<SqlValue<'_>> =
-        vec![filter.beyond.as_millisecond().into(), created_at.into(), id.into(), limited.into(), of.into()];
-    if let (SessionSelector::Tenant(_), Some(who)) = (&filter.of, &filter.on_behalf_of) {
+    let mut values: Vec<SqlValue<'_>> = vec![
+        filter.expires_after.as_millisecond().into(),
+        created_at.into(),
+        id.into(),
+        limited.into(),
+        of.into(),
+    ];
+    if let (SessionSelector::Tenant(_), Some(who)) = (&filter.selector, &filter.on_behalf_of) {
         values.push(who.as_str().into());
     }
     let rows = engine.read().await?.rows(sql, &values).await?;
@@ -148,8 +153,8 @@ pub(super) async fn stretch(
     Ok(SessionPage { sessions: read_each(vault, &rows).collect(), next })
 }
 
-fn position(row: &SqlRow) -> Option<SessionPosition> {
-    Some(SessionPosition { created_at: row.get("created_at")?, id: row.get("id")? })
+fn position(row: &SqlRow) -> Option<SessionCursor> {
+    Some(SessionCursor { created_at: row.get("created_at")?, id: row.get("id")? })
 }
 
 /// Cancels sessions, and tells how many were not cancelled before.

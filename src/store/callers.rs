@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::changes::record;
-use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
+use super::page_builder::PageBuilder;
 use super::sql::{SqlRow, holding};
-use super::stretch::PageBuilder;
 use super::{CallerRef, ChangedEntity, Conflict, PageRequest, Result, StoreError};
 use crate::crypto::Vault;
 use crate::domain::audit_event::AuditEvent;
@@ -198,7 +198,7 @@ pub(super) async fn delete(
 }
 
 /// One statement for all keys' uses would need an array, which SQLite does not know.
-pub(super) async fn touch_keys(engine: &Engine, uses: &[(KeyId, Timestamp)]) -> Result<()> {
+pub(super) async fn record_key_uses(engine: &Engine, uses: &[(KeyId, Timestamp)]) -> Result<()> {
     if uses.is_empty() {
         return Ok(());
     }
@@ -212,7 +212,7 @@ pub(super) async fn touch_keys(engine: &Engine, uses: &[(KeyId, Timestamp)]) -> 
     session.commit().await
 }
 
-pub(super) async fn key_uses(engine: &Engine, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
+pub(super) async fn last_key_uses(engine: &Engine, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
     let sql = "SELECT key_id, last_used_at FROM api_keys WHERE caller_id = $1 AND last_used_at IS NOT NULL";
     let rows = engine.read().await?.rows(sql, &[caller.as_str().into()]).await?;
     Ok(rows

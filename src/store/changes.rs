@@ -5,10 +5,10 @@
 
 use jiff::Timestamp;
 
-use super::document::{mac_of, verified};
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{mac_of, verified};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
 use super::sql::{Sql, SqlRow};
 use super::{ChangeRecord, ChangedEntity, Result, StoreError};
 use crate::crypto::{AadContext, Vault};
@@ -91,7 +91,7 @@ fn read_change(vault: &Vault, row: &SqlRow) -> Option<ChangeRecord> {
         "session" => ChangedEntity::Session(SessionId::parse(&item).ok()?),
         _ => return None,
     };
-    Some(ChangeRecord { number, what })
+    Some(ChangeRecord { number, entity: what })
 }
 
 /// Erases what everybody has long seen, but never the last line: numbers go on behind it.

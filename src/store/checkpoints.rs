@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::audit::{select, stored};
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::refused;
 use super::changes::alone;
-use super::document::refused;
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
 use super::sql::{Sql, SqlRow};
 use super::{Result, StoreError};
 use crate::audit::{
-    ChainHead, ChainLink, ChainTip, Checkpoint, Day, DayRange, DroppedRange, ExportManifest,
-    SignedCheckpoint, vouched,
+    ChainLink, ChainTip, Checkpoint, CheckpointHead, Day, DayRange, DroppedRange, ExportManifest,
+    SignedCheckpoint, verify_link,
 };
 use crate::crypto::Signature;
 use crate::domain::id::WriterId;
@@ -42,7 +42,7 @@ pub(super) async fn last(session: &mut Connection, ledger: &AuditWriter) -> Resu
         let sql = "SELECT number, content, sign_key, signature FROM audit_checkpoints
              WHERE number <= $1 ORDER BY number DESC LIMIT 50";
         let rows = session.rows(sql, &[below.into()]).await?;
-        let good = |signed: &SignedCheckpoint| signed.read(ledger.notary()).is_ok();
+        let good = |signed: &SignedCheckpoint| signed.verify(ledger.notary()).is_ok();
         if let Some(found) = rows.iter().filter_map(signed).find(good) {
             return Ok(Some(found));
         }
@@ -121,7 +121,7 @@ async fn head_of(
         [before, last] => (before.mac.as_slice().try_into().ok(), last),
         _ => return Ok(None),
     };
-    let mac = before.and_then(|before| vouched(ledger.notary(), &before, last).ok());
+    let mac = before.and_then(|before| verify_link(ledger.notary(), &before, last).ok());
     Ok(mac.map(|mac| ChainTip { number, mac }))
 }
 
@@ -136,7 +136,7 @@ async fn last_of(session: &mut Connection, ledger: &AuditWriter) -> Result<Optio
          WHERE number > $1 ORDER BY number LIMIT 1000";
     for row in session.rows(sql, &[last.0.into()]).await? {
         let Some(next) = signed(&row) else { break };
-        let follows = next.read(ledger.notary()).is_ok_and(|checkpoint| {
+        let follows = next.verify(ledger.notary()).is_ok_and(|checkpoint| {
             next.number == last.0 + 1 && checkpoint.previous.as_ref() == Some(&last.1)
         });
         if !follows {
@@ -166,7 +166,7 @@ async fn write(
         previous: last.map(|(_, hash)| hash),
         heads: heads
             .iter()
-            .map(|(writer, (day, head))| (writer.clone(), ChainHead::new(*day, *head)))
+            .map(|(writer, (day, head))| (writer.clone(), CheckpointHead::new(*day, *head)))
             .collect(),
         dropped,
         export,
@@ -194,7 +194,7 @@ async fn write(
 /// one's, where there is none. A clock may have been a little slow when it was made.
 async fn first_checkpoint_since(session: &mut Connection, ledger: &AuditWriter, day: Day) -> Result<i64> {
     let sql = "SELECT MIN(number) AS number FROM audit_checkpoints WHERE day >= $1";
-    let row = session.row(sql, &[day.plus(-1).0.into()]).await?;
+    let row = session.row(sql, &[day.plus_days(-1).0.into()]).await?;
     match row.and_then(|row| row.get::<i64>("number")) {
         Some(number) => Ok(number),
         None => Ok(last_of(session, ledger).await?.map_or(0, |(number, _)| number) + 1),
@@ -233,7 +233,7 @@ pub(super) async fn make_days(engine: &Engine, today: Day) -> Result<()> {
     let Engine::Postgres(_) = engine else { return Ok(()) };
     for ahead in 0..=AHEAD {
         let mut session = engine.write().await?;
-        session.run("SELECT audit_make_day($1)", &[today.plus(ahead).0.into()]).await?;
+        session.run("SELECT audit_make_day($1)", &[today.plus_days(ahead).0.into()]).await?;
         session.commit().await?;
     }
     Ok(())

@@ -3,9 +3,9 @@
 use sqlx::{PgPool, SqlitePool};
 
 use super::Result;
-use super::budget::bounded;
-use super::failure::failure;
-use super::session::{Connection, ConnectionKind};
+use super::connection::{Connection, ConnectionKind};
+use super::sqlx_error::failure;
+use super::time_limit::bounded;
 
 /// An open database.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Keypairs that were made here and wait for Box to learn their public half.
 
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, refused, write};
 use super::changes::record;
-use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, refused, write};
 use super::engine::Engine;
-use super::ledger::AuditWriter;
 use super::sql::SqlRow;
 use super::{ChangedEntity, Result};
 use crate::crypto::Vault;

@@ -8,33 +8,33 @@
 mod apps;
 mod audit;
 mod audit_types;
+mod audit_writer;
+mod authenticated_row;
 mod browser_sessions;
-mod budget;
 mod callers;
+pub mod change_feed;
 mod changes;
 mod checkpoints;
-mod document;
+mod connection;
 mod engine;
-mod failure;
-mod generations;
-mod given;
+mod generation_counter;
+mod instance_lock;
 mod keypairs;
-mod ledger;
-pub mod lookups;
 mod open;
+mod page_builder;
 mod postgres;
+pub mod read_through_cache;
+mod recipients;
 mod schema;
-mod serve_lock;
-mod session;
 mod session_types;
 mod sql;
 mod sql_store;
 mod sqlite;
-mod stretch;
+mod sqlx_error;
 mod tenants;
+mod time_limit;
 mod token_types;
 mod tokens;
-pub mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,13 +55,12 @@ use crate::domain::session::BrowserSession;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
-pub use audit_types::{AuditFilter, AuditPage, AuditPosition, AuditRecord, StoredAuditRecord};
+pub use audit_types::{AuditCursor, AuditFilter, AuditPage, AuditRecord, StoredAuditRecord};
 pub use open::{OpenError, OpenMode, migrate, open};
 pub use schema::MigrationReport;
-pub use session_types::{NewBrowserSession, SessionFilter, SessionPage, SessionPosition, SessionSelector};
+pub use session_types::{NewBrowserSession, SessionCursor, SessionFilter, SessionPage, SessionSelector};
 pub use token_types::{
-    NewToken, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenRecipient, TokenSelector,
-    place_of_token,
+    NewToken, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenRecipient, TokenSelector, token_aad,
 };
 
 /// A result of the store.
@@ -84,7 +83,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn pending_tenants(&self) -> Result<Vec<Tenant>>;
     /// Replaces a pending tenant's row, and its own app's, by what they are in service; a conflict
     /// where somebody else holds client ID or enterprise by now.
-    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &AuditEvent) -> Result<()>;
+    async fn activate_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &AuditEvent)
+    -> Result<()>;
     /// Adds a tenant, with its own app where it brought one.
     async fn insert_tenant(
         &self,
@@ -99,7 +99,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn purge_tenant(&self, tenant: &TenantId, event: &AuditEvent) -> Result<()>;
     /// Erases a pending tenant as [`Store::purge_tenant`] does, unless its row is another by now; then
     /// [`Conflict::Version`].
-    async fn purge_pending(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()>;
+    async fn purge_pending_tenant(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()>;
 
     /// An app, shared or a tenant's own.
     async fn app(&self, by: &AppRef) -> Result<Option<App>>;
@@ -108,9 +108,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The sealed secrets that tokens of `generation` were minted with: an app's last ones until then.
     async fn credentials(&self, app: &AppId, generation: Generation) -> Result<Option<StoredCredentials>>;
     /// How many tenants an app serves, deleted ones counting.
-    async fn tenants_of_app(&self, app: &AppId) -> Result<u64>;
+    async fn count_tenants_of_app(&self, app: &AppId) -> Result<u64>;
     /// One of the active tenants that an app serves, where there is any.
-    async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>>;
+    async fn active_tenant_of_app(&self, app: &AppId) -> Result<Option<Tenant>>;
     /// Adds a shared app.
     async fn insert_app(&self, app: NewApp<'_>, event: &AuditEvent) -> Result<()>;
     /// Replaces an app's row, as [`Store::update_tenant`] does.
@@ -118,12 +118,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Switches an app to new credentials: replaces its row, as [`Store::update_app`] does, and puts
     /// the credentials beside the old ones.
     async fn switch_credentials(&self, switch: CredentialSwitch<'_>, event: &AuditEvent) -> Result<()>;
-    /// Keeps a keypair with its private half, which is sealed at [`place_of_keypair`].
+    /// Keeps a keypair with its private half, which is sealed at [`keypair_aad`].
     async fn insert_keypair(&self, keypair: &Keypair, sealed: &[u8], event: &AuditEvent) -> Result<()>;
     /// A keypair and its sealed private half, which is empty once it was switched to.
     async fn keypair(&self, id: &KeypairId) -> Result<Option<(Keypair, Vec<u8>)>>;
     /// The keypairs that were made for an app, the oldest first.
-    async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>>;
+    async fn keypairs_of_app(&self, app: &AppId) -> Result<Vec<Keypair>>;
     /// Erases a shared app and its credentials; [`Conflict::InUse`] while tenants use it,
     /// [`Conflict::Version`] where it is not at `version` any more.
     async fn delete_app(&self, app: &AppId, version: i64, event: &AuditEvent) -> Result<()>;
@@ -135,7 +135,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The callers that trust tokens of an issuer, in the order of their ids. The index is not trusted: a
     /// caller counts only if its own authenticated row has such a trust. A row that is refused is left
     /// out, with an error logged.
-    async fn callers_trusting(&self, issuer: &str) -> Result<Vec<Caller>>;
+    async fn callers_trusting_issuer(&self, issuer: &str) -> Result<Vec<Caller>>;
     /// Adds a caller.
     async fn insert_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()>;
     /// Replaces a caller's row, keys, trusts and grants included, as [`Store::update_tenant`] does.
@@ -143,26 +143,26 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Erases a caller and its keys; [`Conflict::Version`] where it is not at `version` any more.
     async fn delete_caller(&self, caller: &CallerId, version: i64, event: &AuditEvent) -> Result<()>;
     /// Notes when keys were last used; keys that are gone are passed over.
-    async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()>;
+    async fn record_key_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<()>;
     /// When a caller's keys were last used.
-    async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>>;
+    async fn last_key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>>;
 
     /// A browser session, until it is swept out a day after its end.
     async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>>;
     /// Adds a browser session; [`Conflict::Version`] where tenant, app or opener are not those any more by
     /// which it was judged.
-    async fn open_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()>;
+    async fn insert_browser_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()>;
     /// A stretch of the browser sessions that go on, the oldest first. A row that is refused is left out,
     /// with an error logged.
     async fn browser_sessions(
         &self,
         filter: &SessionFilter,
-        behind: Option<&SessionPosition>,
+        behind: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<SessionPage>;
     /// Cancels browser sessions at the event's time, and tells how many were not cancelled before. Those
     /// that are gone are passed over.
-    async fn cancel_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize>;
+    async fn cancel_browser_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize>;
 
     /// Keeps a minted token and its event. Within the same transaction it is compared with the
     /// tenant and app of the moment: only where both are active and at the token's generation is it
@@ -172,21 +172,25 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The token under this key that lives longest beyond `now`, of those not discarded.
     async fn live_token(&self, key: &TokenKey, now: Timestamp) -> Result<Option<StoredToken>>;
     /// The token whose SHA-256 this is, in lower-case hex, where it lives beyond `now` and is not discarded.
-    async fn live_token_with(&self, fingerprint: &str, now: Timestamp) -> Result<Option<StoredToken>>;
+    async fn live_token_by_fingerprint(
+        &self,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<Option<StoredToken>>;
     /// Writes down to whom tokens were given, until these expire.
-    async fn note_given(&self, givings: &[TokenRecipient]) -> Result<()>;
+    async fn save_recipients(&self, givings: &[TokenRecipient]) -> Result<()>;
     /// To whom a token was given. A row that is refused is left out, with an error logged.
-    async fn receivers(&self, token: &TokenId) -> Result<Vec<Recipient>>;
+    async fn recipients(&self, token: &TokenId) -> Result<Vec<Recipient>>;
     /// Every token of a tenant that is still alive at `now`, superseded and discarded ones too: all of
     /// them, a subject's, or the one of that fingerprint.
-    async fn live_tokens_of(
+    async fn live_tokens_of_tenant(
         &self,
         tenant: &TenantId,
         which: &TokenSelector,
         now: Timestamp,
     ) -> Result<Vec<StoredToken>>;
     /// Records at this moment what changed no row of the store: all of these events or none.
-    async fn record(&self, events: &[AuditEvent], now: Timestamp) -> Result<()>;
+    async fn record_events(&self, events: &[AuditEvent], now: Timestamp) -> Result<()>;
     /// A stretch of the tokens that live beyond `after`, in the order of their ends, and behind what the
     /// next one begins; `None` where this was the last.
     async fn live_tokens(
@@ -199,42 +203,46 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// wait to be revoked. Those that are gone are passed over.
     async fn discard_tokens(&self, tokens: &[TokenId]) -> Result<()>;
     /// Erases tokens, after they were revoked.
-    async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()>;
+    async fn delete_tokens(&self, tokens: &[TokenId]) -> Result<()>;
 
     /// The number of the last change to tenants, apps and callers.
-    async fn last_change(&self) -> Result<i64>;
+    async fn last_change_number(&self) -> Result<i64>;
     /// What changed after the change of that number, oldest first; `None` where the log does not
     /// reach back that far and everything may have changed.
     async fn changes_since(&self, number: i64) -> Result<Option<Vec<ChangeRecord>>>;
     /// Erases tokens that died before `now`, browser sessions that ended a day before it, and changes that
     /// everybody has long seen.
-    async fn sweep(&self, now: Timestamp) -> Result<()>;
+    async fn delete_expired(&self, now: Timestamp) -> Result<()>;
     /// Records of the audit that fit, the newest first, behind that position. One that is not what the
     /// broker wrote is left out and counted, with an error logged.
-    async fn audit(
+    async fn audit_records(
         &self,
         filter: &AuditFilter,
-        behind: Option<&AuditPosition>,
+        behind: Option<&AuditCursor>,
         limit: usize,
     ) -> Result<AuditPage>;
     /// Records of the audit as they stand, in the order of day, chain and number.
-    async fn audit_links(
+    async fn audit_chain_links(
         &self,
         range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
     ) -> Result<Vec<StoredAuditRecord>>;
     /// Checkpoints behind that number, in their order.
-    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>>;
+    async fn checkpoints_after(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>>;
     /// The last checkpoint.
     async fn last_checkpoint(&self) -> Result<Option<SignedCheckpoint>>;
     /// Signs how far the audit goes, where it grew since the last checkpoint or an export ends.
-    async fn checkpoint(&self, at: Timestamp, export: Option<DayRange>) -> Result<Option<SignedCheckpoint>>;
+    async fn sign_checkpoint(
+        &self,
+        at: Timestamp,
+        export: Option<DayRange>,
+    ) -> Result<Option<SignedCheckpoint>>;
     /// Drops the audit's days before this one, and signs that it was done on purpose; `None` where there
     /// was none to drop.
     async fn drop_audit_before(&self, day: Day, at: Timestamp) -> Result<Option<SignedCheckpoint>>;
     /// Makes a place of its own for each of the next days of the audit.
-    async fn make_audit_days(&self, today: Day) -> Result<()>;
+    async fn create_audit_partitions(&self, today: Day) -> Result<()>;
     /// Succeeds where the database answers.
     async fn ping(&self) -> Result<()>;
 }
@@ -289,7 +297,7 @@ pub struct PageRequest {
     pub limit: usize,
 }
 
-/// An app to be added, with its secrets sealed at [`place_of_credentials`].
+/// An app to be added, with its secrets sealed at [`credentials_aad`].
 #[derive(Clone, Copy, Debug)]
 pub struct NewApp<'a> {
     /// The app.
@@ -314,7 +322,7 @@ pub struct CredentialSwitch<'a> {
 pub struct StoredCredentials {
     /// Under which generation they stand.
     pub generation: Generation,
-    /// The sealed document, to be opened at [`place_of_credentials`].
+    /// The sealed document, to be opened at [`credentials_aad`].
     pub sealed: Vec<u8>,
 }
 
@@ -337,18 +345,18 @@ pub struct ChangeRecord {
     /// Its number; later changes have higher ones.
     pub number: i64,
     /// What changed.
-    pub what: ChangedEntity,
+    pub entity: ChangedEntity,
 }
 
 /// Where an app's secrets of one generation are sealed.
 #[must_use]
-pub fn place_of_credentials(app: &AppId, generation: Generation) -> AadContext<'_> {
+pub fn credentials_aad(app: &AppId, generation: Generation) -> AadContext<'_> {
     AadContext { table: "credentials", row: app.as_str(), column: "sealed", version: generation.0 }
 }
 
 /// Where a keypair's private half is sealed.
 #[must_use]
-pub fn place_of_keypair(keypair: &KeypairId) -> AadContext<'_> {
+pub fn keypair_aad(keypair: &KeypairId) -> AadContext<'_> {
     AadContext { table: "keypairs", row: keypair.as_str(), column: "sealed", version: 1 }
 }
 
@@ -380,7 +388,7 @@ pub enum StoreError {
     #[error(
         "row {id} of {table} is not what the broker wrote; it was altered, moved or put there from outside"
     )]
-    Refused {
+    Tampered {
         /// In which table.
         table: &'static str,
         /// Which row.

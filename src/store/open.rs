@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::budget::bounded;
 use super::engine::Engine;
+use super::instance_lock::{self, ServeLock};
 use super::schema::{CURRENT, MigrationReport, SchemaState};
-use super::serve_lock::{self, ServeLock};
 use super::sql_store::SqlStore;
+use super::time_limit::bounded;
 use super::{Store, StoreError, postgres, schema, sqlite};
 use crate::config::DatabaseUrl;
 use crate::crypto::Vault;
@@ -17,9 +17,9 @@ use crate::crypto::Vault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// The service. There can be one at a time.
-    ServeAlone,
+    Exclusive,
     /// A command, which may work while the service does.
-    BesideServe,
+    Shared,
 }
 
 /// Why a database could not be opened: what is wrong, where, and what to do.
@@ -166,7 +166,7 @@ impl DisplayUrl {
     /// Finds out whether the server lets itself be used: a pool would only say that it waited.
     async fn reach(&self) -> Result<(), OpenError> {
         let Engine::Postgres(pool) = &self.engine else { return Ok(()) };
-        let session = serve_lock::connect(&pool.connect_options()).await;
+        let session = instance_lock::connect(&pool.connect_options()).await;
         session.map(drop).map_err(|reason| self.error(reason))
     }
 
@@ -179,10 +179,10 @@ impl DisplayUrl {
             return Err(OpenError::OldSchema { database, found, needed: CURRENT });
         }
         let Engine::Postgres(pool) = &self.engine else { return Ok(None) };
-        if how == OpenMode::BesideServe {
+        if how == OpenMode::Shared {
             return Ok(None);
         }
-        match serve_lock::take(&pool.connect_options()).await {
+        match instance_lock::take(&pool.connect_options()).await {
             Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => Err(OpenError::AnotherServe { database: self.name.clone() }),
             Err(reason) => Err(self.error(reason)),
@@ -194,7 +194,7 @@ impl DisplayUrl {
     }
 
     async fn open_file(&self, path: &Path, how: OpenMode) -> Result<Option<File>, OpenError> {
-        if how == OpenMode::ServeAlone {
+        if how == OpenMode::Exclusive {
             let lock = lock_in_time(path).await?;
             self.migrate().await?;
             return Ok(Some(lock));
@@ -237,7 +237,7 @@ impl DisplayUrl {
 async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     for _ in 0..MAKING {
         match ask().await {
-            Err(StoreError::Unavailable(_)) => tokio::time::sleep(serve_lock::RETRY).await,
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(instance_lock::RETRY).await,
             answer => return answer,
         }
     }
@@ -249,12 +249,12 @@ async fn lock_in_time(path: &Path) -> Result<File, OpenError> {
     let tries = async {
         loop {
             match lock(path) {
-                Err(OpenError::AnotherServe { .. }) => tokio::time::sleep(serve_lock::RETRY).await,
+                Err(OpenError::AnotherServe { .. }) => tokio::time::sleep(instance_lock::RETRY).await,
                 tried => return tried,
             }
         }
     };
-    tokio::time::timeout(serve_lock::ENDING, tries).await.unwrap_or_else(|_| lock(path))
+    tokio::time::timeout(instance_lock::ENDING, tries).await.unwrap_or_else(|_| lock(path))
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -2,8 +2,8 @@
 
 use super::Result;
 use super::changes::alone;
+use super::connection::Connection;
 use super::engine::Engine;
-use super::session::Connection;
 use super::sql::Sql;
 use crate::crypto::sha256_hex;
 

@@ -37,24 +37,24 @@ pub enum SessionSelector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFilter {
     /// Whose.
-    pub of: SessionSelector,
+    pub selector: SessionSelector,
     /// Of a tenant's, those for this one alone.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// Those that end after this.
-    pub beyond: Timestamp,
+    pub expires_after: Timestamp,
 }
 
 /// Behind which row a stretch begins, whatever stands in it: rows that are refused are passed over, and end
 /// no walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionPosition {
+pub struct SessionCursor {
     /// When its session was opened, in milliseconds of Unix time.
     pub created_at: i64,
     /// Its id.
     pub id: String,
 }
 
-impl SessionPosition {
+impl SessionCursor {
     /// Behind this session.
     #[must_use]
     pub fn behind(session: &BrowserSession) -> Self {
@@ -68,5 +68,5 @@ pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<BrowserSession>,
     /// Where it goes on.
-    pub next: Option<SessionPosition>,
+    pub next: Option<SessionCursor>,
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::budget::bounded;
+use super::audit_writer::AuditWriter;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
 use super::open::InstanceLock;
+use super::time_limit::bounded;
 use super::{
-    AppRef, AuditFilter, AuditPage, AuditPosition, CallerRef, ChangeRecord, CredentialSwitch, NewApp,
-    NewBrowserSession, NewToken, PageRequest, Result, SaveOutcome, SessionFilter, SessionPage,
-    SessionPosition, Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef,
-    TokenCursor, TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes,
-    checkpoints, generations, given, keypairs, tenants, tokens,
+    AppRef, AuditCursor, AuditFilter, AuditPage, CallerRef, ChangeRecord, CredentialSwitch, NewApp,
+    NewBrowserSession, NewToken, PageRequest, Result, SaveOutcome, SessionCursor, SessionFilter, SessionPage,
+    Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef, TokenCursor,
+    TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes, checkpoints,
+    generation_counter, keypairs, recipients, tenants, tokens,
 };
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -47,7 +47,7 @@ impl SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn next_generation(&self) -> Result<Generation> {
-        bounded(generations::next(&self.engine, &self.ledger)).await
+        bounded(generation_counter::next(&self.engine, &self.ledger)).await
     }
 
     async fn tenant(&self, by: &TenantRef) -> Result<Option<Tenant>> {
@@ -66,7 +66,12 @@ impl Store for SqlStore {
         bounded(tenants::pending(&self.engine, &self.ledger)).await
     }
 
-    async fn admit_tenant(&self, tenant: &Tenant, own_app: Option<&App>, event: &AuditEvent) -> Result<()> {
+    async fn activate_tenant(
+        &self,
+        tenant: &Tenant,
+        own_app: Option<&App>,
+        event: &AuditEvent,
+    ) -> Result<()> {
         bounded(tenants::admit(&self.engine, &self.ledger, tenant, own_app, event)).await
     }
 
@@ -89,7 +94,7 @@ impl Store for SqlStore {
         Ok(())
     }
 
-    async fn purge_pending(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()> {
+    async fn purge_pending_tenant(&self, tenant: &Tenant, event: &AuditEvent) -> Result<()> {
         let version = Some(tenant.version);
         bounded(tenants::purge(&self.engine, &self.ledger, &tenant.id, version, event)).await?;
         self.engine.scrub().await;
@@ -108,11 +113,11 @@ impl Store for SqlStore {
         bounded(apps::credentials(&self.engine, app, generation)).await
     }
 
-    async fn tenants_of_app(&self, app: &AppId) -> Result<u64> {
+    async fn count_tenants_of_app(&self, app: &AppId) -> Result<u64> {
         bounded(async { tenants::count_of_app(&mut self.engine.read().await?, app).await }).await
     }
 
-    async fn active_tenant_of(&self, app: &AppId) -> Result<Option<Tenant>> {
+    async fn active_tenant_of_app(&self, app: &AppId) -> Result<Option<Tenant>> {
         bounded(tenants::active_of_app(&self.engine, &self.ledger, app)).await
     }
 
@@ -136,7 +141,7 @@ impl Store for SqlStore {
         bounded(keypairs::find(&self.engine, &self.ledger, id)).await
     }
 
-    async fn keypairs_of(&self, app: &AppId) -> Result<Vec<Keypair>> {
+    async fn keypairs_of_app(&self, app: &AppId) -> Result<Vec<Keypair>> {
         bounded(keypairs::of_app(&self.engine, &self.ledger, app)).await
     }
 
@@ -154,7 +159,7 @@ impl Store for SqlStore {
         bounded(callers::list(&self.engine, &self.ledger, page)).await
     }
 
-    async fn callers_trusting(&self, issuer: &str) -> Result<Vec<Caller>> {
+    async fn callers_trusting_issuer(&self, issuer: &str) -> Result<Vec<Caller>> {
         bounded(callers::trusting(&self.engine, &self.ledger, issuer)).await
     }
 
@@ -170,32 +175,32 @@ impl Store for SqlStore {
         bounded(callers::delete(&self.engine, &self.ledger, caller, version, event)).await
     }
 
-    async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<()> {
-        bounded(callers::touch_keys(&self.engine, uses)).await
+    async fn record_key_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<()> {
+        bounded(callers::record_key_uses(&self.engine, uses)).await
     }
 
-    async fn key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
-        bounded(callers::key_uses(&self.engine, caller)).await
+    async fn last_key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
+        bounded(callers::last_key_uses(&self.engine, caller)).await
     }
 
     async fn browser_session(&self, id: &SessionId) -> Result<Option<BrowserSession>> {
         bounded(browser_sessions::find(&self.engine, &self.ledger, id)).await
     }
 
-    async fn open_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()> {
+    async fn insert_browser_session(&self, new: &NewBrowserSession<'_>, event: &AuditEvent) -> Result<()> {
         bounded(browser_sessions::insert(&self.engine, &self.ledger, new, event)).await
     }
 
     async fn browser_sessions(
         &self,
         filter: &SessionFilter,
-        behind: Option<&SessionPosition>,
+        behind: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<SessionPage> {
         bounded(browser_sessions::stretch(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
-    async fn cancel_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize> {
+    async fn cancel_browser_sessions(&self, sessions: &[SessionId], event: &AuditEvent) -> Result<usize> {
         bounded(browser_sessions::cancel(&self.engine, &self.ledger, sessions, event)).await
     }
 
@@ -207,19 +212,23 @@ impl Store for SqlStore {
         bounded(tokens::find(&self.engine, &self.ledger, key, now)).await
     }
 
-    async fn live_token_with(&self, fingerprint: &str, now: Timestamp) -> Result<Option<StoredToken>> {
+    async fn live_token_by_fingerprint(
+        &self,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<Option<StoredToken>> {
         bounded(tokens::with(&self.engine, &self.ledger, fingerprint, now)).await
     }
 
-    async fn note_given(&self, givings: &[TokenRecipient]) -> Result<()> {
-        bounded(given::note(&self.engine, &self.ledger, givings)).await
+    async fn save_recipients(&self, givings: &[TokenRecipient]) -> Result<()> {
+        bounded(recipients::save(&self.engine, &self.ledger, givings)).await
     }
 
-    async fn receivers(&self, token: &TokenId) -> Result<Vec<Recipient>> {
-        bounded(given::receivers(&self.engine, &self.ledger, token)).await
+    async fn recipients(&self, token: &TokenId) -> Result<Vec<Recipient>> {
+        bounded(recipients::recipients(&self.engine, &self.ledger, token)).await
     }
 
-    async fn live_tokens_of(
+    async fn live_tokens_of_tenant(
         &self,
         tenant: &TenantId,
         which: &TokenSelector,
@@ -241,7 +250,7 @@ impl Store for SqlStore {
         bounded(tokens::discard(&self.engine, &self.ledger, tokens)).await
     }
 
-    async fn record(&self, events: &[AuditEvent], now: Timestamp) -> Result<()> {
+    async fn record_events(&self, events: &[AuditEvent], now: Timestamp) -> Result<()> {
         bounded(async {
             let mut session = self.engine.write().await?;
             for event in events {
@@ -252,11 +261,11 @@ impl Store for SqlStore {
         .await
     }
 
-    async fn forget_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+    async fn delete_tokens(&self, tokens: &[TokenId]) -> Result<()> {
         bounded(tokens::forget(&self.engine, tokens)).await
     }
 
-    async fn last_change(&self) -> Result<i64> {
+    async fn last_change_number(&self) -> Result<i64> {
         bounded(changes::last(&self.engine)).await
     }
 
@@ -264,20 +273,20 @@ impl Store for SqlStore {
         bounded(changes::since(&self.engine, &self.ledger, number)).await
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<()> {
+    async fn delete_expired(&self, now: Timestamp) -> Result<()> {
         bounded(tokens::sweep(&self.engine, now)).await
     }
 
-    async fn audit(
+    async fn audit_records(
         &self,
         filter: &AuditFilter,
-        behind: Option<&AuditPosition>,
+        behind: Option<&AuditCursor>,
         limit: usize,
     ) -> Result<AuditPage> {
         bounded(audit::list(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
-    async fn audit_links(
+    async fn audit_chain_links(
         &self,
         range: DayRange,
         behind: Option<(Day, &WriterId, i64)>,
@@ -286,7 +295,7 @@ impl Store for SqlStore {
         bounded(audit::links(&self.engine, range, behind, limit)).await
     }
 
-    async fn checkpoints(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>> {
+    async fn checkpoints_after(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>> {
         bounded(checkpoints::behind(&self.engine, behind, limit)).await
     }
 
@@ -294,7 +303,11 @@ impl Store for SqlStore {
         bounded(async { checkpoints::last(&mut self.engine.read().await?, &self.ledger).await }).await
     }
 
-    async fn checkpoint(&self, at: Timestamp, export: Option<DayRange>) -> Result<Option<SignedCheckpoint>> {
+    async fn sign_checkpoint(
+        &self,
+        at: Timestamp,
+        export: Option<DayRange>,
+    ) -> Result<Option<SignedCheckpoint>> {
         bounded(checkpoints::sign(&self.engine, &self.ledger, at, export)).await
     }
 
@@ -302,7 +315,7 @@ impl Store for SqlStore {
         bounded(checkpoints::drop_before(&self.engine, &self.ledger, day, at)).await
     }
 
-    async fn make_audit_days(&self, today: Day) -> Result<()> {
+    async fn create_audit_partitions(&self, today: Day) -> Result<()> {
         bounded(checkpoints::make_days(&self.engine, today)).await
     }
 

@@ -1,13 +1,13 @@
 //! Tenants.
 
 use super::apps;
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
 use super::changes::record;
-use super::document::{AuthenticatedDocument, StoredDocument, read, read_each, write};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
+use super::page_builder::PageBuilder;
 use super::sql::{SqlRow, holding};
-use super::stretch::PageBuilder;
 use super::{ChangedEntity, Conflict, NewApp, PageRequest, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner};

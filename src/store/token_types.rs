@@ -8,7 +8,7 @@ use crate::domain::recipient::Recipient;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 
-/// A token to be kept, sealed at [`place_of_token`].
+/// A token to be kept, sealed at [`token_aad`].
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
     /// The row's id.
@@ -35,9 +35,9 @@ pub struct TokenRecipient {
     /// The token's row.
     pub token: TokenId,
     /// When Box lets the token die.
-    pub until: Timestamp,
+    pub expires_at: Timestamp,
     /// To whom.
-    pub receiver: Recipient,
+    pub recipient: Recipient,
 }
 
 /// Which of a tenant's tokens.
@@ -46,20 +46,20 @@ pub enum TokenSelector {
     /// All of them.
     All,
     /// A subject's, full and restricted ones.
-    OfSubject(Subject),
+    Subject(Subject),
     /// The one whose SHA-256 this is, in lower-case hex.
-    OfFingerprint(String),
+    Fingerprint(String),
 }
 
 /// Among which tokens one looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenFilter {
     /// All of them.
-    Every,
+    All,
     /// A tenant's.
-    OfTenant(TenantId),
+    Tenant(TenantId),
     /// Those that came through an app.
-    OfApp(AppId),
+    App(AppId),
     /// Those that wait to be revoked.
     Discarded,
 }
@@ -72,7 +72,7 @@ pub struct TokenCursor(pub(super) i64, pub(super) String);
 impl TokenCursor {
     /// Behind all that end at `moment` or before it.
     #[must_use]
-    pub fn moment(moment: Timestamp) -> Self {
+    pub fn after(moment: Timestamp) -> Self {
         // Sorts behind every id.
         Self(moment.as_millisecond(), "~".to_owned())
     }
@@ -97,7 +97,7 @@ pub struct StoredToken {
     pub expires_at: Timestamp,
     /// True where it waits to be revoked.
     pub discarded: bool,
-    /// The sealed document, to be opened at [`place_of_token`].
+    /// The sealed document, to be opened at [`token_aad`].
     pub sealed: Vec<u8>,
 }
 
@@ -112,6 +112,6 @@ pub enum SaveOutcome {
 
 /// Where a token is sealed.
 #[must_use]
-pub fn place_of_token(token: &TokenId) -> AadContext<'_> {
+pub fn token_aad(token: &TokenId) -> AadContext<'_> {
     AadContext { table: "tokens", row: token.as_str(), column: "sealed", version: 1 }
 }

@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{left_out, mac_of, refused, verified};
 use super::changes;
-use super::document::{left_out, mac_of, refused, verified};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
 use super::sql::{SqlRow, SqlValue, holding};
 use super::{
     NewToken, Result, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenSelector, apps,
-    browser_sessions, given, tenants,
+    browser_sessions, recipients, tenants,
 };
 use crate::crypto::{AadContext, RowMac, Vault, sha256};
 use crate::domain::app::AppState;
@@ -189,11 +189,11 @@ enum Held<T> {
 }
 
 fn fenced_if_refused<T>(row: Result<Option<T>>) -> Result<Held<T>> {
-    use super::StoreError::{KeyUnavailable, Refused};
+    use super::StoreError::{KeyUnavailable, Tampered};
     match row {
         Ok(Some(row)) => Ok(Held::Row(row)),
         Ok(None) => Ok(Held::Gone),
-        Err(error @ (Refused { .. } | KeyUnavailable { .. })) => {
+        Err(error @ (Tampered { .. } | KeyUnavailable { .. })) => {
             tracing::error!(%error, "a token is discarded because of a row that is refused");
             Ok(Held::Refused)
         }
@@ -265,11 +265,11 @@ pub(super) async fn of_tenant(
 ) -> Result<Vec<StoredToken>> {
     let (sql, value) = match which {
         TokenSelector::All => (select!("WHERE tenant_id = $1 AND expires_at > $2 ORDER BY expires_at"), None),
-        TokenSelector::OfSubject(subject) => (
+        TokenSelector::Subject(subject) => (
             select!("WHERE tenant_id = $1 AND expires_at > $2 AND subject = $3 ORDER BY expires_at"),
             Some(subject.to_string()),
         ),
-        TokenSelector::OfFingerprint(fingerprint) => (
+        TokenSelector::Fingerprint(fingerprint) => (
             select!("WHERE tenant_id = $1 AND expires_at > $2 AND fingerprint = $3"),
             Some(fingerprint.clone()),
         ),
@@ -287,9 +287,9 @@ pub(super) async fn stretch(
     limit: usize,
 ) -> Result<(Vec<StoredToken>, Option<TokenCursor>)> {
     let (sql, value) = match among {
-        TokenFilter::Every => (behind!(""), None),
-        TokenFilter::OfTenant(tenant) => (behind!("AND tenant_id = $4"), Some(tenant.as_str())),
-        TokenFilter::OfApp(app) => (behind!("AND app_id = $4"), Some(app.as_str())),
+        TokenFilter::All => (behind!(""), None),
+        TokenFilter::Tenant(tenant) => (behind!("AND tenant_id = $4"), Some(tenant.as_str())),
+        TokenFilter::App(app) => (behind!("AND app_id = $4"), Some(app.as_str())),
         TokenFilter::Discarded => (behind!("AND discarded <> 0"), None),
     };
     let mut values = vec![after.0.into(), (&after.1).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
@@ -335,7 +335,7 @@ pub(super) async fn forget(engine: &Engine, tokens: &[TokenId]) -> Result<()> {
 pub(super) async fn sweep(engine: &Engine, now: Timestamp) -> Result<()> {
     let mut session = engine.write().await?;
     session.run("DELETE FROM tokens WHERE expires_at <= $1", &[now.as_millisecond().into()]).await?;
-    given::sweep(&mut session, now).await?;
+    recipients::sweep(&mut session, now).await?;
     apps::sweep(&mut session).await?;
     browser_sessions::sweep(&mut session, now).await?;
     changes::sweep(&mut session, now).await?;

@@ -19,7 +19,7 @@ use crate::ground::{ADA, Ground};
 pub(crate) async fn another(ground: &Ground) -> Arc<dyn Store> {
     let keys = key_file::read(&ground.key_file()).unwrap();
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
-    store::open(&ground.settings.database, vault, OpenMode::BesideServe).await.unwrap()
+    store::open(&ground.settings.database, vault, OpenMode::Shared).await.unwrap()
 }
 
 pub(crate) fn event(ground: &Ground, action: AuditAction) -> AuditEvent {

@@ -177,7 +177,7 @@ async fn r7_a_session_that_another_process_cancels_gives_nothing_once_it_is_hear
     let store = another(&scene.ground).await;
     let id = SessionId::parse(&session.id).unwrap();
     let cancelled = event(&scene.ground, AuditAction::SessionCancel);
-    assert_eq!(store.cancel_sessions(&[id], &cancelled).await.unwrap(), 1);
+    assert_eq!(store.cancel_browser_sessions(&[id], &cancelled).await.unwrap(), 1);
     scene.ground.broker().hear_changes().await;
     scene.has_ended(&session).await;
     scene.end().await;
@@ -192,13 +192,13 @@ async fn r7_a_session_is_over_two_seconds_after_it_was_cancelled_elsewhere_thoug
     }
     let store = another(&scene.ground).await;
     let id = SessionId::parse(&sessions[0].id).unwrap();
-    store.cancel_sessions(&[id], &event(&scene.ground, AuditAction::SessionCancel)).await.unwrap();
+    store.cancel_browser_sessions(&[id], &event(&scene.ground, AuditAction::SessionCancel)).await.unwrap();
     // Nobody asked the log for more than two seconds, so the request itself does.
     scene.ground.clock.advance(Duration::from_millis(2001));
     scene.has_ended(&sessions[0]).await;
     // A line that was taken out of the log leaves a hole, and all is looked up anew.
     let id = SessionId::parse(&sessions[1].id).unwrap();
-    store.cancel_sessions(&[id], &event(&scene.ground, AuditAction::SessionCancel)).await.unwrap();
+    store.cancel_browser_sessions(&[id], &event(&scene.ground, AuditAction::SessionCancel)).await.unwrap();
     scene.ground.hand().does("DELETE FROM changes WHERE number = (SELECT MAX(number) FROM changes)").await;
     scene.ground.hand().does("DELETE FROM changes WHERE number = (SELECT MAX(number) FROM changes)").await;
     scene.ground.clock.advance(Duration::from_millis(2001));

@@ -115,7 +115,7 @@ impl Ground {
     pub(crate) async fn new_admin(&self, name: &str) -> String {
         let keys = key_file::read(&self.settings.keys.file).unwrap();
         let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).unwrap());
-        let store = store::open(&self.settings.database, vault.clone(), OpenMode::BesideServe).await.unwrap();
+        let store = store::open(&self.settings.database, vault.clone(), OpenMode::Shared).await.unwrap();
         let name = Name::parse(name).unwrap();
         let new = create_admin(&store, &vault, &*self.clock, &SystemEntropy, name).await.unwrap();
         new.key.expose().to_owned()

@@ -109,7 +109,7 @@ async fn a_deletion_that_took_it_for_pending_erases_nothing_that_serves() {
     let store = another(&ground).await;
     let stale = store.tenant(&by_name("first")).await.unwrap().unwrap();
     let token = ground.token(&key, "first").await.token();
-    let purged = store.purge_pending(&stale, &event(&ground, AuditAction::TenantPurge)).await;
+    let purged = store.purge_pending_tenant(&stale, &event(&ground, AuditAction::TenantPurge)).await;
     assert_eq!(purged, Err(StoreError::Conflict(Conflict::Version)));
     assert_eq!(ground.token(&key, "first").await.token(), token);
     ground.end().await;

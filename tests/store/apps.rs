@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use box_token_broker::domain::app::{AppSecrets, AppState};
 use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::Generation;
-use box_token_broker::store::{AppRef, Conflict, PageRequest, StoreError, place_of_credentials};
+use box_token_broker::store::{AppRef, Conflict, PageRequest, StoreError, credentials_aad};
 
 use super::ground::Ground;
 use super::sample::{all, event, name, next};
@@ -24,8 +24,7 @@ pub(crate) async fn an_app_comes_back_as_it_was_written(ground: &Ground) {
     assert_eq!(ground.store.shared_apps(&behind).await, Ok(vec![zebra]));
 
     let sealed = ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap();
-    let opened =
-        ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed.sealed).await.unwrap();
+    let opened = ground.vault.open(&credentials_aad(&app.id, app.generation), &sealed.sealed).await.unwrap();
     assert!(AppSecrets::from_document(&opened).is_ok());
     let before = Generation(app.generation.0 - 1);
     assert_eq!(ground.store.credentials(&app.id, before).await, Ok(None));

@@ -61,12 +61,12 @@ impl Scene {
     async fn open(&self, ground: &Ground, session: &BrowserSession) -> Result<(), StoreError> {
         let Self { tenant, app, caller } = self;
         let new = NewBrowserSession { session, tenant, app, caller };
-        ground.store.open_session(&new, &event(AuditAction::SessionCreate)).await
+        ground.store.insert_browser_session(&new, &event(AuditAction::SessionCreate)).await
     }
 }
 
 fn filter(of: SessionSelector) -> SessionFilter {
-    SessionFilter { of, on_behalf_of: None, beyond: at(0) }
+    SessionFilter { selector: of, on_behalf_of: None, expires_after: at(0) }
 }
 
 async fn listed(ground: &Ground, filter: &SessionFilter) -> Vec<BrowserSession> {
@@ -103,7 +103,7 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Gro
     assert_eq!(walked, all);
     let hers = SessionFilter { on_behalf_of: OnBehalfOf::parse("ada").ok(), ..of_acme.clone() };
     assert_eq!(listed(ground, &hers).await.len(), 2);
-    assert_eq!(listed(ground, &SessionFilter { beyond: at(3603), ..of_acme }).await, all[4..]);
+    assert_eq!(listed(ground, &SessionFilter { expires_after: at(3603), ..of_acme }).await, all[4..]);
     assert_eq!(
         listed(ground, &filter(SessionSelector::App(globex.app.id.clone()))).await,
         std::slice::from_ref(&others)
@@ -115,13 +115,13 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Gro
 pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground: &Ground) {
     let scene = Scene::new(ground, "acme").await;
     let (one, other) = (scene.opened(ground, 0, None).await, scene.opened(ground, 0, None).await);
-    let before = ground.store.last_change().await.unwrap();
+    let before = ground.store.last_change_number().await.unwrap();
     let cancel = event(AuditAction::SessionCancel);
     let ids = [one.id.clone(), SessionId::generate(&SystemEntropy)];
-    assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(1));
-    assert_eq!(ground.store.cancel_sessions(&ids, &cancel).await, Ok(0));
+    assert_eq!(ground.store.cancel_browser_sessions(&ids, &cancel).await, Ok(1));
+    assert_eq!(ground.store.cancel_browser_sessions(&ids, &cancel).await, Ok(0));
     let changes = ground.store.changes_since(before).await.unwrap().unwrap();
-    let told: Vec<ChangedEntity> = changes.into_iter().map(|change| change.what).collect();
+    let told: Vec<ChangedEntity> = changes.into_iter().map(|change| change.entity).collect();
     assert_eq!(
         told,
         [ChangedEntity::Session(one.id.clone())],
@@ -173,14 +173,17 @@ pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(groun
         hand.does(&format!("UPDATE sessions SET {column} = {beside} WHERE id = '{}'", one.id)).await;
         let refused = ground.store.browser_session(&one.id).await;
         assert!(
-            matches!(refused, Err(StoreError::Refused { table: "sessions", .. })),
+            matches!(refused, Err(StoreError::Tampered { table: "sessions", .. })),
             "{column}: {refused:?}"
         );
         assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other.clone())));
         let of = filter(SessionSelector::Tenant(scene.tenant.id.clone()));
         assert_eq!(listed(ground, &of).await, std::slice::from_ref(&other), "{column}");
         let ids = [one.id.clone()];
-        assert_eq!(ground.store.cancel_sessions(&ids, &event(AuditAction::SessionCancel)).await, Ok(0));
+        assert_eq!(
+            ground.store.cancel_browser_sessions(&ids, &event(AuditAction::SessionCancel)).await,
+            Ok(0)
+        );
         hand.does("DELETE FROM sessions").await;
         hand.does("INSERT INTO sessions SELECT * FROM kept").await;
     }
@@ -192,9 +195,9 @@ pub(crate) async fn a_session_is_swept_out_a_day_after_its_end(ground: &Ground) 
     let scene = Scene::new(ground, "acme").await;
     let (old, young) = (scene.opened(ground, 0, None).await, scene.opened(ground, 10, None).await);
     let day = 24 * 3600;
-    ground.store.sweep(at(3600 + day - 1)).await.unwrap();
+    ground.store.delete_expired(at(3600 + day - 1)).await.unwrap();
     assert!(ground.store.browser_session(&old.id).await.unwrap().is_some());
-    ground.store.sweep(at(3600 + day)).await.unwrap();
+    ground.store.delete_expired(at(3600 + day)).await.unwrap();
     assert_eq!(ground.store.browser_session(&old.id).await, Ok(None));
     assert_eq!(ground.store.browser_session(&young.id).await, Ok(Some(young)));
 }

@@ -56,7 +56,7 @@ pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(ground: &Groun
 pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Ground) {
     let (one, other) = (ground.caller("one").await, ground.caller("other").await);
     let trusting = async |issuer: &str| {
-        let callers = ground.store.callers_trusting(issuer).await.unwrap();
+        let callers = ground.store.callers_trusting_issuer(issuer).await.unwrap();
         callers.into_iter().map(|caller| caller.name.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(trusting("https://a.example").await, [""; 0]);
@@ -71,7 +71,7 @@ pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Gr
     two.sort_by_key(|caller| caller.id.clone());
     let in_order = two.map(|caller| caller.name.to_string());
     assert_eq!(trusting("https://b.example").await, in_order);
-    assert_eq!(ground.store.callers_trusting("https://a.example").await, Ok(vec![one.clone()]));
+    assert_eq!(ground.store.callers_trusting_issuer("https://a.example").await, Ok(vec![one.clone()]));
     assert_eq!(trusting("https://b.example/").await, [""; 0]);
 
     // The index leads there, and the row does not know of it.
@@ -116,13 +116,17 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(ground: &
 pub(crate) async fn the_last_use_of_a_key_is_kept(ground: &Ground) {
     let caller = ground.caller("viewer").await;
     let key = caller.keys[0].id.clone();
-    assert_eq!(ground.store.key_uses(&caller.id).await, Ok(BTreeMap::new()));
+    assert_eq!(ground.store.last_key_uses(&caller.id).await, Ok(BTreeMap::new()));
     let gone = KeyId::generate(&SystemEntropy);
-    ground.store.touch_keys(&[(key.clone(), at(20)), (gone, at(30)), (key.clone(), at(10))]).await.unwrap();
-    ground.store.touch_keys(&[]).await.unwrap();
-    assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key.clone(), at(20))].into()));
+    ground
+        .store
+        .record_key_uses(&[(key.clone(), at(20)), (gone, at(30)), (key.clone(), at(10))])
+        .await
+        .unwrap();
+    ground.store.record_key_uses(&[]).await.unwrap();
+    assert_eq!(ground.store.last_key_uses(&caller.id).await, Ok([(key.clone(), at(20))].into()));
     // A change of the caller keeps it.
     let later = next(&caller, |caller| caller.keys.push(api_key()));
     ground.store.update_caller(&later, &event(AuditAction::KeyCreate)).await.unwrap();
-    assert_eq!(ground.store.key_uses(&caller.id).await, Ok([(key, at(20))].into()));
+    assert_eq!(ground.store.last_key_uses(&caller.id).await, Ok([(key, at(20))].into()));
 }

@@ -7,7 +7,7 @@ use super::ground::Ground;
 use super::sample::{at, event, next};
 
 pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
-    assert_eq!(ground.store.last_change().await, Ok(0));
+    assert_eq!(ground.store.last_change_number().await, Ok(0));
     assert_eq!(ground.store.changes_since(0).await, Ok(Some(vec![])));
     let shared = ground.shared_app("vendor").await;
     let (tenant, own) = ground.own_tenant("acme").await;
@@ -16,7 +16,7 @@ pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
     ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
     ground.store.delete_caller(&caller.id, 1, &event(AuditAction::CallerDelete)).await.unwrap();
     let all = ground.store.changes_since(0).await.unwrap().unwrap();
-    let what: Vec<ChangedEntity> = all.iter().map(|change| change.what.clone()).collect();
+    let what: Vec<ChangedEntity> = all.iter().map(|change| change.entity.clone()).collect();
     let (tenant, caller) = (ChangedEntity::Tenant(tenant.id), ChangedEntity::Caller(caller.id));
     let expected = [
         ChangedEntity::App(shared.id),
@@ -27,7 +27,7 @@ pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
         caller,
     ];
     assert_eq!(what, expected);
-    let last = ground.store.last_change().await.unwrap();
+    let last = ground.store.last_change_number().await.unwrap();
     assert_eq!(all.last().map(|change| change.number), Some(last));
     for seen in 0..=last {
         let new: Vec<ChangeRecord> = all.iter().filter(|change| change.number > seen).cloned().collect();
@@ -42,7 +42,7 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &
         ground.caller(text).await;
     }
     let whole = ground.store.changes_since(0).await.unwrap();
-    let ChangedEntity::Caller(other) = whole.as_ref().unwrap()[3].what.clone() else {
+    let ChangedEntity::Caller(other) = whole.as_ref().unwrap()[3].entity.clone() else {
         panic!("a caller changed")
     };
     ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
@@ -78,12 +78,12 @@ pub(crate) async fn a_log_that_was_swept_says_so(ground: &Ground) {
     for text in ["a", "b", "c"] {
         ground.caller(text).await;
     }
-    ground.store.sweep(at(60)).await.unwrap();
+    ground.store.delete_expired(at(60)).await.unwrap();
     assert!(matches!(ground.store.changes_since(0).await, Ok(Some(all)) if all.len() == 3));
-    ground.store.sweep(at(2 * 60 * 60)).await.unwrap();
+    ground.store.delete_expired(at(2 * 60 * 60)).await.unwrap();
     assert_eq!(ground.store.changes_since(0).await, Ok(None));
     assert_eq!(ground.store.changes_since(2).await, Ok(None));
-    assert_eq!(ground.store.last_change().await, Ok(3));
+    assert_eq!(ground.store.last_change_number().await, Ok(3));
     assert_eq!(ground.store.changes_since(3).await, Ok(Some(vec![])));
     ground.caller("d").await;
     assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1));
@@ -111,5 +111,5 @@ pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert_eq!((seen, ground.store.last_change().await), (24, Ok(last)));
+    assert_eq!((seen, ground.store.last_change_number().await), (24, Ok(last)));
 }

@@ -8,7 +8,7 @@ use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::secret::SecretBytes;
 use box_token_broker::store::{
     AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, SaveOutcome, StoreError, TenantRef,
-    place_of_keypair,
+    keypair_aad,
 };
 
 use super::ground::Ground;
@@ -29,7 +29,7 @@ impl Ground {
             created_at: at(seconds),
         };
         let private = SecretBytes::new(PRIVATE.to_vec());
-        let sealed = self.vault.seal(&place_of_keypair(&keypair.id), &private).await.unwrap();
+        let sealed = self.vault.seal(&keypair_aad(&keypair.id), &private).await.unwrap();
         self.store.insert_keypair(&keypair, &sealed, &event(AuditAction::KeypairCreate)).await.unwrap();
         keypair
     }
@@ -53,7 +53,7 @@ impl Ground {
         if sealed.is_empty() {
             return None;
         }
-        Some(self.vault.open(&place_of_keypair(id), &sealed).await.unwrap().expose().to_vec())
+        Some(self.vault.open(&keypair_aad(id), &sealed).await.unwrap().expose().to_vec())
     }
 }
 
@@ -63,13 +63,13 @@ pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(ground: &Gr
     let late = ground.keypair(&app, 20).await;
     let early = ground.keypair(&app, 10).await;
     let foreign = ground.keypair(&other, 0).await;
-    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![early.clone(), late.clone()]));
-    assert_eq!(ground.store.keypairs_of(&other.id).await, Ok(vec![foreign.clone()]));
+    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![early.clone(), late.clone()]));
+    assert_eq!(ground.store.keypairs_of_app(&other.id).await, Ok(vec![foreign.clone()]));
     assert_eq!(ground.private_half(&early.id).await.as_deref(), Some(PRIVATE));
     assert_eq!(ground.store.keypair(&KeypairId::generate(&SystemEntropy)).await, Ok(None));
 
     ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![]));
+    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![]));
     assert_eq!(ground.store.keypair(&late.id).await, Ok(None));
     assert_eq!(ground.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
 }
@@ -81,17 +81,17 @@ pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_al
     let own = ground.keypair(&thief, 2).await;
     let hand = &ground.database.hand;
     hand.does(&format!("UPDATE keypairs SET app_id = '{}' WHERE id = '{}'", thief.id, moved.id)).await;
-    assert_eq!(ground.store.keypairs_of(&thief.id).await, Ok(vec![own.clone()]));
-    assert!(matches!(ground.store.keypair(&moved.id).await, Err(StoreError::Refused { .. })));
+    assert_eq!(ground.store.keypairs_of_app(&thief.id).await, Ok(vec![own.clone()]));
+    assert!(matches!(ground.store.keypair(&moved.id).await, Err(StoreError::Tampered { .. })));
     // Nor does the private half open behind another row's id.
     let private = format!("(SELECT sealed FROM keypairs WHERE id = '{}')", whole.id);
     hand.does(&format!("UPDATE keypairs SET sealed = {private} WHERE id = '{}'", own.id)).await;
     let (_, sealed) = ground.store.keypair(&own.id).await.unwrap().unwrap();
-    assert!(ground.vault.open(&place_of_keypair(&own.id), &sealed).await.is_err());
+    assert!(ground.vault.open(&keypair_aad(&own.id), &sealed).await.is_err());
     hand.does(&format!("UPDATE keypairs SET doc = replace(doc, '2048', '1024') WHERE id = '{}'", own.id))
         .await;
-    assert_eq!(ground.store.keypairs_of(&thief.id).await, Ok(vec![]));
-    assert_eq!(ground.store.keypairs_of(&victim.id).await, Ok(vec![whole.clone()]));
+    assert_eq!(ground.store.keypairs_of_app(&thief.id).await, Ok(vec![]));
+    assert_eq!(ground.store.keypairs_of_app(&victim.id).await, Ok(vec![whole.clone()]));
     assert_eq!(ground.private_half(&whole.id).await.as_deref(), Some(PRIVATE));
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(ground: &G
     let (used, unused) = (ground.keypair(&app, 0).await, ground.keypair(&app, 1).await);
     let old_key = token_key(&tenant, tenant.generation);
     ground.save(&old_key, &app, 60, false).await;
-    let before = ground.store.last_change().await.unwrap();
+    let before = ground.store.last_change_number().await.unwrap();
     let (new_app, new_tenant) = ground.renewed(&app, &tenant).await;
     ground.switched(&new_app, &new_tenant, &used.id).await.unwrap();
 
@@ -114,18 +114,18 @@ pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(ground: &G
     // The private half stands among the credentials now; the public one shows what they are made of.
     assert_eq!(ground.private_half(&used.id).await, None);
     assert_eq!(ground.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
-    assert_eq!(ground.store.keypairs_of(&app.id).await, Ok(vec![used, unused]));
+    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![used, unused]));
     let changes = ground.store.changes_since(before).await.unwrap().unwrap();
-    let changed: Vec<ChangedEntity> = changes.into_iter().map(|change| change.what).collect();
+    let changed: Vec<ChangedEntity> = changes.into_iter().map(|change| change.entity).collect();
     assert!(changed.contains(&ChangedEntity::App(app.id.clone())), "{changed:?}");
     assert!(changed.contains(&ChangedEntity::Tenant(tenant.id.clone())), "{changed:?}");
     assert_eq!(ground.actions().await.last().unwrap(), "tenant.credentials");
     assert_eq!(ground.save(&old_key, &new_app, 60, false).await.1, SaveOutcome::Fenced);
 
     // The old ones stay while a token is left to be revoked with them, and no longer.
-    ground.store.sweep(at(59)).await.unwrap();
+    ground.store.delete_expired(at(59)).await.unwrap();
     assert!(ground.store.credentials(&app.id, app.generation).await.unwrap().is_some());
-    ground.store.sweep(at(60)).await.unwrap();
+    ground.store.delete_expired(at(60)).await.unwrap();
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
     assert!(ground.store.credentials(&app.id, new_app.generation).await.unwrap().is_some());
 }
@@ -153,8 +153,8 @@ pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(ground: &Ground
 pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Ground) {
     let app = ground.shared_app("vendor").await;
     let (own, own_app) = ground.own_tenant("own").await;
-    assert_eq!(ground.store.active_tenant_of(&app.id).await, Ok(None));
-    assert_eq!(ground.store.active_tenant_of(&own_app.id).await, Ok(Some(own)));
+    assert_eq!(ground.store.active_tenant_of_app(&app.id).await, Ok(None));
+    assert_eq!(ground.store.active_tenant_of_app(&own_app.id).await, Ok(Some(own)));
     for (text, state) in
         [("a", TenantState::Suspended), ("b", TenantState::Deleted), ("c", TenantState::Active)]
     {
@@ -162,20 +162,20 @@ pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Grou
         ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     }
     let last = ground.tenant_of(&app, "d").await;
-    let found = ground.store.active_tenant_of(&app.id).await.unwrap().unwrap();
+    let found = ground.store.active_tenant_of_app(&app.id).await.unwrap().unwrap();
     assert_eq!(found.name.as_str(), "c");
     // A row that is refused hides no other, and a state that a hand wrote is none.
     ground.database.hand.does("UPDATE tenants SET state = 'active' WHERE name IN ('a', 'b')").await;
     ground.database.hand.does("UPDATE tenants SET doc = replace(doc, 'blue', 'red') WHERE name = 'c'").await;
-    assert_eq!(ground.store.active_tenant_of(&app.id).await, Ok(Some(last)));
+    assert_eq!(ground.store.active_tenant_of_app(&app.id).await, Ok(Some(last)));
 }
 
 pub(crate) async fn what_is_only_recorded_changes_nothing(ground: &Ground) {
     let (tenant, _) = ground.own_tenant("acme").await;
-    let before = ground.store.last_change().await.unwrap();
-    ground.store.record(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
-    ground.store.record(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
+    let before = ground.store.last_change_number().await.unwrap();
+    ground.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
+    ground.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
     assert_eq!(ground.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
-    assert_eq!(ground.store.last_change().await, Ok(before));
+    assert_eq!(ground.store.last_change_number().await, Ok(before));
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
 }

@@ -37,13 +37,13 @@ impl Ground {
         let keys = KeySet::generate(&SystemEntropy);
         let vault = vault(&keys);
         let url = database.url.clone();
-        let store = store::open(&url, Arc::clone(&vault), OpenMode::ServeAlone).await.unwrap();
+        let store = store::open(&url, Arc::clone(&vault), OpenMode::Exclusive).await.unwrap();
         Self { url, keys, vault, store, database }
     }
 
     /// The same database through other keys.
     pub(crate) async fn reopened(&self, keys: &KeySet) -> Arc<dyn Store> {
-        store::open(&self.url, vault(keys), OpenMode::BesideServe).await.unwrap()
+        store::open(&self.url, vault(keys), OpenMode::Shared).await.unwrap()
     }
 
     /// The database's file.

@@ -7,11 +7,11 @@ pub(crate) mod changes;
 pub(crate) mod credentials;
 #[path = "../support/database.rs"]
 pub(crate) mod database;
-pub(crate) mod given;
 pub(crate) mod ground;
-pub(crate) mod lookups;
-pub(crate) mod older;
+pub(crate) mod old_schema;
 pub(crate) mod pending;
+pub(crate) mod read_through_cache;
+pub(crate) mod recipients;
 pub(crate) mod sample;
 pub(crate) mod tampering;
 pub(crate) mod tenants;
@@ -65,7 +65,7 @@ macro_rules! conformance {
                 nobody_is_admitted_by_what_is_not_so_any_more
                 a_pending_tenant_is_erased_only_as_it_was_seen
             }
-            older: {
+            old_schema: {
                 a_database_of_version_1_is_migrated_and_serves_on
             }
             changes: {
@@ -74,7 +74,7 @@ macro_rules! conformance {
                 a_log_that_was_swept_says_so
                 changes_of_many_writers_are_never_missed
             }
-            lookups: {
+            read_through_cache: {
                 those_who_miss_the_same_together_share_one_reading
                 a_reading_from_before_a_change_is_not_for_those_who_know_of_it
                 a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered
@@ -90,7 +90,7 @@ macro_rules! conformance {
                 what_is_marked_to_be_revoked_is_never_found_again
                 a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read
             }
-            given: {
+            recipients: {
                 receivers_come_back_with_their_token_and_go_with_it
                 invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone
                 a_token_is_found_by_its_fingerprint_while_it_may_be_used

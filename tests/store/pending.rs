@@ -39,11 +39,11 @@ impl Ground {
     }
 
     async fn admits(&self, tenant: &Tenant, own_app: Option<&App>) -> Result<(), StoreError> {
-        self.store.admit_tenant(tenant, own_app, &event(AuditAction::TenantActivate)).await
+        self.store.activate_tenant(tenant, own_app, &event(AuditAction::TenantActivate)).await
     }
 
     async fn purges_pending(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.store.purge_pending(tenant, &event(AuditAction::TenantPurge)).await
+        self.store.purge_pending_tenant(tenant, &event(AuditAction::TenantPurge)).await
     }
 
     /// The tenant and its own app are these.

@@ -17,9 +17,7 @@ use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use box_token_broker::entropy::{SystemEntropy, base62};
 use box_token_broker::secret::{SecretBytes, SecretString};
-use box_token_broker::store::{
-    NewApp, NewToken, PageRequest, SaveOutcome, place_of_credentials, place_of_token,
-};
+use box_token_broker::store::{NewApp, NewToken, PageRequest, SaveOutcome, credentials_aad, token_aad};
 use jiff::Timestamp;
 
 use super::ground::Ground;
@@ -174,7 +172,7 @@ impl Ground {
             webhook_primary: None,
             webhook_secondary: None,
         };
-        let place = place_of_credentials(&app.id, app.generation);
+        let place = credentials_aad(&app.id, app.generation);
         self.vault.seal(&place, &secrets.to_document()).await.unwrap()
     }
 
@@ -223,7 +221,7 @@ impl Ground {
     ) -> (TokenId, SaveOutcome) {
         let id = TokenId::generate(&SystemEntropy);
         let plain = SecretBytes::new(format!("token {id}").into_bytes());
-        let sealed = self.vault.seal(&place_of_token(&id), &plain).await.unwrap();
+        let sealed = self.vault.seal(&token_aad(&id), &plain).await.unwrap();
         let fingerprint = box_token_broker::crypto::sha256_hex(plain.expose());
         let token = NewToken {
             id: &id,

@@ -10,7 +10,7 @@ use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
     AppRef, CallerRef, PageRequest, SaveOutcome, StoreError, TenantFilter, TenantRef, TokenSelector,
-    place_of_credentials,
+    credentials_aad,
 };
 
 use super::ground::{Ground, Hand, Holds};
@@ -37,14 +37,14 @@ async fn side(ground: &Ground, text: &str) -> Side {
     let key = token_key(&tenant, tenant.generation);
     assert_eq!(ground.save(&key, &app, 3600, false).await.1, SaveOutcome::Current);
     ground.save(&key, &app, 7200, true).await;
-    ground.store.touch_keys(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
+    ground.store.record_key_uses(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
     Side { tenant, app, shared, caller, key }
 }
 
 /// What was written, or nothing.
 fn or_nothing<T: PartialEq + std::fmt::Debug>(read: Result<Option<T>, StoreError>, written: &T, after: &str) {
     match read {
-        Ok(None) | Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. }) => {}
+        Ok(None) | Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. }) => {}
         Ok(Some(read)) => assert_eq!(&read, written, "after {after}"),
         Err(error) => panic!("{error} after {after}"),
     }
@@ -62,7 +62,7 @@ impl Side {
                 or_nothing(store.app(&by).await, app, after);
             }
             if let Some(sealed) = store.credentials(&app.id, app.generation).await.unwrap() {
-                let place = place_of_credentials(&app.id, app.generation);
+                let place = credentials_aad(&app.id, app.generation);
                 if let Ok(opened) = ground.vault.open(&place, &sealed.sealed).await {
                     assert!(opened.expose().windows(4).any(|four| four == b"hush"), "after {after}");
                 }
@@ -84,8 +84,8 @@ impl Side {
                 "after {after}"
             );
         }
-        store.live_tokens_of(&self.tenant.id, &TokenSelector::All, at(0)).await.unwrap();
-        store.key_uses(&self.caller.id).await.unwrap();
+        store.live_tokens_of_tenant(&self.tenant.id, &TokenSelector::All, at(0)).await.unwrap();
+        store.last_key_uses(&self.caller.id).await.unwrap();
     }
 
     /// The store says of this side exactly what was written.
@@ -100,7 +100,7 @@ impl Side {
                 "after {after}"
             );
             let sealed = store.credentials(&app.id, app.generation).await.unwrap().unwrap();
-            ground.vault.open(&place_of_credentials(&app.id, app.generation), &sealed.sealed).await.unwrap();
+            ground.vault.open(&credentials_aad(&app.id, app.generation), &sealed.sealed).await.unwrap();
         }
         let key = CallerRef::Key(self.caller.keys[0].id.clone());
         assert_eq!(store.caller(&key).await, Ok(Some(self.caller.clone())), "after {after}");
@@ -242,13 +242,13 @@ pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(ground: &Ground)
     assert_eq!(ground.store.caller(&key).await, Ok(None));
     // A generation is not begun again because the counter is gone.
     ground.database.hand.does("DELETE FROM generations").await;
-    assert!(matches!(ground.store.next_generation().await, Err(StoreError::Refused { .. })));
+    assert!(matches!(ground.store.next_generation().await, Err(StoreError::Tampered { .. })));
 }
 
 pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Ground) {
     let (victim, bystander) = sides(ground).await;
     let table_of = |done: Result<(), StoreError>| match done {
-        Err(StoreError::Refused { table, .. }) => table,
+        Err(StoreError::Tampered { table, .. }) => table,
         other => panic!("{other:?}"),
     };
     // A copy of a good row, under another id, name and client ID, even with the document made to fit.
@@ -369,7 +369,7 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
                 "apps" => ground.store.app(&AppRef::Id(victim.shared.id.clone())).await.map(drop),
                 _ => ground.store.caller(&CallerRef::Id(victim.caller.id.clone())).await.map(drop),
             };
-            assert!(matches!(refused, Err(StoreError::Refused { .. })), "{table} {columns:?}: {refused:?}");
+            assert!(matches!(refused, Err(StoreError::Tampered { .. })), "{table} {columns:?}: {refused:?}");
             ground.database.hand.does(&format!("DELETE FROM {table}")).await;
             ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
             ground.database.hand.does("DROP TABLE kept").await;
@@ -421,7 +421,10 @@ pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &
     ground.database.hand.does("UPDATE apps SET version = version - 1").await;
     ground.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
     assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
+    assert_eq!(
+        ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(),
+        2
+    );
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
 }
 
@@ -431,7 +434,7 @@ pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
         assert_eq!(ground.database.hand.does(sql).await, 1, "{sql}");
         let done = ground.store.next_generation().await;
         assert!(
-            matches!(done, Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })),
+            matches!(done, Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })),
             "{sql}: {done:?}"
         );
     };

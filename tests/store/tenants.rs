@@ -159,13 +159,13 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins(ground: &Ground) {
 pub(crate) async fn a_tenant_of_a_shared_app_leaves_it_behind(ground: &Ground) {
     let app = ground.shared_app("vendor").await;
     let (first, second) = (ground.tenant_of(&app, "first").await, ground.tenant_of(&app, "second").await);
-    assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(2));
+    assert_eq!(ground.store.count_tenants_of_app(&app.id).await, Ok(2));
     let deleted = next(&first, |tenant| tenant.state = TenantState::Deleted);
     ground.store.update_tenant(&deleted, &event(AuditAction::TenantDelete)).await.unwrap();
-    assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(2));
+    assert_eq!(ground.store.count_tenants_of_app(&app.id).await, Ok(2));
     for (tenant, left) in [(&first, 1), (&second, 0)] {
         ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-        assert_eq!(ground.store.tenants_of_app(&app.id).await, Ok(left));
+        assert_eq!(ground.store.count_tenants_of_app(&app.id).await, Ok(left));
     }
     assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(app.clone())));
     assert!(ground.store.credentials(&app.id, app.generation).await.unwrap().is_some());
@@ -179,7 +179,7 @@ pub(crate) async fn a_purged_tenant_takes_all_with_it(ground: &Ground) {
     assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(None));
     assert_eq!(ground.store.app(&AppRef::ClientId(app.client_id.clone())).await, Ok(None));
     assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![other]));
     collides(
         ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await,
@@ -201,5 +201,5 @@ pub(crate) async fn invariant_13_an_own_app_serves_no_second_tenant(ground: &Gro
     let second = sample::tenant("second", &own.id, Generation(90));
     let done = ground.store.insert_tenant(&second, None, &event(AuditAction::TenantCreate)).await;
     collides(done, Conflict::ClientIdHeld);
-    assert_eq!(ground.store.tenants_of_app(&own.id).await, Ok(1));
+    assert_eq!(ground.store.count_tenants_of_app(&own.id).await, Ok(1));
 }

@@ -6,9 +6,7 @@ use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::store::{
-    SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, place_of_token,
-};
+use box_token_broker::store::{SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, token_aad};
 
 use super::ground::Ground;
 use super::sample::{at, event, next, token_key};
@@ -27,14 +25,14 @@ pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
         (&found.id, &found.tenant, &found.app, found.expires_at),
         (&long, &tenant.id, &app.id, at(3600))
     );
-    let opened = ground.vault.open(&place_of_token(&found.id), &found.sealed).await.unwrap();
+    let opened = ground.vault.open(&token_aad(&found.id), &found.sealed).await.unwrap();
     assert_eq!(opened.expose(), format!("token {long}").as_bytes());
     assert_eq!(ground.store.live_token(&user, at(0)).await.unwrap().unwrap().id, users);
     assert_eq!(ground.store.live_token(&key, at(3600)).await, Ok(None));
     let other = TokenKey { generation: Generation(99), ..key.clone() };
     assert_eq!(ground.store.live_token(&other, at(0)).await, Ok(None));
 
-    let alive = ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(600)).await.unwrap();
+    let alive = ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(600)).await.unwrap();
     let ids: Vec<_> = alive.into_iter().map(|token| token.id).collect();
     assert_eq!(ids, [long, users]);
     assert!(!ids.contains(&short));
@@ -47,7 +45,7 @@ async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::doma
     assert_eq!(filed, SaveOutcome::Fenced);
     let found = ground.store.live_token(key, at(0)).await.unwrap();
     assert!(found.is_none_or(|token| token.id != id));
-    let alive = ground.store.live_tokens_of(&key.tenant, &TokenSelector::All, at(0)).await.unwrap();
+    let alive = ground.store.live_tokens_of_tenant(&key.tenant, &TokenSelector::All, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
     assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
     let docs = ground.database.hand.reads("SELECT doc FROM audit ORDER BY at, number").await;
@@ -104,7 +102,7 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
     let change = async {
         store.update_tenant(&suspended, &event(AuditAction::TenantUpdate)).await.unwrap();
         // What was filed as current was committed before the change, and whoever revokes sees it.
-        store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()
+        store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()
     };
     let saves = futures::future::join_all((0..12).map(|_| ground.save(&key, &app, 60, false)));
     let (seen, saved) = futures::join!(change, saves);
@@ -123,7 +121,10 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(groun
     let (id, filed) = ground.save(&key, &app, 60, true).await;
     assert_eq!(filed, SaveOutcome::Fenced);
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id, id);
+    assert_eq!(
+        ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id,
+        id
+    );
     // Nor does a hand in the database bring it back.
     ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -134,7 +135,7 @@ pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground
     ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     assert_eq!(filed, SaveOutcome::Fenced);
-    assert_eq!(ground.store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
+    assert_eq!(ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
     assert_eq!(ground.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
 }
 
@@ -144,9 +145,9 @@ pub(crate) async fn dead_and_revoked_tokens_are_erased(ground: &Ground) {
     let (short, _) = ground.save(&key, &app, 60, false).await;
     let (long, _) = ground.save(&key, &app, 120, false).await;
     let (revoked, _) = ground.save(&key, &app, 180, false).await;
-    ground.store.sweep(at(60)).await.unwrap();
-    ground.store.forget_tokens(&[revoked, short]).await.unwrap();
-    ground.store.forget_tokens(&[]).await.unwrap();
+    ground.store.delete_expired(at(60)).await.unwrap();
+    ground.store.delete_tokens(&[revoked, short]).await.unwrap();
+    ground.store.delete_tokens(&[]).await.unwrap();
     assert_eq!(ground.database.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
     assert_eq!(
         ground.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
@@ -167,7 +168,7 @@ pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(ground: &G
     }
     assert_eq!(ground.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
     let (waiting, _) =
-        ground.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::moment(at(0)), 10).await.unwrap();
+        ground.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::after(at(0)), 10).await.unwrap();
     assert_eq!(waiting.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
     ground.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
     assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
@@ -189,7 +190,7 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
     }
     ground.save(&acmes, &app, 10, false).await;
     let walk = async |among: TokenFilter, limit: usize| {
-        let (mut met, mut next) = (Vec::new(), Some(TokenCursor::moment(at(10))));
+        let (mut met, mut next) = (Vec::new(), Some(TokenCursor::after(at(10))));
         while let Some(after) = next {
             let (tokens, behind) = ground.store.live_tokens(&among, &after, limit).await.unwrap();
             met.extend(tokens.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
@@ -199,16 +200,16 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         met
     };
     for limit in [1, 2, 3, 100] {
-        let every = walk(TokenFilter::Every, limit).await;
+        let every = walk(TokenFilter::All, limit).await;
         assert_eq!(every.len(), 14);
         let ids = |met: Vec<(_, _, _)>| {
             met.into_iter().map(|(_, id, _)| id).collect::<std::collections::BTreeSet<_>>()
         };
         for (among, wanted) in [
-            (TokenFilter::OfTenant(acme.id.clone()), &of_acme),
-            (TokenFilter::OfTenant(north.id.clone()), &of_north),
-            (TokenFilter::OfApp(app.id.clone()), &of_acme),
-            (TokenFilter::OfApp(vendor.id.clone()), &of_north),
+            (TokenFilter::Tenant(acme.id.clone()), &of_acme),
+            (TokenFilter::Tenant(north.id.clone()), &of_north),
+            (TokenFilter::App(app.id.clone()), &of_acme),
+            (TokenFilter::App(vendor.id.clone()), &of_north),
         ] {
             assert_eq!(ids(walk(among, limit).await), wanted.iter().cloned().collect());
         }
@@ -222,6 +223,6 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         .does("UPDATE tokens SET tenant_id = '' WHERE app_id = (SELECT id FROM apps WHERE name = 'vendor')")
         .await;
     for limit in [1, 100] {
-        assert_eq!(walk(TokenFilter::Every, limit).await.len(), 7);
+        assert_eq!(walk(TokenFilter::All, limit).await.len(), 7);
     }
 }

@@ -18,7 +18,7 @@ use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{AppId, Generation, TokenId};
 use crate::domain::subject::{Restriction, Subject};
 use crate::domain::token_key::TokenKey;
-use crate::store::{NewToken, SaveOutcome, StoreError, place_of_credentials, place_of_token};
+use crate::store::{NewToken, SaveOutcome, StoreError, credentials_aad, token_aad};
 
 impl Broker {
     /// The token under `key` that the store holds. A row that cannot be used is told to the operator
@@ -33,7 +33,7 @@ impl Broker {
         if let Some(known) = self.memory.token(key).filter(|known| known.row == row.id) {
             return Ok(Some(known));
         }
-        let opened = match self.vault.open(&place_of_token(&row.id), &row.sealed).await {
+        let opened = match self.vault.open(&token_aad(&row.id), &row.sealed).await {
             Ok(document) => SealedToken::read(&document),
             Err(error) => {
                 tracing::error!(token = %row.id, tenant = %key.tenant, %error, "a stored token cannot be opened");
@@ -101,7 +101,7 @@ impl Broker {
                     if parent.life.age(self.clock.as_ref()) > self.clock.monotonic().since(began) =>
                 {
                     // The row first: whoever misses it in memory must not find it in the store.
-                    self.store.forget_tokens(std::slice::from_ref(&parent.row)).await?;
+                    self.store.delete_tokens(std::slice::from_ref(&parent.row)).await?;
                     self.memory.forget_token(&parent_key, &parent);
                 }
                 Err(error) => return Err(error.into()),
@@ -201,7 +201,7 @@ impl Broker {
         let document = sealed_token::document(key, minted, discarded);
         let sealed = self
             .vault
-            .seal(&place_of_token(&id), &document)
+            .seal(&token_aad(&id), &document)
             .await
             .map_err(|error| TokenError::Sealed { what: "a fresh token", error })?;
         let fingerprint = sha256_hex(minted.token.expose().as_bytes());
@@ -270,7 +270,7 @@ impl Broker {
         generation: Generation,
     ) -> Result<(Generation, AppSecrets), TokenError> {
         let stored = self.store.credentials(app, generation).await?.ok_or_else(|| no_credentials(app))?;
-        let place = place_of_credentials(app, stored.generation);
+        let place = credentials_aad(app, stored.generation);
         let document = self
             .vault
             .open(&place, &stored.sealed)
@@ -371,7 +371,7 @@ impl Broker {
 }
 
 fn no_credentials(app: &AppId) -> TokenError {
-    TokenError::Store(StoreError::Refused { table: "credentials", id: app.as_str().to_owned() })
+    TokenError::Store(StoreError::Tampered { table: "credentials", id: app.as_str().to_owned() })
 }
 
 /// What becomes of a minted token.

@@ -40,11 +40,11 @@ impl LockdownScope {
     /// Where its tokens are found.
     pub(in crate::broker) fn places(&self) -> Vec<TokenFilter> {
         match self {
-            Self::Tenant(tenant) => vec![TokenFilter::OfTenant(tenant.clone())],
-            Self::App(app) => vec![TokenFilter::OfApp(app.clone())],
+            Self::Tenant(tenant) => vec![TokenFilter::Tenant(tenant.clone())],
+            Self::App(app) => vec![TokenFilter::App(app.clone())],
             Self::Grants { grants, .. } => match named_tenants(grants) {
-                Some(tenants) => tenants.into_iter().map(TokenFilter::OfTenant).collect(),
-                None => vec![TokenFilter::Every],
+                Some(tenants) => tenants.into_iter().map(TokenFilter::Tenant).collect(),
+                None => vec![TokenFilter::All],
             },
         }
     }
@@ -124,7 +124,7 @@ impl Broker {
         places: Vec<TokenFilter>,
     ) -> impl Iterator<Item = TokenScan> + use<> {
         let now = self.clock.wall();
-        places.into_iter().map(move |among| TokenScan { among, next: Some(TokenCursor::moment(now)) })
+        places.into_iter().map(move |among| TokenScan { among, next: Some(TokenCursor::after(now)) })
     }
 
     /// The next stretch of a walk; `None` at its end.

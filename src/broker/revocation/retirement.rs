@@ -20,7 +20,7 @@ use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::TenantState;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
-use crate::store::{StoredToken, TenantRef, TokenSelector, place_of_token};
+use crate::store::{StoredToken, TenantRef, TokenSelector, token_aad};
 
 /// Which tokens somebody wants to end.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Broker {
             let revoked = broker.upstream.revoke(&credentials, &token).await;
             match revoked {
                 Ok(()) => {
-                    if let Err(error) = broker.store.forget_tokens(std::slice::from_ref(&row)).await {
+                    if let Err(error) = broker.store.delete_tokens(std::slice::from_ref(&row)).await {
                         tracing::warn!(token = %row, %error, "a revoked token's row is left to expire");
                     }
                 }
@@ -89,7 +89,8 @@ impl Broker {
     /// # Errors
     /// Where the store does not answer, or the credentials cannot be opened.
     pub async fn revoke_all(&self, view: &TenantContext) -> Result<usize, TokenError> {
-        let rows = self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
+        let rows =
+            self.store.live_tokens_of_tenant(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
     }
@@ -127,8 +128,8 @@ impl Broker {
                 event.actor = judge(Some(subject))?.actor();
                 event.subject = Some(subject.clone());
                 self.memory.note_revocation(&tenant.id, subject);
-                let which = TokenSelector::OfSubject(subject.clone());
-                self.store.live_tokens_of(&tenant.id, &which, self.clock.wall()).await?
+                let which = TokenSelector::Subject(subject.clone());
+                self.store.live_tokens_of_tenant(&tenant.id, &which, self.clock.wall()).await?
             }
             RevocationTarget::Token(token) => {
                 judge(None)?;
@@ -150,7 +151,7 @@ impl Broker {
             }
         };
         event.detail = Some(format!("{} tokens", rows.len()));
-        self.store.record(std::slice::from_ref(&event), event.at).await?;
+        self.store.record_events(std::slice::from_ref(&event), event.at).await?;
         self.revoke_all_of(&view, &rows).await
     }
 
@@ -161,11 +162,11 @@ impl Broker {
         fingerprint: &str,
     ) -> Result<Vec<StoredToken>, TokenError> {
         let now = self.clock.wall();
-        let which = TokenSelector::OfFingerprint(fingerprint.to_owned());
-        let mut rows = self.store.live_tokens_of(&view.tenant.id, &which, now).await?;
+        let which = TokenSelector::Fingerprint(fingerprint.to_owned());
+        let mut rows = self.store.live_tokens_of_tenant(&view.tenant.id, &which, now).await?;
         let Some(row) = rows.first().cloned() else { return Ok(rows) };
         if self.opened(&row).await?.restricted_to.is_none() {
-            let all = self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, now).await?;
+            let all = self.store.live_tokens_of_tenant(&view.tenant.id, &TokenSelector::All, now).await?;
             for other in all.into_iter().filter(|other| other.subject == row.subject && other.id != row.id) {
                 if self.opened(&other).await.is_ok_and(|token| token.restricted_to.is_some()) {
                     rows.push(other);
@@ -218,7 +219,7 @@ impl Broker {
             if batch.iter().any(|row| !row.discarded) {
                 self.memory.forget_rows(&revoked.iter().cloned().collect());
             }
-            self.store.forget_tokens(&revoked).await?;
+            self.store.delete_tokens(&revoked).await?;
             // Each batch would take as long to fail as the one before.
             done.failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
             if revoked.is_empty() && done.failed.as_ref().is_some_and(BoxError::is_outage) {
@@ -232,7 +233,7 @@ impl Broker {
     pub(in crate::broker) async fn opened(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
         let document = self
             .vault
-            .open(&place_of_token(&row.id), &row.sealed)
+            .open(&token_aad(&row.id), &row.sealed)
             .await
             .map_err(|error| TokenError::Sealed { what: "a stored token", error })?;
         SealedToken::read(&document).ok_or(TokenError::Corrupt("a stored token is not one"))
@@ -245,7 +246,7 @@ impl Broker {
     /// Where the store does not answer, or old credentials cannot be opened.
     pub async fn revoke_older(&self, view: &TenantContext) -> Result<usize, TokenError> {
         let mut rows =
-            self.store.live_tokens_of(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
+            self.store.live_tokens_of_tenant(&view.tenant.id, &TokenSelector::All, self.clock.wall()).await?;
         rows.retain(|row| row.generation < view.generation());
         let revoked = self.revoke_rows(&view.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
@@ -355,7 +356,7 @@ impl Broker {
             detail: Some("to test credentials of no tenant; revoked at once".to_owned()),
             ..cause.event(self.clock.wall(), action)
         };
-        if let Err(error) = self.store.record(std::slice::from_ref(&event), event.at).await {
+        if let Err(error) = self.store.record_events(std::slice::from_ref(&event), event.at).await {
             tracing::warn!(%error, "a test's token was not recorded");
         }
         self.revoke_later(credentials, token);

@@ -116,7 +116,7 @@ fn is_of_the_seals(error: &TokenError) -> bool {
         error,
         TokenError::Sealed { .. }
             | TokenError::Corrupt(_)
-            | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+            | TokenError::Store(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
     )
 }
 

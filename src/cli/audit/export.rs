@@ -59,13 +59,13 @@ async fn export(
     range: DayRange,
     out: &mut Output<'_>,
 ) -> Result<(), Failure> {
-    let last = store.checkpoint(SystemClock::new().wall(), Some(range)).await?;
+    let last = store.sign_checkpoint(SystemClock::new().wall(), Some(range)).await?;
     let last = last.ok_or_else(|| Failure::failed("the export cannot be signed"))?;
     let mut covered: HashMap<WriterId, i64> = HashMap::new();
     let first = first_of(vault, &last)?;
     let mut behind = first - 1;
     while behind + 1 < last.number {
-        let checkpoints = store.checkpoints(behind, AT_ONCE).await?;
+        let checkpoints = store.checkpoints_after(behind, AT_ONCE).await?;
         let Some(newest) = checkpoints.last().map(|signed| signed.number) else { break };
         for signed in checkpoints.iter().filter(|signed| signed.number < last.number) {
             note(vault, signed, &mut covered);
@@ -77,7 +77,7 @@ async fn export(
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
-        let links = store.audit_links(range, behind, AT_ONCE).await?;
+        let links = store.audit_chain_links(range, behind, AT_ONCE).await?;
         let Some(newest) = links.last().map(|stored| &stored.link) else { break };
         at = Some((newest.day, newest.writer.clone(), newest.number));
         for stored in &links {
@@ -94,14 +94,14 @@ async fn export(
 }
 
 fn first_of(vault: &Vault, last: &SignedCheckpoint) -> Result<i64, Failure> {
-    let checkpoint = last.read(vault.notary()).map_err(|error| Failure::failed(error.to_string()))?;
+    let checkpoint = last.verify(vault.notary()).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(checkpoint.export.map_or(last.number, |export| export.first))
 }
 
 /// Takes note of how far a checkpoint says that chains go. One that was altered is exported as it is,
 /// for whoever verifies to find.
 fn note(vault: &Vault, signed: &SignedCheckpoint, covered: &mut HashMap<WriterId, i64>) {
-    let Ok(checkpoint) = signed.read(vault.notary()) else { return };
+    let Ok(checkpoint) = signed.verify(vault.notary()) else { return };
     for (writer, head) in checkpoint.heads {
         let number = covered.entry(writer).or_default();
         *number = head.number.max(*number);

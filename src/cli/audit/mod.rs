@@ -50,7 +50,7 @@ const AT_ONCE: usize = 500;
 /// The keys, and the database beside a running `serve`.
 async fn open(settings: &Settings) -> Result<(Arc<Vault>, Arc<dyn Store>), Failure> {
     let vault = vault(settings)?;
-    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::BesideServe).await?;
+    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::Shared).await?;
     Ok((vault, store))
 }
 

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::audit::UsageReport;
 use crate::domain::audit_event::{AuditAction, AuditOutcome};
 use crate::registry::callers::grants::parse_tenant;
-use crate::store::{AuditFilter, AuditPosition, Store, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, Store, TenantRef};
 
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
@@ -70,20 +70,20 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let report = report(&*store, &filter).await?;
     report
-        .write(io::stdout().lock())
+        .write_csv(io::stdout().lock())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))
 }
 
 async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<UsageReport, Failure> {
     let mut report = UsageReport::default();
-    let mut behind: Option<AuditPosition> = None;
+    let mut behind: Option<AuditCursor> = None;
     loop {
-        let stretch = store.audit(filter, behind.as_ref(), AT_ONCE).await?;
+        let stretch = store.audit_records(filter, behind.as_ref(), AT_ONCE).await?;
         if stretch.refused > 0 {
             let told = "some of these records were altered: run `audit verify`, which names the first";
             return Err(Failure::failed(told));
         }
-        stretch.records.iter().for_each(|record| report.take(&record.event));
+        stretch.records.iter().for_each(|record| report.add(&record.event));
         match stretch.next {
             Some(next) => behind = Some(next),
             None => return Ok(report),

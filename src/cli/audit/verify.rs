@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::audit::{
-    CheckpointClaims, Day, DayRange, ExportLine, IntegrityError, VerificationSummary, seen_in,
+    CheckpointClaims, Day, DayRange, ExportLine, IntegrityError, VerificationSummary, find_checkpoint_in_line,
 };
 use crate::crypto::{AuditSigner, Vault};
 use crate::domain::id::WriterId;
@@ -78,7 +78,7 @@ impl From<IntegrityError> for Failure {
 fn seen(path: &Path) -> Result<BTreeMap<i64, String>, Failure> {
     let mut seen = BTreeMap::new();
     for line in lines(path)? {
-        seen.extend(seen_in(&line?));
+        seen.extend(find_checkpoint_in_line(&line?));
     }
     if seen.is_empty() {
         return Err(Failure::usage(format!("{}: there is no checkpoint in it", path.display())));
@@ -105,19 +105,19 @@ fn of_export(
         ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
         if let ExportLine::Checkpoint(line) = line {
             let signed = line.signed().map_err(|_| unreadable(path, place))?;
-            claims.take(notary, &signed)?;
+            claims.add(notary, &signed)?;
         }
     }
     if !ends_with_checkpoint {
         return Err(IntegrityError::NoEnd.into());
     }
-    let mut verifier = claims.of_export(notary)?;
+    let mut verifier = claims.into_export_verifier(notary)?;
     for (place, line) in (1..).zip(lines(path)?) {
         if let ExportLine::Record(line) = parse(path, place, &line?)? {
-            verifier.take(&line.link())?;
+            verifier.verify_next(&line.link())?;
         }
     }
-    Ok(verifier.end()?)
+    Ok(verifier.finish()?)
 }
 
 fn parse(path: &Path, place: usize, line: &str) -> Result<ExportLine, Failure> {
@@ -139,26 +139,26 @@ async fn of_store(
     // Numbers begin at 1, but a hand may have put others there.
     let mut behind = i64::MIN;
     loop {
-        let checkpoints = store.checkpoints(behind, AT_ONCE).await?;
+        let checkpoints = store.checkpoints_after(behind, AT_ONCE).await?;
         let Some(last) = checkpoints.last() else { break };
         behind = last.number;
         for signed in &checkpoints {
-            claims.take(vault.notary(), signed)?;
+            claims.add(vault.notary(), signed)?;
         }
     }
-    let mut verifier = claims.of_store(vault.notary())?;
+    let mut verifier = claims.into_store_verifier(vault.notary())?;
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
-        let links = store.audit_links(DayRange::ALL, behind, AT_ONCE).await?;
+        let links = store.audit_chain_links(DayRange::ALL, behind, AT_ONCE).await?;
         let Some(last) = links.last().map(|stored| &stored.link) else { break };
         at = Some((last.day, last.writer.clone(), last.number));
         for stored in &links {
-            verifier.take(&stored.link)?;
-            if !stored.agrees {
+            verifier.verify_next(&stored.link)?;
+            if !stored.columns_agree {
                 return Err(IntegrityError::columns(&stored.link).into());
             }
         }
     }
-    Ok(verifier.end()?)
+    Ok(verifier.finish()?)
 }

@@ -258,13 +258,14 @@ impl Stage {
 async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
     let keys = key_file::read(&settings.keys.file).map_err(failed)?;
     let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
-    let store = store::open(&settings.database, vault, OpenMode::BesideServe).await?;
+    let store = store::open(&settings.database, vault, OpenMode::Shared).await?;
     let everyone = PageRequest { after: None, limit: usize::MAX };
     let now: Timestamp = SystemClock::new().wall();
     for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
-        let tokens = store.live_tokens_of(&tenant.id, &TokenSelector::All, now).await.map_err(failed)?;
+        let tokens =
+            store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, now).await.map_err(failed)?;
         let rows: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
-        store.forget_tokens(&rows).await.map_err(failed)?;
+        store.delete_tokens(&rows).await.map_err(failed)?;
     }
     Ok(())
 }

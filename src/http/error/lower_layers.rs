@@ -19,7 +19,7 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         StoreError::Unavailable(cause) => store_unavailable().cause(cause),
         StoreError::Conflict(Conflict::Version | Conflict::InUse) => conflict("It was changed meanwhile."),
         StoreError::Conflict(_) => conflict("It is taken."),
-        StoreError::Refused { .. } => sealed_data_refused().cause(error),
+        StoreError::Tampered { .. } => sealed_data_refused().cause(error),
         StoreError::KeyUnavailable { .. } => key_unavailable().cause(error),
         StoreError::Unexpected(cause) => internal().cause(cause),
     }

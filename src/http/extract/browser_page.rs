@@ -40,7 +40,7 @@ impl FromRequestParts<Api> for BrowserPage {
         let peer = story.peer();
         let unknown = || limits::stranger(api, peer, AuthError::NoSession);
         let text = bearer(&parts.headers).ok_or_else(unknown)?;
-        let since = api.authenticator.stamp();
+        let since = api.authenticator.change_token();
         let proven = match api.authenticator.session(text).await {
             Err(AuthError::NoSession) => return Err(unknown()),
             proven => proven?,
@@ -68,10 +68,10 @@ impl BrowserPage {
     /// # Errors
     /// Where the session is over by now, or not good for the page any more.
     pub(crate) async fn now(self, api: &Api) -> Result<Self, ApiError> {
-        if api.watch.is_still(&self.caller.since) {
+        if api.change_feed.nothing_changed_since(&self.caller.since) {
             return Ok(self);
         }
-        let since = api.authenticator.stamp();
+        let since = api.authenticator.change_token();
         let context = api.authenticator.again(&self.caller.context).await?;
         let view = admitted(api, &self.session, &context, &self.origin).await?;
         Ok(Self { caller: AuthenticatedRequest { context, since, ..self.caller }, view, ..self })

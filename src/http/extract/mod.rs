@@ -21,7 +21,7 @@ use crate::http::request_log::RequestLog;
 use crate::registry::FieldError;
 use crate::registry::callers::grants::parse_tenant;
 use crate::registry::strict_json::{self, DecodeError};
-use crate::store::watch::ChangeToken;
+use crate::store::change_feed::ChangeToken;
 use crate::store::{AppRef, CallerRef, PageRequest, TenantRef};
 
 /// Who calls, in which request, and the query. A route that names no type for its query takes none,
@@ -43,7 +43,7 @@ impl<Q> AuthenticatedRequest<Q> {
     /// # Errors
     /// Where its credential opens nothing any more, or where that cannot be said at the moment.
     pub(crate) async fn now(self, api: &Api) -> Result<Self, ApiError> {
-        if api.watch.is_still(&self.since) {
+        if api.change_feed.nothing_changed_since(&self.since) {
             return Ok(self);
         }
         Ok(Self { context: api.authenticator.again(&self.context).await?, ..self })
@@ -67,7 +67,7 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for AuthenticatedRequest<Q> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
-        let since = api.authenticator.stamp();
+        let since = api.authenticator.change_token();
         let context = authenticate(api, &story, bearer(&parts.headers)).await?;
         let context = limits::count(api, context, parts).await?;
         let query = query(parts.uri.query().unwrap_or_default())?;

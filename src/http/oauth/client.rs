@@ -138,7 +138,7 @@ impl OAuthRequest {
         let Some((_, tenant)) = read_id(&id).filter(|(named, _)| Some(named) == key.as_ref()) else {
             return Err(self.stranger(api));
         };
-        let since = api.authenticator.stamp();
+        let since = api.authenticator.change_token();
         let context = authenticate(api, &self.story, Some(secret.expose())).await?;
         let tenant = match tenant {
             Some(tenant) => Some(tenant),

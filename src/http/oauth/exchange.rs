@@ -194,7 +194,7 @@ async fn judged(
     presented: &SubjectToken,
     wanted: &TokenRequest,
 ) -> Result<AuthenticatedRequest, ApiError> {
-    let since = api.authenticator.stamp();
+    let since = api.authenticator.change_token();
     let mut context = api.authenticator.receiver(receiver).await?;
     asker.story.complete(&mut context);
     let tenant = TenantRef::Id(presented.key.tenant.clone());

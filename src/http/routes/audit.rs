@@ -18,7 +18,7 @@ use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::{AuthenticatedRequest, PathParam, limit, time};
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::AuditQuery;
-use crate::store::{AuditFilter, AuditPosition, AuditRecord, CallerRef, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, TenantRef};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(checkpoint))
@@ -214,7 +214,7 @@ async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Res
 }
 
 /// What a query asks for, behind which record, and how many.
-pub(crate) fn asked(query: ListAuditQuery) -> Result<(AuditQuery, Option<AuditPosition>, usize), ApiError> {
+pub(crate) fn asked(query: ListAuditQuery) -> Result<(AuditQuery, Option<AuditCursor>, usize), ApiError> {
     let limit = limit(query.limit.as_deref())?;
     let behind = query.cursor.as_deref().map(position).transpose()?;
     Ok((self::query(query)?, behind, limit))
@@ -304,11 +304,11 @@ fn credential_of(credential: &Credential) -> AuditCredentialResponse<'_> {
 }
 
 /// The cursor of the stretch behind a record.
-fn cursor(AuditPosition { at, writer, number }: &AuditPosition) -> String {
+fn cursor(AuditCursor { at, writer, number }: &AuditCursor) -> String {
     BASE64URL_NOPAD.encode(format!("{} {writer} {number}", at.as_millisecond()).as_bytes())
 }
 
-fn position(cursor: &str) -> Result<AuditPosition, ApiError> {
+fn position(cursor: &str) -> Result<AuditCursor, ApiError> {
     let read = || {
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -316,7 +316,7 @@ fn position(cursor: &str) -> Result<AuditPosition, ApiError> {
         let at = Timestamp::from_millisecond(parts.next()?.parse().ok()?).ok()?;
         let writer = parts.next()?.to_owned();
         let number = parts.next()?.parse().ok()?;
-        parts.next().is_none().then_some(AuditPosition { at, writer, number })
+        parts.next().is_none().then_some(AuditCursor { at, writer, number })
     };
     let detail = "A `cursor` is the `next_cursor` of an earlier answer.";
     read().ok_or_else(|| ApiError::invalid("/cursor", detail))

@@ -27,7 +27,7 @@ use crate::http::routes::tenants::ListResponse;
 use crate::http::routes::tokens::{LONGEST_MIN_TTL, SCOPES};
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::{CreatedSession, FieldError, RegistryError, SessionSpec};
-use crate::store::{SessionPosition, TenantRef};
+use crate::store::{SessionCursor, TenantRef};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(open, list, cancel_all)).routes(routes!(cancel))
@@ -346,15 +346,15 @@ fn response(session: &BrowserSession) -> SessionResponse<'_> {
 }
 
 /// The cursor of the stretch behind a session.
-fn cursor_of(SessionPosition { created_at, id }: &SessionPosition) -> String {
+fn cursor_of(SessionCursor { created_at, id }: &SessionCursor) -> String {
     BASE64URL_NOPAD.encode(format!("{created_at} {id}").as_bytes())
 }
 
-fn position(cursor: &str) -> Result<SessionPosition, ApiError> {
+fn position(cursor: &str) -> Result<SessionCursor, ApiError> {
     let read = || {
         let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
         let (at, id) = text.split_once(' ')?;
-        Some(SessionPosition { created_at: at.parse().ok()?, id: id.to_owned() })
+        Some(SessionCursor { created_at: at.parse().ok()?, id: id.to_owned() })
     };
     read()
         .ok_or_else(|| ApiError::invalid("/cursor", "A `cursor` is the `next_cursor` of an earlier answer."))

@@ -24,7 +24,7 @@ async fn readyz(State(api): State<Api>) -> Result<Response, ApiError> {
     if api.stopping.is_cancelled() {
         return Err(ApiError::NotReady("the broker is stopping"));
     }
-    if api.watch.age() > api.max_policy_age {
+    if api.change_feed.staleness() > api.max_policy_age {
         return Err(ApiError::NotReady("callers and policies are too old to act on"));
     }
     Ok(axum::Json(json!({"status": "ready"})).into_response())

@@ -244,7 +244,7 @@ impl Registry {
     }
 
     pub(super) async fn counted(&self, app: App) -> Result<AppView, RegistryError> {
-        let tenants = self.store.tenants_of_app(&app.id).await?;
+        let tenants = self.store.count_tenants_of_app(&app.id).await?;
         Ok(AppView { app, tenants })
     }
 

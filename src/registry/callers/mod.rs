@@ -121,7 +121,7 @@ impl Registry {
         caller: &CallerRef,
     ) -> Result<CallerView, RegistryError> {
         let (_, caller) = self.manageable(context, caller).await?;
-        let uses = self.store.key_uses(&caller.id).await?;
+        let uses = self.store.last_key_uses(&caller.id).await?;
         Ok(self.viewed(caller, uses).await)
     }
 
@@ -150,7 +150,7 @@ impl Registry {
                 if items.len() == wanted {
                     return Ok(ListPage { next: items.last().map(|view| view.caller.name.clone()), items });
                 }
-                let uses = self.store.key_uses(&caller.id).await?;
+                let uses = self.store.last_key_uses(&caller.id).await?;
                 items.push(self.viewed(caller, uses).await);
             }
             if was_last {
@@ -214,7 +214,7 @@ impl Registry {
             let event = event_of(&next, &cause, self.now(), AuditAction::CallerUpdate, told);
             next = self.replace_caller(next, &event, expected).await?;
         }
-        let uses = self.store.key_uses(&next.id).await?;
+        let uses = self.store.last_key_uses(&next.id).await?;
         Ok(self.viewed(next, uses).await)
     }
 
@@ -285,7 +285,7 @@ impl Registry {
         permission: Permission,
     ) -> Result<Option<Caller>, StoreError> {
         match self.store.caller(caller).await {
-            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+            Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
                 if !context.any(|held| held.holds_everywhere(permission)) =>
             {
                 Ok(None)

@@ -271,7 +271,7 @@ impl Registry {
             Err(RegistryError::Token(
                 TokenError::Sealed { .. }
                 | TokenError::Corrupt(_)
-                | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. }),
+                | TokenError::Store(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. }),
             )) => Ok(false),
             answer => answer,
         }

@@ -97,7 +97,7 @@ impl Registry {
     ) -> Result<RegisteredApp, RegistryError> {
         let enterprise = match enterprise {
             Some(enterprise) => Some(enterprise),
-            None => self.store.active_tenant_of(&next.app.id).await?.map(|tenant| tenant.enterprise_id),
+            None => self.store.active_tenant_of_app(&next.app.id).await?.map(|tenant| tenant.enterprise_id),
         };
         let mut diagnosis = vec![diagnosis::of_key(&next.app)];
         match enterprise {

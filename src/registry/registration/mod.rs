@@ -19,7 +19,7 @@ use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticT
 use crate::registry::error::{CLIENT_ID_HELD, FieldError, RegistryError};
 use crate::registry::{Registry, require_everywhere};
 use crate::secret::SecretString;
-use crate::store::{AppRef, ChangedEntity, NewApp, TenantRef, place_of_credentials};
+use crate::store::{AppRef, ChangedEntity, NewApp, TenantRef, credentials_aad};
 
 /// A tenant to be registered.
 #[derive(Debug)]
@@ -402,7 +402,7 @@ impl Registry {
     }
 
     pub(super) async fn seal(&self, app: &App, secrets: &AppSecrets) -> Result<Vec<u8>, RegistryError> {
-        let place = place_of_credentials(&app.id, app.generation);
+        let place = credentials_aad(&app.id, app.generation);
         Ok(self.vault.seal(&place, &secrets.to_document()).await?)
     }
 

@@ -20,7 +20,7 @@ use crate::registry::error::{FieldError, RegistryError};
 use crate::registry::{Registry, on_what_stands, shortened};
 use crate::secret::SecretString;
 use crate::store::{
-    CallerRef, ChangedEntity, NewBrowserSession, SessionFilter, SessionPosition, SessionSelector, TenantRef,
+    CallerRef, ChangedEntity, NewBrowserSession, SessionCursor, SessionFilter, SessionSelector, TenantRef,
 };
 
 /// How long a session lives where nobody says how long, in seconds; no longer than the policy lets it.
@@ -61,7 +61,7 @@ pub struct CreatedSession {
 }
 
 /// A stretch of a list of sessions, and behind which the next one begins.
-pub type Sessions = (Vec<BrowserSession>, Option<SessionPosition>);
+pub type Sessions = (Vec<BrowserSession>, Option<SessionCursor>);
 
 impl Registry {
     /// Opens a session, where one of the caller's grants allows each token that it may give, and the
@@ -98,7 +98,7 @@ impl Registry {
             ..cause.event(session.created_at, AuditAction::SessionCreate)
         };
         let new = NewBrowserSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
-        self.store.open_session(&new, &event).await?;
+        self.store.insert_browser_session(&new, &event).await?;
         let content = sha256(&session.encoding());
         let text = self.vault.sessions().text(session.id.public_part(), &content);
         Ok(CreatedSession { session, text })
@@ -175,12 +175,12 @@ impl Registry {
         context: &RequestContext,
         tenant: &TenantRef,
         on_behalf_of: Option<OnBehalfOf>,
-        mut behind: Option<SessionPosition>,
+        mut behind: Option<SessionCursor>,
         limit: usize,
     ) -> Result<Sessions, RegistryError> {
         let (context, view) = self.tenant_for(context, tenant, Permission::SessionsCancel).await?;
         let of = SessionSelector::Tenant(view.tenant.id.clone());
-        let filter = SessionFilter { of, on_behalf_of, beyond: self.now() };
+        let filter = SessionFilter { selector: of, on_behalf_of, expires_after: self.now() };
         let may_end = |session: &BrowserSession| those_who_end(&context, &view.tenant, session).is_some();
         let mut found = Vec::new();
         // Others' sessions may be many: then what is found is told, and where it goes on.
@@ -189,7 +189,7 @@ impl Registry {
             found.extend(stretch.sessions.into_iter().filter(may_end));
             if found.len() > limit {
                 found.truncate(limit);
-                let next = found.last().map(SessionPosition::behind);
+                let next = found.last().map(SessionCursor::behind);
                 return Ok((found, next));
             }
             behind = stretch.next;
@@ -232,14 +232,14 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let (context, view) = self.tenant_for(context, tenant, Permission::SessionsCancel).await?;
         let filter = SessionFilter {
-            of: SessionSelector::Tenant(view.tenant.id.clone()),
+            selector: SessionSelector::Tenant(view.tenant.id.clone()),
             on_behalf_of: Some(who.clone()),
-            beyond: self.now(),
+            expires_after: self.now(),
         };
         let cause = AuditContext { on_behalf_of: Some(who.clone()), ..context.audit_context() };
         let may_end = |session: &BrowserSession| those_who_end(&context, &view.tenant, session).is_some();
         if self.end(&filter, &cause, may_end).await? == 0 {
-            self.cancel(&filter.of, &[], &cause).await?;
+            self.cancel(&filter.selector, &[], &cause).await?;
         }
         Ok(())
     }
@@ -254,7 +254,8 @@ impl Registry {
         cause: &AuditContext,
         which: impl Fn(&BrowserSession) -> bool,
     ) -> Result<usize, RegistryError> {
-        self.end(&SessionFilter { of, on_behalf_of: None, beyond: self.now() }, cause, which).await
+        self.end(&SessionFilter { selector: of, on_behalf_of: None, expires_after: self.now() }, cause, which)
+            .await
     }
 
     async fn end(
@@ -269,7 +270,7 @@ impl Registry {
             let goes_on = |session: &BrowserSession| session.cancelled_at.is_none() && which(session);
             let sessions: Vec<BrowserSession> = stretch.sessions.into_iter().filter(goes_on).collect();
             if !sessions.is_empty() {
-                ended += self.cancel(&filter.of, &sessions, cause).await?;
+                ended += self.cancel(&filter.selector, &sessions, cause).await?;
             }
             behind = match stretch.next {
                 None => return Ok(ended),
@@ -299,7 +300,7 @@ impl Registry {
             SessionSelector::App(id) => event.app = Some(id.clone()),
             SessionSelector::Caller(id) => event.caller = Some(id.clone()),
         }
-        let cancelled = self.store.cancel_sessions(&ids, &event).await;
+        let cancelled = self.store.cancel_browser_sessions(&ids, &event).await;
         // Whether it was written or not: what is remembered may be old.
         ids.into_iter().for_each(|id| self.broker.forget(&ChangedEntity::Session(id)));
         Ok(cancelled?)

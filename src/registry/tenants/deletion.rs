@@ -51,7 +51,7 @@ impl Registry {
                 "erased".to_owned(),
             );
             // It may come into service in this very moment: then it is not erased like this.
-            let erased = self.store.purge_pending(&current, &event).await;
+            let erased = self.store.purge_pending_tenant(&current, &event).await;
             self.forget_erased(&view);
             return Ok(erased?);
         }

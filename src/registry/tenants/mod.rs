@@ -210,7 +210,7 @@ impl Registry {
     /// An app for a list: one whose row is refused is left out, and costs its neighbours nothing.
     pub(super) async fn sound_app(&self, app: &AppId) -> Result<Option<App>, StoreError> {
         match self.store.app(&AppRef::Id(app.clone())).await {
-            Err(error @ (StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })) => {
+            Err(error @ (StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })) => {
                 tracing::error!(%error, "a tenant is left out of a list because of its app");
                 Ok(None)
             }

@@ -141,7 +141,7 @@ async fn tokens(
     for _ in 0..ROUNDS {
         let outcomes = gather(&api, &page, resources(&placed), timer.as_mut()).await;
         // The last of the tokens was waited for: what changed meanwhile counts for the first one too.
-        if api.watch.is_still(&page.caller.since) {
+        if api.change_feed.nothing_changed_since(&page.caller.since) {
             return respond(&api, &page, &placed, &outcomes);
         }
         page = page.now(&api).await?;

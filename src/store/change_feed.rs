@@ -12,10 +12,10 @@ use crate::clock::{Clock, Monotonic};
 
 /// How long a process may go without asking what changed: a revoked key or suspended tenant is
 /// refused everywhere within twice that.
-pub const INTERVAL: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many changed ids are remembered one by one; beyond that everything counts as changed.
-const REMEMBERED: usize = 10_000;
+const MAX_TRACKED_IDS: usize = 10_000;
 
 /// Follows the log of changes. Whatever is kept in memory bears a [`ChangeToken`] from before it was read,
 /// and counts only while nothing that it was made of changed since.
@@ -25,12 +25,12 @@ pub struct ChangeFeed {
     clock: Arc<dyn Clock>,
     epoch: AtomicU64,
     changed: RwLock<Epochs>,
-    heard: Mutex<Monotonic>,
+    last_poll: Mutex<Monotonic>,
     failing: AtomicBool,
     /// The number of the last change that was heard of; held while asking, so that one asks at a time.
     number: tokio::sync::Mutex<i64>,
-    /// What was heard, whoever asked, and is not handed on yet.
-    heard_of: Mutex<Vec<ChangedEntity>>,
+    /// What was last_poll, whoever asked, and is not handed on yet.
+    untaken: Mutex<Vec<ChangedEntity>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,31 +50,31 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn begin(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let heard = clock.monotonic();
-        let number = store.last_change().await?;
+    pub async fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let last_poll = clock.monotonic();
+        let number = store.last_change_number().await?;
         Ok(Self {
             store,
             clock,
             epoch: AtomicU64::new(0),
             changed: RwLock::new(Epochs::default()),
-            heard: Mutex::new(heard),
+            last_poll: Mutex::new(last_poll),
             failing: AtomicBool::new(false),
             number: tokio::sync::Mutex::new(number),
-            heard_of: Mutex::default(),
+            untaken: Mutex::default(),
         })
     }
 
-    /// A stamp for what is going to be read now.
+    /// A since for what is going to be read now.
     #[must_use]
-    pub fn stamp(&self) -> ChangeToken {
+    pub fn change_token(&self) -> ChangeToken {
         ChangeToken(AtomicU64::new(self.epoch.load(Ordering::Acquire)))
     }
 
-    /// True where none of `ids` changed since `stamp`.
+    /// True where none of `ids` changed since `since`.
     #[must_use]
-    pub fn is_current(&self, stamp: &ChangeToken, ids: &[&str]) -> bool {
-        let then = stamp.0.load(Ordering::Acquire);
+    pub fn unchanged_since(&self, since: &ChangeToken, ids: &[&str]) -> bool {
+        let then = since.0.load(Ordering::Acquire);
         let now = self.epoch.load(Ordering::Acquire);
         if then == now {
             return true;
@@ -83,21 +83,21 @@ impl ChangeFeed {
         let untouched = changed.all <= then
             && ids.iter().all(|id| changed.each.get(*id).is_none_or(|changed| *changed <= then));
         if untouched {
-            stamp.0.fetch_max(now, Ordering::AcqRel);
+            since.0.fetch_max(now, Ordering::AcqRel);
         }
         untouched
     }
 
-    /// True where nothing at all changed since `stamp`: what is known to be absent may exist by now.
+    /// True where nothing at all changed since `since`: what is known to be absent may exist by now.
     #[must_use]
-    pub fn is_still(&self, stamp: &ChangeToken) -> bool {
-        stamp.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
+    pub fn nothing_changed_since(&self, since: &ChangeToken) -> bool {
+        since.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
     }
 
-    /// True where no caller changed since `stamp`: of those who are known, and of all that may exist by now.
+    /// True where no caller changed since `since`: of those who are known, and of all that may exist by now.
     #[must_use]
-    pub fn callers_are_still(&self, stamp: &ChangeToken) -> bool {
-        let then = stamp.0.load(Ordering::Acquire);
+    pub fn no_caller_changed_since(&self, since: &ChangeToken) -> bool {
+        let then = since.0.load(Ordering::Acquire);
         let now = self.epoch.load(Ordering::Acquire);
         if then == now {
             return true;
@@ -105,13 +105,13 @@ impl ChangeFeed {
         let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
         let untouched = changed.all.max(changed.callers) <= then;
         if untouched {
-            stamp.0.fetch_max(now, Ordering::AcqRel);
+            since.0.fetch_max(now, Ordering::AcqRel);
         }
         untouched
     }
 
     /// Takes note of a change, before anybody else's is heard of.
-    pub fn note(&self, what: &ChangedEntity) {
+    pub fn mark_changed(&self, what: &ChangedEntity) {
         let id = match what {
             ChangedEntity::Tenant(id) => id.as_str(),
             ChangedEntity::App(id) => id.as_str(),
@@ -120,7 +120,7 @@ impl ChangeFeed {
         };
         let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch.load(Ordering::Acquire) + 1;
-        if changed.each.len() >= REMEMBERED {
+        if changed.each.len() >= MAX_TRACKED_IDS {
             changed.each.clear();
             changed.all = epoch;
         }
@@ -134,7 +134,7 @@ impl ChangeFeed {
     /// Asks the store what changed: [`ChangeFeed::take_changes`] tells it.
     ///
     /// # Errors
-    /// Where the store does not answer; what is in memory goes on for as long as [`ChangeFeed::age`] lets it.
+    /// Where the store does not answer; what is in memory goes on for as long as [`ChangeFeed::staleness`] lets it.
     pub async fn poll(&self) -> Result<()> {
         self.ask(self.number.lock().await).await
     }
@@ -146,15 +146,15 @@ impl ChangeFeed {
         match changes? {
             Some(changes) => {
                 for change in &changes {
-                    self.note(&change.what);
+                    self.mark_changed(&change.entity);
                     *number = change.number;
                 }
-                let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-                heard_of.extend(changes.into_iter().map(|change| change.what));
-                heard_of.truncate(REMEMBERED);
+                let mut untaken = self.untaken.lock().unwrap_or_else(PoisonError::into_inner);
+                untaken.extend(changes.into_iter().map(|change| change.entity));
+                untaken.truncate(MAX_TRACKED_IDS);
             }
             None => {
-                *number = self.store.last_change().await?;
+                *number = self.store.last_change_number().await?;
                 let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
                 let epoch = self.epoch.load(Ordering::Acquire) + 1;
                 changed.each.clear();
@@ -162,7 +162,7 @@ impl ChangeFeed {
                 self.epoch.store(epoch, Ordering::Release);
             }
         }
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl ChangeFeed {
     /// it. What counts no more is refused by its [`ChangeToken`] meanwhile.
     #[must_use]
     pub fn take_changes(&self) -> Vec<ChangedEntity> {
-        std::mem::take(&mut *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.untaken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the store where nobody did for two intervals, as after the process was frozen. A store
@@ -187,13 +187,13 @@ impl ChangeFeed {
     }
 
     fn is_behind(&self) -> bool {
-        self.age() > 2 * INTERVAL && !self.failing.load(Ordering::Acquire)
+        self.staleness() > 2 * POLL_INTERVAL && !self.failing.load(Ordering::Acquire)
     }
 
     /// How long ago the store last told what changed.
     #[must_use]
-    pub fn age(&self) -> Duration {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        self.clock.monotonic().since(heard)
+    pub fn staleness(&self) -> Duration {
+        let last_poll = *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.monotonic().since(last_poll)
     }
 }

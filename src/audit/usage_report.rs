@@ -35,7 +35,7 @@ struct Times {
 
 impl UsageReport {
     /// Takes an event; only tokens that left count.
-    pub fn take(&mut self, event: &AuditEvent) {
+    pub fn add(&mut self, event: &AuditEvent) {
         if event.action != AuditAction::TokenRelease || event.outcome != AuditOutcome::Done {
             return;
         }
@@ -64,7 +64,7 @@ impl UsageReport {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn write(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
+    pub fn write_csv(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
         let mut out = csv::WriterBuilder::new()
             .quote_style(csv::QuoteStyle::Always)
             .terminator(csv::Terminator::CRLF)
@@ -127,15 +127,14 @@ mod tests {
     #[test]
     fn releases_are_summed_and_no_cell_is_a_formula() {
         let mut report = UsageReport::default();
-        report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
-        report.take(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
-        report
-            .take(&AuditEvent { outcome: AuditOutcome::Refused, ..release("x", "2026-01-01T00:00:00Z", 1) });
-        report.take(
+        report.add(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
+        report.add(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
+        report.add(&AuditEvent { outcome: AuditOutcome::Refused, ..release("x", "2026-01-01T00:00:00Z", 1) });
+        report.add(
             &AuditContext::BROKER.event("2026-01-01T00:00:00Z".parse().unwrap(), AuditAction::TokenMint),
         );
         let mut csv = Vec::new();
-        report.write(&mut csv).unwrap();
+        report.write_csv(&mut csv).unwrap();
         let csv = String::from_utf8(csv).unwrap();
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), 2, "{csv}");

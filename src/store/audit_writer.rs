@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::session::Connection;
+use super::connection::Connection;
 use super::{Result, StoreError};
 use crate::audit::{Chain, ChainLink, ChainTip, Day, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -63,7 +63,7 @@ impl AuditWriter {
         let page = session.page(|| self.open_page(day));
         let link = page
             .chain
-            .link(self.vault.notary(), event)
+            .append(self.vault.notary(), event)
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         match tokio::time::timeout(SHARE, insert(session, &link, event)).await {
             Ok(Ok(())) => Ok(()),
@@ -86,8 +86,8 @@ impl AuditWriter {
         let chain = match place {
             Some(place) => chains.idle.remove(place),
             None => {
-                let chain = Chain::begin(WriterId::generate(self.vault.entropy()), day);
-                chains.own.retain(|_, of| *of >= day.plus(-2));
+                let chain = Chain::new(WriterId::generate(self.vault.entropy()), day);
+                chains.own.retain(|_, of| *of >= day.plus_days(-2));
                 chains.own.insert(chain.writer.clone(), day);
                 chain
             }
@@ -144,7 +144,7 @@ impl ChainAppend {
     /// knows whether it does, until the commit is known to have happened.
     pub(super) async fn close(&mut self, session: &mut Connection) -> Result<()> {
         self.before = None;
-        let Chain { writer, day, head } = &self.chain;
+        let Chain { writer, day, tip: head } = &self.chain;
         let sql = "INSERT INTO audit_chains (writer, day, number, mac, covered) VALUES ($1, $2, $3, $4, 0)
              ON CONFLICT (writer) DO UPDATE SET number = excluded.number, mac = excluded.mac";
         let mac = head.mac.as_slice();
@@ -161,7 +161,7 @@ impl ChainAppend {
     pub(super) fn committed(mut self) {
         self.committed = true;
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let Chain { writer, day, head } = self.chain.clone();
+        let Chain { writer, day, tip: head } = self.chain.clone();
         chains.grown.insert(writer, (day, head));
         chains.idle.push(self.chain.clone());
     }

@@ -17,21 +17,25 @@ pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(ground: 
     let key = token_key(&tenant, tenant.generation);
     let (short, _) = ground.save(&key, &app, 600, false).await;
     let (long, _) = ground.save(&key, &app, 3600, false).await;
-    let giving = |token, seconds, receiver: Recipient| TokenRecipient { token, until: at(seconds), receiver };
+    let giving = |token, seconds, receiver: Recipient| TokenRecipient {
+        token,
+        expires_at: at(seconds),
+        recipient: receiver,
+    };
     let (one, two) = (receiver("cal_a", "key_a"), receiver("cal_a", "key_b"));
     let all = [
         giving(short.clone(), 600, one.clone()),
         giving(long.clone(), 3600, one.clone()),
         giving(long.clone(), 3600, two.clone()),
     ];
-    ground.store.note_given(&all).await.unwrap();
-    ground.store.note_given(&all[1..]).await.unwrap();
-    assert_eq!(ground.store.receivers(&short).await, Ok(vec![one.clone()]));
-    let both = ground.store.receivers(&long).await.unwrap();
+    ground.store.save_recipients(&all).await.unwrap();
+    ground.store.save_recipients(&all[1..]).await.unwrap();
+    assert_eq!(ground.store.recipients(&short).await, Ok(vec![one.clone()]));
+    let both = ground.store.recipients(&long).await.unwrap();
     assert!(both.len() == 2 && both.contains(&one) && both.contains(&two), "{both:?}");
-    ground.store.sweep(at(600)).await.unwrap();
-    assert_eq!(ground.store.receivers(&short).await, Ok(Vec::new()));
-    assert_eq!(ground.store.receivers(&long).await.unwrap().len(), 2);
+    ground.store.delete_expired(at(600)).await.unwrap();
+    assert_eq!(ground.store.recipients(&short).await, Ok(Vec::new()));
+    assert_eq!(ground.store.recipients(&long).await.unwrap().len(), 2);
 }
 
 pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone(ground: &Ground) {
@@ -42,10 +46,10 @@ pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_a
     let (one, two) = (receiver("cal_a", "key_a"), receiver("cal_b", "key_b"));
     let of = |token: &box_token_broker::domain::id::TokenId, receiver: &Recipient| TokenRecipient {
         token: token.clone(),
-        until: at(3600),
-        receiver: receiver.clone(),
+        expires_at: at(3600),
+        recipient: receiver.clone(),
     };
-    ground.store.note_given(&[of(&token, &one), of(&other, &two)]).await.unwrap();
+    ground.store.save_recipients(&[of(&token, &one), of(&other, &two)]).await.unwrap();
     let hand = &ground.database.hand;
     hand.does("CREATE TABLE kept AS SELECT * FROM given").await;
     for sql in [
@@ -55,14 +59,14 @@ pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_a
         ),
     ] {
         hand.does(&sql).await;
-        assert_eq!(ground.store.receivers(&token).await, Ok(vec![one.clone()]), "{sql}");
+        assert_eq!(ground.store.recipients(&token).await, Ok(vec![one.clone()]), "{sql}");
         hand.does("DELETE FROM given").await;
         hand.does("INSERT INTO given SELECT * FROM kept").await;
     }
     for change in ["doc = replace(doc, 'cal_a', 'cal_b')", "expires_at = expires_at + 1", "mac_key = 'x'"] {
         hand.does(&format!("UPDATE given SET {change} WHERE token_id = '{token}'")).await;
-        assert_eq!(ground.store.receivers(&token).await, Ok(Vec::new()), "{change}");
-        assert_eq!(ground.store.receivers(&other).await, Ok(vec![two.clone()]), "{change}");
+        assert_eq!(ground.store.recipients(&token).await, Ok(Vec::new()), "{change}");
+        assert_eq!(ground.store.recipients(&other).await, Ok(vec![two.clone()]), "{change}");
         hand.does("DELETE FROM given").await;
         hand.does("INSERT INTO given SELECT * FROM kept").await;
     }
@@ -74,10 +78,11 @@ pub(crate) async fn a_token_is_found_by_its_fingerprint_while_it_may_be_used(gro
     let (token, _) = ground.save(&key, &app, 600, false).await;
     let fingerprints = ground.database.hand.reads("SELECT fingerprint FROM tokens").await;
     let [fingerprint] = &fingerprints[..] else { panic!("one token: {fingerprints:?}") };
-    let found = async |seconds| ground.store.live_token_with(fingerprint, at(seconds)).await.unwrap();
+    let found =
+        async |seconds| ground.store.live_token_by_fingerprint(fingerprint, at(seconds)).await.unwrap();
     assert_eq!(found(0).await.map(|found| found.id), Some(token.clone()));
     assert_eq!(found(600).await, None);
-    assert_eq!(ground.store.live_token_with("another", at(0)).await, Ok(None));
+    assert_eq!(ground.store.live_token_by_fingerprint("another", at(0)).await, Ok(None));
     ground.store.discard_tokens(std::slice::from_ref(&token)).await.unwrap();
     assert_eq!(found(0).await, None);
     ground.database.hand.does("UPDATE tokens SET discarded = 0").await;

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::document::{left_out, mac_of, refused, verified};
+use super::audit_writer::AuditWriter;
+use super::authenticated_row::{left_out, mac_of, refused, verified};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::ledger::AuditWriter;
-use super::session::Connection;
 use super::sql::SqlRow;
 use super::{Result, StoreError, TokenRecipient};
 use crate::crypto::{AadContext, RowMac, Vault, sha256_hex};
@@ -15,12 +15,12 @@ use crate::domain::recipient::Recipient;
 const TABLE: &str = "given";
 
 /// Writes down who was given what; what stands there already stays as it is.
-pub(super) async fn note(engine: &Engine, ledger: &AuditWriter, givings: &[TokenRecipient]) -> Result<()> {
+pub(super) async fn save(engine: &Engine, ledger: &AuditWriter, givings: &[TokenRecipient]) -> Result<()> {
     let mut session = engine.write().await?;
-    for TokenRecipient { token, until, receiver } in givings {
-        let until = until.as_millisecond();
+    for TokenRecipient { token, expires_at, recipient } in givings {
+        let until = expires_at.as_millisecond();
         let doc =
-            serde_json::to_string(receiver).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+            serde_json::to_string(recipient).map_err(|error| StoreError::Unexpected(error.to_string()))?;
         let digest = sha256_hex(doc.as_bytes());
         let RowMac { key, mac } = ledger.authenticate(&place(token.as_str()), &content(until, &doc));
         let sql = "INSERT INTO given (token_id, receiver, expires_at, doc, mac_key, mac)
@@ -39,7 +39,7 @@ pub(super) async fn note(engine: &Engine, ledger: &AuditWriter, givings: &[Token
 }
 
 /// To whom a token was given. A row that is refused is left out, with an error logged.
-pub(super) async fn receivers(engine: &Engine, vault: &Vault, token: &TokenId) -> Result<Vec<Recipient>> {
+pub(super) async fn recipients(engine: &Engine, vault: &Vault, token: &TokenId) -> Result<Vec<Recipient>> {
     let sql = "SELECT expires_at, doc, mac_key, mac FROM given WHERE token_id = $1 ORDER BY receiver";
     let rows = engine.read().await?.rows(sql, &[token.as_str().into()]).await?;
     Ok(rows.iter().filter_map(|row| left_out(read(vault, token, row))).collect())

@@ -7,8 +7,8 @@ use std::time::Duration;
 use box_token_broker::clock::SystemClock;
 use box_token_broker::domain::id::CallerId;
 use box_token_broker::entropy::SystemEntropy;
-use box_token_broker::store::lookups::{Cacheable, ReadThroughCache};
-use box_token_broker::store::watch::{ChangeFeed, ChangeToken};
+use box_token_broker::store::change_feed::{ChangeFeed, ChangeToken};
+use box_token_broker::store::read_through_cache::{Cacheable, ReadThroughCache};
 use box_token_broker::store::{ChangedEntity, StoreError};
 use futures::future::join_all;
 use tokio::sync::Semaphore;
@@ -21,15 +21,15 @@ use super::ground::Ground;
 struct Row(u32);
 
 impl Cacheable<CallerId> for Row {
-    fn is_current(&self, key: &CallerId, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
-        watch.is_current(stamp, &[key.as_str()])
+    fn is_current(&self, key: &CallerId, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
+        change_feed.unchanged_since(since, &[key.as_str()])
     }
 }
 
 /// Lookups of one key, each of whose readings waits until it may end.
 struct Desk {
     lookups: ReadThroughCache<CallerId, Row>,
-    watch: Arc<ChangeFeed>,
+    change_feed: Arc<ChangeFeed>,
     key: CallerId,
     begun: Arc<AtomicU32>,
     may_end: Arc<Semaphore>,
@@ -37,12 +37,13 @@ struct Desk {
 
 impl Desk {
     async fn on(ground: &Ground) -> Self {
-        let watch = ChangeFeed::begin(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
-        let watch = Arc::new(watch);
+        let change_feed =
+            ChangeFeed::start(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
+        let change_feed = Arc::new(change_feed);
         let tasks = TaskTracker::new();
         Self {
-            lookups: ReadThroughCache::new(Arc::clone(&watch), Duration::from_mins(1), 10, &tasks),
-            watch,
+            lookups: ReadThroughCache::new(Arc::clone(&change_feed), Duration::from_mins(1), 10, &tasks),
+            change_feed,
             key: CallerId::generate(&SystemEntropy),
             begun: Arc::default(),
             may_end: Arc::new(Semaphore::new(0)),
@@ -62,7 +63,7 @@ impl Desk {
                 }
             }
         };
-        self.lookups.look_up(&self.key, read).await.map(|known| known.found.0)
+        self.lookups.get_or_load(&self.key, read).await.map(|known| known.value.0)
     }
 
     /// What a hundred are answered at the same time.
@@ -85,7 +86,7 @@ pub(crate) async fn those_who_miss_the_same_together_share_one_reading(ground: &
     let (answers, ()) = tokio::join!(desk.crowd(false), desk.ends(1));
     assert_eq!(answers, vec![Ok(1); 100]);
     assert_eq!(desk.asks(false).await, Ok(1), "it is remembered");
-    desk.watch.note(&ChangedEntity::Caller(desk.key.clone()));
+    desk.change_feed.mark_changed(&ChangedEntity::Caller(desk.key.clone()));
     let (answer, ()) = tokio::join!(desk.asks(false), desk.ends(2));
     assert_eq!(answer, Ok(2), "until it changes");
 }
@@ -96,7 +97,7 @@ pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_
         while desk.begun.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
-        desk.watch.note(&ChangedEntity::Caller(desk.key.clone()));
+        desk.change_feed.mark_changed(&ChangedEntity::Caller(desk.key.clone()));
         tokio::join!(desk.ends(1), desk.crowd(false)).1
     };
     let (_, crowd, ()) = tokio::join!(desk.asks(false), late, desk.ends(2));

@@ -7,8 +7,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
 use tokio::task::JoinHandle;
 
-use super::budget::bounded;
-use super::failure::failure;
+use super::sqlx_error::failure;
+use super::time_limit::bounded;
 use super::{Result, StoreError};
 
 /// The lock's number among the advisory locks of the broker's database: `btb`.

@@ -10,14 +10,14 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::watch::{ChangeFeed, ChangeToken};
+use super::change_feed::{ChangeFeed, ChangeToken};
 use super::{Result, StoreError};
 use crate::flight::{Crashed, Flights};
 
 /// What a key leads to.
 pub trait Cacheable<K>: Debug + Send + Sync + 'static {
     /// True where nothing that it was made of changed since `stamp`.
-    fn is_current(&self, key: &K, stamp: &ChangeToken, watch: &ChangeFeed) -> bool;
+    fn is_current(&self, key: &K, since: &ChangeToken, change_feed: &ChangeFeed) -> bool;
 
     /// How much of the room it takes.
     fn weight(&self) -> u32 {
@@ -27,7 +27,7 @@ pub trait Cacheable<K>: Debug + Send + Sync + 'static {
 
 /// What keys lead to, as far as somebody looked.
 pub struct ReadThroughCache<K, V> {
-    watch: Arc<ChangeFeed>,
+    change_feed: Arc<ChangeFeed>,
     max_age: Duration,
     known: Cache<K, Arc<CachedValue<V>>>,
     readings: Flights<K, Result<Arc<CachedValue<V>>>>,
@@ -43,9 +43,9 @@ impl<K, V> fmt::Debug for ReadThroughCache<K, V> {
 #[derive(Debug)]
 pub struct CachedValue<V> {
     /// From before it was read.
-    stamp: ChangeToken,
-    /// What was found.
-    pub found: V,
+    change_token: ChangeToken,
+    /// What was value.
+    pub value: V,
 }
 
 impl<K, V> ReadThroughCache<K, V>
@@ -54,16 +54,16 @@ where
     V: Cacheable<K>,
 {
     /// Nothing is known yet, and there is room for as much as weighs `capacity`. What is known counts while
-    /// `watch` tells of no change, and heard from the store within `max_age`. Readings are tasks of `tasks`.
+    /// `change_feed` tells of no change, and heard from the store within `max_age`. Readings are tasks of `tasks`.
     #[must_use]
-    pub fn new(watch: Arc<ChangeFeed>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
+    pub fn new(change_feed: Arc<ChangeFeed>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
         // The default policy would refuse new entries when full.
         let known = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, known: &Arc<CachedValue<V>>| known.found.weight())
+            .weigher(|_, known: &Arc<CachedValue<V>>| known.value.weight())
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { watch, max_age, known, readings: Flights::new(tasks.clone()) }
+        Self { change_feed, max_age, known, readings: Flights::new(tasks.clone()) }
     }
 
     /// What `key` leads to: what is remembered of it where that counts, else what `read` finds. Those who come
@@ -71,11 +71,11 @@ where
     ///
     /// # Errors
     /// Those of `read`; nothing is remembered then.
-    pub async fn look_up<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
+    pub async fn get_or_load<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
-        self.watch.catch_up().await;
+        self.change_feed.catch_up().await;
         if let Some(known) = self.remembered(key) {
             return Ok(known);
         }
@@ -89,14 +89,15 @@ where
 
     /// What is remembered of `key`, where it counts.
     fn remembered(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
-        let counts =
-            |known: &Arc<CachedValue<V>>| self.is_current(key, known) && self.watch.age() <= self.max_age;
-        self.last_known(key).filter(counts)
+        let counts = |known: &Arc<CachedValue<V>>| {
+            self.is_current(key, known) && self.change_feed.staleness() <= self.max_age
+        };
+        self.peek(key).filter(counts)
     }
 
     /// What is remembered of `key`, whether it counts or not.
     #[must_use]
-    pub fn last_known(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
+    pub fn peek(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
         self.known.get(key)
     }
 
@@ -106,7 +107,7 @@ where
     }
 
     fn is_current(&self, key: &K, known: &CachedValue<V>) -> bool {
-        known.found.is_current(key, &known.stamp, &self.watch)
+        known.value.is_current(key, &known.change_token, &self.change_feed)
     }
 
     async fn read<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
@@ -115,9 +116,9 @@ where
     {
         let reading = || {
             let (known, key) = (self.known.clone(), key.clone());
-            let (stamp, found) = (self.watch.stamp(), read());
+            let (change_token, value) = (self.change_feed.change_token(), read());
             async move {
-                let looked = Arc::new(CachedValue { stamp, found: found.await? });
+                let looked = Arc::new(CachedValue { change_token, value: value.await? });
                 known.insert(key, Arc::clone(&looked));
                 Ok(looked)
             }

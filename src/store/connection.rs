@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
-use super::failure::failure;
-use super::ledger::ChainAppend;
+use super::audit_writer::ChainAppend;
 use super::sql::{Sql, SqlRow, SqlValue, bind};
+use super::sqlx_error::failure;
 use super::{Result, StoreError};
 
 /// How long a connection may take to be tidied up for the next one who needs it.

@@ -11,7 +11,7 @@ use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::id::Generation;
 use box_token_broker::store::{
     self, AppRef, CallerRef, Conflict, MigrationReport, NewApp, OpenMode, SaveOutcome, StoreError, TenantRef,
-    TokenSelector, place_of_credentials, place_of_token,
+    TokenSelector, credentials_aad, token_aad,
 };
 
 use super::database::Database;
@@ -89,7 +89,7 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     let url = database.url.clone();
     assert_eq!(store::migrate(&url).await, Ok(MigrationReport { from: 1, to: 6 }));
     let (keys, vault) = (ground.keys.clone(), ground.vault.clone());
-    let store = store::open(&url, vault.clone(), OpenMode::ServeAlone).await.unwrap();
+    let store = store::open(&url, vault.clone(), OpenMode::Exclusive).await.unwrap();
     let migrated = Ground { url, keys, vault, store, database };
     let store = &migrated.store;
 
@@ -101,10 +101,10 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
         assert_eq!(store.app(&AppRef::ClientId(app.client_id.clone())).await, Ok(Some(app.clone())));
         let kept = store.credentials(&app.id, app.generation).await.unwrap().unwrap();
         assert_eq!(kept.generation, app.generation);
-        let place = place_of_credentials(&app.id, kept.generation);
+        let place = credentials_aad(&app.id, kept.generation);
         let opened = migrated.vault.open(&place, &kept.sealed).await.unwrap();
         assert_eq!(AppSecrets::from_document(&opened).unwrap().client_id, app.client_id);
-        assert_eq!(store.keypairs_of(&app.id).await, Ok(vec![]));
+        assert_eq!(store.keypairs_of_app(&app.id).await, Ok(vec![]));
     }
     let by_key = CallerRef::Key(caller.keys[0].id.clone());
     assert_eq!(store.caller(&by_key).await, Ok(Some(caller)));
@@ -116,8 +116,8 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     // Tokens are alive; what was discarded is only there to be revoked.
     let live = store.live_token(&key, at(0)).await.unwrap().unwrap();
     assert_eq!(live.id, token);
-    assert!(migrated.vault.open(&place_of_token(&live.id), &live.sealed).await.is_ok());
-    assert_eq!(store.live_tokens_of(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
+    assert!(migrated.vault.open(&token_aad(&live.id), &live.sealed).await.is_ok());
+    assert_eq!(store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
 
     // It goes on as one that was never older.
     assert_eq!(migrated.save(&key, &app, 180, false).await.1, SaveOutcome::Current);

@@ -3,10 +3,10 @@
 //! A generation that is given twice would bring back tokens of credentials that were replaced, so
 //! the counter decides something: it is authenticated like every row that does.
 
+use super::authenticated_row::{mac_of, refused, verified};
 use super::changes::alone;
-use super::document::{mac_of, refused, verified};
+use super::connection::Connection;
 use super::engine::Engine;
-use super::session::Connection;
 use super::sql::SqlRow;
 use super::{Result, StoreError};
 use crate::crypto::{AadContext, Vault};

@@ -80,7 +80,7 @@ pub(super) fn verified(
 }
 
 pub(super) fn refused(table: &'static str, id: &str) -> StoreError {
-    StoreError::Refused { table, id: printable(id) }
+    StoreError::Tampered { table, id: printable(id) }
 }
 
 /// What stands in an id's column may be anybody's text; a log shows only what an id may look like.

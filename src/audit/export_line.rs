@@ -127,7 +127,7 @@ struct CheckpointReference<'a> {
 /// lower-case hex; `None` where it tells of none. It may be a line of an export, of the log in JSON, or
 /// an answer of `GET /v1/audit/checkpoint`.
 #[must_use]
-pub fn seen_in(line: &str) -> Option<(i64, String)> {
+pub fn find_checkpoint_in_line(line: &str) -> Option<(i64, String)> {
     seen_within(line, LEVELS)
 }
 
@@ -163,7 +163,7 @@ mod tests {
     fn a_line_of_nothing_but_fields_within_fields_tells_of_none() {
         for field in ["fields", "checkpoint"] {
             let deep = format!(r#"{{"{field}":"#).repeat(100_000) + "{}" + &"}".repeat(100_000);
-            assert_eq!(seen_in(&deep), None, "{field}");
+            assert_eq!(find_checkpoint_in_line(&deep), None, "{field}");
         }
     }
 
@@ -178,10 +178,10 @@ mod tests {
             format!(r#"{{"level":"INFO","fields":{{"message":"m","checkpoint":{text}}}}}"#),
         ];
         for line in lines {
-            assert_eq!(seen_in(&line), expected, "{line}");
+            assert_eq!(find_checkpoint_in_line(&line), expected, "{line}");
         }
         for none in ["", "{}", "plain text", r#"{"fields":{"message":"x"}}"#, r#"{"record":{"number":1}}"#] {
-            assert_eq!(seen_in(none), None, "{none}");
+            assert_eq!(find_checkpoint_in_line(none), None, "{none}");
         }
     }
 }
