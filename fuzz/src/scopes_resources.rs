@@ -5,9 +5,10 @@
 //! token. `decode` and hex is the encoding of a key instead.
 
 use box_token_broker::domain::id::{BoxId, Generation, TenantId};
-use box_token_broker::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink, Subject,
-};
+use box_token_broker::domain::resource::{Resource, ResourceType};
+use box_token_broker::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
+use box_token_broker::domain::scope::{Scope, ScopeSet};
+use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::token_key::TokenKey;
 
 /// What is accepted is read back as it was, in each way that it is written; two tokens have one

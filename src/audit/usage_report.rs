@@ -95,8 +95,8 @@ fn everything(event: &AuditEvent) -> String {
     if event.subject.is_some() { "everything" } else { "not told apart" }.to_owned()
 }
 
-fn scopes(scopes: &crate::domain::subject::ScopeSet) -> String {
-    scopes.iter().map(crate::domain::subject::Scope::as_str).collect::<Vec<_>>().join(" ")
+fn scopes(scopes: &crate::domain::scope::ScopeSet) -> String {
+    scopes.iter().map(crate::domain::scope::Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// A cell that no spreadsheet takes for a formula, wherever it splits it: what might be one is put behind an

@@ -15,7 +15,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::domain::id::{BoxId, ClientId};
-use crate::domain::subject::{Annotator, Subject};
+use crate::domain::restriction::Annotator;
+use crate::domain::subject::Subject;
 use crate::entropy::{Entropy, base62};
 use crate::secret::SecretBytes;
 

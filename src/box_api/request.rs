@@ -10,7 +10,9 @@ use super::credentials::{AppAuthentication, BoxCredentials};
 use super::diagnosis::CallKind;
 use super::upstream::SentSecrets;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget, Subject};
+use crate::domain::resource::{Resource, ResourceType};
+use crate::domain::restriction::{Restriction, RestrictionTarget};
+use crate::domain::subject::Subject;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 

@@ -1,7 +1,8 @@
 //! Whether a downscoped token is as restricted as was asked.
 
 use super::token_response::{BoxObject, RestrictedObject};
-use crate::domain::subject::{Resource, ResourceType, Restriction, RestrictionTarget};
+use crate::domain::resource::{Resource, ResourceType};
+use crate::domain::restriction::{Restriction, RestrictionTarget};
 
 /// How Box's `restricted_to` differs from what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,8 @@ fn is(object: &BoxObject, resource: &Resource) -> bool {
 mod tests {
     use super::*;
     use crate::domain::id::BoxId;
-    use crate::domain::subject::{Scope, ScopePreset, SharedLink};
+    use crate::domain::restriction::SharedLink;
+    use crate::domain::scope::{Scope, ScopePreset};
 
     fn entry(scope: &str, object: Option<(&str, &str)>) -> RestrictedObject {
         let object = object.map(|(kind, id)| BoxObject { kind: kind.to_owned(), id: id.to_owned() });

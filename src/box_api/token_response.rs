@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::error::BoxError;
 use super::response::BoxResponse;
 use crate::clock::Monotonic;
-use crate::domain::subject::Scope;
+use crate::domain::scope::Scope;
 use crate::secret::SecretString;
 
 /// A token as Box gave it.

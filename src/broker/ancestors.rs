@@ -14,7 +14,8 @@ use crate::broker::tenant_context::TenantContext;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Resource, Subject};
+use crate::domain::resource::Resource;
+use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 use crate::flight::Flights;
 

@@ -6,7 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, InvalidValue, Name, TenantId};
-use super::subject::{Resource, ScopeSet, Subject};
+use super::resource::Resource;
+use super::scope::ScopeSet;
+use super::subject::Subject;
 
 /// What a grant allows.
 #[derive(
@@ -282,7 +284,7 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::subject::Scope;
+    use crate::domain::scope::Scope;
 
     fn on(selector: TenantSelector) -> Grant {
         Grant { tenants: selector, ..Grant::everything() }

@@ -9,7 +9,9 @@ use super::id::{InvalidValue, TenantId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
 use super::rate_limit::RateLimit;
-use super::subject::{Restriction, RestrictionTarget, ScopeSet, Subject};
+use super::restriction::{Restriction, RestrictionTarget};
+use super::scope::ScopeSet;
+use super::subject::Subject;
 
 /// What a tenant allows anyone to have, whatever their grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,10 @@ use super::audit_event::Credential;
 use super::id::{CallerId, KeyId, SessionId, TenantId, TrustId};
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
-use super::subject::{Resource, ResourceType, Restriction, RestrictionTarget, ScopeSet, Subject};
+use super::resource::{Resource, ResourceType};
+use super::restriction::{Restriction, RestrictionTarget};
+use super::scope::ScopeSet;
+use super::subject::Subject;
 
 /// A session that a caller opened for a page. What leaves by it is bounded by what the caller's grants
 /// and the tenant's policy allow at that moment, too.

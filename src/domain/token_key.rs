@@ -1,9 +1,10 @@
 //! The one typed key of cache, flight and stored tokens.
 
 use super::id::{BoxId, Generation, TenantId};
-use super::subject::{
-    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink, Subject,
-};
+use super::resource::{Resource, ResourceType};
+use super::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
+use super::scope::{Scope, ScopeSet};
+use super::subject::Subject;
 
 /// What makes two requests ask for the same token. Any field that differs makes another key, in
 /// memory by `Eq` and in the store by [`TokenKey::encoding`].

@@ -11,7 +11,9 @@ use crate::domain::app::App;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::box_refusal::BoxRefusal;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Restriction, RestrictionTarget, Scope, Subject};
+use crate::domain::restriction::{Restriction, RestrictionTarget};
+use crate::domain::scope::Scope;
+use crate::domain::subject::Subject;
 use crate::secret::SecretString;
 use crate::store::StoreError;
 

@@ -11,9 +11,10 @@ use box_token_broker::box_api::{
 use box_token_broker::clock::{Clock as _, ManualClock};
 use box_token_broker::config::{BoxSettings, RestrictedToMode};
 use box_token_broker::domain::id::{BoxId, ClientId};
-use box_token_broker::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, SharedLink, Subject,
-};
+use box_token_broker::domain::resource::{Resource, ResourceType};
+use box_token_broker::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
+use box_token_broker::domain::scope::Scope;
+use box_token_broker::domain::subject::Subject;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::secret::{SecretBytes, SecretString};
 use data_encoding::BASE64;

@@ -6,7 +6,9 @@ use box_token_broker::box_api::{BoxError, BoxObject, ExchangeOutcome, Restricted
 use box_token_broker::clock::Clock as _;
 use box_token_broker::config::RestrictedToMode;
 use box_token_broker::domain::box_refusal::BoxRefusal;
-use box_token_broker::domain::subject::{RestrictionTarget, Scope, Subject};
+use box_token_broker::domain::restriction::RestrictionTarget;
+use box_token_broker::domain::scope::Scope;
+use box_token_broker::domain::subject::Subject;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 

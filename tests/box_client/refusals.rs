@@ -7,7 +7,8 @@ use box_sandbox::key_json::AppKey;
 use box_token_broker::box_api::{AppAuthentication, BoxCredentials, BoxError};
 use box_token_broker::clock::{Clock, Monotonic, SystemClock};
 use box_token_broker::domain::box_refusal::BoxRefusal;
-use box_token_broker::domain::subject::{RestrictionTarget, Subject};
+use box_token_broker::domain::restriction::RestrictionTarget;
+use box_token_broker::domain::subject::Subject;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use box_token_broker::box_api::BoxError;
 use box_token_broker::clock::{Clock as _, SystemClock};
 use box_token_broker::domain::box_refusal::BoxRefusal;
-use box_token_broker::domain::subject::{RestrictionTarget, Subject};
+use box_token_broker::domain::restriction::RestrictionTarget;
+use box_token_broker::domain::subject::Subject;
 use jiff::SignedDuration;
 use serde_json::json;
 

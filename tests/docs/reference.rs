@@ -11,7 +11,7 @@ use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::box_refusal::BoxRefusal;
 use box_token_broker::domain::grant::Permission;
 use box_token_broker::domain::policy::Policy;
-use box_token_broker::domain::subject::ScopePreset;
+use box_token_broker::domain::scope::ScopePreset;
 use serde_json::Value;
 
 use crate::generated::check;

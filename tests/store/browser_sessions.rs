@@ -6,8 +6,10 @@ use box_token_broker::domain::caller::Caller;
 use box_token_broker::domain::id::{BoxId, SessionId};
 use box_token_broker::domain::on_behalf_of::OnBehalfOf;
 use box_token_broker::domain::origin::Origin;
+use box_token_broker::domain::resource::{Resource, ResourceType};
+use box_token_broker::domain::scope::ScopePreset;
 use box_token_broker::domain::session::{BrowserSession, SessionCredential, SessionOwner};
-use box_token_broker::domain::subject::{Resource, ResourceType, ScopePreset, Subject};
+use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{

@@ -16,7 +16,8 @@ use crate::crypto::sha256_hex;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{AppId, Generation, TokenId};
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::restriction::Restriction;
+use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 use crate::store::{NewToken, SaveOutcome, StoreError, credentials_aad, token_aad};
 

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::{AppId, CallerId, Generation, KeyId, Name, SessionId, TenantId, TrustId};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::DenialReason;
-use crate::domain::subject::{Resource, ScopeSet, Subject};
+use crate::domain::resource::Resource;
+use crate::domain::scope::ScopeSet;
+use crate::domain::subject::Subject;
 
 /// What a caller proved itself with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

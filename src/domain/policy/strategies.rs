@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::{BoxId, Name};
-use crate::domain::subject::{Resource, ResourceType, Scope, SharedLink};
+use crate::domain::resource::{Resource, ResourceType};
+use crate::domain::restriction::SharedLink;
+use crate::domain::scope::Scope;
 
 pub(crate) fn scopes(names: &[&str]) -> ScopeSet {
     names.iter().map(|name| Scope::parse(name).unwrap()).collect()

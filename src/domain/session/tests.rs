@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Scope, ScopePreset};
+use crate::domain::scope::{Scope, ScopePreset};
 
 fn item(kind: ResourceType, id: &str) -> Resource {
     Resource { kind, id: BoxId::parse(id).unwrap() }

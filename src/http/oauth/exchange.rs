@@ -12,9 +12,9 @@ use crate::broker::{PATIENCE, SubjectToken, TokenError, TokenRequest};
 use crate::domain::id::BoxId;
 use crate::domain::policy::DenialReason;
 use crate::domain::recipient::Recipient;
-use crate::domain::subject::{
-    Annotator, Resource, ResourceType, Restriction, RestrictionTarget, Scope, ScopeSet, SharedLink,
-};
+use crate::domain::resource::{Resource, ResourceType};
+use crate::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
+use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::Api;
 use crate::http::error::{ApiError, OAuthError};
 use crate::http::extract::AuthenticatedRequest;

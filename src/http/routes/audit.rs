@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 
 use crate::domain::audit_event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::subject::{Resource, Subject};
+use crate::domain::resource::Resource;
+use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::error::problem::ProblemDocument;

@@ -8,7 +8,10 @@ use utoipa_axum::routes;
 
 use crate::auth::AuthError;
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::subject::{Resource, Restriction, RestrictionTarget, ScopeSet, Subject};
+use crate::domain::resource::Resource;
+use crate::domain::restriction::{Restriction, RestrictionTarget};
+use crate::domain::scope::ScopeSet;
+use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::error::problem::ProblemDocument;

@@ -13,9 +13,10 @@ use utoipa_axum::routes;
 
 use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, TokenRequest};
 use crate::domain::on_behalf_of::OnBehalfOf;
-use crate::domain::subject::{
-    Annotator, Resource, Restriction, RestrictionTarget, ScopePreset, ScopeSet, SharedLink, Subject,
-};
+use crate::domain::resource::Resource;
+use crate::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
+use crate::domain::scope::{ScopePreset, ScopeSet};
+use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::error::problem::ProblemDocument;
