@@ -1,4 +1,4 @@
-//! A running broker, as the commands call it over HTTP.
+//! The HTTP client with which commands call a running broker.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::secret::SecretString;
 use super::failure::{Exit, Failure};
 use super::problem;
 
-/// How long a command waits for an answer.
+/// The longest time that a command waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// No answer of the broker's is longer than this.
+/// The longest answer that is read, in bytes; the broker sends none that is longer.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// Which broker, and with which key.
+/// The arguments that name the broker and the key.
 #[derive(Debug, clap::Args)]
 pub(super) struct BrokerArgs {
-    /// Where the broker is.
+    /// URL of the broker.
     #[arg(long, env = "BTB_URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
     url: Url,
     /// File that holds the API key. Not given: the key is in BTB_KEY, or its file's name in
@@ -33,22 +33,22 @@ pub(super) struct BrokerArgs {
     pub(super) json: bool,
 }
 
-/// A running broker.
+/// The client of one broker.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub(super) struct BrokerClient {
     client: Client,
     base: Url,
     key: SecretString,
 }
 
-/// What a broker answered to a request that it fulfilled.
-pub(super) struct Answer {
+/// The answer to a request that succeeded.
+pub(super) struct BrokerResponse {
     pub status: StatusCode,
     pub body: SecretString,
 }
 
-impl Answer {
-    /// The body's fields.
+impl BrokerResponse {
+    /// Parses the body.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(self.body.expose()).map_err(|error| {
             Failure::failed(format!("the answer is not what this version of the command expects: {error}"))
@@ -57,12 +57,12 @@ impl Answer {
 }
 
 impl BrokerArgs {
-    /// The broker that these arguments name.
-    pub(super) fn connect(&self) -> Result<Broker, Failure> {
-        Broker::at(self.url.clone(), self.key()?)
+    /// Returns the client of the broker that these arguments name.
+    pub(super) fn connect(&self) -> Result<BrokerClient, Failure> {
+        BrokerClient::at(self.url.clone(), self.key()?)
     }
 
-    /// True where what is sent can be read on its way.
+    /// Returns true if requests travel unencrypted to another machine.
     pub(super) fn is_in_the_clear(&self) -> bool {
         let loopback = match self.url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
@@ -117,8 +117,8 @@ fn base(text: &str) -> Result<Url, String> {
     if fits { Ok(url) } else { Err("write an http or https URL without user, query or fragment".to_owned()) }
 }
 
-impl Broker {
-    /// The broker at `base`, called with `key`.
+impl BrokerClient {
+    /// Creates the client of the broker at `base`, called with `key`.
     pub(super) fn at(base: Url, key: SecretString) -> Result<Self, Failure> {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
@@ -131,18 +131,22 @@ impl Broker {
         Ok(Self { client, base, key })
     }
 
-    /// Asks for what stands under these path segments.
-    pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Failure> {
+    /// Sends a GET request to these path segments.
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<BrokerResponse, Failure> {
         self.send(self.request(Method::GET, path, query)).await
     }
 
-    /// Sends a JSON document to what stands under these path segments.
+    /// Sends a POST request with a JSON body to these path segments.
     pub(super) async fn post(
         &self,
         path: &[&str],
         query: &[(&str, String)],
         body: &Value,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<BrokerResponse, Failure> {
         self.send(self.request(Method::POST, path, query).json(body)).await
     }
 
@@ -160,7 +164,7 @@ impl Broker {
     }
 
     /// Sends a request and reads the whole answer, at most `BODY_LIMIT` bytes. Any status but success is a failure.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<BrokerResponse, Failure> {
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let mut body = Vec::new();
@@ -175,7 +179,7 @@ impl Broker {
         }
         let body = String::from_utf8(body)
             .map_err(|_| Failure::failed("the answer is not text, so not the broker's: check BTB_URL"))?;
-        Ok(Answer { status, body: SecretString::new(body) })
+        Ok(BrokerResponse { status, body: SecretString::new(body) })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -197,7 +201,7 @@ impl Broker {
     }
 }
 
-/// A tenant's name or id, as it stands in a path.
+/// Checks a tenant's name or id.
 pub(super) fn tenant(text: &str) -> Result<String, String> {
     use crate::domain::id::{Name, TenantId};
 
@@ -207,7 +211,7 @@ pub(super) fn tenant(text: &str) -> Result<String, String> {
     }
 }
 
-/// A Box id, as it stands in a body.
+/// Checks a Box id.
 pub(super) fn box_id(text: &str) -> Result<String, String> {
     crate::domain::id::BoxId::parse(text)
         .map(|id| id.as_str().to_owned())

@@ -1,4 +1,4 @@
-//! `callers`: the first admin, made by whoever has the database and the key set in their hands.
+//! `callers`: creates the first admin, with access to the database and the key set.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use super::terminal;
 
 /// Make the first caller; it makes the others over HTTP.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct CallersArgs {
     #[command(subcommand)]
-    command: Command,
+    command: CallersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CallersCommand {
     Create(Create),
 }
 
@@ -65,8 +65,8 @@ fn name(text: &str) -> Result<Name, String> {
     Name::parse(text).map_err(|problem| problem.to_string())
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let Command::Create(args) = args.command;
+pub(super) async fn run(args: CallersArgs) -> Result<(), Failure> {
+    let CallersCommand::Create(args) = args.command;
     let new = create(&args.config.load()?, args.name.clone()).await?;
     if args.json {
         return terminal::print(json!({ "id": new.id, "key": new.key.expose() }));
@@ -76,7 +76,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes an admin on the database that the settings name.
+/// Creates an admin in the database that the settings name.
 pub(super) async fn create(settings: &Settings, name: Name) -> Result<CreatedApiKey, Failure> {
     let entropy = Arc::new(SystemEntropy);
     let keys = key_file::read(&settings.keys.file)?;

@@ -1,4 +1,4 @@
-//! Box's config file, as commands read it.
+//! Reads Box's config file for the commands.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::failure::Failure;
 use crate::domain::box_config::ConfigFile;
 
-/// The config's document: what it says is judged by the broker.
+/// Reads the config's JSON document. The broker validates its content.
 pub(super) fn read(path: &Path) -> Result<Value, Failure> {
     let refuse = |what: String| Failure::failed(format!("{}: {what}", path.display()));
     let mut text = Vec::new();
-    // One byte more than is read tells that there are too many.
+    // One byte above the limit shows that the file is too long.
     let limit = ConfigFile::MAX_BYTES as u64 + 1;
     if path.as_os_str() == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut text)

@@ -1,4 +1,4 @@
-//! How a command ends when it does not succeed.
+//! Failures of a command: an exit code and a message.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -7,18 +7,19 @@ use crate::crypto::KeySetError;
 use crate::crypto::key_file::KeyFileError;
 use crate::store::{OpenError, StoreError};
 
-/// What a script is told by the exit code.
+/// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// Refused or failed.
+    /// The command was refused or failed.
     Failed = 1,
-    /// Wrong usage or settings; clap ends with the same code.
+    /// The command line, the environment or the settings are wrong; clap uses the same code.
     Usage = 2,
-    /// Not authenticated, not allowed, or no such thing, which the broker does not tell apart.
+    /// The caller is not authenticated or not allowed, or there is no such thing: the broker does not
+    /// distinguish these.
     NotAllowed = 3,
-    /// Trying again later may help.
+    /// A later attempt may succeed.
     RetryLater = 4,
-    /// Box refuses until somebody fixes it there.
+    /// Box refuses until somebody fixes the cause there.
     BoxRefuses = 5,
 }
 
@@ -28,7 +29,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What to tell the person, and the script.
+/// A failed command: the exit code for scripts and the message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     exit: Exit,
@@ -36,22 +37,22 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// A failure with its exit code. Each line of `message` says what is wrong and what to do.
+    /// Creates a failure. Each line of `message` says what is wrong and what to do.
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
 
-    /// Something failed.
+    /// Creates a failure with [`Exit::Failed`].
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
     }
 
-    /// The command line, the environment or the settings are wrong.
+    /// Creates a failure with [`Exit::Usage`].
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub(super) fn exit(&self) -> Exit {
         self.exit
     }

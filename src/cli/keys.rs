@@ -1,4 +1,4 @@
-//! `keys`: the broker's own key set, without which nothing that it stored can be opened.
+//! `keys`: creates and lists the broker's own key set, which opens everything that it stored.
 
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ use super::terminal;
 
 /// Make the broker's own keys, or see what is in a key set.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct KeysArgs {
     #[command(subcommand)]
-    command: Command,
+    command: KeysCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum KeysCommand {
     /// Make a new key set and write it, readable by you alone; never over another.
     ///
     /// Keep a copy away from the database and its backups: whoever has both can read every
@@ -29,11 +29,11 @@ enum Command {
 Examples:
   box-token-broker keys generate
   box-token-broker keys generate --file /etc/box-token-broker/keys.json")]
-    Generate(Target),
+    Generate(KeySetFile),
     /// List the keys of a key set: kind, id and state, never the keys themselves.
     Status {
         #[command(flatten)]
-        target: Target,
+        file: KeySetFile,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -41,7 +41,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-struct Target {
+struct KeySetFile {
     /// The key set's file. Not given: `keys.file` of the settings (keys.json).
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -49,7 +49,7 @@ struct Target {
     config: ConfigArg,
 }
 
-impl Target {
+impl KeySetFile {
     fn path(&self) -> Result<PathBuf, Failure> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -58,15 +58,15 @@ impl Target {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
+pub(super) fn run(args: &KeysArgs) -> Result<(), Failure> {
     match &args.command {
-        Command::Generate(target) => generate(target),
-        Command::Status { target, json } => status(target, *json),
+        KeysCommand::Generate(file) => generate(file),
+        KeysCommand::Status { file, json } => status(file, *json),
     }
 }
 
-fn generate(target: &Target) -> Result<(), Failure> {
-    let path = target.path()?;
+fn generate(file: &KeySetFile) -> Result<(), Failure> {
+    let path = file.path()?;
     let keys = KeySet::generate(&SystemEntropy);
     key_file::write_new(&path, &keys)?;
     terminal::remark(format_args!(
@@ -76,8 +76,8 @@ fn generate(target: &Target) -> Result<(), Failure> {
     Ok(())
 }
 
-fn status(target: &Target, as_json: bool) -> Result<(), Failure> {
-    let keys = key_file::read(&target.path()?)?;
+fn status(file: &KeySetFile, as_json: bool) -> Result<(), Failure> {
+    let keys = key_file::read(&file.path()?)?;
     let keys = keys.status();
     if as_json {
         let row =

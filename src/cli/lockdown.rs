@@ -1,4 +1,4 @@
-//! `lockdown`: an incident.
+//! `lockdown`: locks a tenant, a shared app or a caller in an incident.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -19,10 +19,10 @@ Examples:
   box-token-broker lockdown tenant acme
   box-token-broker lockdown app portal
   box-token-broker lockdown caller invoices")]
-pub(super) struct Args {
-    /// What to lock.
+pub(super) struct LockdownArgs {
+    /// The kind of object to lock.
     #[arg(value_enum)]
-    what: What,
+    what: LockdownTarget,
     /// Its name or id.
     name: String,
     #[command(flatten)]
@@ -30,15 +30,15 @@ pub(super) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum What {
+enum LockdownTarget {
     Tenant,
     App,
     Caller,
 }
 
-impl What {
-    /// Where such things stand in paths.
-    fn place(self) -> &'static str {
+impl LockdownTarget {
+    /// Returns the path segment of this kind of object.
+    fn segment(self) -> &'static str {
         match self {
             Self::Tenant => "tenants",
             Self::App => "apps",
@@ -59,21 +59,21 @@ impl What {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct LockdownAnswer {
     tokens: u64,
     revoked: u64,
     queued: u64,
     sessions: u64,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: LockdownArgs) -> Result<(), Failure> {
     args.what.check(&args.name)?;
-    let path = ["v1", args.what.place(), &args.name, "lockdown"];
+    let path = ["v1", args.what.segment(), &args.name, "lockdown"];
     let answer = args.broker.connect()?.post(&path, &[], &json!({})).await?;
     if args.broker.json {
         return terminal::print(answer.body.expose());
     }
-    let Answer { tokens, revoked, queued, sessions } = answer.read()?;
+    let LockdownAnswer { tokens, revoked, queued, sessions } = answer.read()?;
     terminal::print(format_args!(
         "{} is locked: {tokens} live tokens, {revoked} dead at Box, {queued} waiting for Box, {sessions} sessions ended",
         args.name

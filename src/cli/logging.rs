@@ -1,4 +1,4 @@
-//! Where log lines go: to standard error, for people or for machines.
+//! The log: lines on standard error, for people or for machines.
 
 use std::io::{self, IsTerminal};
 
@@ -9,7 +9,7 @@ use crate::config::{LogFormat, LogSettings};
 
 use super::failure::Failure;
 
-/// Begins to write log lines as the settings say.
+/// Starts the log as the settings say.
 pub(super) fn begin(log: &LogSettings) -> Result<(), Failure> {
     let filter = EnvFilter::builder().parse(&log.level).map_err(|error| {
         Failure::usage(format!(

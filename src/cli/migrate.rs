@@ -1,4 +1,4 @@
-//! `migrate`: brings the database's schema to this version of the program.
+//! `migrate`: updates the database's schema to this version of the program.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use super::terminal;
 Examples:
   BTB_DATABASE__URL=postgres://broker:secret@db.example.com/broker box-token-broker migrate
   box-token-broker migrate --config /etc/box-token-broker/settings.toml")]
-pub(super) struct Args {
+pub(super) struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Print JSON.
@@ -25,7 +25,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let settings = args.config.load()?;
     let done = store::migrate(&settings.database).await?;
     if args.json {

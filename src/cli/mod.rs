@@ -56,17 +56,17 @@ Environment of the commands that call a broker (policy, tenants, token, whoami, 
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(display_order = 1)]
-    Serve(serve::Args),
-    Migrate(migrate::Args),
-    Keys(keys::Args),
-    Callers(callers::Args),
-    Policy(policy::Args),
-    Audit(audit::Args),
-    Tenants(tenants::Args),
-    Token(token::Args),
-    Whoami(whoami::Args),
-    Lockdown(lockdown::Args),
-    Openapi(openapi::Args),
+    Serve(serve::ServeArgs),
+    Migrate(migrate::MigrateArgs),
+    Keys(keys::KeysArgs),
+    Callers(callers::CallersArgs),
+    Policy(policy::PolicyArgs),
+    Audit(audit::AuditArgs),
+    Tenants(tenants::TenantsArgs),
+    Token(token::TokenArgs),
+    Whoami(whoami::WhoamiArgs),
+    Lockdown(lockdown::LockdownArgs),
+    Openapi(openapi::OpenApiArgs),
 }
 
 /// Does what the command line says.
@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal::complain(&failure);
+            terminal::print_failure(&failure);
             failure.exit().into()
         }
     }
@@ -129,7 +129,7 @@ async fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Command::Token(args) => token::run(args).await,
         Command::Whoami(args) => whoami::run(args).await,
         Command::Lockdown(args) => lockdown::run(args).await,
-        Command::Openapi(openapi::Args {}) => openapi::run(),
+        Command::Openapi(openapi::OpenApiArgs {}) => openapi::run(),
     }
 }
 

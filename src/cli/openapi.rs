@@ -1,4 +1,4 @@
-//! `openapi`: the API's description.
+//! `openapi`: prints the OpenAPI document.
 
 use super::failure::Failure;
 use super::terminal;
@@ -8,7 +8,7 @@ use super::terminal;
 #[command(after_help = "\
 Example:
   box-token-broker openapi > openapi.json")]
-pub(super) struct Args {}
+pub(super) struct OpenApiArgs {}
 
 pub(super) fn run() -> Result<(), Failure> {
     terminal::print(crate::http::openapi(None).trim_end())

@@ -1,4 +1,4 @@
-//! `policy explain`: whether a caller would get a token, and why.
+//! `policy explain`: reports whether a caller would get a token, and why.
 
 use clap::Subcommand;
 use serde::Deserialize;
@@ -8,15 +8,15 @@ use super::broker::{BrokerArgs, box_id, tenant};
 use super::failure::Failure;
 use super::terminal::{self, plain};
 
-/// Ask what grants and policies come to.
+/// Evaluate grants and policies.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct PolicyArgs {
     #[command(subcommand)]
-    command: Command,
+    command: PolicyCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum PolicyCommand {
     Explain(Explain),
 }
 
@@ -57,7 +57,7 @@ struct Explain {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Explanation {
     allowed: bool,
     reason: String,
     rule: Option<String>,
@@ -70,9 +70,11 @@ struct Warning {
     detail: String,
 }
 
-pub(super) async fn run(Args { command: Command::Explain(args) }: Args) -> Result<(), Failure> {
+pub(super) async fn run(
+    PolicyArgs { command: PolicyCommand::Explain(args) }: PolicyArgs,
+) -> Result<(), Failure> {
     let answer = args.broker.connect()?.post(&["v1", "policy", "explain"], &[], &args.body()).await?;
-    let Answer { allowed, reason, rule, warnings } = answer.read()?;
+    let Explanation { allowed, reason, rule, warnings } = answer.read()?;
     if args.broker.json {
         terminal::print(answer.body.expose())?;
     } else {

@@ -1,4 +1,4 @@
-//! What the broker answers when it refuses (RFC 9457), as one line and an exit code.
+//! The broker's problem documents (RFC 9457) as one line and an exit code.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::terminal::plain;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Problem {
+struct ProblemBody {
     detail: Option<String>,
     title: Option<String>,
     code: Option<String>,
@@ -18,12 +18,12 @@ struct Problem {
     request_id: Option<String>,
     retry: Option<String>,
     retry_after: Option<u64>,
-    errors: Vec<Pointed>,
-    upstream: Option<Upstream>,
+    errors: Vec<FieldProblemBody>,
+    upstream: Option<UpstreamBody>,
 }
 
 #[derive(Deserialize)]
-struct Pointed {
+struct FieldProblemBody {
     #[serde(default)]
     pointer: String,
     detail: String,
@@ -31,13 +31,13 @@ struct Pointed {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Upstream {
+struct UpstreamBody {
     error_description: Option<String>,
 }
 
-/// What a status other than 2xx and its body mean.
+/// Returns the failure that a status other than 2xx and its body describe.
 pub(super) fn failure(status: StatusCode, body: &[u8]) -> Failure {
-    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+    let Ok(problem) = serde_json::from_slice::<ProblemBody>(body) else {
         let hint = if status.is_redirection() {
             "a redirect, which is not followed with a key"
         } else {
@@ -62,10 +62,10 @@ fn exit(status: StatusCode, retry: Option<&str>) -> Exit {
     }
 }
 
-impl Problem {
+impl ProblemBody {
     fn line(self, status: StatusCode) -> String {
         let mut line = self.detail.or(self.title).unwrap_or_else(|| format!("HTTP {status}"));
-        for Pointed { pointer, detail } in &self.errors {
+        for FieldProblemBody { pointer, detail } in &self.errors {
             let _ = write!(line, " | {pointer} {detail}");
         }
         if let Some(words) = self.upstream.and_then(|upstream| upstream.error_description) {
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn pointers_and_times_are_told() {
+    fn pointers_and_retry_times_are_in_the_line() {
         let body = br#"{"detail":"Refused.","errors":[{"pointer":"/a","detail":"is bad"}],"retry_after":3}"#;
         let failure = failure(StatusCode::UNPROCESSABLE_ENTITY, body);
         assert_eq!(failure.to_string(), "Refused. | /a is bad | Try again in 3 s. (422)");
     }
 
     #[test]
-    fn statuses_tell_scripts_what_to_do() {
+    fn statuses_map_to_exit_codes() {
         for (status, wanted) in [
             (400, Exit::Failed),
             (401, Exit::NotAllowed),

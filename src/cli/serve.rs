@@ -25,12 +25,12 @@ Examples:
 
   In production:
     BTB_DATABASE__URL_FILE=/run/secrets/database-url box-token-broker serve --config settings.toml")]
-pub(super) struct Args {
+pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArg,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = args.config.load()?;
     logging::begin(&settings.log)?;
     let stop = signal::stop()?;

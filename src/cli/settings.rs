@@ -6,7 +6,7 @@ use crate::config::Settings;
 
 use super::failure::Failure;
 
-/// Which settings file.
+/// The argument that names the settings file.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArg {
     /// Settings file (TOML). Variables `BTB_<SECTION>__<KEY>` override it.
@@ -15,9 +15,9 @@ pub(super) struct ConfigArg {
 }
 
 impl ConfigArg {
-    /// The settings of that file and the environment.
+    /// Loads the settings from that file and the environment.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
-        // Variables of ours that are no UTF-8 must not be passed over: they are read as they can be.
+        // A variable that is not UTF-8 must not be ignored: invalid bytes are replaced.
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let env = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         Settings::load(self.config.as_deref(), env).map_err(|error| Failure::usage(error.to_string()))

@@ -1,11 +1,11 @@
-//! How a process that serves is told to stop.
+//! The signals that stop a serving process.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
 
-/// Ends when somebody wants the process to stop, by Ctrl-C or as a service. Signals are received
-/// from now on, not only once this is waited for.
+/// Returns a future that ends on SIGTERM or Ctrl-C. Signals are received from this call on, not only once the
+/// future is polled.
 pub(super) fn stop() -> Result<impl Future<Output = ()>, Failure> {
     let received =
         |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be received: {error}")));

@@ -12,7 +12,7 @@ use super::terminal;
 /// Get a Box access token of a tenant and print it, nothing else.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(super) struct TokenArgs {
     /// The tenant's name or id.
     #[arg(value_parser = tenant)]
     tenant: String,
@@ -27,7 +27,7 @@ pub(super) struct Args {
     scopes: Vec<String>,
     /// Restrict the token to what one of Box's UI Elements needs.
     #[arg(long, value_enum, group = "restriction")]
-    preset: Option<Preset>,
+    preset: Option<PresetArg>,
     /// Restrict the token to this file.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "restriction")]
     file: Option<String>,
@@ -54,7 +54,7 @@ Examples:
 
 /// A UI Element.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Preset {
+enum PresetArg {
     Explorer,
     Picker,
     Uploader,
@@ -62,7 +62,7 @@ enum Preset {
     Sidebar,
 }
 
-impl Preset {
+impl PresetArg {
     fn name(self) -> &'static str {
         match self {
             Self::Explorer => "explorer",
@@ -75,11 +75,11 @@ impl Preset {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     access_token: SecretString,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: TokenArgs) -> Result<(), Failure> {
     let broker = args.broker.connect()?;
     let body = args.body();
     let path = ["v1", "tenants", &args.tenant, "token", "downscoped"];
@@ -88,11 +88,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.broker.json {
         return terminal::print(answer.body.expose());
     }
-    let Answer { access_token } = answer.read()?;
+    let TokenAnswer { access_token } = answer.read()?;
     terminal::print(access_token.expose())
 }
 
-impl Args {
+impl TokenArgs {
     fn is_restricted(&self) -> bool {
         self.preset.is_some() || !self.scopes.is_empty()
     }

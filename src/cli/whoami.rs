@@ -9,7 +9,7 @@ use super::terminal::{self, plain};
 
 /// Show whose key this is and what it may do.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct WhoamiArgs {
     #[command(flatten)]
     broker: BrokerArgs,
 }
@@ -40,7 +40,7 @@ struct Grant {
     resources: Option<Value>,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: WhoamiArgs) -> Result<(), Failure> {
     let answer = args.broker.connect()?.get(&["v1", "whoami"], &[]).await?;
     if args.broker.json {
         return terminal::print(answer.body.expose());

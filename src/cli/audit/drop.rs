@@ -1,4 +1,4 @@
-//! `audit drop`: old days, each as a whole.
+//! `audit drop`: drops whole days of the audit.
 
 use crate::audit::Day;
 use crate::clock::{Clock, SystemClock};
@@ -15,7 +15,7 @@ use super::{day, open};
 Examples:
   box-token-broker audit export --until 2026-03-31 > first-quarter.jsonl
   box-token-broker audit drop --before 2026-04-01")]
-pub(super) struct Args {
+pub(super) struct DropArgs {
     /// The first day that is kept (UTC).
     #[arg(long, value_name = "DAY", value_parser = day)]
     before: Day,
@@ -23,7 +23,7 @@ pub(super) struct Args {
     config: ConfigArg,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: DropArgs) -> Result<(), Failure> {
     let now = SystemClock::new().wall();
     if args.before > Day::of(now) {
         return Err(Failure::usage("--before: today is the last day that can be kept alone"));

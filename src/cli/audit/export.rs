@@ -1,4 +1,4 @@
-//! `audit export`: everything, as JSON Lines, ending with a signed checkpoint.
+//! `audit export`: writes the audit as JSON Lines that end with a signed checkpoint.
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
@@ -12,7 +12,7 @@ use crate::store::Store;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::super::terminal;
-use super::{AT_ONCE, day, open};
+use super::{BATCH_SIZE, day, open};
 
 /// Write the audit to standard output, one record or checkpoint a line (JSON Lines).
 ///
@@ -24,7 +24,7 @@ Examples:
   box-token-broker audit export > audit.jsonl
   box-token-broker audit export --since 2026-01-01 --until 2026-01-31 > january.jsonl
   box-token-broker audit verify january.jsonl")]
-pub(super) struct Args {
+pub(super) struct ExportArgs {
     /// The first day (UTC); the first there is, where left out.
     #[arg(long, value_name = "DAY", value_parser = day)]
     since: Option<Day>,
@@ -35,7 +35,7 @@ pub(super) struct Args {
     config: ConfigArg,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let (vault, store) = open(&args.config.load()?).await?;
     let DayRange { since, until } = DayRange::ALL;
     let range = DayRange { since: args.since.unwrap_or(since), until: args.until.unwrap_or(until) };
@@ -45,19 +45,20 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             range.since, range.until
         )));
     }
-    let mut out = Output { out: BufWriter::new(io::stdout().lock()), records: 0 };
+    let mut out = LineWriter { out: BufWriter::new(io::stdout().lock()), records: 0 };
     export(&vault, &*store, range, &mut out).await?;
     let records = out.finish()?;
     terminal::remark(format_args!("exported {records} records"));
     Ok(())
 }
 
-/// Signs first and reads then: what comes in meanwhile belongs to the next export.
+/// Writes the range. The checkpoint is signed before the records are read, so that records which arrive
+/// meanwhile belong to the next export.
 async fn export(
     vault: &Vault,
     store: &dyn Store,
     range: DayRange,
-    out: &mut Output<'_>,
+    out: &mut LineWriter<'_>,
 ) -> Result<(), Failure> {
     let last = store.sign_checkpoint(SystemClock::new().wall(), Some(range)).await?;
     let last = last.ok_or_else(|| Failure::failed("the export cannot be signed"))?;
@@ -65,7 +66,7 @@ async fn export(
     let first = first_of(vault, &last)?;
     let mut behind = first - 1;
     while behind + 1 < last.number {
-        let checkpoints = store.checkpoints_after(behind, AT_ONCE).await?;
+        let checkpoints = store.checkpoints_after(behind, BATCH_SIZE).await?;
         let Some(newest) = checkpoints.last().map(|signed| signed.number) else { break };
         for signed in checkpoints.iter().filter(|signed| signed.number < last.number) {
             note(vault, signed, &mut covered);
@@ -77,7 +78,7 @@ async fn export(
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
-        let links = store.audit_chain_links(range, behind, AT_ONCE).await?;
+        let links = store.audit_chain_links(range, behind, BATCH_SIZE).await?;
         let Some(newest) = links.last().map(|stored| &stored.link) else { break };
         at = Some((newest.day, newest.writer.clone(), newest.number));
         for stored in &links {
@@ -98,8 +99,8 @@ fn first_of(vault: &Vault, last: &SignedCheckpoint) -> Result<i64, Failure> {
     Ok(checkpoint.export.map_or(last.number, |export| export.first))
 }
 
-/// Takes note of how far a checkpoint says that chains go. One that was altered is exported as it is,
-/// for whoever verifies to find.
+/// Records how far a checkpoint says that each chain goes. An altered checkpoint is exported unchanged, so that
+/// verification finds it.
 fn note(vault: &Vault, signed: &SignedCheckpoint, covered: &mut HashMap<WriterId, i64>) {
     let Ok(checkpoint) = signed.verify(vault.notary()) else { return };
     for (writer, head) in checkpoint.heads {
@@ -112,12 +113,12 @@ fn altered(what: &str) -> Failure {
     Failure::failed(format!("{what} was altered so that it cannot even be exported: run `audit verify`"))
 }
 
-struct Output<'a> {
+struct LineWriter<'a> {
     out: BufWriter<io::StdoutLock<'a>>,
     records: u64,
 }
 
-impl Output<'_> {
+impl LineWriter<'_> {
     fn checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), Failure> {
         let line = CheckpointLine::new(signed).map_err(|_| altered("a checkpoint"))?;
         self.line(&ExportLine::Checkpoint(line))

@@ -1,4 +1,4 @@
-//! `audit`: taking the audit out of the database, and finding out whether it is whole.
+//! `audit`: exports, verifies and reports on the audit, and drops its old days.
 
 mod drop;
 mod export;
@@ -22,32 +22,32 @@ use super::failure::Failure;
 /// Works on the database itself, beside a running `serve` too. It needs no API key: whoever can read
 /// the database's URL and the key set is trusted.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct AuditArgs {
     #[command(subcommand)]
-    command: Command,
+    command: AuditCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Export(export::Args),
-    Verify(verify::Args),
-    Report(report::Args),
-    Drop(drop::Args),
+enum AuditCommand {
+    Export(export::ExportArgs),
+    Verify(verify::VerifyArgs),
+    Report(report::ReportArgs),
+    Drop(drop::DropArgs),
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: AuditArgs) -> Result<(), Failure> {
     match args.command {
-        Command::Export(args) => export::run(args).await,
-        Command::Verify(args) => verify::run(args).await,
-        Command::Report(args) => report::run(args).await,
-        Command::Drop(args) => drop::run(args).await,
+        AuditCommand::Export(args) => export::run(args).await,
+        AuditCommand::Verify(args) => verify::run(args).await,
+        AuditCommand::Report(args) => report::run(args).await,
+        AuditCommand::Drop(args) => drop::run(args).await,
     }
 }
 
-/// How many rows are read at a time.
-const AT_ONCE: usize = 500;
+/// The number of rows that one query reads.
+const BATCH_SIZE: usize = 500;
 
-/// The keys, and the database beside a running `serve`.
+/// Opens the key set and the database, beside a running `serve`.
 async fn open(settings: &Settings) -> Result<(Arc<Vault>, Arc<dyn Store>), Failure> {
     let vault = vault(settings)?;
     let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::Shared).await?;

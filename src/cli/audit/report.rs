@@ -1,4 +1,4 @@
-//! `audit report`: a month of one tenant, for the customer.
+//! `audit report`: writes one month of one tenant, for the customer.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::store::{AuditCursor, AuditFilter, Store, TenantRef};
 
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
-use super::{AT_ONCE, open};
+use super::{BATCH_SIZE, open};
 
 /// Write who was given a tenant's tokens in a month, for what and how often, as CSV.
 ///
@@ -21,7 +21,7 @@ use super::{AT_ONCE, open};
 #[command(after_help = "\
 Examples:
   box-token-broker audit report --tenant acme --month 2026-01 > acme-2026-01.csv")]
-pub(super) struct Args {
+pub(super) struct ReportArgs {
     /// The tenant's name, or its id where it is erased already.
     #[arg(long, value_parser = tenant)]
     tenant: TenantRef,
@@ -32,7 +32,7 @@ pub(super) struct Args {
     config: ConfigArg,
 }
 
-/// From its first moment to that of the next.
+/// A calendar month in UTC: from its first moment to that of the next one.
 #[derive(Clone, Copy, Debug)]
 struct Month {
     since: Timestamp,
@@ -51,7 +51,7 @@ fn month(text: &str) -> Result<Month, String> {
     Ok(Month { since: begins(first)?, until: begins(next)? })
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: ReportArgs) -> Result<(), Failure> {
     let (_, store) = open(&args.config.load()?).await?;
     let tenant = match (store.tenant(&args.tenant).await?, args.tenant) {
         (Some(tenant), _) => tenant.id,
@@ -78,7 +78,7 @@ async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<UsageReport, 
     let mut report = UsageReport::default();
     let mut behind: Option<AuditCursor> = None;
     loop {
-        let stretch = store.audit_records(filter, behind.as_ref(), AT_ONCE).await?;
+        let stretch = store.audit_records(filter, behind.as_ref(), BATCH_SIZE).await?;
         if stretch.refused > 0 {
             let told = "some of these records were altered: run `audit verify`, which names the first";
             return Err(Failure::failed(told));

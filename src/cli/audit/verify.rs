@@ -1,4 +1,4 @@
-//! `audit verify`: whether the audit is whole, in an export or in the database.
+//! `audit verify`: checks that the audit is complete and unaltered, in an export or in the database.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::store::Store;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::super::terminal;
-use super::{AT_ONCE, open, vault};
+use super::{BATCH_SIZE, open, vault};
 
 /// Find out whether the audit is whole, and name the first record that is not.
 ///
@@ -34,7 +34,7 @@ Examples:
 Exit codes:
   0  it is whole
   1  it is not; the message names the first thing that is wrong")]
-pub(super) struct Args {
+pub(super) struct VerifyArgs {
     /// An export; the database, where left out.
     file: Option<PathBuf>,
     /// A file with checkpoints that were kept elsewhere: log lines in JSON, answers of
@@ -48,7 +48,7 @@ pub(super) struct Args {
     config: ConfigArg,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     let settings = args.config.load()?;
     let claims = CheckpointClaims::new(match &args.seen {
         Some(path) => seen(path)?,
@@ -74,7 +74,7 @@ impl From<IntegrityError> for Failure {
     }
 }
 
-/// The checkpoints in a file, by number.
+/// Returns the checkpoints in a file, by number.
 fn seen(path: &Path) -> Result<BTreeMap<i64, String>, Failure> {
     let mut seen = BTreeMap::new();
     for line in lines(path)? {
@@ -93,7 +93,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, F
     Ok(BufReader::new(file).lines().map(move |line| line.map_err(&failed)))
 }
 
-/// Reads an export twice: first what its checkpoints say, then its records.
+/// Verifies an export in two passes: its checkpoints first, then its records.
 fn of_export(
     notary: &AuditSigner,
     path: &Path,
@@ -136,10 +136,10 @@ async fn of_store(
     store: &dyn Store,
     mut claims: CheckpointClaims,
 ) -> Result<VerificationSummary, Failure> {
-    // Numbers begin at 1, but a hand may have put others there.
+    // Numbers begin at 1, but a manual edit of the database may have inserted smaller ones.
     let mut behind = i64::MIN;
     loop {
-        let checkpoints = store.checkpoints_after(behind, AT_ONCE).await?;
+        let checkpoints = store.checkpoints_after(behind, BATCH_SIZE).await?;
         let Some(last) = checkpoints.last() else { break };
         behind = last.number;
         for signed in &checkpoints {
@@ -150,7 +150,7 @@ async fn of_store(
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));
-        let links = store.audit_chain_links(DayRange::ALL, behind, AT_ONCE).await?;
+        let links = store.audit_chain_links(DayRange::ALL, behind, BATCH_SIZE).await?;
         let Some(last) = links.last().map(|stored| &stored.link) else { break };
         at = Some((last.day, last.writer.clone(), last.number));
         for stored in &links {

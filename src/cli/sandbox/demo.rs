@@ -28,7 +28,7 @@ use crate::store::{self, OpenMode, PageRequest, TenantFilter, TokenSelector};
 
 use super::demo_page::{self, PageArgs, Place};
 use super::guide::Guide;
-use crate::cli::broker::Broker;
+use crate::cli::broker::BrokerClient;
 use crate::cli::failure::Failure;
 use crate::cli::{callers, config_file, logging, signal, terminal};
 
@@ -84,14 +84,14 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let running = app::start(&settings, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
     let url = format!("http://{}", running.service);
     let base = Url::parse(&url).map_err(failed)?;
-    let broker = Broker::at(base, admin_key.clone())?;
+    let broker = BrokerClient::at(base, admin_key.clone())?;
     let registered = register(&broker, &stage.config).await;
     let service_key = match &registered {
         Ok(()) => Some(service_key(&folder, &broker).await?),
         Err(_) => None,
     };
     if let Err(failure) = &registered {
-        terminal::complain(failure);
+        terminal::print_failure(failure);
     }
     let origin = place.as_ref().map(Place::origin).filter(|_| registered.is_ok());
     let page = match place {
@@ -234,7 +234,7 @@ impl Stage {
         &self,
         place: Place,
         folder: &Folder,
-        broker: &Broker,
+        broker: &BrokerClient,
         url: &str,
     ) -> Result<page::Running, Failure> {
         let key = match folder.secret("page.key") {
@@ -280,7 +280,7 @@ async fn admin_key(folder: &Folder, settings: &Settings) -> Result<SecretString,
     Ok(made.key)
 }
 
-async fn register(broker: &Broker, config: &Value) -> Result<(), Failure> {
+async fn register(broker: &BrokerClient, config: &Value) -> Result<(), Failure> {
     let body = json!({ "tenant": TENANT, "display_name": "Acme Corporation", "config": config });
     let answer = broker.post(&["v1", "tenants"], &[], &body).await?;
     debug_assert!(matches!(answer.status, StatusCode::OK | StatusCode::CREATED));
@@ -289,7 +289,7 @@ async fn register(broker: &Broker, config: &Value) -> Result<(), Failure> {
 
 /// A service that may have tokens of this one tenant, for its service account and for any user:
 /// enough to see a refusal too.
-async fn service_key(folder: &Folder, broker: &Broker) -> Result<SecretString, Failure> {
+async fn service_key(folder: &Folder, broker: &BrokerClient) -> Result<SecretString, Failure> {
     #[derive(Deserialize)]
     struct Made {
         key: SecretString,

@@ -13,7 +13,7 @@ use crate::http::token_provider::{integrity, versioned_path};
 use crate::page::{self, Elements};
 use crate::secret::SecretString;
 
-use crate::cli::broker::{Broker, box_id};
+use crate::cli::broker::{BrokerClient, box_id};
 use crate::cli::failure::Failure;
 
 /// The elements that this was tried with.
@@ -92,7 +92,7 @@ impl Place {
     /// open them; `api` stands for Box's API, `upload` for where files are sent.
     pub(super) async fn serve(
         self,
-        broker: &Broker,
+        broker: &BrokerClient,
         tenant: &str,
         key: SecretString,
         (url, api, upload): (Url, Url, Url),
@@ -115,7 +115,7 @@ impl Place {
 }
 
 /// Adds `origin` to those that the tenant's policy names already.
-async fn allow(broker: &Broker, tenant: &str, origin: String) -> Result<(), Failure> {
+async fn allow(broker: &BrokerClient, tenant: &str, origin: String) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Tenant {
         policy: Policy,
@@ -137,7 +137,7 @@ async fn allow(broker: &Broker, tenant: &str, origin: String) -> Result<(), Fail
 }
 
 /// The caller that the page's back end is: it opens and cancels sessions, and gets no token itself.
-pub(super) async fn page_key(broker: &Broker, tenant: &str) -> Result<SecretString, Failure> {
+pub(super) async fn page_key(broker: &BrokerClient, tenant: &str) -> Result<SecretString, Failure> {
     #[derive(Deserialize)]
     struct Made {
         key: SecretString,

@@ -1,4 +1,4 @@
-//! A diagnosis, for people: a line for each check, and what to do where one failed.
+//! A diagnosis as text: a line for each check, and the fix of each failed one.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::cli::terminal::{self, plain};
 
 /// The outcome of one check.
 #[derive(Deserialize)]
-pub(super) struct Check {
+pub(super) struct CheckLine {
     check: String,
     outcome: String,
     code: Option<String>,
@@ -15,15 +15,15 @@ pub(super) struct Check {
     fix: Option<String>,
 }
 
-impl Check {
-    /// True where this check failed.
+impl CheckLine {
+    /// Returns true if this is the named check and it failed.
     pub(super) fn failed(&self, check: &str) -> bool {
         self.check == check && self.outcome == "fail"
     }
 }
 
 /// Prints the checks.
-pub(super) fn print(checks: &[Check]) -> Result<(), Failure> {
+pub(super) fn print(checks: &[CheckLine]) -> Result<(), Failure> {
     for check in checks {
         let sign = match check.outcome.as_str() {
             "pass" => '✓',

@@ -1,4 +1,4 @@
-//! `tenants list`: all tenants that the key may see.
+//! `tenants list`: lists the tenants that the key may see.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ Examples:
   box-token-broker tenants list
   box-token-broker tenants list --state suspended
   box-token-broker tenants list --label team=sales --json")]
-pub(super) struct Args {
+pub(super) struct ListArgs {
     /// Only those that bear this label.
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Option<(String, String)>,
@@ -27,13 +27,13 @@ pub(super) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct TenantPage {
     items: Vec<Value>,
     next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Tenant {
+struct TenantRow {
     tenant: String,
     state: String,
     enterprise_id: String,
@@ -46,7 +46,7 @@ struct ServiceAccount {
     login: String,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
     let broker = args.broker.connect()?;
     let mut query = vec![("limit", "200".to_owned())];
     query.extend(args.label.as_ref().map(|(key, value)| ("label", format!("{key}:{value}"))));
@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     loop {
         let mut query = query.clone();
         query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: Page = broker.get(&["v1", "tenants"], &query).await?.read()?;
+        let page: TenantPage = broker.get(&["v1", "tenants"], &query).await?.read()?;
         items.extend(page.items);
         match page.next_cursor {
             Some(next) => cursor = Some(next),
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn print(item: Value) -> Result<(), Failure> {
-    let tenant: Tenant = serde_json::from_value(item).map_err(|error| {
+    let tenant: TenantRow = serde_json::from_value(item).map_err(|error| {
         Failure::failed(format!("the answer is not what this version of the command expects: {error}"))
     })?;
     let login = tenant.service_account.map_or_else(|| "-".to_owned(), |account| account.login);

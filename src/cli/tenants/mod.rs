@@ -1,4 +1,4 @@
-//! `tenants`: what an admin does with customers.
+//! `tenants`: registers, lists and tests customers.
 
 mod diagnosis;
 mod list;
@@ -11,27 +11,27 @@ use super::failure::Failure;
 
 /// Register customers' Box apps, list them, find out what is wrong with one.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct TenantsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: TenantsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Register(register::Args),
-    List(list::Args),
-    Test(test::Args),
+enum TenantsCommand {
+    Register(register::RegisterArgs),
+    List(list::ListArgs),
+    Test(test::TestArgs),
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: TenantsArgs) -> Result<(), Failure> {
     match args.command {
-        Command::Register(args) => register::run(args).await,
-        Command::List(args) => list::run(args).await,
-        Command::Test(args) => test::run(args).await,
+        TenantsCommand::Register(args) => register::run(args).await,
+        TenantsCommand::List(args) => list::run(args).await,
+        TenantsCommand::Test(args) => test::run(args).await,
     }
 }
 
-/// `key=value`.
+/// Parses `key=value`.
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),

@@ -1,4 +1,4 @@
-//! `tenants register`: a customer's config file in, a tenant that works out.
+//! `tenants register`: registers a customer from their config file or with a shared app.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::diagnosis::{self, Check};
+use super::diagnosis::{self, CheckLine};
 use super::label;
 use crate::cli::broker::{BrokerArgs, box_id, tenant};
 use crate::cli::config_file;
@@ -33,7 +33,7 @@ Examples:
 
   A customer who authorised your own app, which is registered as `portal`:
     box-token-broker tenants register --tenant acme --app portal --enterprise-id 12345")]
-pub(super) struct Args {
+pub(super) struct RegisterArgs {
     /// The config file; `-` reads it from standard input.
     #[arg(required_unless_present = "app")]
     file: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// A label, by which lists and grants can select; may be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
-    /// How the app authenticates at Box. Not given: `jwt`.
+    /// Authentication method of the app at Box. Not given: `jwt`.
     #[arg(long, value_parser = ["jwt", "ccg"], conflicts_with = "app")]
     auth: Option<String>,
     /// A shared app, instead of a file.
@@ -67,20 +67,20 @@ pub(super) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct RegisteredTenant {
     id: Option<String>,
     tenant: String,
     enterprise_id: String,
     state: Option<String>,
     service_account: Option<ServiceAccount>,
     #[serde(default)]
-    diagnosis: Vec<Check>,
+    diagnosis: Vec<CheckLine>,
     #[serde(default)]
-    warnings: Vec<Warning>,
+    warnings: Vec<RegistrationWarning>,
 }
 
 #[derive(Deserialize)]
-struct Warning {
+struct RegistrationWarning {
     pointer: String,
     detail: String,
 }
@@ -91,7 +91,7 @@ struct ServiceAccount {
     name: String,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let broker = args.broker.connect()?;
     let body = args.body()?;
     if args.broker.is_in_the_clear() {
@@ -104,7 +104,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.broker.json {
         return terminal::print(answer.body.expose());
     }
-    let told: Answer = answer.read()?;
+    let told: RegisteredTenant = answer.read()?;
     let what = match (args.dry_run, answer.status) {
         (true, _) => "dry run, nothing was stored:",
         (false, StatusCode::CREATED) if told.state.as_deref() == Some("pending") => {
@@ -122,13 +122,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         )))?;
     }
     diagnosis::print(&told.diagnosis)?;
-    for Warning { pointer, detail } in &told.warnings {
+    for RegistrationWarning { pointer, detail } in &told.warnings {
         terminal::remark(plain(&format!("warning: {pointer} {detail}")));
     }
     Ok(())
 }
 
-impl Args {
+impl RegisterArgs {
     fn body(&self) -> Result<Value, Failure> {
         let mut body = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
@@ -159,7 +159,7 @@ impl Args {
     }
 }
 
-/// The enterprise that a config names, as text or number.
+/// Returns the enterprise that a config names, written as text or number.
 fn enterprise_in(config: &Value) -> Option<String> {
     match config.get("enterpriseID")? {
         Value::String(text) => box_id(text).ok(),

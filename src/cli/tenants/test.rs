@@ -1,9 +1,9 @@
-//! `tenants test`: what works at Box for one tenant, and what does not.
+//! `tenants test`: checks at Box what one tenant needs.
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::diagnosis::{self, Check};
+use super::diagnosis::{self, CheckLine};
 use crate::cli::broker::{BrokerArgs, box_id, tenant};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::terminal;
@@ -17,7 +17,7 @@ use crate::cli::terminal;
 Examples:
   box-token-broker tenants test acme
   box-token-broker tenants test acme --user 12345")]
-pub(super) struct Args {
+pub(super) struct TestArgs {
     /// The tenant's name or id.
     #[arg(value_parser = tenant)]
     tenant: String,
@@ -29,15 +29,15 @@ pub(super) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    diagnosis: Vec<Check>,
+struct TestResult {
+    diagnosis: Vec<CheckLine>,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: TestArgs) -> Result<(), Failure> {
     let broker = args.broker.connect()?;
     let body = args.user.as_ref().map_or_else(|| json!({}), |user| json!({ "user": user }));
     let answer = broker.post(&["v1", "tenants", &args.tenant, "test"], &[], &body).await?;
-    let Answer { diagnosis } = answer.read()?;
+    let TestResult { diagnosis } = answer.read()?;
     if args.broker.json {
         terminal::print(answer.body.expose())?;
     } else {
