@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_sandbox::{Running, Sandbox, World};
+use box_sandbox::{AppPrivateKey, AppSpec, GeneratedApp, Sandbox, World, generate_app};
 use box_token_broker::box_api::{
     AppAuthentication, BoxClient, BoxCredentials, ExchangeOutcome, LocalSigner, MintedToken,
 };
@@ -29,10 +28,10 @@ pub(crate) const ADAS_NOTES: &str = "20000001004";
 pub(crate) const LINK: &str = "https://app.box.com/s/sandbox-20000001002";
 
 /// Keys take long to make, so all tests share one.
-pub(crate) static KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
+pub(crate) static KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
 
 pub(crate) struct Bench {
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Sandbox,
     pub(crate) client: BoxClient,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) jwt: BoxCredentials,
@@ -48,10 +47,11 @@ impl Bench {
 
     pub(crate) async fn with(change: impl FnOnce(&mut BoxSettings)) -> Self {
         let enterprise_id = Some(ENTERPRISE.to_owned());
-        let spec = Spec { enterprise_id: enterprise_id.clone(), key: Some(KEY.clone()), ..Spec::default() };
-        let jwt = generate(&spec);
-        let ccg = generate(&Spec { enterprise_id, with_key: false, ..Spec::default() });
-        let world = World::from_key_json([&jwt.json, &ccg.json]).unwrap();
+        let spec =
+            AppSpec { enterprise_id: enterprise_id.clone(), key: Some(KEY.clone()), ..AppSpec::default() };
+        let jwt = generate_app(&spec);
+        let ccg = generate_app(&AppSpec { enterprise_id, with_key: false, ..AppSpec::default() });
+        let world = World::from_app_configs([&jwt.json, &ccg.json]).unwrap();
         let clock = manual_clock();
         let box_clock = clock.clone();
         let time = move || box_clock.wall();
@@ -137,7 +137,7 @@ pub(crate) fn credentials(app: &GeneratedApp) -> BoxCredentials {
     }
 }
 
-pub(crate) fn signer(key: &AppKey) -> LocalSigner {
+pub(crate) fn signer(key: &AppPrivateKey) -> LocalSigner {
     let pem = key.to_pem();
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     LocalSigner::from_pkcs8(&SecretBytes::new(BASE64.decode(base64.as_bytes()).unwrap())).unwrap()

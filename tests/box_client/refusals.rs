@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use box_sandbox::key_json::AppKey;
+use box_sandbox::AppPrivateKey;
 use box_token_broker::box_api::{AppAuthentication, BoxCredentials, BoxError};
 use box_token_broker::clock::{Clock, Monotonic, SystemClock};
 use box_token_broker::domain::box_refusal::BoxRefusal;

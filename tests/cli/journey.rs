@@ -1,8 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use box_sandbox::key_json::{Spec, generate};
-use box_sandbox::{Sandbox, World};
+use box_sandbox::{AppSpec, Sandbox, World, generate_app};
 use box_token_broker::app;
 use box_token_broker::clock::{Clock as _, SystemClock};
 use box_token_broker::config::Settings;
@@ -32,11 +31,11 @@ fn succeed(ran: Ran) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_key_json_to_a_token_by_commands_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let config = generate(&Spec::default());
+    let config = generate_app(&AppSpec::default());
     let file = folder.path().join(config.file_name());
     std::fs::write(&file, &config.json).unwrap();
     let file = file.to_str().unwrap();
-    let world = World::from_key_json([&config.json]).unwrap();
+    let world = World::from_app_configs([&config.json]).unwrap();
     let clock = Arc::new(SystemClock::new());
     let box_clock = clock.clone();
     let time = move || box_clock.wall();

@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use box_sandbox::key_json::{Spec, generate};
+use box_sandbox::{AppSpec, generate_app};
 
 use crate::harness::run;
 
@@ -18,7 +18,7 @@ impl Drop for Running {
 
 #[test]
 fn the_sandbox_prints_its_url_knows_the_files_app_and_stops_when_told_to() {
-    let app = generate(&Spec { with_key: false, ..Spec::default() });
+    let app = generate_app(&AppSpec { with_key: false, ..AppSpec::default() });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(app.file_name());
     std::fs::write(&file, &app.json).unwrap();

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_sandbox::{Running, Sandbox, World};
+use box_sandbox::{AppPrivateKey, AppSpec, GeneratedApp, Sandbox, World, generate_app};
 use box_token_broker::app;
 use box_token_broker::clock::{Clock, ManualClock};
 use box_token_broker::config::{DatabaseUrl, Settings};
@@ -32,7 +31,8 @@ pub(crate) const FOLDER: &str = "20000001001";
 pub(crate) const FILE: &str = "30000001001";
 
 /// Keys take long to make, so all tests share them.
-pub(crate) static KEYS: LazyLock<[AppKey; 3]> = LazyLock::new(|| [(); 3].map(|()| AppKey::generate(2048)));
+pub(crate) static KEYS: LazyLock<[AppPrivateKey; 3]> =
+    LazyLock::new(|| [(); 3].map(|()| AppPrivateKey::generate(2048)));
 
 /// Box's side: who has which app.
 pub(crate) struct Apps {
@@ -50,7 +50,7 @@ pub(crate) struct Apps {
 pub(crate) struct Ground {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) apps: Apps,
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Sandbox,
     pub(crate) database: Database,
     pub(crate) settings: Settings,
     /// The API key of an admin who may do everything.
@@ -299,19 +299,19 @@ pub(crate) fn by_config(tenant: &str, app: &GeneratedApp) -> Value {
 }
 
 fn population() -> (Apps, World) {
-    let spec = |enterprise: &str, key: usize| Spec {
+    let spec = |enterprise: &str, key: usize| AppSpec {
         enterprise_id: Some(enterprise.to_owned()),
         key: Some(KEYS[key].clone()),
-        ..Spec::default()
+        ..AppSpec::default()
     };
     let apps = Apps {
-        acme: generate(&spec(ACME, 0)),
-        globex: generate(&spec(GLOBEX, 1)),
-        portal: generate(&spec(NORTH, 2)),
-        ccg: generate(&Spec { with_key: false, ..spec(ACME, 0) }),
+        acme: generate_app(&spec(ACME, 0)),
+        globex: generate_app(&spec(GLOBEX, 1)),
+        portal: generate_app(&spec(NORTH, 2)),
+        ccg: generate_app(&AppSpec { with_key: false, ..spec(ACME, 0) }),
     };
     let files = [&apps.acme.json, &apps.globex.json, &apps.portal.json, &apps.ccg.json];
-    let mut world = World::from_key_json(files).unwrap();
+    let mut world = World::from_app_configs(files).unwrap();
     world.add_enterprise(&apps.portal.client_id, SOUTH, "South").unwrap();
     (apps, world)
 }

@@ -6,7 +6,7 @@ use crate::asking::eventually;
 use crate::ground::{ACME, ADA, Ground, NORTH, SOUTH, by_config};
 use crate::reply::Reply;
 use crate::watching::rows;
-use box_sandbox::key_json::GeneratedApp;
+use box_sandbox::GeneratedApp;
 
 /// A tenant's fields.
 const FIELDS: [&str; 14] = [

@@ -1,6 +1,6 @@
 //! `PUT …/credentials`: tested at Box, then switched to as a new generation, or nothing changes.
 
-use box_sandbox::key_json::{AppKey, GeneratedApp};
+use box_sandbox::{AppPrivateKey, GeneratedApp};
 use serde_json::{Value, json};
 
 use crate::asking::{acme, any_token, meanwhile, side_by_side};
@@ -10,7 +10,7 @@ use crate::reply::Reply;
 use crate::watching::rows;
 
 /// An app's credentials with another key.
-pub(crate) fn by_key(app: &GeneratedApp, kid: &str, key: &AppKey) -> Value {
+pub(crate) fn by_key(app: &GeneratedApp, kid: &str, key: &AppPrivateKey) -> Value {
     json!({ "credentials": {
         "client_id": app.client_id, "client_secret": app.client_secret, "enterprise_id": app.enterprise_id,
         "auth": "jwt", "public_key_id": kid, "private_key": key.to_pem(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use box_sandbox::key_json::GeneratedApp;
+use box_sandbox::GeneratedApp;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 

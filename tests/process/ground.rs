@@ -3,8 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_sandbox::{Running, Sandbox, World};
+use box_sandbox::{AppPrivateKey, AppSpec, GeneratedApp, Sandbox, World, generate_app};
 use box_token_broker::clock::{Clock as _, SystemClock};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -16,10 +15,10 @@ pub(crate) const ADA: &str = "10000001001";
 pub(crate) const FILE: &str = "30000001001";
 
 /// A key takes long to make, so all tests share it.
-static KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
+static KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
 
 pub(crate) struct Ground {
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Sandbox,
     pub(crate) place: Place,
     pub(crate) http: Client,
     pub(crate) admin: String,
@@ -28,8 +27,8 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) async fn new() -> Self {
-        let app = generate(&Spec { key: Some(KEY.clone()), ..Spec::default() });
-        let world = World::from_key_json([&app.json]).unwrap();
+        let app = generate_app(&AppSpec { key: Some(KEY.clone()), ..AppSpec::default() });
+        let world = World::from_app_configs([&app.json]).unwrap();
         let clock = SystemClock::new();
         let time = move || clock.wall();
         let sandbox = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), time).await.unwrap();

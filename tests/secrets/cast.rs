@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_sandbox::{Running, Sandbox, World};
+use box_sandbox::{AppPrivateKey, AppSpec, GeneratedApp, Sandbox, World, generate_app};
 use box_token_broker::clock::{Clock as _, SystemClock};
 use box_token_broker::crypto::sha256_hex;
 use reqwest::Client;
@@ -52,34 +51,37 @@ pub(crate) struct Cast {
     pub(crate) customers: Vec<Customer>,
     /// The vendor's app, as it is registered by `POST /v1/apps`.
     pub(crate) portal: GeneratedApp,
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Sandbox,
     /// Every secret that they have.
     pub(crate) canaries: Vec<Canary>,
 }
 
 impl Cast {
     pub(crate) async fn assemble() -> Self {
-        let keys = [(); 3].map(|()| AppKey::generate(2048));
+        let keys = [(); 3].map(|()| AppPrivateKey::generate(2048));
         let mut canaries = Vec::new();
         for (at, key) in keys.iter().enumerate() {
             let name = format!("key {at}");
             canaries.extend(private_key::canaries(&name, key));
             canaries.extend(private_key::lines(&name, &key.to_pem()));
         }
-        let without_key =
-            |at: usize| Spec { enterprise_id: Some(enterprise(at)), with_key: false, ..Spec::default() };
+        let without_key = |at: usize| AppSpec {
+            enterprise_id: Some(enterprise(at)),
+            with_key: false,
+            ..AppSpec::default()
+        };
         let with_key =
-            |at: usize| Spec { key: Some(keys[at % 3].clone()), with_key: true, ..without_key(at) };
-        let portal = generate(&Spec { with_webhooks: true, ..with_key(100) });
+            |at: usize| AppSpec { key: Some(keys[at % 3].clone()), with_key: true, ..without_key(at) };
+        let portal = generate_app(&AppSpec { with_webhooks: true, ..with_key(100) });
         let mut apps = vec![portal.clone()];
         for at in 0..BY_CONFIG + BY_FIELDS + BY_CCG {
             apps.push(match at {
-                0..BY_CONFIG => generate(&Spec { with_webhooks: true, ..with_key(at) }),
-                BY_CONFIG.. if at < BY_CONFIG + BY_FIELDS => generate(&with_key(at)),
-                _ => generate(&without_key(at)),
+                0..BY_CONFIG => generate_app(&AppSpec { with_webhooks: true, ..with_key(at) }),
+                BY_CONFIG.. if at < BY_CONFIG + BY_FIELDS => generate_app(&with_key(at)),
+                _ => generate_app(&without_key(at)),
             });
         }
-        let mut world = World::from_key_json(apps.iter().map(|app| &app.json)).unwrap();
+        let mut world = World::from_app_configs(apps.iter().map(|app| &app.json)).unwrap();
         let mut customers = Vec::new();
         for (at, app) in apps.iter().enumerate() {
             canaries.extend(secrets_of(app));

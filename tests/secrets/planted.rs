@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use box_sandbox::key_json::AppKey;
+use box_sandbox::AppPrivateKey;
 use box_token_broker::entropy::{Entropy as _, SystemEntropy, base62};
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
@@ -74,7 +74,7 @@ fn s8_the_searcher_finds_a_planted_secret_in_a_line_of_a_log_however_it_was_enco
 
 #[test]
 fn s1_the_searcher_finds_a_private_key_in_whichever_format_it_was_put_down() {
-    let key = AppKey::generate(2048);
+    let key = AppPrivateKey::generate(2048);
     let parsed = private_key::parse(&key);
     let (pkcs8, pkcs1) = (parsed.to_pkcs8_der().unwrap(), parsed.to_pkcs1_der().unwrap());
     let pems = [key.to_pem(), parsed.to_pkcs1_pem(LineEnding::LF).unwrap().to_string()];

@@ -1,6 +1,6 @@
 //! What is secret in a private key: any of it in any file format gives the key away.
 
-use box_sandbox::key_json::AppKey;
+use box_sandbox::AppPrivateKey;
 use rsa::pkcs8::DecodePrivateKey as _;
 use rsa::traits::PrivateKeyParts as _;
 
@@ -10,13 +10,13 @@ use crate::searcher::Canary;
 const PUBLIC_LINES: usize = 7;
 
 /// The key itself.
-pub(crate) fn parse(key: &AppKey) -> rsa::PrivateKey {
+pub(crate) fn parse(key: &AppPrivateKey) -> rsa::PrivateKey {
     rsa::PrivateKey::from_pkcs8_pem(&key.to_pem()).unwrap()
 }
 
 /// The private numbers as every DER holds them, PKCS#1 as PKCS#8: found at any place and alignment,
 /// they are found in either, and in its base64 where that is in one piece.
-pub(crate) fn canaries(name: &str, key: &AppKey) -> Vec<Canary> {
+pub(crate) fn canaries(name: &str, key: &AppPrivateKey) -> Vec<Canary> {
     let key = parse(key);
     let mut canaries = vec![Canary::new(format!("{name}'s d"), significant(&key.d().to_be_bytes()))];
     for (letter, prime) in ["p", "q"].iter().zip(key.primes()) {

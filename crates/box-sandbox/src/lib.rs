@@ -1,14 +1,19 @@
-//! A stand-in for Box, strict enough to develop an integration against.
+//! An in-process stand-in for the Box API, strict enough to develop and test an integration against.
 //!
-//! It shares nothing with the broker's own Box client, so that a mistake on the wire cannot hide: it
-//! has its own types, its own randomness and its own reading of Box's rules. It holds secrets in
-//! plain text, listens without authentication and belongs on a developer's machine alone.
+//! It issues tokens by the same rules as Box and enforces what they permit on each call. It can also do what the real Box
+//! does only on bad days: a control plane injects faults, ends tokens early, moves the clock and shows a journal of every
+//! request. It shares no code with the program under test, so that a mistake on the wire cannot hide.
 //!
-//! Box's side: `POST /oauth2/token` (JWT bearer, client credentials, token exchange) and
-//! `/oauth2/revoke`; under `/2.0`, and for uploads under `/api/2.0` as well, what Box UI Elements and
-//! the official SDKs call, with `As-User`, CORS and the downscoped token enforced on each call:
+//! It holds secrets in plain text and its control plane needs no authentication: it is for tests and for the machine of a
+//! developer, and nothing else. The `README.md` has an example.
 //!
-//! | what | calls |
+//! # Box's side
+//!
+//! `POST /oauth2/token` (JWT bearer, client credentials, token exchange) and `POST /oauth2/revoke`; under `/2.0`, and for
+//! uploads under `/api/2.0` as well, the calls that Box UI Elements and the official SDKs make, with `As-User`, CORS and the
+//! restrictions of downscoped tokens:
+//!
+//! | resource | calls |
 //! |---|---|
 //! | users | `GET users/me`, `users/{id}` |
 //! | folders | `GET folders/{id}`, `folders/{id}/items` (`fields`, `offset` or `usemarker` and `marker`, `limit`, `sort`, `direction`), `POST folders`, `PUT`, `DELETE folders/{id}` |
@@ -17,24 +22,47 @@
 //! | uploads in parts | `POST files/upload_sessions`, `files/{id}/upload_sessions`; `GET`, `PUT`, `DELETE files/upload_sessions/{id}`, `GET …/parts`, `POST …/commit`, `…/log` |
 //! | lists | `GET search`, `recent_items`; comments, tasks, versions, collaborations, metadata and its templates, always empty |
 //!
-//! Who and what is there: [`Enterprise::populated`], and a folder `Demo` after [`World::furnish`].
-//! Bytes are kept in memory up to a mebibyte and in nameless temporary files beyond it.
+//! [`Enterprise::populated`] lists the users, folders and files that are there at the start; [`World::add_demo_folders`]
+//! adds more. Content up to a mebibyte is kept in memory, larger content in temporary files without a name.
 //!
-//! Control plane, JSON, for tests and people:
+//! # Control plane
 //!
-//! | call | does |
+//! | call | effect |
 //! |---|---|
-//! | `GET /sandbox` | shows apps, service accounts, enterprises, users, items |
-//! | `POST /sandbox/faults` | `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`; the oldest fitting fault strikes. `effect`: `hold` (`true`: until it is lifted), `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`), or changes to a good answer: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
-//! | `GET`, `DELETE /sandbox/faults[?client_id=]`, `DELETE /sandbox/faults/{id}` | shows, lifts |
-//! | `PUT /sandbox/clock` | `{skew_seconds}` |
-//! | `PUT /sandbox/token-life` | `{seconds?, child_seconds?, client_id?}` |
-//! | `GET`, `PATCH /sandbox/apps/{client_id}` | `{client_secret?, auth?, authorized?, user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid, public_key}]}` |
-//! | `GET`, `DELETE /sandbox/journal`, `GET /sandbox/journal/count` | `?client_id=&subject=&path=&grant=&status=&since=`; a path may end in `*`, `grant` is `jwt-bearer`, `client_credentials` or `token-exchange` |
-//! | `GET`, `PUT /sandbox/storage` | `{kept_bytes?, least_in_parts?, part_size?}`: how much is kept at most, and from which size on files come in parts of which size |
-//! | `DELETE /sandbox/tokens/{sha256}`, `DELETE /sandbox/tokens[?client_id=&subject=]` | ends a token, or all that fit (`{count}`) |
+//! | `GET /sandbox` | shows apps, service accounts, enterprises, users and items |
+//! | `POST /sandbox/faults` | injects a fault: `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`. The oldest matching fault affects a request. `effect` has `hold` (`true`: until the fault is removed), `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`); or it alters a successful response: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
+//! | `GET`, `DELETE /sandbox/faults[?client_id=]`, `DELETE /sandbox/faults/{id}` | shows or removes faults |
+//! | `PUT /sandbox/clock` | sets the clock skew: `{skew_seconds}` |
+//! | `PUT /sandbox/token-life` | sets the lifetime of new tokens: `{seconds?, child_seconds?, client_id?}` |
+//! | `GET`, `PATCH /sandbox/apps/{client_id}` | shows or changes an app: `{client_secret?, auth?, authorized?, user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid, public_key}]}` |
+//! | `GET`, `DELETE /sandbox/journal`, `GET /sandbox/journal/count` | shows, clears or counts requests: `?client_id=&subject=&path=&grant=&status=&since=`. A path may end in `*`; `grant` is `jwt-bearer`, `client_credentials` or `token-exchange` |
+//! | `GET`, `PUT /sandbox/storage` | shows or sets `{kept_bytes?, least_in_parts?, part_size?}`: the storage quota, the smallest file that may be uploaded in parts, and the size of a part |
+//! | `DELETE /sandbox/tokens/{sha256}`, `DELETE /sandbox/tokens[?client_id=&subject=]` | revokes one token, or all that match (`{count}`) |
 //! | `GET /sandbox/tokens/{sha256}` | `{live, subject, client_id, enterprise, scopes, resource, annotator, parent, expires_at}` |
+//!
+//! # Modules
+//!
+//! A module uses only those above it in this table.
+//!
+//! | module | content |
+//! |---|---|
+//! | `clock`, `random`, `digest` | time, randomness and digests |
+//! | `config` | Box's app config files and the keys in them |
+//! | `scopes`, `media_types`, `jwt` | the vocabulary: scopes, media types, the encoding of JWTs |
+//! | `storage` | the content of files, and the storage quota |
+//! | `world` | apps, enterprises, users, folders and files |
+//! | `item_json` | the JSON form of an item |
+//! | `tokens` | issued tokens |
+//! | `http` | connections, requests, responses, errors, CORS |
+//! | `state` | the state of a running sandbox: everything that requests read and change |
+//! | `oauth` | the token endpoint |
+//! | `download` | download URLs and file content |
+//! | `api` | the calls under `/2.0` |
+//! | `fault_response` | the effects of faults |
+//! | `dispatch` | the path of a request through all of these |
+//! | `control` | the control plane |
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,15 +76,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use state::Upstream;
-
 mod api;
 mod clock;
 mod config;
 mod control;
+mod digest;
 mod dispatch;
 mod download;
+mod fault_response;
 mod http;
+mod item_json;
+mod jwt;
+mod media_types;
 mod oauth;
 mod random;
 mod scopes;
@@ -65,73 +96,63 @@ mod storage;
 mod tokens;
 mod world;
 
-pub use clock::Clock;
-pub use config::generator as key_json;
-pub use jiff::Timestamp;
-pub use world::enterprise::{Enterprise, User};
-pub use world::item_tree::{Item, ItemKind, Member, ROOT, Tree};
-pub use world::{App, AuthMethod, PublicKey, ServiceAccount, World};
+use state::SandboxState;
 
-/// Starts sandboxes.
+pub use clock::Clock;
+pub use config::{AppPrivateKey, AppSpec, GeneratedApp, PublicKey, generate_app};
+pub use jiff::Timestamp;
+pub use world::{
+    AppAuthMethod, AutomationUser, BoxApp, Collaborator, Enterprise, Item, ItemKind, ItemTree, ROOT, User,
+    World,
+};
+
+/// A running sandbox. Dropping it stops it without waiting.
 #[derive(Debug)]
-pub struct Sandbox;
+pub struct Sandbox {
+    address: SocketAddr,
+    server: JoinHandle<()>,
+    shutdown: DropGuard,
+}
 
 impl Sandbox {
-    /// Serves `world` on `addr` (port 0 picks a free one), by the time of `clock`, until the answer is
-    /// stopped or dropped.
+    /// Starts a sandbox that listens on `address` (port 0 picks a free one) and takes its time from `clock`.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn start(
-        world: World,
-        addr: SocketAddr,
-        clock: impl Clock + 'static,
-    ) -> std::io::Result<Running> {
-        let listener = TcpListener::bind(addr).await?;
-        let addr = listener.local_addr()?;
-        let closing = CancellationToken::new();
-        let upstream = Arc::new(Upstream::new(world, Box::new(clock), closing.clone()));
+    pub async fn start(world: World, address: SocketAddr, clock: impl Clock + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let shutdown = CancellationToken::new();
+        let state = Arc::new(SandboxState::new(world, Box::new(clock), shutdown.clone()));
         let router = Router::new()
             .merge(control::routes())
-            .fallback(dispatch::enter)
-            .layer(from_fn_with_state(upstream.clone(), date))
-            .with_state(upstream);
-        let served = tokio::spawn(http::connection::serve(listener, router, closing.clone()));
-        Ok(Running { addr, served, closing: closing.drop_guard() })
+            .fallback(dispatch::handle)
+            .layer(from_fn_with_state(state.clone(), add_date))
+            .with_state(state);
+        let server = tokio::spawn(http::connection::serve(listener, router, shutdown.clone()));
+        Ok(Self { address, server, shutdown: shutdown.drop_guard() })
+    }
+
+    /// Returns the base URL that takes the place of `https://api.box.com`, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops listening, gives requests in flight two seconds to finish (hanging ones none), and closes all connections.
+    pub async fn stop(self) {
+        drop(self.shutdown);
+        // A panic of the task has been printed already.
+        drop(self.server.await);
     }
 }
 
-/// Dates each answer by the sandbox's clock, skew and all: clients learn Box's time from it.
-async fn date(State(box_): State<Arc<Upstream>>, request: Request, next: Next) -> Response {
+/// Sets the `Date` of each response by the sandbox's clock, from which clients learn Box's time.
+async fn add_date(State(state): State<Arc<SandboxState>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let now = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&box_.now());
+    let now = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&state.now());
     if let Some(value) = now.ok().and_then(|now| HeaderValue::from_str(&now).ok()) {
         response.headers_mut().insert(header::DATE, value);
     }
     response
-}
-
-/// A sandbox that runs. Dropping it stops it without waiting.
-#[derive(Debug)]
-pub struct Running {
-    /// The address it listens on.
-    pub addr: SocketAddr,
-    served: JoinHandle<()>,
-    closing: DropGuard,
-}
-
-impl Running {
-    /// The base URL that stands for `https://api.box.com`, without a trailing slash.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
-    }
-
-    /// Stops listening, lets requests in flight end (at most two seconds; hanging ones are cut off at
-    /// once) and closes every connection.
-    pub async fn stop(self) {
-        drop(self.closing);
-        // The task ends by itself; that it panicked has been shown already.
-        drop(self.served.await);
-    }
 }

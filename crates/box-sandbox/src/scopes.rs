@@ -1,8 +1,9 @@
-//! The scopes that the sandbox knows, and what each lets a token do.
+//! Box's scopes and what each permits.
 //!
-//! Source: Box's pages on downscoping and on application scopes.
+//! This module owns the list of scopes (source: Box's documentation of downscoping and of application scopes). It must not
+//! know tokens or requests.
 
-/// Every scope that an exchange may ask for.
+/// All scopes that a token exchange may request.
 pub(crate) const KNOWN: [&str; 30] = [
     "base_explorer",
     "base_picker",
@@ -36,35 +37,35 @@ pub(crate) const KNOWN: [&str; 30] = [
     "gcm",
 ];
 
-/// What a call does to an item.
+/// An action on an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    /// Reads what is said of it, or lists it.
+pub(crate) enum ItemAction {
+    /// Reads its metadata, or lists its children.
     Read,
-    /// Shows what it looks like.
+    /// Shows a preview.
     Preview,
-    /// Takes its bytes.
+    /// Downloads its content.
     Download,
-    /// Puts a file or folder into it, or a new version upon it.
+    /// Creates a file or folder in it, or uploads a new version of it.
     Upload,
     /// Changes its name or description.
     Rename,
-    /// Opens or closes a shared link.
+    /// Creates or removes a shared link.
     Share,
     /// Deletes it.
     Delete,
-    /// Puts it into another folder.
+    /// Moves it to another folder.
     Move,
 }
 
-impl Deed {
-    /// Whether it changes something.
-    pub(crate) fn writes(self) -> bool {
+impl ItemAction {
+    /// Reports whether the action changes something.
+    pub(crate) fn is_write(self) -> bool {
         !matches!(self, Self::Read | Self::Preview | Self::Download)
     }
 
-    /// The scopes of which each is enough for it.
-    fn scopes(self) -> &'static [&'static str] {
+    /// Returns the scopes of which any single one permits the action.
+    fn permitting_scopes(self) -> &'static [&'static str] {
         match self {
             Self::Read => &[
                 "root_readonly",
@@ -88,12 +89,12 @@ impl Deed {
     }
 }
 
-/// Whether a token with these scopes may do this to items that it reaches.
-pub(crate) fn allow<'a>(scopes: impl IntoIterator<Item = &'a String>, deed: Deed) -> bool {
-    scopes.into_iter().any(|scope| deed.scopes().contains(&scope.as_str()))
+/// Reports whether these scopes permit an action on items.
+pub(crate) fn permit(scopes: &[String], action: ItemAction) -> bool {
+    scopes.iter().any(|scope| action.permitting_scopes().contains(&scope.as_str()))
 }
 
-/// Whether a token with these scopes may act for its subject as a whole, not on items alone.
-pub(crate) fn allow_identity<'a>(scopes: impl IntoIterator<Item = &'a String>) -> bool {
-    scopes.into_iter().any(|scope| matches!(scope.as_str(), "root_readonly" | "root_readwrite"))
+/// Reports whether these scopes cover the account as a whole, and not only single items.
+pub(crate) fn cover_account(scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| matches!(scope.as_str(), "root_readonly" | "root_readwrite"))
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use box_sandbox::{Sandbox, World, key_json};
+use box_sandbox::{AppSpec, Sandbox, World, generate_app};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -106,7 +106,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Failure> {
         second: SECOND,
         admin_key: &admin_key,
         service_key: service_key.as_ref(),
-        sandbox: stage.sandbox.as_ref().map(box_sandbox::Running::url),
+        sandbox: stage.sandbox.as_ref().map(Sandbox::url),
         key_json: &stage.key_json,
         program: &program(),
         page: origin.as_deref(),
@@ -174,7 +174,7 @@ impl Folder {
 
 /// What the broker takes for Box, and with which app it comes there.
 struct Stage {
-    sandbox: Option<box_sandbox::Running>,
+    sandbox: Option<Sandbox>,
     /// The config file of the tenant that is registered.
     config: Value,
     /// The config file that the reader registers.
@@ -203,7 +203,7 @@ impl Stage {
             let text = match fs::read_to_string(folder.path(&file)) {
                 Ok(text) => text,
                 Err(_) => {
-                    let made = tokio::task::spawn_blocking(|| key_json::generate(&key_json::Spec::default()));
+                    let made = tokio::task::spawn_blocking(|| generate_app(&AppSpec::default()));
                     let text = made.await.map_err(failed)?.json;
                     folder.keep(&file, &text)?;
                     text
@@ -211,12 +211,12 @@ impl Stage {
             };
             texts.push(text);
         }
-        let mut world = World::from_key_json(&texts).map_err(Failure::failed)?;
+        let mut world = World::from_app_configs(&texts).map_err(Failure::failed)?;
         let apps: Vec<String> = world.apps().map(|app| app.client_id.clone()).collect();
         for app in apps {
             world.app_mut(&app).into_iter().for_each(|app| app.origins.extend(origin.clone()));
         }
-        world.furnish();
+        world.add_demo_folders();
         let address = free_near(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))).await;
         let clock = SystemClock::new();
         let time = move || clock.wall();

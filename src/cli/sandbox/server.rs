@@ -48,8 +48,8 @@ pub(in crate::cli) struct SandboxArgs {
 
 pub(super) async fn run(args: SandboxArgs) -> Result<(), Failure> {
     let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let mut world = World::from_key_json(texts).map_err(Failure::failed)?;
-    world.furnish();
+    let mut world = World::from_app_configs(texts).map_err(Failure::failed)?;
+    world.add_demo_folders();
     if !args.listen.ip().is_loopback() {
         terminal::remark(
             "warning: whoever reaches this address can read and change everything in the sandbox",

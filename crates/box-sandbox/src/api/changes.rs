@@ -1,158 +1,151 @@
-//! Changes of items: another name, description, folder or shared link; and their end.
+//! Changes of items: rename, describe, move, share, delete.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::api::body;
-use crate::api::context::View;
-use crate::api::folders::free_name;
-use crate::http::error::Refusal;
-use crate::http::response::Answer;
+use super::context::ApiContext;
+use super::item_names::check_rename;
+use super::json_body;
+use crate::http::{BoxResponse, ErrorResponse};
 use crate::random;
-use crate::scopes::Deed;
-use crate::world::item_tree::{Item, ItemKind, ROOT, Tree};
+use crate::scopes::ItemAction;
+use crate::world::{Item, ItemKind, ItemTree, ROOT};
 
-/// `PUT /2.0/folders/{id}`.
-pub(crate) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    change(view, ItemKind::Folder, id)
+/// Answers `PUT /2.0/folders/{id}`.
+pub(super) fn update_folder(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    update(context, ItemKind::Folder, id)
 }
 
-/// `PUT /2.0/files/{id}`.
-pub(crate) fn file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    change(view, ItemKind::File, id)
+/// Answers `PUT /2.0/files/{id}`.
+pub(super) fn update_file(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    update(context, ItemKind::File, id)
 }
 
-/// What a body wants changed; what is left out stays.
-struct Change {
+/// The changes that a request body asks for. `None` keeps a property.
+struct ItemChange {
     name: Option<String>,
     description: Option<String>,
-    folder: Option<String>,
-    /// Opens or closes the shared link.
-    link: Option<bool>,
+    parent: Option<String>,
+    /// Whether the item shall have a shared link.
+    shared_link: Option<bool>,
 }
 
-impl Change {
-    fn read(body: &Map<String, Value>) -> Result<Self, Refusal> {
-        let link = match body.get("shared_link") {
+impl ItemChange {
+    fn parse(body: &Map<String, Value>) -> Result<Self, ErrorResponse> {
+        let shared_link = match body.get("shared_link") {
             None => None,
             Some(Value::Null) => Some(false),
             Some(Value::Object(_)) => Some(true),
-            Some(_) => return Err(Refusal::bad_request("'shared_link' must be an object or null")),
+            Some(_) => return Err(ErrorResponse::bad_request("'shared_link' must be an object or null")),
         };
         Ok(Self {
-            name: body::name(body)?,
-            description: body::text(body, "description")?,
-            folder: body::parent(body)?,
-            link,
+            name: json_body::item_name(body)?,
+            description: json_body::string(body, "description")?,
+            parent: json_body::parent_id(body)?,
+            shared_link,
         })
     }
 
-    /// What the change does to this item: to say what it is anyway takes no more than to read it.
-    fn deeds(&self, item: &Item) -> Vec<Deed> {
+    /// Returns the actions that the change performs on an item. Repeating a current value performs none.
+    fn actions(&self, item: &Item) -> Vec<ItemAction> {
         let renames = self.name.as_ref().is_some_and(|name| *name != item.name) || self.description.is_some();
-        let moves = self.folder.as_ref().is_some_and(|folder| folder != item.folder());
-        let deeds = [(renames, Deed::Rename), (moves, Deed::Move), (self.link.is_some(), Deed::Share)];
-        deeds.into_iter().filter(|(done, _)| *done).map(|(_, deed)| deed).collect()
+        let moves = self.parent.as_ref().is_some_and(|parent| parent != item.parent_id());
+        let actions = [
+            (renames, ItemAction::Rename),
+            (moves, ItemAction::Move),
+            (self.shared_link.is_some(), ItemAction::Share),
+        ];
+        actions.into_iter().filter(|(performed, _)| *performed).map(|(_, action)| action).collect()
     }
 }
 
-fn change(view: &View<'_>, kind: ItemKind, id: &str) -> Result<Answer, Refusal> {
-    let change = Change::read(&body::object(view.call)?)?;
-    let (enterprise, changed) = view.box_.change_tree(&view.enterprise, |tree| {
-        let item = reached(view, tree, kind, id)?;
-        fresh(view, &item)?;
-        let deeds = change.deeds(&item);
-        if deeds.is_empty() {
-            return view.item_in(tree, kind, id, Deed::Read).map(|item| (*item).clone());
+fn update(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    let change = ItemChange::parse(&json_body::parse_request(context.request)?)?;
+    let (enterprise, changed) = context.state.directory.update_items(&context.enterprise, |items| {
+        let item = changeable_item(context, items, kind, id)?;
+        context.check_if_match(&item)?;
+        let actions = change.actions(&item);
+        if actions.is_empty() {
+            return context.item_in(items, kind, id, ItemAction::Read).map(|item| (*item).clone());
         }
-        for deed in deeds {
-            view.item_in(tree, kind, id, deed)?;
+        for action in actions {
+            context.item_in(items, kind, id, action)?;
         }
-        let item = apply(view, tree, item, &change)?;
-        tree.put(item.clone());
+        let item = apply(context, items, item, &change)?;
+        items.put(item.clone());
         Ok(item)
     })?;
-    Ok(Answer::json(view.after(enterprise).whole(&changed)))
+    Ok(BoxResponse::json(context.with_enterprise(enterprise).item_json(&changed)))
 }
 
-/// The item, for a token that may change something about it or look at it.
-fn reached(view: &View<'_>, tree: &Tree, kind: ItemKind, id: &str) -> Result<Item, Refusal> {
+/// Returns an item for which the token permits at least one change, or at least reading.
+fn changeable_item(
+    context: &ApiContext<'_>,
+    items: &ItemTree,
+    kind: ItemKind,
+    id: &str,
+) -> Result<Item, ErrorResponse> {
     if id == ROOT {
-        return Err(Refusal::insufficient());
+        return Err(ErrorResponse::insufficient_permissions());
     }
-    let deeds = [Deed::Rename, Deed::Share, Deed::Move, Deed::Delete];
-    let deed = deeds.into_iter().find(|&deed| view.allows(deed)).unwrap_or(Deed::Read);
-    view.item_in(tree, kind, id, deed).map(|item| (*item).clone())
+    let changes = [ItemAction::Rename, ItemAction::Share, ItemAction::Move, ItemAction::Delete];
+    let permitted = changes.into_iter().find(|&action| context.scopes_permit(action));
+    context.item_in(items, kind, id, permitted.unwrap_or(ItemAction::Read)).map(|item| (*item).clone())
 }
 
-fn apply(view: &View<'_>, tree: &Tree, mut item: Item, change: &Change) -> Result<Item, Refusal> {
-    if let Some(folder) = change.folder.as_deref().filter(|folder| *folder != item.folder()) {
-        let target = view.item_in(tree, ItemKind::Folder, folder, Deed::Upload)?;
-        if tree.within(&target, &item.id) {
+fn apply(
+    context: &ApiContext<'_>,
+    items: &ItemTree,
+    mut item: Item,
+    change: &ItemChange,
+) -> Result<Item, ErrorResponse> {
+    if let Some(parent) = change.parent.as_deref().filter(|parent| *parent != item.parent_id()) {
+        let target = context.item_in(items, ItemKind::Folder, parent, ItemAction::Upload)?;
+        if items.is_within(&target, &item.id) {
             let message = "A folder cannot be put into itself or below itself";
-            return Err(Refusal::api(StatusCode::BAD_REQUEST, "cyclical_folder_structure", message));
+            return Err(ErrorResponse::api(StatusCode::BAD_REQUEST, "cyclical_folder_structure", message));
         }
-        item.parent = (folder != ROOT).then(|| folder.to_owned());
-        if folder == ROOT {
-            item.members.insert(view.member.clone());
-        }
+        context.place_in(&mut item, parent);
     }
     if let Some(name) = &change.name {
         item.name.clone_from(name);
     }
-    free_name(view, tree, item.folder(), &item.name, Some(&item.id), item.kind)?;
+    check_rename(context, items, &item, &item.name)?;
     if let Some(description) = &change.description {
         item.description.clone_from(description);
     }
-    match change.link {
+    match change.shared_link {
         Some(true) if item.shared_link.is_none() => {
-            item.shared_link = Some(format!("https://app.box.com/s/{}", random::lower(32)));
+            item.shared_link = Some(format!("https://app.box.com/s/{}", random::lowercase(32)));
         }
         Some(false) => item.shared_link = None,
         _ => {}
     }
-    touch(view, &mut item);
+    context.record_change(&mut item);
     Ok(item)
 }
 
-/// Notes that the item was changed, by whom and when.
-pub(crate) fn touch(view: &View<'_>, item: &mut Item) {
-    item.sequence += 1;
-    item.modified_at = view.box_.now();
-    item.modified_by = view.person();
+/// Answers `DELETE /2.0/files/{id}`.
+pub(super) fn delete_file(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    delete(context, ItemKind::File, id)
 }
 
-/// Refuses a change of another version than the one that `If-Match` names.
-pub(crate) fn fresh(view: &View<'_>, item: &Item) -> Result<(), Refusal> {
-    let Some(wanted) = view.call.header("if-match") else { return Ok(()) };
-    let wanted = wanted.trim().trim_matches('"');
-    if wanted == "*" || item.etag().as_deref() == Some(wanted) {
-        return Ok(());
-    }
-    Err(Refusal::precondition("The resource has been modified. Please retrieve the resource again and retry"))
+/// Answers `DELETE /2.0/folders/{id}`. With `recursive=true` it deletes everything below the folder too.
+pub(super) fn delete_folder(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    delete(context, ItemKind::Folder, id)
 }
 
-/// `DELETE /2.0/files/{id}`.
-pub(crate) fn delete_file(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    delete(view, ItemKind::File, id)
-}
-
-/// `DELETE /2.0/folders/{id}`; with `recursive=true` all that lies below it too.
-pub(crate) fn delete_folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    delete(view, ItemKind::Folder, id)
-}
-
-fn delete(view: &View<'_>, kind: ItemKind, id: &str) -> Result<Answer, Refusal> {
-    let recursive = view.call.query("recursive").as_deref() == Some("true");
-    view.box_.change_tree(&view.enterprise, |tree| {
-        let item = view.item_in(tree, kind, id, Deed::Delete)?;
-        fresh(view, &item)?;
-        if !recursive && tree.items().any(|child| child.parent.as_deref() == Some(id)) {
+fn delete(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    let recursive = context.request.query("recursive").as_deref() == Some("true");
+    context.state.directory.update_items(&context.enterprise, |items| {
+        let item = context.item_in(items, kind, id, ItemAction::Delete)?;
+        context.check_if_match(&item)?;
+        if !recursive && items.iter().any(|child| child.parent.as_deref() == Some(id)) {
             let message = "Cannot complete the operation: the folder is not empty";
-            return Err(Refusal::api(StatusCode::BAD_REQUEST, "folder_not_empty", message));
+            return Err(ErrorResponse::api(StatusCode::BAD_REQUEST, "folder_not_empty", message));
         }
-        tree.remove(id);
+        items.remove(id);
         Ok(())
     })?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    Ok(BoxResponse::status_only(StatusCode::NO_CONTENT))
 }

@@ -1,119 +1,150 @@
-//! What one token, acting as one member, reaches and may do.
+//! The context of a call: who acts, with which token, on which items.
 
 use std::sync::Arc;
 
-use crate::api::fields::root;
-use crate::http::cors;
-use crate::http::error::Refusal;
-use crate::http::request::Call;
-use crate::scopes::{self, Deed};
-use crate::state::Upstream;
-use crate::tokens::{Subject, Token};
-use crate::world::app::App;
-use crate::world::enterprise::Enterprise;
-use crate::world::item_tree::{Item, ItemKind, Member, Person, ROOT, Tree};
-
-/// Whether a token's subject can get at an item: it was invited (or came by an open link), and the
-/// item lies within what the token is confined to.
-pub(crate) fn reaches(tree: &Tree, token: &Token, member: &Member, item: &Item) -> bool {
-    let confinement = token.confinement.as_ref();
-    let by_link = confinement.is_some_and(|confinement| confinement.by_link);
-    (by_link || tree.sees(member, item))
-        && confinement.is_none_or(|confinement| tree.within(item, &confinement.id))
-}
+use crate::http::{BoxRequest, ErrorResponse, cors};
+use crate::scopes::{self, ItemAction};
+use crate::state::SandboxState;
+use crate::tokens::{IssuedToken, TokenSubject};
+use crate::world::{Attribution, Author, BoxApp, Collaborator, Enterprise, Item, ItemKind, ItemTree, ROOT};
 
 /// A call with everything that decides about it. The enterprise is as it was when the call came.
 #[derive(Clone)]
-pub(crate) struct View<'a> {
-    pub(crate) box_: &'a Upstream,
-    pub(crate) call: &'a Call,
-    pub(crate) token: &'a Token,
-    pub(crate) app: Arc<App>,
-    pub(crate) enterprise: Arc<Enterprise>,
-    pub(crate) actor: Subject,
-    pub(crate) member: Member,
+pub(super) struct ApiContext<'a> {
+    pub(super) state: &'a SandboxState,
+    pub(super) request: &'a BoxRequest,
+    pub(super) token: &'a IssuedToken,
+    pub(super) app: Arc<BoxApp>,
+    pub(super) enterprise: Arc<Enterprise>,
+    /// The account that acts: the token's subject, or the user of `As-User`.
+    pub(super) actor: TokenSubject,
+    /// The actor as a collaborator on items.
+    pub(super) collaborator: Collaborator,
 }
 
-impl<'a> View<'a> {
-    /// The view of a call whose token lives and whose page, if it comes from one, is allowed.
-    pub(crate) fn of(box_: &'a Upstream, call: &'a Call) -> Result<Self, Refusal> {
-        let token = call.token.as_deref().filter(|token| token.live(box_.now()));
-        let token = token.ok_or_else(Refusal::dead_token)?;
-        let app = box_.app(&token.client_id).ok_or_else(Refusal::dead_token)?;
-        cors::check(&app, call)?;
-        let enterprise = box_.enterprise(&token.enterprise).ok_or_else(Refusal::dead_token)?;
-        let actor = actor(box_, call, token, &app, &enterprise)?;
-        let member = actor.member();
-        Ok(Self { box_, call, token, app, enterprise, actor, member })
+impl<'a> ApiContext<'a> {
+    /// Returns the context of a call whose token is live and whose page, if it comes from one, has an allowed origin.
+    pub(super) fn authorize(state: &'a SandboxState, request: &'a BoxRequest) -> Result<Self, ErrorResponse> {
+        let token = request.token.as_deref().filter(|token| token.is_live(state.now()));
+        let token = token.ok_or_else(ErrorResponse::invalid_token)?;
+        let app = state.directory.app(&token.client_id).ok_or_else(ErrorResponse::invalid_token)?;
+        cors::check_origin(&app, request)?;
+        let enterprise = state.directory.enterprise(&token.enterprise);
+        let enterprise = enterprise.ok_or_else(ErrorResponse::invalid_token)?;
+        let actor = actor(state, request, token, &app, &enterprise)?;
+        let collaborator = actor.collaborator();
+        Ok(Self { state, request, token, app, enterprise, actor, collaborator })
     }
 
-    /// The same call once the enterprise has changed.
-    pub(crate) fn after(&self, enterprise: Arc<Enterprise>) -> Self {
+    /// Returns the context after a change of the enterprise.
+    pub(super) fn with_enterprise(&self, enterprise: Arc<Enterprise>) -> Self {
         Self { enterprise, ..self.clone() }
     }
 
-    /// Whether the token's scopes are enough for this, wherever it is done.
-    pub(crate) fn allows(&self, deed: Deed) -> bool {
-        scopes::allow(&self.token.scopes, deed)
+    /// Reports whether the token's scopes permit an action, on whichever item.
+    pub(super) fn scopes_permit(&self, action: ItemAction) -> bool {
+        scopes::permit(&self.token.scopes, action)
     }
 
-    /// Whether this may be done to an item. What was reached by a link alone is only looked at.
-    pub(crate) fn may(&self, deed: Deed, item: &Item) -> bool {
-        self.may_in(&self.enterprise.tree, deed, item)
+    /// Reports whether the call may do this to an item.
+    pub(super) fn is_permitted(&self, action: ItemAction, item: &Item) -> bool {
+        self.is_permitted_in(&self.enterprise.items, action, item)
     }
 
-    fn may_in(&self, tree: &Tree, deed: Deed, item: &Item) -> bool {
+    /// An item that is reached by a shared link alone can be read, but not changed.
+    fn is_permitted_in(&self, items: &ItemTree, action: ItemAction, item: &Item) -> bool {
         let reached = if item.id == ROOT {
-            self.token.confinement.as_ref().is_none_or(|confinement| confinement.id == ROOT)
-                && matches!(deed, Deed::Read | Deed::Upload)
+            self.token.restriction.as_ref().is_none_or(|restriction| restriction.id == ROOT)
+                && matches!(action, ItemAction::Read | ItemAction::Upload)
         } else {
-            reaches(tree, self.token, &self.member, item) && (!deed.writes() || tree.sees(&self.member, item))
+            self.token.reaches(items, &self.collaborator, item)
+                && (!action.is_write() || items.can_see(&self.collaborator, item))
         };
-        reached && self.allows(deed)
+        reached && self.scopes_permit(action)
     }
 
-    /// An item to which this may be done. A confined token is told 403 of everything elsewhere, so
-    /// that it learns nothing from it.
-    pub(crate) fn item(&self, kind: ItemKind, id: &str, deed: Deed) -> Result<Arc<Item>, Refusal> {
-        self.item_in(&self.enterprise.tree, kind, id, deed)
-    }
-
-    /// The same in a tree that is about to change.
-    pub(crate) fn item_in(
+    /// Returns an item to which the call may do this.
+    pub(super) fn item(
         &self,
-        tree: &Tree,
         kind: ItemKind,
         id: &str,
-        deed: Deed,
-    ) -> Result<Arc<Item>, Refusal> {
-        if !self.allows(deed) {
-            return Err(Refusal::insufficient());
+        action: ItemAction,
+    ) -> Result<Arc<Item>, ErrorResponse> {
+        self.item_in(&self.enterprise.items, kind, id, action)
+    }
+
+    /// Returns an item of a tree that is about to change. A restricted token gets 403 for everything outside of its
+    /// restriction, so that it does not learn what exists there.
+    pub(super) fn item_in(
+        &self,
+        items: &ItemTree,
+        kind: ItemKind,
+        id: &str,
+        action: ItemAction,
+    ) -> Result<Arc<Item>, ErrorResponse> {
+        if !self.scopes_permit(action) {
+            return Err(ErrorResponse::insufficient_permissions());
         }
         let found = if id == ROOT && kind == ItemKind::Folder {
-            Some(Arc::new(root()))
+            Some(Arc::new(Item::root()))
         } else {
-            tree.item(id).filter(|item| item.kind == kind).cloned()
+            items.item(id).filter(|item| item.kind == kind).cloned()
         };
         match found {
-            Some(item) if self.may_in(tree, deed, &item) => Ok(item),
-            Some(item) if item.id == ROOT || self.may_in(tree, Deed::Read, &item) => {
-                Err(Refusal::insufficient())
+            Some(item) if self.is_permitted_in(items, action, &item) => Ok(item),
+            Some(item) if item.id == ROOT || self.is_permitted_in(items, ItemAction::Read, &item) => {
+                Err(ErrorResponse::insufficient_permissions())
             }
-            _ if self.token.confinement.is_some() => Err(Refusal::insufficient()),
-            _ => Err(Refusal::not_found()),
+            _ if self.token.restriction.is_some() => Err(ErrorResponse::insufficient_permissions()),
+            _ => Err(ErrorResponse::not_found()),
         }
     }
 
-    /// Whoever acts, as Box names them beside what they did.
-    pub(crate) fn person(&self) -> Person {
+    /// Refuses the call if its `If-Match` header names another version of the item.
+    pub(super) fn check_if_match(&self, item: &Item) -> Result<(), ErrorResponse> {
+        let Some(wanted) = self.request.header("if-match") else { return Ok(()) };
+        let wanted = wanted.trim().trim_matches('"');
+        if wanted == "*" || item.etag().as_deref() == Some(wanted) {
+            return Ok(());
+        }
+        let message = "The resource has been modified. Please retrieve the resource again and retry";
+        Err(ErrorResponse::precondition_failed(message))
+    }
+
+    /// Returns a new item in a folder, created by the actor.
+    pub(super) fn new_item(&self, kind: ItemKind, folder: &str, name: String) -> Item {
+        let id = self.state.directory.new_item_id();
+        let mut item = Item::new(kind, id, name, self.author(), self.state.now());
+        self.place_in(&mut item, folder);
+        item
+    }
+
+    /// Puts an item into a folder. At the top, where nothing is inherited, the actor becomes its collaborator.
+    pub(super) fn place_in(&self, item: &mut Item, folder: &str) {
+        if folder == ROOT {
+            item.parent = None;
+            item.collaborators.insert(self.collaborator.clone());
+        } else {
+            item.parent = Some(folder.to_owned());
+        }
+    }
+
+    /// Counts a change of an item and notes the actor and the time.
+    pub(super) fn record_change(&self, item: &mut Item) {
+        item.sequence += 1;
+        item.modified = Attribution { by: self.author(), at: self.state.now() };
+    }
+
+    /// Returns the actor as Box shows them next to what they changed.
+    pub(super) fn author(&self) -> Author {
         match &self.actor {
-            Subject::Enterprise(enterprise) => {
-                let account = self.app.service_account(enterprise);
-                Person { id: account.id, name: account.name, login: account.login }
+            TokenSubject::Enterprise(enterprise) => {
+                let account = self.app.automation_user(enterprise);
+                Author { id: account.id, name: account.name, login: account.login }
             }
-            Subject::User(id) => {
+            TokenSubject::User(id) => {
                 let user = self.enterprise.user(id);
-                Person {
+                Author {
                     id: id.clone(),
                     name: user.map_or_else(String::new, |user| user.name.clone()),
                     login: user.map_or_else(String::new, |user| user.login.clone()),
@@ -122,34 +153,33 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The sandbox's own URL, as the caller knows it.
-    pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.call.header("host").unwrap_or("127.0.0.1"))
-    }
-
-    /// A number of the query, the given one where it is left out.
-    pub(crate) fn number(&self, name: &str, otherwise: usize) -> Result<usize, Refusal> {
-        let Some(text) = self.call.query(name).filter(|text| !text.is_empty()) else { return Ok(otherwise) };
-        text.parse().map_err(|_| Refusal::bad_request(format!("'{name}' must be a whole number")))
+    /// Returns the sandbox's URL as the caller knows it.
+    pub(super) fn base_url(&self) -> String {
+        format!("http://{}", self.request.header("host").unwrap_or("127.0.0.1"))
     }
 }
 
-/// As whom the call is made: the token's subject, or the user that `As-User` names. The header needs
-/// a service account's full token and an app that may use it, and reaches managed and app users of
-/// the token's enterprise alone.
+/// Returns the account that acts: the token's subject, or the user of the header `As-User`.
+///
+/// The header needs a full token of a service account and an app whose settings permit it. It accepts the users of the
+/// token's enterprise, but no service accounts.
 fn actor(
-    box_: &Upstream,
-    call: &Call,
-    token: &Token,
-    app: &App,
+    state: &SandboxState,
+    request: &BoxRequest,
+    token: &IssuedToken,
+    app: &BoxApp,
     enterprise: &Enterprise,
-) -> Result<Subject, Refusal> {
-    let Some(user) = call.header("as-user") else { return Ok(token.subject.clone()) };
-    let allowed = app.as_user_header
+) -> Result<TokenSubject, ErrorResponse> {
+    let Some(user) = request.header("as-user") else { return Ok(token.subject.clone()) };
+    let permitted = app.as_user_header
         && app.enterprise_access
         && token.parent.is_none()
-        && matches!(token.subject, Subject::Enterprise(_))
-        && !box_.is_service_account(user)
+        && matches!(token.subject, TokenSubject::Enterprise(_))
+        && !state.directory.is_automation_user(user)
         && enterprise.user(user).is_some();
-    if allowed { Ok(Subject::User(user.to_owned())) } else { Err(Refusal::insufficient()) }
+    if permitted {
+        Ok(TokenSubject::User(user.to_owned()))
+    } else {
+        Err(ErrorResponse::insufficient_permissions())
+    }
 }

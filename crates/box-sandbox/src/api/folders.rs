@@ -1,146 +1,48 @@
-//! Folders: what is said of them, what lies in them, and new ones.
+//! Folders: metadata, the items in them, and new folders.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
-
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::api::body;
-use crate::api::context::View;
-use crate::api::fields::mini;
-use crate::http::error::Refusal;
-use crate::http::response::Answer;
-use crate::scopes::Deed;
-use crate::world::item_tree::{Item, ItemKind, ROOT, Tree};
+use super::context::ApiContext;
+use super::item_names::check_new_item;
+use super::json_body;
+use super::listing::{ItemOrder, ListPage, query_number, sorted_children};
+use crate::http::{BoxResponse, ErrorResponse};
+use crate::scopes::ItemAction;
+use crate::world::ItemKind;
 
-/// The most entries of a page.
-const LONGEST: usize = 1000;
-
-/// `GET /2.0/folders/{id}`.
-pub(crate) fn folder(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    let item = view.item(ItemKind::Folder, id, Deed::Read)?;
-    page(view)?;
-    Ok(Answer::json(view.whole(&item)))
+/// Answers `GET /2.0/folders/{id}`.
+pub(super) fn show(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    let item = context.item(ItemKind::Folder, id, ItemAction::Read)?;
+    ListPage::of_request(context)?;
+    Ok(BoxResponse::json(context.item_json(&item)))
 }
 
-/// `GET /2.0/folders/{id}/items`, by offset or by marker.
-pub(crate) fn items(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    let item = view.item(ItemKind::Folder, id, Deed::Read)?;
-    let (_, limit) = page(view)?;
-    if view.call.query("usemarker").as_deref() != Some("true") {
-        return Ok(Answer::json(view.inside(&item)));
+/// Answers `GET /2.0/folders/{id}/items`, with pages by offset or by marker.
+pub(super) fn list_items(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    let item = context.item(ItemKind::Folder, id, ItemAction::Read)?;
+    let ListPage { limit, .. } = ListPage::of_request(context)?;
+    if context.request.query("usemarker").as_deref() != Some("true") {
+        return Ok(BoxResponse::json(context.item_collection(&item)));
     }
-    let children = sorted(view, &item);
-    // A marker is where the next page begins; Box's own are as little to be made up.
-    let from = view.number("marker", 0)?;
-    let next = from.saturating_add(limit);
-    let entries: Vec<Value> = children.iter().skip(from).take(limit).map(|item| view.listed(item)).collect();
-    let mut listing = json!({ "entries": entries, "limit": limit });
-    listing["next_marker"] = if next < children.len() { json!(next.to_string()) } else { json!("") };
-    Ok(Answer::json(listing))
+    let children = sorted_children(context, &item, &ItemOrder::of_request(context));
+    // The marker is the offset of the next page. Clients must treat it as opaque, like Box's own.
+    let page = ListPage { offset: query_number(context, "marker", 0)?, limit };
+    let entries: Vec<Value> = page.entries(&children).map(|item| context.entry_json(item)).collect();
+    let next = page.offset.saturating_add(limit);
+    let next_marker = if next < children.len() { next.to_string() } else { String::new() };
+    Ok(BoxResponse::json(json!({ "entries": entries, "limit": limit, "next_marker": next_marker })))
 }
 
-/// The offset and limit that the call asks for.
-pub(crate) fn page(view: &View<'_>) -> Result<(usize, usize), Refusal> {
-    let limit = view.number("limit", 100)?;
-    if limit == 0 {
-        return Err(Refusal::bad_request("'limit' must be at least 1"));
-    }
-    Ok((view.number("offset", 0)?, limit.min(LONGEST)))
-}
-
-/// What lies in a folder, in the order that the call asks for.
-fn sorted(view: &View<'_>, folder: &Item) -> Vec<Arc<Item>> {
-    let mut children: Vec<Arc<Item>> =
-        view.enterprise.tree.children(&folder.id, &view.member).into_iter().cloned().collect();
-    let by = view.call.query("sort").unwrap_or_default();
-    let descending = view.call.query("direction").is_some_and(|way| way.eq_ignore_ascii_case("desc"));
-    children.sort_by(|one, other| {
-        let by_kind = (one.kind == ItemKind::File).cmp(&(other.kind == ItemKind::File));
-        let order = compared(&view.enterprise.tree, &by, one, other);
-        by_kind.then(if descending { order.reverse() } else { order })
-    });
-    children
-}
-
-fn compared(tree: &Tree, by: &str, one: &Item, other: &Item) -> Ordering {
-    let by_name = || one.name.to_lowercase().cmp(&other.name.to_lowercase());
-    match by {
-        "id" => one.id.cmp(&other.id),
-        "date" | "modified_at" => one.modified_at.cmp(&other.modified_at).then_with(by_name),
-        "size" => tree.weight(one).cmp(&tree.weight(other)).then_with(by_name),
-        _ => by_name(),
-    }
-}
-
-impl View<'_> {
-    /// A page of what lies in a folder, as the folder shows it and as `items` lists it.
-    pub(crate) fn inside(&self, folder: &Item) -> Value {
-        let (offset, limit) = page(self).unwrap_or((0, LONGEST));
-        let children = sorted(self, folder);
-        let page = children.iter().skip(offset).take(limit);
-        let entries: Vec<Value> = page.map(|item| self.listed(item)).collect();
-        let by = self.call.query("sort").filter(|by| !by.is_empty()).unwrap_or_else(|| "name".to_owned());
-        let descending = self.call.query("direction").is_some_and(|way| way.eq_ignore_ascii_case("desc"));
-        json!({
-            "total_count": children.len(), "entries": entries, "offset": offset, "limit": limit,
-            "order": [
-                { "by": "type", "direction": "ASC" },
-                { "by": by, "direction": if descending { "DESC" } else { "ASC" } },
-            ],
-        })
-    }
-}
-
-/// `POST /2.0/folders`.
-pub(crate) fn create(view: &View<'_>) -> Result<Answer, Refusal> {
-    let body = body::object(view.call)?;
-    let name = body::name(&body)?.ok_or_else(|| Refusal::bad_request("'name' is missing"))?;
-    let parent = body::parent(&body)?.ok_or_else(|| Refusal::bad_request("'parent.id' is missing"))?;
-    view.item(ItemKind::Folder, &parent, Deed::Upload)?;
-    let (enterprise, made) = view.box_.change_tree(&view.enterprise, |tree| {
-        view.item_in(tree, ItemKind::Folder, &parent, Deed::Upload)?;
-        free_name(view, tree, &parent, &name, None, ItemKind::Folder)?;
-        let item = view.made(ItemKind::Folder, &parent, name);
-        tree.put(item.clone());
-        Ok(item)
+/// Answers `POST /2.0/folders`.
+pub(super) fn create(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
+    let body = json_body::parse_request(context.request)?;
+    let (parent, name) = json_body::new_item(&body)?;
+    context.item(ItemKind::Folder, &parent, ItemAction::Upload)?;
+    let (enterprise, created) = context.state.directory.update_items(&context.enterprise, |items| {
+        check_new_item(context, items, ItemKind::Folder, (&parent, &name))?;
+        let item = context.new_item(ItemKind::Folder, &parent, name);
+        items.put(item.clone());
+        Ok::<_, ErrorResponse>(item)
     })?;
-    Ok(Answer::created(view.after(enterprise).whole(&made)))
-}
-
-impl View<'_> {
-    /// A new item in a folder.
-    pub(crate) fn made(&self, kind: ItemKind, folder: &str, name: String) -> Item {
-        let mut item = Item::new(kind, self.box_.next_id(), name, self.person(), self.box_.now());
-        if folder == ROOT {
-            item.members.insert(self.member.clone());
-        } else {
-            item.parent = Some(folder.to_owned());
-        }
-        item
-    }
-}
-
-/// Refuses a name that an item of the folder has already, other than the one it is meant for.
-pub(crate) fn free_name(
-    view: &View<'_>,
-    tree: &Tree,
-    folder: &str,
-    name: &str,
-    of: Option<&str>,
-    kind: ItemKind,
-) -> Result<(), Refusal> {
-    let Some(other) = tree.called(folder, name, &view.member).filter(|item| Some(item.id.as_str()) != of)
-    else {
-        return Ok(());
-    };
-    // Box shows one for a file, and a list for a folder.
-    let conflicts = match kind {
-        ItemKind::File => mini(other),
-        ItemKind::Folder => json!([mini(other)]),
-    };
-    let message = "Item with the same name already exists";
-    let refusal = Refusal::api(StatusCode::CONFLICT, "item_name_in_use", message);
-    Err(refusal.with_context(json!({ "conflicts": conflicts })))
+    Ok(BoxResponse::created(context.with_enterprise(enterprise).item_json(&created)))
 }

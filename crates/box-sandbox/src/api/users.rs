@@ -1,56 +1,55 @@
-//! Users: whoever acts, and others of their enterprise.
+//! Users: the actor, and others of the actor's enterprise.
 
 use serde_json::{Value, json};
 
-use crate::api::context::View;
-use crate::http::error::Refusal;
-use crate::http::response::Answer;
+use super::context::ApiContext;
+use crate::http::{BoxResponse, ErrorResponse};
 use crate::scopes;
-use crate::tokens::Subject;
-use crate::world::item_tree::Person;
+use crate::tokens::TokenSubject;
+use crate::world::Author;
 
-/// `GET /2.0/users/me`.
-pub(crate) fn me(view: &View<'_>) -> Result<Answer, Refusal> {
-    identity(view)?;
-    if let Subject::User(id) = &view.actor {
-        view.enterprise.user(id).ok_or_else(Refusal::not_found)?;
+/// Answers `GET /2.0/users/me`.
+pub(super) fn me(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
+    check_covers_account(context)?;
+    if let TokenSubject::User(id) = &context.actor {
+        context.enterprise.user(id).ok_or_else(ErrorResponse::not_found)?;
     }
-    Ok(shown(view, &view.person()))
+    Ok(respond(context, &context.author()))
 }
 
-/// `GET /2.0/users/{id}`.
-pub(crate) fn user(view: &View<'_>, id: &str) -> Result<Answer, Refusal> {
-    identity(view)?;
-    let own = view.person();
-    if own.id == id {
-        return me(view);
+/// Answers `GET /2.0/users/{id}`.
+pub(super) fn user(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+    check_covers_account(context)?;
+    if context.author().id == id {
+        return me(context);
     }
-    let user = view.enterprise.user(id).ok_or_else(Refusal::not_found)?;
-    Ok(shown(view, &Person { id: user.id.clone(), name: user.name.clone(), login: user.login.clone() }))
+    let user = context.enterprise.user(id).ok_or_else(ErrorResponse::not_found)?;
+    let user = Author { id: user.id.clone(), name: user.name.clone(), login: user.login.clone() };
+    Ok(respond(context, &user))
 }
 
-/// A downscoped token speaks of its subject only where it may act for it as a whole.
-fn identity(view: &View<'_>) -> Result<(), Refusal> {
-    let token = view.token;
-    let full = token.parent.is_none();
-    let whole = token.confinement.is_none() && scopes::allow_identity(&token.scopes);
-    if full || whole { Ok(()) } else { Err(Refusal::insufficient()) }
+/// Refuses a downscoped token that does not cover its subject's account as a whole.
+fn check_covers_account(context: &ApiContext<'_>) -> Result<(), ErrorResponse> {
+    let token = context.token;
+    let is_full = token.parent.is_none();
+    let covers_account = token.restriction.is_none() && scopes::cover_account(&token.scopes);
+    if is_full || covers_account { Ok(()) } else { Err(ErrorResponse::insufficient_permissions()) }
 }
 
-fn shown(view: &View<'_>, person: &Person) -> Answer {
-    let mut whole = whole(person);
-    let Some(fields) = view.call.query("fields") else { return Answer::json(whole) };
-    let enterprise = &view.enterprise;
-    whole["enterprise"] = json!({ "type": "enterprise", "id": enterprise.id, "name": enterprise.name });
-    let asked: Vec<&str> = fields.split(',').map(str::trim).collect();
-    if let Value::Object(map) = &mut whole {
-        map.retain(|field, _| field == "type" || field == "id" || asked.contains(&field.as_str()));
+fn respond(context: &ApiContext<'_>, user: &Author) -> BoxResponse {
+    let mut json = user_json(user);
+    let Some(fields) = context.request.query("fields") else { return BoxResponse::json(json) };
+    let enterprise = &context.enterprise;
+    json["enterprise"] = json!({ "type": "enterprise", "id": enterprise.id, "name": enterprise.name });
+    let selected: Vec<&str> = fields.split(',').map(str::trim).collect();
+    if let Value::Object(object) = &mut json {
+        object.retain(|field, _| field == "type" || field == "id" || selected.contains(&field.as_str()));
     }
-    Answer::json(whole)
+    BoxResponse::json(json)
 }
 
-fn whole(person: &Person) -> Value {
-    let Person { id, name, login } = person;
+fn user_json(user: &Author) -> Value {
+    let Author { id, name, login } = user;
     json!({
         "type": "user", "id": id, "name": name, "login": login, "status": "active", "language": "en",
         "timezone": "Etc/UTC", "space_amount": 10_737_418_240_u64, "space_used": 0, "job_title": "",

@@ -1,44 +1,43 @@
-//! Reads app configs for [`World::from_key_json`](super::World::from_key_json), with wire types of
-//! its own.
+//! The parser of app config files, with document types of its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPublicKey as _};
-use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncryptedPrivateKeyInfoRef};
+use rsa::pkcs1::DecodeRsaPrivateKey as _;
+use rsa::pkcs8::{DecodePrivateKey as _, EncryptedPrivateKeyInfoRef};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::world::PublicKey;
+use super::public_key::PublicKey;
 
-/// What the sandbox needs of an app's config. The private key is gone once its public half is known.
-pub(crate) struct ConfigFile {
+/// The parts of an app's config file that the sandbox needs. Of the key pair it keeps the public half only.
+pub(crate) struct AppConfig {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    /// Absent where the file names none, or `0` (an account without an enterprise).
+    /// `None` if the file names no enterprise, or `0` (an account without an enterprise).
     pub(crate) enterprise_id: Option<String>,
     pub(crate) key: Option<PublicKey>,
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct ConfigDocument {
     #[serde(rename = "boxAppSettings")]
-    settings: WireSettings,
+    settings: ConfigSettings,
     #[serde(rename = "enterpriseID")]
     enterprise_id: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct WireSettings {
+struct ConfigSettings {
     #[serde(rename = "clientID")]
     client_id: String,
     #[serde(rename = "clientSecret")]
     client_secret: String,
     #[serde(rename = "appAuth")]
-    app_auth: Option<WireKey>,
+    app_auth: Option<ConfigKey>,
 }
 
 #[derive(Deserialize)]
-struct WireKey {
+struct ConfigKey {
     #[serde(rename = "publicKeyID", default)]
     public_key_id: String,
     #[serde(rename = "privateKey", default)]
@@ -47,26 +46,28 @@ struct WireKey {
     passphrase: Option<String>,
 }
 
-impl ConfigFile {
-    /// Reads one file's text; the message says what is wrong and holds nothing secret.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let wire: Wire = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| format!("not a Box app config (line {}): {}", error.line(), kind(&error)))?;
-        let key = match wire.settings.app_auth {
+impl AppConfig {
+    /// Parses the text of one file. An error message says what is wrong and contains no secret.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let document: ConfigDocument =
+            serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+                format!("not a Box app config (line {}): {}", error.line(), redacted_reason(&error))
+            })?;
+        let key = match document.settings.app_auth {
             Some(key) if !key.private_key.trim().is_empty() => Some(public_key(&key)?),
             _ => None,
         };
         Ok(Self {
-            client_id: wire.settings.client_id,
-            client_secret: wire.settings.client_secret,
-            enterprise_id: wire.enterprise_id.as_ref().and_then(enterprise_id),
+            client_id: document.settings.client_id,
+            client_secret: document.settings.client_secret,
+            enterprise_id: document.enterprise_id.as_ref().and_then(enterprise_id),
             key,
         })
     }
 }
 
-/// Why the text was refused; serde's own words could repeat a value, which may be a secret.
-fn kind(error: &serde_json::Error) -> &'static str {
+/// Returns the reason for a parse error. The error's own text could repeat a value, which may be a secret.
+fn redacted_reason(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Data => {
             "`boxAppSettings.clientID` and `.clientSecret` must be there, as strings"
@@ -84,27 +85,17 @@ fn enterprise_id(value: &Value) -> Option<String> {
     (!id.is_empty() && id != "0").then_some(id)
 }
 
-fn public_key(wire: &WireKey) -> Result<PublicKey, String> {
-    let passphrase = wire.passphrase.as_deref().unwrap_or_default();
-    let private = private_key(&wire.private_key, passphrase)?;
-    let der = private.to_public_key().to_pkcs1_der().map_err(|_| "the public key cannot be encoded")?;
-    Ok(PublicKey { kid: wire.public_key_id.clone(), der: der.as_bytes().to_vec() })
-}
-
-/// A public key as PEM (`BEGIN PUBLIC KEY`), for the control plane and for tests.
-pub(crate) fn public_key_of_pem(kid: &str, pem: &str) -> Result<PublicKey, String> {
-    let key = rsa::PublicKey::from_public_key_pem(pem.trim()).map_err(|_| "not an RSA public key in PEM")?;
-    let der = key.to_pkcs1_der().map_err(|_| "the public key cannot be encoded")?;
-    Ok(PublicKey { kid: kid.to_owned(), der: der.as_bytes().to_vec() })
+fn public_key(key: &ConfigKey) -> Result<PublicKey, String> {
+    let passphrase = key.passphrase.as_deref().unwrap_or_default();
+    let private = private_key(&key.private_key, passphrase)?;
+    PublicKey::of_private_key(&key.public_key_id, &private)
 }
 
 fn private_key(text: &str, passphrase: &str) -> Result<rsa::PrivateKey, String> {
     if text.contains("Proc-Type:") {
-        return Err(
-            "`privateKey` is encrypted in the traditional way, which the sandbox cannot open: convert it \
-                    with `openssl pkcs8 -topk8`"
-                .to_owned(),
-        );
+        let message = "`privateKey` is encrypted in the traditional way, which the sandbox cannot open: convert it \
+                       with `openssl pkcs8 -topk8`";
+        return Err(message.to_owned());
     }
     let (label, der) = pem(text).ok_or("`privateKey` is no PEM text")?;
     match label {
@@ -127,7 +118,7 @@ fn private_key(text: &str, passphrase: &str) -> Result<rsa::PrivateKey, String> 
     }
 }
 
-/// Label and content of the first PEM block, however its line breaks were mangled on the way.
+/// Returns the label and the decoded body of the first PEM block, even if escaping has mangled its line breaks.
 fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
     let (_, rest) = text.split_once("-----BEGIN ")?;
     let (label, rest) = rest.split_once("-----")?;
@@ -140,44 +131,44 @@ fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key_json::{AppKey, Spec, generate};
+    use crate::config::{AppPrivateKey, AppSpec, generate_app};
 
     #[test]
-    fn a_generated_config_reads_back_to_its_own_public_key() {
-        let app = generate(&Spec { with_webhooks: true, ..Spec::default() });
-        let file = ConfigFile::read(&format!("\u{feff}{}", app.json)).unwrap();
+    fn a_generated_config_parses_to_its_own_public_key() {
+        let app = generate_app(&AppSpec { with_webhooks: true, ..AppSpec::default() });
+        let file = AppConfig::parse(&format!("\u{feff}{}", app.json)).unwrap();
         assert_eq!(file.client_id, app.client_id);
         assert_eq!(file.enterprise_id, Some(app.enterprise_id));
         let key = file.key.unwrap();
-        let expected = public_key_of_pem(&app.public_key_id, &app.key.unwrap().public_pem()).unwrap();
+        let expected = PublicKey::from_pem(&app.public_key_id, &app.key.unwrap().public_pem()).unwrap();
         assert_eq!((key.kid, key.der), (expected.kid, expected.der));
     }
 
     #[test]
-    fn mangled_line_breaks_and_numbers_for_ids_are_read() {
-        let key = AppKey::generate(2048);
+    fn mangled_line_breaks_and_numeric_ids_are_accepted() {
+        let key = AppPrivateKey::generate(2048);
         let pem = key.to_pem().replace('\n', "\\\\n");
         let text = format!(
             r#"{{"boxAppSettings":{{"clientID":"c","clientSecret":"s","appAuth":{{"publicKeyID":"k","privateKey":"{pem}"}}}},"enterpriseID":77}}"#
         );
-        let file = ConfigFile::read(&text).unwrap();
+        let file = AppConfig::parse(&text).unwrap();
         assert_eq!(file.enterprise_id.as_deref(), Some("77"));
         assert_eq!(file.key.unwrap().kid, "k");
     }
 
     #[test]
-    fn empty_app_auth_means_an_app_for_client_credentials() {
+    fn an_empty_app_auth_makes_a_client_credentials_app() {
         let text = r#"{"boxAppSettings":{"clientID":"c","clientSecret":"s","appAuth":{"publicKeyID":"","privateKey":"","passphrase":""}},"enterpriseID":"0"}"#;
-        let file = ConfigFile::read(text).unwrap();
+        let file = AppConfig::parse(text).unwrap();
         assert!(file.key.is_none());
         assert_eq!(file.enterprise_id, None);
     }
 
     #[test]
-    fn a_wrong_passphrase_is_told_without_repeating_it() {
-        let app = generate(&Spec::default());
+    fn the_error_about_a_wrong_passphrase_does_not_repeat_it() {
+        let app = generate_app(&AppSpec::default());
         let text = app.json.replace(&app.passphrase, "not-the-passphrase");
-        let problem = ConfigFile::read(&text).err().unwrap();
+        let problem = AppConfig::parse(&text).err().unwrap();
         assert_eq!(problem, "`passphrase` does not open `privateKey`");
     }
 }

@@ -1,4 +1,4 @@
-//! The sandbox's sockets: accepts, serves, resets on order, and closes in good order.
+//! The accept loop and the connections.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-/// How long requests in flight may take once the sandbox stops.
-const GRACE: Duration = Duration::from_secs(2);
+/// The time that requests in flight have to finish once the sandbox stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Marks a response that must never be sent: the connection is reset instead.
+/// A marker for a response that is never sent: the connection is reset instead.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection is reset on order")]
-pub(crate) struct Reset;
+#[error("a fault resets the connection")]
+pub(crate) struct ConnectionReset;
 
-impl Reset {
-    /// A response with the mark.
+impl ConnectionReset {
+    /// Returns a response with the marker.
     pub(crate) fn response() -> Response {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(Self);
@@ -32,55 +32,55 @@ impl Reset {
     }
 }
 
-/// Serves until `closing` is cancelled, then lets requests in flight end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, closing: CancellationToken) {
+/// Serves connections until `shutdown` is cancelled, then lets requests in flight finish.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = closing.cancelled() => break,
+            () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), closing.clone()));
+                    connections.spawn(serve_connection(stream, router.clone(), shutdown.clone()));
                 }
-                // Out of file descriptors, most likely: others may end meanwhile.
+                // Most likely the process has no file descriptor left: other connections may end meanwhile.
                 Err(_) => tokio::task::yield_now().await,
             },
         }
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    // What does not end by then is cut off.
-    drop(tokio::time::timeout(GRACE, all_ended).await);
+    // Whatever is left after the timeout is cut off.
+    drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended).await);
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, closing: CancellationToken) {
-    // Without it small answers would wait for the peer's delayed acknowledgement.
+async fn serve_connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    // Otherwise small responses would wait for the peer's delayed acknowledgement.
     drop(stream.set_nodelay(true));
-    let service = service_fn(move |request| Box::pin(answer(router.clone(), request)));
+    let service = service_fn(move |request| Box::pin(respond(router.clone(), request)));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
-    let mut told = false;
+    let mut shutting_down = false;
     let ended = loop {
         tokio::select! {
             ended = poll_fn(|context| connection.poll_without_shutdown(context)) => break ended,
-            () = closing.cancelled(), if !told => {
-                told = true;
+            () = shutdown.cancelled(), if !shutting_down => {
+                shutting_down = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
     let stream = connection.into_parts().io.into_inner();
     if ended.is_err_and(|error| error.is_user()) {
-        // A zero linger makes the close a reset.
+        // With a linger of zero, closing the socket resets the connection.
         drop(stream.set_zero_linger());
     }
 }
 
-async fn answer(router: Router, request: hyper::Request<Incoming>) -> Result<Response, Reset> {
+async fn respond(router: Router, request: hyper::Request<Incoming>) -> Result<Response, ConnectionReset> {
     let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-    if response.extensions().get::<Reset>().is_some() { Err(Reset) } else { Ok(response) }
+    if response.extensions().get::<ConnectionReset>().is_some() { Err(ConnectionReset) } else { Ok(response) }
 }

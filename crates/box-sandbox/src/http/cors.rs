@@ -1,45 +1,46 @@
-//! Which pages may call: Box asks the app's allowed origins, and answers preflights for every page.
+//! CORS: which web pages may call, by the allowed origins of the app.
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::http::error::Refusal;
-use crate::http::request::Call;
-use crate::http::response::Answer;
-use crate::world::app::App;
+use super::error::ErrorResponse;
+use super::request::BoxRequest;
+use super::response::BoxResponse;
+use crate::world::BoxApp;
 
-/// What a page may read of an answer's headers, beyond what every page may.
-const EXPOSED: &str = "box-request-id, retry-after, etag, content-disposition, content-length, content-range, \
-                       accept-ranges, location, date";
+/// The response headers that a page may read, beyond those that every page may.
+const EXPOSED_HEADERS: &str = "box-request-id, retry-after, etag, content-disposition, content-length, content-range, \
+                               accept-ranges, location, date";
 
-/// Whether a request is a browser's question before the request itself (Fetch, section 3.3.7), and not
-/// a preflight of an upload, which Box asks for with the same method.
-pub(crate) fn is_preflight(call: &Call) -> bool {
-    call.method == Method::OPTIONS && call.header("access-control-request-method").is_some()
+/// Reports whether a request is a browser's CORS preflight (Fetch, section 3.3.7). Box's own preflight of an upload has the
+/// same method, but not the header.
+pub(crate) fn is_preflight(request: &BoxRequest) -> bool {
+    request.method == Method::OPTIONS && request.header("access-control-request-method").is_some()
 }
 
-/// Box answers a preflight for every origin: it carries no token, so Box cannot know the app yet.
-pub(crate) fn preflight(call: &Call) -> Answer {
-    let answer = Answer::empty(StatusCode::OK);
-    let Some(origin) = call.header("origin").and_then(|origin| HeaderValue::from_str(origin).ok()) else {
-        return answer;
+/// Returns the response to a CORS preflight. Box allows every origin here: a preflight carries no token, so the app is not
+/// known yet.
+pub(crate) fn preflight(request: &BoxRequest) -> BoxResponse {
+    let response = BoxResponse::status_only(StatusCode::OK);
+    let Some(origin) = request.header("origin").and_then(|origin| HeaderValue::from_str(origin).ok()) else {
+        return response;
     };
-    let headers = call.header("access-control-request-headers").unwrap_or("authorization, content-type");
+    let headers = request.header("access-control-request-headers").unwrap_or("authorization, content-type");
     let headers = HeaderValue::from_str(headers).unwrap_or(HeaderValue::from_static("authorization"));
-    answer
-        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-        .header(
+    response
+        .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
+        .with_header(
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS"),
         )
-        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
-        .header(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
-        .header(header::VARY, HeaderValue::from_static("Origin"))
+        .with_header(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
+        .with_header(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
+        .with_header(header::VARY, HeaderValue::from_static("Origin"))
 }
 
-/// Refuses a page of an origin that the app does not allow.
-pub(crate) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
-    match call.header("origin") {
-        Some(origin) if !app.origins.contains(origin) => Err(Refusal::api(
+/// Refuses a page whose origin the app does not allow.
+pub(crate) fn check_origin(app: &BoxApp, request: &BoxRequest) -> Result<(), ErrorResponse> {
+    match request.header("origin") {
+        Some(origin) if !app.origins.contains(origin) => Err(ErrorResponse::api(
             StatusCode::FORBIDDEN,
             "cors_origin_not_whitelisted",
             "Access denied - Did you forget to safelist your origin in the CORS config of your app?",
@@ -48,15 +49,16 @@ pub(crate) fn check(app: &App, call: &Call) -> Result<(), Refusal> {
     }
 }
 
-/// What lets a page of an allowed origin read an answer, a refusal too.
-pub(crate) fn headers(app: Option<&App>, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
-    let origin = call.header("origin").filter(|&origin| app.is_some_and(|app| app.origins.contains(origin)));
+/// Returns the headers that let a page of an allowed origin read a response, errors included.
+pub(crate) fn response_headers(app: Option<&BoxApp>, request: &BoxRequest) -> Vec<(HeaderName, HeaderValue)> {
+    let origin =
+        request.header("origin").filter(|&origin| app.is_some_and(|app| app.origins.contains(origin)));
     let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else {
         return Vec::new();
     };
     vec![
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED)),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS)),
         (header::VARY, HeaderValue::from_static("Origin")),
     ]
 }

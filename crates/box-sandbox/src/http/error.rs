@@ -1,60 +1,58 @@
-//! How Box says no: one shape at the token endpoint, another on API calls.
+//! Box's error responses. The token endpoint and the API have different ones.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::storage::NotKept;
+use crate::storage::StorageError;
 
-const HELP: &str = "https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/";
+const HELP_URL: &str = "https://developer.box.com/guides/api-calls/permissions-and-errors/common-errors/";
 
-/// A refusal, in the words that Box has for it.
+/// An error response in Box's own words.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
-    pub(crate) error: &'static str,
-    pub(crate) description: String,
-    pub(crate) shape: Shape,
-    /// What `context_info` tells, on API calls.
-    pub(crate) context: Option<Value>,
+    pub(crate) code: &'static str,
+    message: String,
+    format: ErrorFormat,
+    /// The field `context_info` of an API error.
+    context: Option<Value>,
 }
 
-/// Which of Box's error bodies a refusal has.
+/// The format of an error's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+enum ErrorFormat {
     /// `{"error", "error_description"}` (RFC 6749, section 5.2).
-    Grant,
+    OAuth,
     /// `{"type": "error", "status", "code", "message", …}`.
     Api,
-    /// No body: all is said in `WWW-Authenticate` (RFC 6750, section 3).
-    DeadToken,
+    /// No body; the header `WWW-Authenticate` describes the error (RFC 6750, section 3).
+    InvalidToken,
 }
 
-impl Refusal {
-    /// A refusal of the token endpoint: always 400, unlike RFC 6749's 401 for a wrong client.
-    pub(crate) fn grant(error: &'static str, description: impl Into<String>) -> Self {
-        let status = StatusCode::BAD_REQUEST;
-        Self { status, error, description: description.into(), shape: Shape::Grant, context: None }
+impl ErrorResponse {
+    /// Returns an error of the token endpoint. Its status is 400 even for a wrong client, unlike RFC 6749's 401.
+    pub(crate) fn oauth(code: &'static str, description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, description.into(), ErrorFormat::OAuth)
     }
 
-    /// A refusal of an API call.
+    /// Returns the error for a form that lacks a required parameter.
+    pub(crate) fn missing_parameter(name: &str) -> Self {
+        Self::oauth("invalid_request", format!("The '{name}' parameter is missing"))
+    }
+
+    /// Returns an error of an API call.
     pub(crate) fn api(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error: code, description: message.into(), shape: Shape::Api, context: None }
+        Self::new(status, code, message.into(), ErrorFormat::Api)
     }
 
-    /// The refusal of a token that is unknown, expired or revoked.
-    pub(crate) fn dead_token() -> Self {
-        let description = "The access token provided is invalid.".to_owned();
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            error: "invalid_token",
-            description,
-            shape: Shape::DeadToken,
-            context: None,
-        }
+    /// Returns the error for a token that is unknown, expired or revoked.
+    pub(crate) fn invalid_token() -> Self {
+        let message = "The access token provided is invalid.".to_owned();
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", message, ErrorFormat::InvalidToken)
     }
 
-    /// The refusal of a call that the token's scopes, restriction or app do not cover.
-    pub(crate) fn insufficient() -> Self {
+    /// Returns the error for a call that the token's scopes, its restriction or the app's settings do not permit.
+    pub(crate) fn insufficient_permissions() -> Self {
         Self::api(
             StatusCode::FORBIDDEN,
             "access_denied_insufficient_permissions",
@@ -62,62 +60,67 @@ impl Refusal {
         )
     }
 
-    /// The refusal of an item that is not there, or not there for this subject.
+    /// Returns the error for an item that does not exist or that the subject cannot see.
     pub(crate) fn not_found() -> Self {
         Self::api(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
-    /// The refusal of a method that a path does not have.
+    /// Returns the error for a method that the path does not support.
     pub(crate) fn method_not_allowed() -> Self {
         Self::api(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
     }
 
-    /// The refusal of a request that makes no sense; `message` says what is wrong with it.
+    /// Returns the error for a malformed request.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::api(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// The refusal of a change to another version than the one that stands.
-    pub(crate) fn precondition(message: impl Into<String>) -> Self {
+    /// Returns the error for a JSON body that lacks a required field.
+    pub(crate) fn missing_field(name: &str) -> Self {
+        Self::bad_request(format!("'{name}' is missing"))
+    }
+
+    /// Returns the error for a wrong `Digest` or `Content-MD5` header.
+    pub(crate) fn bad_digest(message: impl Into<String>) -> Self {
+        Self::api(StatusCode::BAD_REQUEST, "bad_digest", message)
+    }
+
+    /// Returns the error for a request whose condition is not met.
+    pub(crate) fn precondition_failed(message: impl Into<String>) -> Self {
         Self::api(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
     }
 
-    /// The refusal of bytes that the sandbox cannot keep.
-    pub(crate) fn not_kept(problem: &NotKept) -> Self {
-        let raise = "delete something, or raise kept_bytes at PUT /sandbox/storage";
-        match problem {
-            NotKept::Full { .. } => {
-                Self::api(StatusCode::FORBIDDEN, "storage_limit_exceeded", format!("{problem}: {raise}"))
-            }
-            NotKept::Disk(_) => {
-                Self::api(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", problem.to_string())
-            }
-        }
-    }
-
-    /// The same with more in `context_info`.
+    /// Adds the field `context_info`.
     pub(crate) fn with_context(mut self, context: Value) -> Self {
         self.context = Some(context);
         self
     }
 
-    /// The same with another status.
+    /// Replaces the status.
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The body, if there is one.
+    /// Returns the `WWW-Authenticate` header of an invalid token.
+    pub(crate) fn challenge(&self) -> Option<&'static str> {
+        (self.format == ErrorFormat::InvalidToken).then_some(
+            "Bearer realm=\"Service\", error=\"invalid_token\", error_description=\"The access token provided is \
+             invalid.\"",
+        )
+    }
+
+    /// Returns the body. An invalid token has none.
     pub(crate) fn body(&self, request_id: &str) -> Option<Value> {
-        match self.shape {
-            Shape::Grant => Some(json!({ "error": self.error, "error_description": self.description })),
-            Shape::Api => {
+        match self.format {
+            ErrorFormat::OAuth => Some(json!({ "error": self.code, "error_description": self.message })),
+            ErrorFormat::Api => {
                 let mut body = json!({
                     "type": "error",
                     "status": self.status.as_u16(),
-                    "code": self.error,
-                    "help_url": HELP,
-                    "message": self.description,
+                    "code": self.code,
+                    "help_url": HELP_URL,
+                    "message": self.message,
                     "request_id": request_id,
                 });
                 if let Some(context) = &self.context {
@@ -125,7 +128,25 @@ impl Refusal {
                 }
                 Some(body)
             }
-            Shape::DeadToken => None,
+            ErrorFormat::InvalidToken => None,
+        }
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: String, format: ErrorFormat) -> Self {
+        Self { status, code, message, format, context: None }
+    }
+}
+
+impl From<StorageError> for ErrorResponse {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::QuotaExceeded { .. } => {
+                let advice = "delete something, or raise kept_bytes at PUT /sandbox/storage";
+                Self::api(StatusCode::FORBIDDEN, "storage_limit_exceeded", format!("{error}: {advice}"))
+            }
+            StorageError::Disk(_) => {
+                Self::api(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", error.to_string())
+            }
         }
     }
 }

@@ -1,182 +1,176 @@
-//! Checks an assertion as strictly as Box documents it (RFC 7523, and Box's guide to JWT without
-//! SDKs).
+//! Verification of assertions, as strict as Box documents it (RFC 7523, and Box's guide to JWT without SDKs).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::http::error::Refusal;
-use crate::state::jti_registry::{NotFresh, Replays};
-use crate::tokens::Subject;
-use crate::world::app::{App, PublicKey};
+use crate::config::PublicKey;
+use crate::http::ErrorResponse;
+use crate::jwt::UnverifiedJwt;
+use crate::state::{JtiError, JtiRegistry};
+use crate::tokens::TokenSubject;
+use crate::world::BoxApp;
 
-/// The only audience that Box accepts, whatever host was called.
-pub(crate) const AUDIENCE: &str = "https://api.box.com/oauth2/token";
+/// The only audience that Box accepts, no matter which host is called.
+const AUDIENCE: &str = "https://api.box.com/oauth2/token";
 
-/// How many seconds after now an assertion may expire.
-const LONGEST: f64 = 60.0;
+/// The longest time from now until an assertion expires, in seconds.
+const MAX_LIFETIME: f64 = 60.0;
 
-/// Verifies the assertion of a client whose secret was right, takes its `jti`, and answers with
-/// whom it speaks for. Costs one RSA verification; holds no lock during it.
-pub(crate) fn verify(app: &App, text: &str, now: Timestamp, replays: &Replays) -> Result<Subject, Refusal> {
-    let parts = Parts::split(text).ok_or_else(|| invalid("The assertion is not a signed JWT"))?;
-    let algorithm = match parts.header.get("alg").and_then(Value::as_str) {
+/// Verifies the assertion of an authenticated client and uses up its `jti`. Returns the subject of the token.
+///
+/// This takes one RSA verification, during which no lock is held.
+pub(super) fn verify(
+    app: &BoxApp,
+    text: &str,
+    now: Timestamp,
+    used_jtis: &JtiRegistry,
+) -> Result<TokenSubject, ErrorResponse> {
+    let jwt =
+        UnverifiedJwt::decode(text).ok_or_else(|| invalid_grant("The assertion is not a signed JWT"))?;
+    let algorithm = match jwt.header_parameter("alg") {
         Some("RS256") => Algorithm::RS256,
         Some("RS384") => Algorithm::RS384,
         Some("RS512") => Algorithm::RS512,
-        _ => return Err(invalid("Please check the 'alg' header. It must be RS256, RS384 or RS512")),
+        _ => return Err(invalid_grant("Please check the 'alg' header. It must be RS256, RS384 or RS512")),
     };
-    if parts.text("iss") != Some(app.client_id.as_str()) {
-        return Err(invalid("Please check the 'iss' claim. The 'iss' specified is invalid"));
+    if jwt.claim("iss") != Some(app.client_id.as_str()) {
+        return Err(invalid_claim("iss"));
     }
-    check_signature(key(app, &parts.header)?, algorithm, &parts)?;
-    if parts.text("aud") != Some(AUDIENCE) {
-        return Err(invalid("Please check the 'aud' claim. The 'aud' specified is invalid"));
+    verify_signature(select_key(app, &jwt)?, algorithm, &jwt)?;
+    if jwt.claim("aud") != Some(AUDIENCE) {
+        return Err(invalid_claim("aud"));
     }
-    let exp = check_times(&parts, now)?;
-    take_jti(&app.client_id, &parts, exp, now, replays)?;
-    subject(&parts)
+    let exp = check_times(&jwt, now)?;
+    use_jti(&app.client_id, &jwt, exp, now, used_jtis)?;
+    subject(&jwt)
 }
 
-/// The subject as the claims have it, on either side of a check that may still fail.
-fn subject(parts: &Parts<'_>) -> Result<Subject, Refusal> {
-    let id = parts
-        .text("sub")
-        .ok_or_else(|| invalid("Please check the 'sub' claim. The 'sub' specified is invalid"))?;
-    match parts.text("box_sub_type") {
-        Some("enterprise") => Ok(Subject::Enterprise(id.to_owned())),
-        Some("user") => Ok(Subject::User(id.to_owned())),
-        _ => Err(invalid("Please check the 'box_sub_type' claim. The 'box_sub_type' specified is invalid")),
-    }
-}
-
-/// Checks the unsigned ID token that names an annotator, and answers with the external user's id.
-pub(crate) fn annotator(
+/// Verifies the unsigned ID token that names an annotator. Returns the external user's id.
+pub(super) fn verify_annotator(
     client_id: &str,
     text: &str,
     now: Timestamp,
-    replays: &Replays,
-) -> Result<String, Refusal> {
-    let check = |problem: &str| invalid(format!("Please check the 'actor_token'. {problem}"));
-    let parts = Parts::split(text).ok_or_else(|| check("It is not a JWT"))?;
-    if parts.header.get("alg").and_then(Value::as_str) != Some("none") || !parts.signature.is_empty() {
-        return Err(check("It must be unsigned, with 'alg' none and a trailing dot"));
+    used_jtis: &JtiRegistry,
+) -> Result<String, ErrorResponse> {
+    let invalid = |problem: &str| invalid_grant(format!("Please check the 'actor_token'. {problem}"));
+    let jwt = UnverifiedJwt::decode(text).ok_or_else(|| invalid("It is not a JWT"))?;
+    if jwt.header_parameter("alg") != Some("none") || !jwt.signature.is_empty() {
+        return Err(invalid("It must be unsigned, with 'alg' none and a trailing dot"));
     }
-    if parts.text("iss") != Some(client_id) {
-        return Err(check("The 'iss' specified is invalid"));
+    if jwt.claim("iss") != Some(client_id) {
+        return Err(invalid("The 'iss' specified is invalid"));
     }
-    if parts.text("aud") != Some(AUDIENCE) {
-        return Err(check("The 'aud' specified is invalid"));
+    if jwt.claim("aud") != Some(AUDIENCE) {
+        return Err(invalid("The 'aud' specified is invalid"));
     }
-    if parts.text("box_sub_type") != Some("external") {
-        return Err(check("The 'box_sub_type' must be external"));
+    if jwt.claim("box_sub_type") != Some("external") {
+        return Err(invalid("The 'box_sub_type' must be external"));
     }
-    if parts.claims.get("name").is_some_and(|name| !name.is_string()) {
-        return Err(check("The 'name' must be a string"));
+    if jwt.claims.get("name").is_some_and(|name| !name.is_string()) {
+        return Err(invalid("The 'name' must be a string"));
     }
-    let sub = parts.text("sub").filter(|sub| !sub.is_empty());
-    let sub = sub.ok_or_else(|| check("The 'sub' specified is invalid"))?;
-    let exp = check_times(&parts, now)?;
-    take_jti(client_id, &parts, exp, now, replays)?;
+    let sub = jwt.claim("sub").filter(|sub| !sub.is_empty());
+    let sub = sub.ok_or_else(|| invalid("The 'sub' specified is invalid"))?;
+    let exp = check_times(&jwt, now)?;
+    use_jti(client_id, &jwt, exp, now, used_jtis)?;
     Ok(sub.to_owned())
 }
 
-/// The three parts of a compact JWT (RFC 7515, section 7.1), decoded but not believed.
-pub(crate) struct Parts<'a> {
-    pub(crate) header: Map<String, Value>,
-    pub(crate) claims: Map<String, Value>,
-    signed: &'a str,
-    signature: &'a str,
+/// Returns the error for a `sub` that names nobody.
+pub(super) fn invalid_sub() -> ErrorResponse {
+    invalid_claim("sub")
 }
 
-impl<'a> Parts<'a> {
-    /// Takes a JWT apart; nothing where it is none.
-    pub(crate) fn split(text: &'a str) -> Option<Self> {
-        let (signed, signature) = text.rsplit_once('.')?;
-        let (header, claims) = signed.split_once('.')?;
-        Some(Self { header: object(header)?, claims: object(claims)?, signed, signature })
+fn invalid_claim(claim: &str) -> ErrorResponse {
+    invalid_grant(format!("Please check the '{claim}' claim. The '{claim}' specified is invalid"))
+}
+
+fn invalid_grant(description: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::oauth("invalid_grant", description)
+}
+
+fn subject(jwt: &UnverifiedJwt<'_>) -> Result<TokenSubject, ErrorResponse> {
+    let id = jwt.claim("sub").ok_or_else(invalid_sub)?;
+    match jwt.claim("box_sub_type") {
+        Some("enterprise") => Ok(TokenSubject::Enterprise(id.to_owned())),
+        Some("user") => Ok(TokenSubject::User(id.to_owned())),
+        _ => Err(invalid_claim("box_sub_type")),
     }
-
-    /// A claim, where it is a string.
-    pub(crate) fn text(&self, claim: &str) -> Option<&str> {
-        self.claims.get(claim)?.as_str()
-    }
 }
 
-fn object(part: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
-fn invalid(description: impl Into<String>) -> Refusal {
-    Refusal::grant("invalid_grant", description)
-}
-
-/// The key that the header names; the app's only one where it names none, as two official SDKs do.
-fn key<'a>(app: &'a App, header: &Map<String, Value>) -> Result<&'a PublicKey, Refusal> {
-    let found = match (header.get("kid"), app.keys.as_slice()) {
+/// Returns the key that the header names. If it names none, as in two of the official SDKs, returns the app's only key.
+fn select_key<'a>(app: &'a BoxApp, jwt: &UnverifiedJwt<'_>) -> Result<&'a PublicKey, ErrorResponse> {
+    let key = match (jwt.header.get("kid"), app.keys.as_slice()) {
         (None, [only]) => Some(only),
         (Some(Value::String(kid)), keys) => keys.iter().find(|key| &key.kid == kid),
         _ => None,
     };
-    found.ok_or_else(|| invalid("'kid' invalid, unable to lookup correct key"))
+    key.ok_or_else(|| invalid_grant("'kid' invalid, unable to lookup correct key"))
 }
 
-fn check_signature(key: &PublicKey, algorithm: Algorithm, parts: &Parts<'_>) -> Result<(), Refusal> {
-    let public = DecodingKey::from_rsa_der(&key.der);
-    match jsonwebtoken::crypto::verify(parts.signature, parts.signed.as_bytes(), &public, algorithm) {
+fn verify_signature(
+    key: &PublicKey,
+    algorithm: Algorithm,
+    jwt: &UnverifiedJwt<'_>,
+) -> Result<(), ErrorResponse> {
+    let key = DecodingKey::from_rsa_der(&key.der);
+    match jsonwebtoken::crypto::verify(jwt.signature, jwt.signed.as_bytes(), &key, algorithm) {
         Ok(true) => Ok(()),
-        _ => Err(invalid(
+        _ => Err(invalid_grant(
             "Signature verification error. The public key identified by 'kid' must correspond to the private \
              key used to sign",
         )),
     }
 }
 
-/// Box allows no skew: `exp` lies after now and at most 60 s after it, `iat` and `nbf` not after it.
-fn check_times(parts: &Parts<'_>, now: Timestamp) -> Result<i64, Refusal> {
+/// Checks `exp`, `iat` and `nbf`, and returns `exp`. Box allows no clock skew: `exp` must be at most 60 s after now, and the
+/// other two must not be after now.
+fn check_times(jwt: &UnverifiedJwt<'_>, now: Timestamp) -> Result<i64, ErrorResponse> {
     let seconds = now.as_duration().as_secs_f64();
-    let Some(exp) = parts.claims.get("exp").and_then(Value::as_f64) else {
-        return Err(invalid("Please check the 'exp' claim. The 'exp' specified is invalid"));
+    let Some(exp) = jwt.claims.get("exp").and_then(Value::as_f64) else {
+        return Err(invalid_claim("exp"));
     };
-    if exp > seconds + LONGEST {
-        return Err(invalid(
+    if exp > seconds + MAX_LIFETIME {
+        return Err(invalid_grant(
             "Please check the 'exp' claim. The 'exp' value exceeds the maximum of 60 seconds from now",
         ));
     }
     if exp <= seconds {
-        return Err(invalid(
+        return Err(invalid_grant(
             "Please check the 'exp' claim. Current date/time MUST be before the expiration date/time listed in \
              the 'exp' claim",
         ));
     }
     for claim in ["iat", "nbf"] {
-        let Some(value) = parts.claims.get(claim) else { continue };
+        let Some(value) = jwt.claims.get(claim) else { continue };
         if value.as_f64().is_none_or(|time| time > seconds) {
-            return Err(invalid(format!(
+            return Err(invalid_grant(format!(
                 "Please check the '{claim}' claim. It must be a time that has passed"
             )));
         }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "it lies within a minute of now")]
+    #[expect(clippy::cast_possible_truncation, reason = "it is within a minute of now")]
     Ok(exp.ceil() as i64)
 }
 
-fn take_jti(
+fn use_jti(
     client_id: &str,
-    parts: &Parts<'_>,
+    jwt: &UnverifiedJwt<'_>,
     exp: i64,
     now: Timestamp,
-    replays: &Replays,
-) -> Result<(), Refusal> {
-    let jti = parts.text("jti").filter(|jti| (16..=128).contains(&jti.chars().count()));
+    used_jtis: &JtiRegistry,
+) -> Result<(), ErrorResponse> {
+    let jti = jwt.claim("jti").filter(|jti| (16..=128).contains(&jti.chars().count()));
     let jti = jti.ok_or_else(|| {
-        invalid("Please check the 'jti' claim. The 'jti' specified must have 16 to 128 characters")
+        invalid_grant("Please check the 'jti' claim. The 'jti' specified must have 16 to 128 characters")
     })?;
-    replays.take(client_id, jti, exp, now).map_err(|problem| match problem {
-        NotFresh::Replayed => invalid("Please check the 'jti' claim. A unique 'jti' value is required"),
-        NotFresh::Full => invalid("The sandbox remembers as many 'jti' values as it can: slow down")
-            .with_status(axum::http::StatusCode::SERVICE_UNAVAILABLE),
+    used_jtis.use_once(client_id, jti, exp, now).map_err(|error| match error {
+        JtiError::Replayed => invalid_grant("Please check the 'jti' claim. A unique 'jti' value is required"),
+        JtiError::RegistryFull => {
+            invalid_grant("The sandbox remembers as many 'jti' values as it can: slow down")
+                .with_status(StatusCode::SERVICE_UNAVAILABLE)
+        }
     })
 }

@@ -1,148 +1,137 @@
-//! Downscoping by token exchange (RFC 8693), and revocation (RFC 7009).
+//! Downscoping by token exchange (RFC 8693).
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::api;
-use crate::http::error::Refusal;
-use crate::http::request::Form;
-use crate::http::response::Answer;
-use crate::oauth::assertion;
-use crate::oauth::grants::{client, missing};
+use super::{assertion, client};
+use crate::digest::sha256_hex;
+use crate::http::{BoxResponse, ErrorResponse, FormFields, loggable};
+use crate::item_json;
 use crate::scopes;
-use crate::state::Upstream;
-use crate::tokens::{Confinement, Token, sha256};
-use crate::world::enterprise::Enterprise;
-use crate::world::item_tree::{ItemKind, ROOT};
+use crate::state::SandboxState;
+use crate::tokens::{IssuedToken, ItemRestriction};
+use crate::world::{Enterprise, Item, ItemKind, ROOT};
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-/// The token-exchange grant.
-pub(crate) fn token(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
-    let now = box_.now();
-    if form.one("client_id")?.is_some() || form.one("client_secret")?.is_some() {
-        client(box_, form)?;
-    }
+/// Answers a request that exchanges a token for a downscoped one.
+pub(super) fn exchange(state: &SandboxState, form: &FormFields) -> Result<BoxResponse, ErrorResponse> {
+    let now = state.now();
+    client::authenticate_if_named(state, form)?;
     if form.required("subject_token_type")? != ACCESS_TOKEN {
-        return Err(Refusal::grant("invalid_request", "The 'subject_token_type' specified is invalid"));
+        let description = "The 'subject_token_type' specified is invalid";
+        return Err(ErrorResponse::oauth("invalid_request", description));
     }
-    let parent_sha256 = sha256(form.required("subject_token")?);
-    let parent = box_.tokens.find(&parent_sha256).filter(|token| token.live(now));
-    let parent = parent.ok_or_else(|| {
-        Refusal::grant("invalid_grant", "The 'subject_token' specified is invalid or has expired")
+    let parent_sha256 = sha256_hex(form.required("subject_token")?);
+    let parent = state.tokens.find(&parent_sha256).filter(|token| token.is_live(now)).ok_or_else(|| {
+        let description = "The 'subject_token' specified is invalid or has expired";
+        ErrorResponse::oauth("invalid_grant", description)
     })?;
-    if form.one("client_id")?.is_some_and(|id| id != parent.client_id) {
-        return Err(Refusal::grant("invalid_client", "The client credentials are invalid"));
+    if form.get("client_id")?.is_some_and(|id| id != parent.client_id) {
+        return Err(client::invalid_client());
     }
-    let scopes = scopes(form, &parent)?;
-    let enterprise = box_.enterprise(&parent.enterprise).ok_or_else(invalid_resource)?;
-    let confinement = confinement(form, &enterprise, &parent)?;
-    let annotator = annotator(box_, form, &parent)?;
-    let restricted_to = match &confinement {
-        Some(confinement) => restricted_to(&scopes, &object(&enterprise, confinement)),
+    let scopes = requested_scopes(form, &parent)?;
+    let enterprise = state.directory.enterprise(&parent.enterprise).ok_or_else(invalid_resource)?;
+    let restriction = requested_restriction(form, &enterprise, &parent)?;
+    let annotator = annotator(state, form, &parent)?;
+    let restricted_to = match &restriction {
+        Some(restriction) => restricted_to(&scopes, &enterprise, restriction),
         None => json!([]),
     };
-    let mut child = Token::new(&parent.client_id, &parent.enterprise, parent.subject.clone(), scopes);
-    child.confinement = confinement.or_else(|| parent.confinement.clone());
+    let mut child = IssuedToken::new(&parent.client_id, &parent.enterprise, parent.subject.clone(), scopes);
+    child.restriction = restriction.or_else(|| parent.restriction.clone());
     child.annotator = annotator.or_else(|| parent.annotator.clone());
     child.parent = Some(parent_sha256);
-    let app = box_.app(&parent.client_id).ok_or_else(invalid_resource)?;
-    let life = box_.life(&app, true);
-    let (text, sha256) = box_.tokens.issue(child, now, life);
+    let app = state.directory.app(&parent.client_id).ok_or_else(invalid_resource)?;
+    let (text, sha256, lifetime) = state.issue_token(&app, child);
     let body = json!({
         "access_token": text,
-        "expires_in": life,
+        "expires_in": lifetime,
         "restricted_to": restricted_to,
         "token_type": "bearer",
         "issued_token_type": ACCESS_TOKEN,
     });
-    Ok(Answer::json(body).issuing(sha256))
+    Ok(BoxResponse::json(body).with_issued_token(sha256))
 }
 
-/// `POST /oauth2/revoke`. The client's credentials may be left out, as SDKs do that were given a token
-/// alone; where they are there, they must be right.
-pub(crate) fn revoke(box_: &Upstream, form: &Form) -> Result<Answer, Refusal> {
-    let named = form.one("client_id")?.is_some() || form.one("client_secret")?.is_some();
-    let app = if named { Some(client(box_, form)?) } else { None };
-    let sha256 = sha256(form.required("token")?);
-    match box_.tokens.find(&sha256) {
-        Some(token) if app.is_some_and(|app| token.client_id != app.client_id) => {
-            Err(Refusal::grant("unauthorized_client", "The token was not issued to this client"))
-        }
-        // A token that was never there is as dead as one that was revoked: success (RFC 7009, 2.2).
-        _ => {
-            box_.tokens.revoke(&sha256, box_.children_die_with_parent);
-            Ok(Answer::empty(StatusCode::OK))
-        }
-    }
-}
-
-/// The scopes asked for: each known, and held by the parent. A full token holds what was granted to
-/// the app when it was minted.
-fn scopes(form: &Form, parent: &Token) -> Result<Vec<String>, Refusal> {
-    let mut scopes: Vec<String> = Vec::new();
+/// Returns the requested scopes. Each must be known and held by the parent.
+fn requested_scopes(form: &FormFields, parent: &IssuedToken) -> Result<Vec<String>, ErrorResponse> {
+    let mut requested: Vec<String> = Vec::new();
     for scope in form.required("scope")?.split(' ').filter(|scope| !scope.is_empty()) {
         if !scopes::KNOWN.contains(&scope) {
-            let description =
-                format!("The 'scope' specified is unknown: {}", crate::http::request::bounded(scope));
-            return Err(Refusal::grant("invalid_scope", description));
+            let description = format!("The 'scope' specified is unknown: {}", loggable(scope));
+            return Err(ErrorResponse::oauth("invalid_scope", description));
         }
         if !parent.scopes.iter().any(|held| held == scope) {
             let description = format!("The scope {scope} has not been granted to the app or token");
-            return Err(
-                Refusal::grant("insufficient_scope", description).with_status(StatusCode::UNAUTHORIZED)
-            );
+            let error = ErrorResponse::oauth("insufficient_scope", description);
+            return Err(error.with_status(StatusCode::UNAUTHORIZED));
         }
-        if !scopes.iter().any(|known| known == scope) {
-            scopes.push(scope.to_owned());
+        if !requested.iter().any(|known| known == scope) {
+            requested.push(scope.to_owned());
         }
     }
-    if scopes.is_empty() { Err(missing("scope")) } else { Ok(scopes) }
+    if requested.is_empty() { Err(ErrorResponse::missing_parameter("scope")) } else { Ok(requested) }
 }
 
-fn invalid_resource() -> Refusal {
-    Refusal::grant("invalid_resource", "The target resource is invalid")
+fn invalid_resource() -> ErrorResponse {
+    ErrorResponse::oauth("invalid_resource", "The target resource is invalid")
 }
 
-/// The item that the new token is confined to, which its parent must be able to see.
-fn confinement(form: &Form, enterprise: &Enterprise, parent: &Token) -> Result<Option<Confinement>, Refusal> {
-    match (form.one("resource")?, form.one("box_shared_link")?) {
+/// Returns the requested restriction, if any. The parent must be able to see the item.
+fn requested_restriction(
+    form: &FormFields,
+    enterprise: &Enterprise,
+    parent: &IssuedToken,
+) -> Result<Option<ItemRestriction>, ErrorResponse> {
+    match (form.get("resource")?, form.get("box_shared_link")?) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
             let description = "Only one of 'resource' and 'box_shared_link' may be given";
-            Err(Refusal::grant("invalid_request", description))
+            Err(ErrorResponse::oauth("invalid_request", description))
         }
-        (Some(resource), None) => {
-            let (kind, id) = typed(resource).ok_or_else(invalid_resource)?;
-            if id == ROOT && kind == ItemKind::Folder {
-                let free = parent.confinement.as_ref().is_none_or(|confinement| confinement.id == ROOT);
-                let here = Confinement { kind, id: id.to_owned(), by_link: false };
-                return if free { Ok(Some(here)) } else { Err(invalid_resource()) };
-            }
-            let item =
-                enterprise.tree.item(id).filter(|item| item.kind == kind).ok_or_else(invalid_resource)?;
-            if !api::reaches(&enterprise.tree, parent, &parent.subject.member(), item) {
-                return Err(invalid_resource());
-            }
-            let by_link = parent.confinement.as_ref().is_some_and(|confinement| confinement.by_link);
-            Ok(Some(Confinement { kind, id: item.id.clone(), by_link }))
-        }
-        (None, Some(link)) => {
-            let item = enterprise.tree.linked(link).ok_or_else(invalid_resource)?;
-            // A token confined before stays within its confines.
-            if let Some(confinement) = &parent.confinement
-                && !enterprise.tree.within(item, &confinement.id)
-            {
-                return Err(invalid_resource());
-            }
-            Ok(Some(Confinement { kind: item.kind, id: item.id.clone(), by_link: true }))
-        }
+        (Some(resource), None) => restriction_to_resource(resource, enterprise, parent).map(Some),
+        (None, Some(link)) => restriction_to_link(link, enterprise, parent).map(Some),
     }
 }
 
-/// The item that a `resource` names: Box wants its own host there, whatever host is called.
-pub(crate) fn typed(resource: &str) -> Option<(ItemKind, &str)> {
+fn restriction_to_resource(
+    resource: &str,
+    enterprise: &Enterprise,
+    parent: &IssuedToken,
+) -> Result<ItemRestriction, ErrorResponse> {
+    let (kind, id) = parse_resource(resource).ok_or_else(invalid_resource)?;
+    if id == ROOT && kind == ItemKind::Folder {
+        let unrestricted = parent.restriction.as_ref().is_none_or(|restriction| restriction.id == ROOT);
+        let root = ItemRestriction { kind, id: id.to_owned(), by_link: false };
+        return if unrestricted { Ok(root) } else { Err(invalid_resource()) };
+    }
+    let item = enterprise.items.item(id).filter(|item| item.kind == kind).ok_or_else(invalid_resource)?;
+    if !parent.reaches(&enterprise.items, &parent.subject.collaborator(), item) {
+        return Err(invalid_resource());
+    }
+    let by_link = parent.restriction.as_ref().is_some_and(|restriction| restriction.by_link);
+    Ok(ItemRestriction { kind, id: item.id.clone(), by_link })
+}
+
+fn restriction_to_link(
+    link: &str,
+    enterprise: &Enterprise,
+    parent: &IssuedToken,
+) -> Result<ItemRestriction, ErrorResponse> {
+    let item = enterprise.items.by_shared_link(link).ok_or_else(invalid_resource)?;
+    // A child of a restricted token stays within the restriction.
+    if let Some(restriction) = &parent.restriction
+        && !enterprise.items.is_within(item, &restriction.id)
+    {
+        return Err(invalid_resource());
+    }
+    Ok(ItemRestriction { kind: item.kind, id: item.id.clone(), by_link: true })
+}
+
+/// Returns the kind and id of the item that a `resource` names. Its host must be Box's, no matter which host is called.
+fn parse_resource(resource: &str) -> Option<(ItemKind, &str)> {
     let rest = resource.strip_prefix("https://api.box.com/2.0/")?;
     let (kind, id) = rest.split_once('/')?;
     let kind = match kind {
@@ -153,24 +142,30 @@ pub(crate) fn typed(resource: &str) -> Option<(ItemKind, &str)> {
     (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some((kind, id))
 }
 
-fn annotator(box_: &Upstream, form: &Form, parent: &Token) -> Result<Option<String>, Refusal> {
-    match (form.one("actor_token")?, form.one("actor_token_type")?) {
+/// Returns the annotator whom the `actor_token` names, if there is one.
+fn annotator(
+    state: &SandboxState,
+    form: &FormFields,
+    parent: &IssuedToken,
+) -> Result<Option<String>, ErrorResponse> {
+    match (form.get("actor_token")?, form.get("actor_token_type")?) {
         (None, None) => Ok(None),
         (Some(text), Some(ID_TOKEN)) => {
-            assertion::annotator(&parent.client_id, text, box_.now(), &box_.replays).map(Some)
+            assertion::verify_annotator(&parent.client_id, text, state.now(), &state.used_jtis).map(Some)
         }
         (Some(_), Some(_)) => {
-            Err(Refusal::grant("invalid_request", "The 'actor_token_type' specified is invalid"))
+            let description = "The 'actor_token_type' specified is invalid";
+            Err(ErrorResponse::oauth("invalid_request", description))
         }
-        (Some(_), None) => Err(missing("actor_token_type")),
-        (None, Some(_)) => Err(missing("actor_token")),
+        (Some(_), None) => Err(ErrorResponse::missing_parameter("actor_token_type")),
+        (None, Some(_)) => Err(ErrorResponse::missing_parameter("actor_token")),
     }
 }
 
-fn object(enterprise: &Enterprise, confinement: &Confinement) -> Value {
-    enterprise.tree.item(&confinement.id).map_or_else(|| api::mini(&api::root()), |item| api::mini(item))
-}
-
-fn restricted_to(scopes: &[String], object: &Value) -> Value {
+fn restricted_to(scopes: &[String], enterprise: &Enterprise, restriction: &ItemRestriction) -> Value {
+    let object = match enterprise.items.item(&restriction.id) {
+        Some(item) => item_json::mini(item),
+        None => item_json::mini(&Item::root()),
+    };
     scopes.iter().map(|scope| json!({ "scope": scope, "object": object })).collect()
 }

@@ -1,64 +1,57 @@
-//! A Box application as the sandbox knows it.
+//! A Box application: its credentials, its settings, and the enterprises that approved it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use rsa::sha2::{Digest as _, Sha256};
 
+use crate::config::PublicKey;
+use crate::digest::hex;
 use crate::scopes;
 
-/// How an app proves who it is; chosen once, when the app is made.
+/// The way in which an app authenticates; fixed when the app is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
+pub enum AppAuthMethod {
     /// Server authentication with a signed assertion.
     Jwt,
     /// The client credentials grant.
-    Ccg,
+    ClientCredentials,
 }
 
-/// A public key that an app's owner uploaded.
-#[derive(Clone, Debug)]
-pub struct PublicKey {
-    /// The key's id, which assertions name in their header.
-    pub kid: String,
-    /// The key as PKCS#1 DER (RFC 8017, A.1.1).
-    pub der: Vec<u8>,
-}
-
-/// A Box application: its credentials, its settings and who approved it.
+/// A Box application.
 #[derive(Clone)]
-pub struct App {
+pub struct BoxApp {
     /// The client id.
     pub client_id: String,
     /// The client secret.
     pub client_secret: String,
-    /// How the app authenticates.
-    pub auth: AuthMethod,
+    /// The authentication method.
+    pub auth: AppAuthMethod,
     /// The public keys, at most one per `kid`.
     pub keys: Vec<PublicKey>,
-    /// The enterprises whose admin authorised the app. Others of the world did not.
+    /// The ids of the enterprises whose admin authorised the app.
     pub authorized: BTreeSet<String>,
-    /// "Generate User Access Tokens".
+    /// The setting "Generate User Access Tokens".
     pub user_tokens: bool,
-    /// "Make API calls using the as-user header".
+    /// The setting "Make API calls using the as-user header".
     pub as_user_header: bool,
-    /// "App + Enterprise Access", without which managed users are out of reach.
+    /// The setting "App + Enterprise Access". Without it, the app cannot act for managed users.
     pub enterprise_access: bool,
-    /// The scopes granted to the app: an exchange may ask for these, and tokens carry them.
+    /// The scopes granted to the app. Its full tokens have them all.
     pub scopes: BTreeSet<String>,
     /// The allowed CORS origins.
     pub origins: BTreeSet<String>,
-    /// The life of this app's full tokens in seconds, where it differs from the sandbox's.
-    pub token_life: Option<i64>,
-    /// The life of this app's downscoped tokens in seconds, where it differs from the sandbox's.
-    pub child_life: Option<i64>,
+    /// The lifetime of this app's full tokens in seconds; `None` for the sandbox's default.
+    pub token_lifetime: Option<i64>,
+    /// The lifetime of this app's downscoped tokens in seconds; `None` for the sandbox's default.
+    pub downscoped_lifetime: Option<i64>,
 }
 
-impl App {
-    /// An app with every setting switched on and every known scope, authorised nowhere yet, without
-    /// keys and origins.
+impl BoxApp {
+    /// Returns an app with every setting switched on and every known scope, but without keys, CORS origins and
+    /// authorisations.
     #[must_use]
-    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>, auth: AuthMethod) -> Self {
+    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>, auth: AppAuthMethod) -> Self {
         Self {
             client_id: client_id.into(),
             client_secret: client_secret.into(),
@@ -70,32 +63,33 @@ impl App {
             enterprise_access: true,
             scopes: scopes::KNOWN.iter().map(|&scope| scope.to_owned()).collect(),
             origins: BTreeSet::new(),
-            token_life: None,
-            child_life: None,
+            token_lifetime: None,
+            downscoped_lifetime: None,
         }
     }
 
-    /// Adds a public key, or replaces the one with its id.
+    /// Adds a public key, or replaces the one with the same id.
     pub fn put_key(&mut self, key: PublicKey) {
         self.keys.retain(|known| known.kid != key.kid);
         self.keys.push(key);
     }
 
-    /// The app's service account in an enterprise.
+    /// Returns the app's service account in an enterprise.
     #[must_use]
-    pub fn service_account(&self, enterprise: &str) -> ServiceAccount {
-        ServiceAccount::of(&self.client_id, enterprise)
+    pub fn automation_user(&self, enterprise: &str) -> AutomationUser {
+        AutomationUser::derive(&self.client_id, enterprise)
     }
 
-    /// Whether `id` is the service account that this app has in some enterprise.
-    pub(crate) fn is_service_account(&self, id: &str) -> bool {
-        self.authorized.iter().any(|enterprise| self.service_account(enterprise).id == id)
+    /// Reports whether `id` is the service account that this app has in some enterprise.
+    pub(crate) fn is_automation_user(&self, id: &str) -> bool {
+        self.authorized.iter().any(|enterprise| self.automation_user(enterprise).id == id)
     }
 }
 
-impl fmt::Debug for App {
+/// Omits the client secret.
+impl fmt::Debug for BoxApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App")
+        f.debug_struct("BoxApp")
             .field("client_id", &self.client_id)
             .field("auth", &self.auth)
             .field("authorized", &self.authorized)
@@ -103,26 +97,25 @@ impl fmt::Debug for App {
     }
 }
 
-/// The account that stands for an app in one enterprise. It follows from the two ids, so that it is
-/// the same in each run.
+/// The service account of an app in one enterprise. It is derived from the two ids, so it is the same in each run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceAccount {
-    /// Its user id: eleven digits that begin with 4.
+pub struct AutomationUser {
+    /// The user id: eleven digits of which the first is 4.
     pub id: String,
-    /// `AutomationUser_…@boxdevedition.com`.
+    /// The login, `AutomationUser_…@boxdevedition.com`.
     pub login: String,
-    /// The app's name, as Box has it.
+    /// The display name.
     pub name: String,
 }
 
-impl ServiceAccount {
-    fn of(client_id: &str, enterprise: &str) -> Self {
+impl AutomationUser {
+    fn derive(client_id: &str, enterprise: &str) -> Self {
         let digest = Sha256::digest(format!("{client_id}/{enterprise}"));
         let number = digest.iter().take(8).fold(0_u64, |number, &byte| (number << 8) | u64::from(byte));
-        let tail: String = digest.iter().skip(8).take(5).map(|byte| format!("{byte:02x}")).collect();
+        let suffix = hex(&digest[8..13]);
         Self {
             id: (40_000_000_000 + number % 10_000_000_000).to_string(),
-            login: format!("AutomationUser_{}_{tail}@boxdevedition.com", number % 1_000_000),
+            login: format!("AutomationUser_{}_{suffix}@boxdevedition.com", number % 1_000_000),
             name: format!("App {}", client_id.chars().take(8).collect::<String>()),
         }
     }

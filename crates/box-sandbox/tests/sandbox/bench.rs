@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use box_sandbox::key_json::{AppKey, GeneratedApp, Spec, generate};
-use box_sandbox::{Running, Sandbox, Timestamp, World};
+use box_sandbox::{AppPrivateKey, AppSpec, GeneratedApp, Sandbox, Timestamp, World, generate_app};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -28,8 +27,8 @@ pub(crate) const OFFER_DOCX: &str = "30000001002";
 pub(crate) const INVOICE_PDF: &str = "30000001003";
 
 /// Keys take long to make, so all tests share two.
-pub(crate) static KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
-pub(crate) static OTHER_KEY: LazyLock<AppKey> = LazyLock::new(|| AppKey::generate(2048));
+pub(crate) static KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
+pub(crate) static OTHER_KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
 
 /// A clock that stands still until a test moves it.
 pub(crate) struct ManualClock(Mutex<Timestamp>);
@@ -45,7 +44,7 @@ impl ManualClock {
 }
 
 pub(crate) struct Bench {
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Sandbox,
     pub(crate) app: GeneratedApp,
     pub(crate) ccg: GeneratedApp,
     pub(crate) clock: Arc<ManualClock>,
@@ -92,13 +91,13 @@ impl Bench {
 
     pub(crate) async fn with(change: impl FnOnce(&mut World, &GeneratedApp)) -> Self {
         let enterprise_id = Some(ENTERPRISE.to_owned());
-        let app = generate(&Spec {
+        let app = generate_app(&AppSpec {
             enterprise_id: enterprise_id.clone(),
             key: Some(KEY.clone()),
-            ..Spec::default()
+            ..AppSpec::default()
         });
-        let ccg = generate(&Spec { enterprise_id, with_key: false, ..Spec::default() });
-        let mut world = World::from_key_json([&app.json, &ccg.json]).unwrap();
+        let ccg = generate_app(&AppSpec { enterprise_id, with_key: false, ..AppSpec::default() });
+        let mut world = World::from_app_configs([&app.json, &ccg.json]).unwrap();
         world.add_enterprise(&app.client_id, OTHER_ENTERPRISE, "Other").unwrap();
         change(&mut world, &app);
         let clock = Arc::new(ManualClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap())));
@@ -114,7 +113,8 @@ impl Bench {
 
     /// Good claims for this subject, with a fresh `jti`.
     pub(crate) fn claims(&self, kind: &str, id: &str) -> Value {
-        let jti = format!("jti-{}", generate(&Spec { with_key: false, ..Spec::default() }).client_id);
+        let jti =
+            format!("jti-{}", generate_app(&AppSpec { with_key: false, ..AppSpec::default() }).client_id);
         json!({
             "iss": self.app.client_id, "sub": id, "box_sub_type": kind, "jti": jti,
             "aud": "https://api.box.com/oauth2/token", "exp": self.now() + 30,
@@ -282,7 +282,7 @@ impl Bench {
     }
 }
 
-pub(crate) fn sign(key: &AppKey, algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
+pub(crate) fn sign(key: &AppPrivateKey, algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
     let mut header = Header::new(algorithm);
     header.kid = kid.map(str::to_owned);
     let key = EncodingKey::from_rsa_pem(key.to_pem().as_bytes()).unwrap();

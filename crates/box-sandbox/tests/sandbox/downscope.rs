@@ -162,7 +162,7 @@ async fn an_annotator_is_named_by_an_unsigned_token() {
 async fn a_revoked_token_is_dead_and_its_children_live_on() {
     for die in [false, true] {
         let bench = Bench::with(|world, _| {
-            world.children_die_with_parent(die);
+            world.revoke_descendants(die);
         })
         .await;
         let parent = bench.service_token().await;

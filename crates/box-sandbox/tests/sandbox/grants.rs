@@ -1,6 +1,6 @@
 //! Full tokens: each rule of the two grants, and each refusal that Box has words for.
 
-use box_sandbox::AuthMethod;
+use box_sandbox::AppAuthMethod;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -198,7 +198,7 @@ async fn client_credentials_give_tokens_or_box_s_own_refusals() {
 
 #[tokio::test]
 async fn a_config_without_keys_makes_an_app_for_client_credentials() {
-    Bench::with(|world, app| assert_eq!(world.app(&app.client_id).unwrap().auth, AuthMethod::Jwt)).await;
+    Bench::with(|world, app| assert_eq!(world.app(&app.client_id).unwrap().auth, AppAuthMethod::Jwt)).await;
     let bench = Bench::new().await;
     let shown = bench.control("GET", &format!("/apps/{}", bench.ccg.client_id), None).await;
     assert_eq!(shown.body["auth"], "ccg");

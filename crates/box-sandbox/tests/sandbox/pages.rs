@@ -11,7 +11,7 @@ const PAGE: &str = "https://app.example";
 
 async fn bench() -> Bench {
     let bench = Bench::with(|world, _| {
-        world.furnish();
+        world.add_demo_folders();
     })
     .await;
     bench.patch_app(&bench.app.client_id, json!({ "origins": [PAGE] })).await;
