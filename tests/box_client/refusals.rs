@@ -32,7 +32,7 @@ async fn each_mistake_in_box_has_its_own_refusal() {
     };
     let enterprise = &Subject::ENTERPRISE;
     let with_proof = |proof| BoxCredentials { proof, ..bench.jwt.clone() };
-    let jwt = |kid: &str, key: &AppKey| {
+    let jwt = |kid: &str, key: &AppPrivateKey| {
         with_proof(AppAuthentication::Jwt { public_key_id: kid.to_owned(), signer: Arc::new(signer(key)) })
     };
     let AppAuthentication::Jwt { public_key_id, .. } = &bench.jwt.proof else { panic!("a JWT app") };
@@ -42,7 +42,10 @@ async fn each_mistake_in_box_has_its_own_refusal() {
     refused(mint(&wrong_secret, enterprise).await, BoxRefusal::CredentialsInvalid);
     refused(mint(&with_proof(AppAuthentication::Ccg), enterprise).await, BoxRefusal::WrongAuthMethod);
     refused(mint(&jwt("unknown", &KEY), enterprise).await, BoxRefusal::KeyUnknown);
-    refused(mint(&jwt(public_key_id, &AppKey::generate(2048)), enterprise).await, BoxRefusal::KeyMismatch);
+    refused(
+        mint(&jwt(public_key_id, &AppPrivateKey::generate(2048)), enterprise).await,
+        BoxRefusal::KeyMismatch,
+    );
     refused(mint(&bench.jwt, &user("999")).await, BoxRefusal::SubjectInvalid);
     refused(mint(&bench.jwt, &user(TESS)).await, BoxRefusal::TermsOfServiceRequired);
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use box_sandbox::key_json::{Spec, generate};
+use box_sandbox::{AppSpec, generate_app};
 
 use crate::markdown::Block;
 
@@ -74,7 +74,7 @@ pub(crate) fn run(blocks: &[Block]) -> Ran {
     let programs = programs(folder.path());
     let mut script = PRELUDE.to_owned();
     if blocks.iter().any(|block| server(block).is_some_and(|server| server.contains(" serve"))) {
-        fs::write(work.path().join(CONFIG), &generate(&Spec::default()).json).unwrap();
+        fs::write(work.path().join(CONFIG), &generate_app(&AppSpec::default()).json).unwrap();
         let ready = "start sandbox http:// box-token-broker sandbox --listen 127.0.0.1:0 --key-json";
         write!(script, "{ready} {CONFIG}\nexport BTB_BOX__API_URL=http://$(address sandbox http://)\n")
             .unwrap();
