@@ -49,11 +49,11 @@ async fn history() -> Ground {
     for user in [ADA, GRACE] {
         ground.user_token(&key, "acme", user).await.token();
         ground.broker().write_counts().await;
-        ground.broker().make_checkpoint().await;
+        ground.broker().sign_checkpoint().await;
     }
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
     ground.broker().write_counts().await;
-    ground.broker().make_checkpoint().await;
+    ground.broker().sign_checkpoint().await;
     ground
 }
 
@@ -149,11 +149,11 @@ async fn whatever_a_hand_does_to_a_record_in_the_database_is_found_and_named() {
     // Whoever takes the end away has to take every checkpoint with it, and the broker knows its own.
     hand.does(&format!("DELETE FROM audit_checkpoints WHERE number = {last}")).await;
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
-    ground.broker().make_checkpoint().await;
+    ground.broker().sign_checkpoint().await;
     ground.clock.advance(std::time::Duration::from_mins(2));
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
     ground.broker().write_counts().await;
-    ground.broker().make_checkpoint().await;
+    ground.broker().sign_checkpoint().await;
     is_broken(&ground, &[], &format!("checkpoint {last} is missing")).await;
     ground.end().await;
 }
@@ -266,8 +266,8 @@ async fn old_days_are_dropped_as_a_whole_and_the_rest_is_still_whole() {
     for day in 0..6 {
         let name = format!("caller-{day}");
         ground.service(&name, serde_json::json!([])).await;
-        ground.broker().make_checkpoint().await;
-        ground.broker().keep_house().await;
+        ground.broker().sign_checkpoint().await;
+        ground.broker().run_housekeeping().await;
         is_whole(&ground, &[]).await;
         ground.clock.advance(std::time::Duration::from_hours(24));
     }
@@ -322,7 +322,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
         ground.clock.advance(std::time::Duration::from_mins(2));
         ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
         ground.broker().write_counts().await;
-        ground.broker().make_checkpoint().await;
+        ground.broker().sign_checkpoint().await;
     };
     let before: i64 = last().await.parse().unwrap();
     for number in [before + 1, before + 50, i64::MAX] {
@@ -364,7 +364,7 @@ async fn what_a_hand_puts_beside_the_audit_neither_stops_nor_leads_the_signing()
     ground.clock.advance(std::time::Duration::from_mins(2));
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
     ground.broker().write_counts().await;
-    ground.broker().make_checkpoint().await;
+    ground.broker().sign_checkpoint().await;
     let found = ground.hand().reads("SELECT content FROM audit_checkpoints ORDER BY number").await;
     assert!(found.iter().all(|content| content != "{}"), "{found:?}");
     ground.end().await;
@@ -377,7 +377,7 @@ async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() 
     ground.clock.advance(std::time::Duration::from_hours(24 * 5));
     ground.settings.audit.retention = Some(std::time::Duration::from_hours(24));
     ground.start().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     is_whole(&ground, &[]).await;
     let first =
         ground.hand().reads("SELECT CAST(MIN(number) AS TEXT) FROM audit_checkpoints").await.remove(0);
@@ -385,9 +385,9 @@ async fn days_that_are_dropped_with_all_their_checkpoints_leave_a_whole_audit() 
     // What was counted before midnight and is written behind it stands in a chain of today.
     ground.token("btb_nobody", "acme").await.refuses(401, "unauthenticated");
     ground.clock.advance(std::time::Duration::from_hours(48));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.broker().write_counts().await;
-    ground.broker().make_checkpoint().await;
+    ground.broker().sign_checkpoint().await;
     is_whole(&ground, &[]).await;
     ground.end().await;
 }

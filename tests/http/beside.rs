@@ -35,7 +35,7 @@ async fn set_state(ground: &Ground, store: &Arc<dyn Store>, state: TenantState) 
     tenant.state = state;
     tenant.version += 1;
     store.update_tenant(&tenant, &event(ground, AuditAction::TenantUpdate)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn invariant_5_a_new_generation_of_another_process_leaves_old_tokens_behin
     tenant.generation = store.next_generation().await.unwrap();
     tenant.version += 1;
     store.update_tenant(&tenant, &event(&ground, AuditAction::TenantUpdate)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     let new = ground.token(&key, "acme").await.token();
     assert_ne!(new, old);
     assert_eq!(ground.token(&key, "acme").await.token(), new);
@@ -75,7 +75,7 @@ async fn r7_a_key_that_another_process_revokes_opens_nothing() {
     caller.keys.clear();
     caller.version += 1;
     store.update_caller(&caller, &event(&ground, AuditAction::KeyRevoke)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     ground.token(&key, "acme").await.refuses(401, "unauthenticated");
     ground.end().await;
 }
@@ -113,7 +113,7 @@ async fn r7_an_app_that_another_process_suspends_is_out_of_service() {
     app.state = AppState::Suspended;
     app.version += 1;
     store.update_app(&app, &event(&ground, AuditAction::AppUpdate)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     ground.user_token(&key, "acme", ADA).await.refuses(403, "tenant_suspended");
     ground.end().await;
 }
@@ -140,10 +140,10 @@ async fn a_key_that_was_tried_before_it_existed_is_served_once_it_does() {
     let store = another(&ground).await;
     let found = store.caller(&CallerRef::Key(api_key::id_of(&key).unwrap())).await.unwrap().unwrap();
     store.delete_caller(&found.id, found.version, &event(&ground, AuditAction::CallerDelete)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     ground.token(&key, "acme").await.refuses(401, "unauthenticated");
     store.insert_caller(&found, &event(&ground, AuditAction::CallerCreate)).await.unwrap();
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     ground.token(&key, "acme").await.token();
     ground.end().await;
 }

@@ -178,7 +178,7 @@ async fn r7_a_session_that_another_process_cancels_gives_nothing_once_it_is_hear
     let id = SessionId::parse(&session.id).unwrap();
     let cancelled = event(&scene.ground, AuditAction::SessionCancel);
     assert_eq!(store.cancel_browser_sessions(&[id], &cancelled).await.unwrap(), 1);
-    scene.ground.broker().hear_changes().await;
+    scene.ground.broker().poll_changes().await;
     scene.has_ended(&session).await;
     scene.end().await;
 }
@@ -219,11 +219,11 @@ async fn sessions_are_found_again_after_a_restart_and_swept_out_a_day_after_thei
     scene.has_ended(&cancelled).await;
     scene.ground.clock.advance(Duration::from_secs(3600));
     scene.page(&going, &[&folder()]).await.refuses(401, "session_expired");
-    scene.ground.broker().keep_house().await;
+    scene.ground.broker().run_housekeeping().await;
     scene.ground.restart().await;
     scene.page(&going, &[&folder()]).await.refuses(401, "session_expired");
     scene.ground.clock.advance(Duration::from_hours(24));
-    scene.ground.broker().keep_house().await;
+    scene.ground.broker().run_housekeeping().await;
     assert!(scene.ground.hand().reads("SELECT id FROM sessions").await.is_empty());
     scene.ground.restart().await;
     scene.page(&going, &[&folder()]).await.refuses(401, "unauthenticated");

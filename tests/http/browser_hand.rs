@@ -45,7 +45,7 @@ async fn ten_thousand_replays_of_a_cancelled_session_are_refused_and_cost_neithe
     scene.page(&session, &[&folder()]).await.tokens_of(&folder());
     scene.cancel(&session).await;
     // Once its own change came back by the log, nothing is looked up any more.
-    scene.ground.broker().hear_changes().await;
+    scene.ground.broker().poll_changes().await;
     scene.page(&session, &[&folder()]).await.refuses(401, "session_cancelled");
     let calls = scene.ground.count("").await;
     // A store that were asked would not find these tables.
@@ -56,7 +56,7 @@ async fn ten_thousand_replays_of_a_cancelled_session_are_refused_and_cost_neithe
         // Slowly enough for the session's rate, and never without news for long.
         scene.ground.clock.advance(std::time::Duration::from_millis(50));
         if round % 1000 == 0 {
-            scene.ground.broker().hear_changes().await;
+            scene.ground.broker().poll_changes().await;
         }
         scene.page(&session, &[&folder()]).await.refuses(401, "session_cancelled");
     }

@@ -58,7 +58,7 @@ async fn a_warm_page_touches_neither_the_store_nor_box() {
     let (folder, file) = ids();
     let session = scene.opened(json!({})).await;
     // Once what changed before came back by the log, nothing is looked up any more.
-    scene.ground.broker().hear_changes().await;
+    scene.ground.broker().poll_changes().await;
     let first = scene.page(&session, &[&folder]).await;
     let calls = scene.ground.count("").await;
     let hand = scene.ground.hand();

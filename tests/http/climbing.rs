@@ -381,7 +381,7 @@ async fn an_admin_who_loses_their_power_while_a_body_arrives_does_not_use_it() {
         socket.write_all(head.as_bytes()).await.unwrap();
         let path = "/v1/callers/delegate";
         eventually("the key is accepted", async || {
-            ground.broker().keep_house().await;
+            ground.broker().run_housekeeping().await;
             !ground.get(&ground.admin, path).await.ok()["keys"][0]["last_used_at"].is_null()
         })
         .await;

@@ -175,7 +175,7 @@ async fn r13_a_deletion_ended_at_any_step_is_made_or_not_and_comes_to_its_end() 
             assert_eq!(ground.token(&key, "acme").await.token(), token);
             ground.delete(&ground.admin, &path).await.is(204);
         }
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         eventually("its token dies", async || ground.known_at_box(&token).await["live"] == false).await;
         let after = ground.get(&ground.admin, "/v1/tenants/acme").await;
         if purge.is_empty() {

@@ -288,7 +288,7 @@ async fn who_was_given_it_survives_a_restart_and_a_renewal_and_is_erased_with_th
     let rows = async || ground.hand().reads("SELECT token_id FROM given").await.len();
     assert!(rows().await >= 2);
     ground.clock.advance(Duration::from_secs(4000));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(rows().await, 0);
     ground.end().await;
 }

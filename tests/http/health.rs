@@ -148,12 +148,12 @@ async fn a_tenant_that_is_well_again_is_found_so_though_nobody_needs_a_new_token
     }
     let state = async || ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["health"]["state"].clone();
     assert_eq!(state().await, "failing");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(state().await, "failing", "Box is away still");
     ground.heal().await;
     assert_eq!(ground.token(&key, "acme").await.token(), warm, "callers have what they need");
     ground.clock.advance(Duration::from_secs(1));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(state().await, "ok");
     ground.end().await;
 }

@@ -152,12 +152,12 @@ async fn known_keys_serve_for_a_day_while_the_issuer_is_down() {
     scene.down();
     for hours in 1..24 {
         scene.ground.clock.advance(seconds(3600));
-        scene.ground.broker().hear_changes().await;
+        scene.ground.broker().poll_changes().await;
         let reply = scene.ground.get(&scene.signed("RS256", "k1", &signer), "/v1/whoami").await;
         assert_eq!(reply.status, 200, "after {hours} h: {reply:?}");
     }
     scene.ground.clock.advance(seconds(3600));
-    scene.ground.broker().hear_changes().await;
+    scene.ground.broker().poll_changes().await;
     let reply = scene.ground.get(&scene.signed("RS256", "k1", &signer), "/v1/whoami").await;
     reply.refuses(503, "upstream_unavailable");
     scene.issuer.behave(Manner::Well);

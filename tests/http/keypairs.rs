@@ -170,7 +170,7 @@ async fn a_new_tenant_whose_key_is_made_here_waits_for_its_activation() {
     let key = ground.service("portal", any_token("acme")).await;
     let waits = ground.token(&key, "acme").await.refuses(403, "tenant_suspended");
     assert!(waits["fix"].as_str().unwrap().contains("activate"), "{waits}");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     let tested = ground.call(&ground.admin, "POST", "/v1/tenants/acme/test", None).await.is(200);
     assert!(tested["diagnosis"].as_array().unwrap().iter().all(|line| line["outcome"] != "fail"));
     assert_eq!(ground.count("path=/oauth2/token").await, 0, "without a key Box is not asked");

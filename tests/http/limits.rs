@@ -275,7 +275,7 @@ async fn whoever_is_told_to_wait_is_served_after_that_long() {
     ground.passes(wait);
     ground.get(&portal, "/v1/whoami").await.is(200);
     // The house is kept meanwhile; nobody's limit is forgotten by that.
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.get(&portal, "/v1/whoami").await.refuses(429, "rate_limited");
     ground.end().await;
 }

@@ -68,10 +68,10 @@ async fn r7_a_broker_that_hears_nothing_for_five_minutes_is_not_ready() {
     }
     operations(&ground, "/readyz").await.is(200);
     ground.clock.advance(Duration::from_secs(299));
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     operations(&ground, "/readyz").await.is(200);
     ground.clock.advance(Duration::from_secs(2));
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     let problem = operations(&ground, "/readyz").await;
     assert_eq!(problem.status, 503, "{problem:?}");
     assert_eq!(operations(&ground, "/healthz").await.is(200)["status"], "alive");
@@ -81,7 +81,7 @@ async fn r7_a_broker_that_hears_nothing_for_five_minutes_is_not_ready() {
     {
         ground.hand().does(&format!("ALTER TABLE {hidden} RENAME TO {name}")).await;
     }
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     operations(&ground, "/readyz").await.is(200);
     ground.token(&service, "acme").await.token();
     ground.end().await;

@@ -88,7 +88,7 @@ async fn a_lifted_lock_brings_no_old_token_back() {
     // It is revoked behind the lock too, and the new one is not.
     ground.heal().await;
     ground.clock.advance(std::time::Duration::from_secs(60));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert!(!ground.is_alive(&old).await && ground.is_alive(&new).await);
     assert_eq!(ground.token(&key, "acme").await.token(), new);
     ground.end().await;
@@ -225,7 +225,7 @@ async fn a_pending_tenant_that_is_locked_reserves_nothing_and_is_pending_again_b
     ground.clock.advance(std::time::Duration::from_secs(3600));
     // Neither its first request nor the keeper nor a test brings it into service.
     ground.token(&key, "acme").await.refuses(403, "tenant_suspended");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.post(&ground.admin, "/v1/tenants/acme/test", json!({})).await.is(200);
     assert_eq!(ground.get(&ground.admin, "/v1/tenants/acme").await.is(200)["state"], "locked");
     ground

@@ -17,7 +17,7 @@ async fn box_takes_nothing_back(ground: &Ground) {
 /// Lets the longest pause pass, and the keeper come by.
 async fn later(ground: &Ground) {
     ground.clock.advance(Duration::from_secs(60));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn s15_a_box_that_hangs_holds_no_lockdown_up() {
     // What hung may fail only now, and have the app left alone once more.
     eventually("it is dead", async || {
         ground.clock.advance(Duration::from_secs(1));
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         !ground.is_alive(&token).await
     })
     .await;

@@ -84,7 +84,7 @@ async fn r7_a_key_revoked_while_a_body_arrives_opens_nothing() {
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     eventually("the key is accepted", async || {
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         let caller = ground.get(&ground.admin, "/v1/callers/portal").await.ok();
         !caller["keys"][0]["last_used_at"].is_null()
     })

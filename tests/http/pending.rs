@@ -15,8 +15,8 @@ use crate::watching::rows;
 pub(crate) async fn calm() -> Ground {
     let ground = Ground::new().await;
     // What it began when it started comes between these two at the latest.
-    ground.broker().keep_house().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
+    ground.broker().run_housekeeping().await;
     ground
 }
 
@@ -167,13 +167,13 @@ async fn it_is_tried_by_itself_less_and_less_often() {
     let mut tries = 0;
     let mut pause = 60;
     while tries < 12 {
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         tries += 1;
         assert_eq!(ground.mints().await, tries, "after a pause of {pause} s");
         // Now and just before the time has come nothing is asked.
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         ground.clock.advance(Duration::from_secs(pause - 1));
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         assert_eq!(ground.mints().await, tries, "before {pause} s were over");
         ground.clock.advance(Duration::from_secs(1));
         pause = (2 * pause).min(6 * 3600);
@@ -181,9 +181,9 @@ async fn it_is_tried_by_itself_less_and_less_often() {
     assert_eq!(pause, 6 * 3600);
     assert_eq!(state(&ground, "acme").await, "pending");
     authorise(&ground).await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(state(&ground, "acme").await, "active");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(ground.mints().await, tries + 1);
     ground.end().await;
 }
@@ -191,11 +191,11 @@ async fn it_is_tried_by_itself_less_and_less_often() {
 #[tokio::test]
 async fn after_a_restart_it_is_tried_again_at_once() {
     let (mut ground, key) = not_authorised().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     authorise(&ground).await;
     ground.restart().await;
     // The broker keeps house when it starts; whoever asks meanwhile shares the trial.
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(state(&ground, "acme").await, "active");
     ground.token(&key, "acme").await.token();
     assert_eq!(ground.mints().await, 2);
@@ -340,7 +340,7 @@ async fn a_pending_tenant_of_a_suspended_app_waits_for_it() {
     ground.patch(&ground.admin, "/v1/apps/portal", json!({ "state": "suspended" })).await.is(200);
     let mints = ground.mints().await;
     ground.token(&key, "north").await.refuses(403, "tenant_suspended");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(ground.mints().await, mints);
     ground.patch(&ground.admin, "/v1/apps/portal", json!({ "state": "active" })).await.is(200);
     ground.token(&key, "north").await.token();

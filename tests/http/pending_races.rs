@@ -43,7 +43,7 @@ async fn the_first_to_be_verified_holds_client_id_and_enterprise() {
         let token = ground.token(&key, "second").await.token();
         ground.token(&key, "first").await.refuses(409, "conflict");
         stays_pending_and_says_why(&ground, "first").await;
-        ground.broker().keep_house().await;
+        ground.broker().run_housekeeping().await;
         stays_pending_and_says_why(&ground, "first").await;
         // Its trials leave no token behind, and the holder goes on.
         let issued = ground.issued("grant=jwt-bearer").await;

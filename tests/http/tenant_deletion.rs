@@ -82,10 +82,10 @@ async fn what_box_did_not_hear_of_is_revoked_when_it_is_back() {
     ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
     let tenant = ground.get(&ground.admin, "/v1/tenants/acme").await.is(200);
     assert_eq!(tenant["state"], "deleted", "the credentials are kept for the sake of the token");
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.get(&ground.admin, "/v1/tenants/acme").await.is(200);
     ground.heal().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(ground.at_box(&token, "/2.0/users/me").await, 401);
     ground.get(&ground.admin, "/v1/tenants/acme").await.refuses(404, "not_found");
     ground.end().await;
@@ -100,10 +100,10 @@ async fn credentials_are_erased_after_75_minutes_whatever_box_says() {
     ground.fault(json!({ "select": { "path": "/oauth2/revoke" }, "effect": { "status": 503 } })).await;
     ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
     ground.clock.advance(Duration::from_secs(75 * 60 - 1));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(rows(&ground).await[2], empty[2] + 1);
     ground.clock.advance(Duration::from_secs(1));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert_eq!(rows(&ground).await[..3], empty[..3]);
     ground.end().await;
 }
@@ -115,11 +115,11 @@ async fn after_its_grace_a_tenant_is_erased_and_name_and_client_id_are_free() {
     let first = ground.register("acme", &ground.apps.acme).await;
     ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
     ground.clock.advance(GRACE - Duration::from_secs(1));
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     restore(&ground, "acme").await.is(200);
     ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
     ground.clock.advance(GRACE);
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.get(&ground.admin, "/v1/tenants/acme").await.refuses(404, "not_found");
     restore(&ground, "acme").await.refuses(404, "not_found");
     assert_eq!(rows(&ground).await[..3], empty[..3]);
@@ -142,7 +142,7 @@ async fn a_tenant_whose_grace_is_over_is_not_restored() {
     ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
     restore(&ground, "acme").await.refuses(409, "conflict");
     ground.heal().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     ground.get(&ground.admin, "/v1/tenants/acme").await.refuses(404, "not_found");
     ground.end().await;
 }
@@ -219,7 +219,7 @@ async fn while_box_is_away_a_deletion_asks_it_for_no_more_than_a_batch() {
     let again = json!({ "scopes": ["item_preview"] });
     ground.downscoped(&key, "acme", again).await.refuses(404, "not_found");
     ground.heal().await;
-    ground.broker().keep_house().await;
+    ground.broker().run_housekeeping().await;
     assert!(ground.hand().reads("SELECT id FROM tokens").await.is_empty(), "and all of them later");
     ground.end().await;
 }

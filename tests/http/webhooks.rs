@@ -292,7 +292,7 @@ async fn a_body_is_base64_of_a_megabyte_at_most_and_keys_serve_without_the_store
         ground.post(&key, "/v1/tenants/acme/webhooks/verify", body).await.refuses(422, "invalid");
     }
     // They are opened once after the registration came back by the log, and not looked for again.
-    ground.broker().hear_changes().await;
+    ground.broker().poll_changes().await;
     ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap();
     ground.hand().does("ALTER TABLE credentials RENAME TO hidden_credentials").await;
     ground.clock.advance(Duration::from_secs(1));
