@@ -24,8 +24,7 @@ pub(super) struct BrokerArgs {
     /// URL of the broker.
     #[arg(long, env = "BTB_URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
     url: Url,
-    /// File that holds the API key. Not given: the key is in BTB_KEY, or its file's name in
-    /// BTB_KEY_FILE.
+    /// File that contains the API key. Default: the key in BTB_KEY, or the file named in BTB_KEY_FILE.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Print the broker's whole answer as JSON.

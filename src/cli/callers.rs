@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
 
-/// Make the first caller; it makes the others over HTTP.
+/// Create the first caller; it creates the others over HTTP.
 #[derive(Debug, clap::Args)]
 pub(super) struct CallersArgs {
     #[command(subcommand)]
@@ -29,9 +29,9 @@ enum CallersCommand {
     Create(Create),
 }
 
-/// Make an admin who may do everything, and print its API key, nothing else. It is shown this once.
+/// Create an admin with every permission, and print its API key and nothing else. It is shown once.
 ///
-/// Works on the database itself, beside a running `serve` too, which knows the caller within two
+/// Works on the database itself, also beside a running `serve`, which knows the caller within two
 /// seconds. It needs no API key: whoever can read the database's URL and the key set is trusted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,21 +40,21 @@ Examples:
     export BTB_KEY=$(box-token-broker callers create --admin --name ann)
     box-token-broker whoami
 
-  Or in a file that nobody else can read:
+  Keep it in a file that nobody else can read:
     (umask 077; box-token-broker callers create --admin --name ann > ann.key)
 
-  An admin makes a caller that may do less:
+  As that admin, create a caller with fewer rights:
     curl $BTB_URL/v1/callers -H \"Authorization: Bearer $BTB_KEY\" -H 'Content-Type: application/json' \\
       -d '{\"name\": \"portal\", \"kind\": \"service\",
            \"grants\": [{\"tenant\": \"acme\", \"permissions\": [\"tokens:mint\"]}]}'")]
 struct Create {
-    /// The caller is an admin with every permission on every tenant: the only kind made here.
+    /// The caller is an admin with every permission on every tenant: the only kind created here.
     #[arg(long, required = true)]
     admin: bool,
     /// The caller's name: lower-case letters, digits and single hyphens.
     #[arg(long, value_parser = name)]
     name: Name,
-    /// Print JSON: the key, and its id.
+    /// Print JSON: the key and its ID.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

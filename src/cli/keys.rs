@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
 
-/// Make the broker's own keys, or see what is in a key set.
+/// Generate the broker's own keys, or list the keys of a key set.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
@@ -21,16 +21,16 @@ pub(super) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make a new key set and write it, readable by you alone; never over another.
+    /// Generate a key set and write it to a file that only you can read. Never overwrites a file.
     ///
-    /// Keep a copy away from the database and its backups: whoever has both can read every
-    /// customer's key, and without the key set nobody can.
+    /// Keep a copy away from the database and its backups. Whoever has both can read every customer's
+    /// key; without the key set nobody can.
     #[command(after_help = "\
 Examples:
   box-token-broker keys generate
   box-token-broker keys generate --file /etc/box-token-broker/keys.json")]
     Generate(KeySetFile),
-    /// List the keys of a key set: kind, id and state, never the keys themselves.
+    /// List the keys of a key set: kind, ID and state, never the keys themselves.
     Status {
         #[command(flatten)]
         file: KeySetFile,
@@ -42,7 +42,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 struct KeySetFile {
-    /// The key set's file. Not given: `keys.file` of the settings (keys.json).
+    /// The key set's file. Default: `keys.file` of the settings (keys.json).
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]

@@ -8,11 +8,12 @@ use super::broker::{BrokerArgs, tenant};
 use super::failure::Failure;
 use super::terminal;
 
-/// Lock a tenant, a shared app or a caller in an incident: no token leaves any more, and every live one
-/// is revoked at Box.
+/// Lock a tenant, a shared app or a caller in an incident: no token is released any more, and every live
+/// one is revoked at Box.
 ///
-/// Ends with 0 once the lock stands, also where tokens wait for Box. Locking again revokes what lives
-/// still. docs/guides/incidents.md says what to do then; a PATCH with `"state": "active"` lifts the lock.
+/// Exits with 0 once the lock is in force, even if some tokens still wait for Box. Locking again revokes
+/// what is still alive. docs/guides/incidents.md says what to do next. A PATCH with `"state": "active"`
+/// lifts the lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +24,7 @@ pub(super) struct LockdownArgs {
     /// The kind of object to lock.
     #[arg(value_enum)]
     what: LockdownTarget,
-    /// Its name or id.
+    /// Its name or ID.
     name: String,
     #[command(flatten)]
     broker: BrokerArgs,

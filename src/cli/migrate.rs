@@ -8,10 +8,10 @@ use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
 
-/// Bring the database's schema to the version that this program works with.
+/// Migrate the database's schema to the version that this program needs.
 ///
-/// `serve` does it by itself on SQLite; on Postgres it waits for this command, so that one process
-/// does it and at a time of your choosing. What is there already is left as it is.
+/// On SQLite `serve` does this itself. On Postgres it is left to this command, so that one process does
+/// it, at a time of your choosing. Running it again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

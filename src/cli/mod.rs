@@ -44,14 +44,14 @@ Exit codes:
   0  done
   1  refused or failed
   2  wrong usage or settings
-  3  not allowed, or no such thing (401, 403, 404)
+  3  not allowed, or not found (401, 403, 404)
   4  try again later (429, 503, or the broker cannot be reached)
   5  Box refuses until somebody fixes it there (424); the message says what
 
 Environment of the commands that call a broker (policy, tenants, token, whoami, lockdown):
-  BTB_URL       where it is (http://127.0.0.1:8080)
-  BTB_KEY       the API key to call it with
-  BTB_KEY_FILE  or a file that holds the key";
+  BTB_URL       the broker's URL (http://127.0.0.1:8080)
+  BTB_KEY       the API key
+  BTB_KEY_FILE  or a file that contains the key";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -20,36 +20,36 @@ enum PolicyCommand {
     Explain(Explain),
 }
 
-/// Tell whether a caller would get a token of a tenant, and why. Nothing is minted.
+/// Explain whether a caller would get a token of a tenant, and why. Nothing is minted.
 ///
-/// Ends with 0 where it would, and with 1 where it would not.
+/// Exits with 0 if it would, and with 1 if it would not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  A full token of the service account:
+  A full token for the service account:
     box-token-broker policy explain invoices acme
 
-  A user's token that can preview one file and nothing else:
+  A user's token that can only preview one file:
     box-token-broker policy explain portal acme --user 12345 --scope base_preview,item_preview --file 67890")]
 struct Explain {
-    /// The caller's name or id.
+    /// The caller's name or ID.
     caller: String,
-    /// The tenant's name or id.
+    /// The tenant's name or ID.
     #[arg(value_parser = tenant)]
     tenant: String,
     /// A token for this user of the enterprise, instead of the app's service account.
     #[arg(long, value_name = "ID", value_parser = box_id)]
     user: Option<String>,
-    /// A token restricted to these scopes; may be repeated or comma-separated.
+    /// A token restricted to these scopes. May be repeated or comma-separated.
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
     /// A token restricted to this file.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "scopes")]
     file: Option<String>,
-    /// A token restricted to this folder and all below it.
+    /// A token restricted to this folder and everything in it.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "scopes", conflicts_with = "file")]
     folder: Option<String>,
-    /// For whom the request would say that it asks.
+    /// The `on_behalf_of` of the request.
     #[arg(long, value_name = "TEXT")]
     on_behalf_of: Option<String>,
     #[command(flatten)]

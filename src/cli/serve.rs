@@ -13,8 +13,8 @@ use super::{logging, signal};
 
 /// Run the broker until it is told to stop.
 ///
-/// It needs a key set (`keys generate` makes one) and a database: SQLite is made and migrated by
-/// itself, Postgres by `migrate`. On SIGTERM or Ctrl-C it lets the open requests finish.
+/// It needs a key set (`keys generate` makes one) and a database. It creates and migrates SQLite itself;
+/// Postgres is migrated by `migrate`. On SIGTERM or Ctrl-C it finishes the open requests and stops.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

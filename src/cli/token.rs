@@ -9,20 +9,20 @@ use super::broker::{BrokerArgs, box_id, tenant};
 use super::failure::Failure;
 use super::terminal;
 
-/// Get a Box access token of a tenant and print it, nothing else.
+/// Get a Box access token of a tenant, and print it and nothing else.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TokenArgs {
-    /// The tenant's name or id.
+    /// The tenant's name or ID.
     #[arg(value_parser = tenant)]
     tenant: String,
     /// Act as this user of the enterprise, instead of the app's service account.
     #[arg(long, value_name = "ID", value_parser = box_id)]
     user: Option<String>,
-    /// Life that the token has left at least, in seconds.
+    /// The least life that the token has left, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3000))]
     min_ttl: Option<u32>,
-    /// Restrict the token to these scopes; may be repeated or comma-separated.
+    /// Restrict the token to these scopes. May be repeated or comma-separated.
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', group = "restriction")]
     scopes: Vec<String>,
     /// Restrict the token to what one of Box's UI Elements needs.
@@ -31,7 +31,7 @@ pub(super) struct TokenArgs {
     /// Restrict the token to this file.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "restriction")]
     file: Option<String>,
-    /// Restrict the token to this folder and all below it.
+    /// Restrict the token to this folder and everything in it.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "restriction", conflicts_with = "file")]
     folder: Option<String>,
     #[command(flatten)]
@@ -40,16 +40,16 @@ pub(super) struct TokenArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  A full token of the service account, straight into a call to Box:
+  A full token for the service account, straight into a call to Box:
     curl -H \"Authorization: Bearer $(box-token-broker token acme)\" https://api.box.com/2.0/users/me
 
   A user's token with at least ten minutes left:
     box-token-broker token acme --user 12345 --min-ttl 600
 
-  A token that can preview one file and nothing else:
+  A token that can only preview one file:
     box-token-broker token acme --preset preview --file 67890
 
-  The whole answer, with its times and restrictions:
+  The whole answer, with times and restrictions:
     box-token-broker token acme --scope item_download,item_preview --folder 11111 --json";
 
 /// A UI Element.

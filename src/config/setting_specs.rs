@@ -53,13 +53,14 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     ),
     setting!(
         "http.admin_listen",
-        "Moves the admin routes to an address of their own; elsewhere they answer 404.",
+        "Moves the admin routes to an address of their own; on other listeners they answer 404.",
         http.admin_listen = |v| v.address().map(Some),
         |address| address.map(|address| address.to_string())
     ),
     setting!(
         "http.browser_listen",
-        "Moves the routes that pages in browsers call to an address of their own; elsewhere they answer 404.",
+        "Moves the routes for pages in browsers to an address of their own; on other listeners they answer \
+         404.",
         http.browser_listen = |v| v.address().map(Some),
         |address| address.map(|address| address.to_string())
     ),
@@ -71,15 +72,15 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     ),
     setting!(
         "http.public_url",
-        "How clients reach the broker, where that is not `http.listen`: an origin such as \
+        "How clients reach the broker, if that is not `http.listen`: an origin such as \
          `https://broker.example.com`.",
         http.public_url = |v| v.origin().map(Some),
         |url| url.as_ref().map(origin_text)
     ),
     setting!(
         "http.trusted_proxies",
-        "Addresses and networks (`10.0.0.0/8`) of the proxies whose `X-Forwarded-For` is believed: an array, \
-         or one text with commas. Not set: nobody's.",
+        "Addresses and networks (`10.0.0.0/8`) of the proxies whose `X-Forwarded-For` is used: an array, or \
+         one text with commas. Not set: none.",
         http.trusted_proxies = |v| networks(v),
         |_| None
     ),
@@ -101,27 +102,28 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     ),
     setting!(
         "box.timeout",
-        "Seconds that one try at Box may take, 1 to 5; a request takes 5 in all.",
+        "Seconds that one attempt at a call to Box may take, 1 to 5. A request takes 5 s in all.",
         box_api.timeout = |v| v.seconds(1, 5),
         seconds
     ),
     setting!(
         "box.proxy",
         true,
-        "URL of the HTTP proxy through which Box is reached. `HTTPS_PROXY` and its like are not looked at.",
+        "URL of the HTTP proxy through which Box is reached. `HTTPS_PROXY` and the like are ignored.",
         box_api.proxy = |v| v.proxy().map(Some),
         |_| None
     ),
     setting!(
         "box.ca_file",
-        "PEM file of certificate authorities to trust beside the usual ones, for a proxy that opens TLS.",
+        "PEM file of certificate authorities to trust in addition to the usual ones, for a proxy that \
+         intercepts TLS.",
         box_api.ca_file = |v| v.path().map(Some),
         |path| path.as_ref().map(|path| path.display().to_string())
     ),
     setting!(
         "box.restricted_to",
-        "Where Box answers a downscope with other restrictions than were asked: `enforce` keeps the token \
-         back, `warn` hands it out and logs.",
+        "If Box answers a downscope with other restrictions than requested, `enforce` withholds the token, \
+         and `warn` releases it and logs the difference.",
         box_api.restricted_to = |v| v.word(&RESTRICTED_TO),
         |value| spelled(&RESTRICTED_TO, value)
     ),
@@ -134,100 +136,99 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     },
     setting!(
         "keys.file",
-        "The key set, as `keys generate` writes it; nobody but its owner may be able to read it.",
+        "The key set's file, as `keys generate` writes it. Only its owner may be able to read it.",
         keys.file = |v| v.path(),
         |path| Some(path.display().to_string())
     ),
     setting!(
         "tokens.min_ttl",
-        "Seconds of life that every token has left when it leaves, 1 to 3000; no more than a tenth of the life \
-         that Box gave it.",
+        "Seconds of life that every token has left when it is released, 1 to 3000, but at most a tenth of the \
+         life that Box gave it.",
         tokens.min_ttl = |v| v.seconds(1, 3000),
         seconds
     ),
     setting!(
         "tokens.refresh_margin",
-        "Seconds before its end when a token is renewed, 1 to 3000; no more than a fifth of its life. Not set: \
-         600.",
+        "Seconds before its expiry at which a token in use is renewed, 1 to 3000, but at most a fifth of its \
+         life. Not set: 600.",
         tokens.refresh_margin = |v| v.seconds(1, 3000).map(Some),
         |margin| margin.as_ref().and_then(seconds)
     ),
     setting!(
         "tokens.cache_max_bytes",
-        "Bytes of memory that cached tokens may take, from 1048576 (1 MiB).",
+        "Bytes of memory for cached tokens, from 1048576 (1 MiB).",
         tokens.cache_max_bytes = |v| v.number("bytes", 1 << 20, 1 << 40),
         |bytes| Some(bytes.to_string())
     ),
     setting!(
         "tenants.purge_after",
-        "Seconds for which a deleted tenant can be restored; then its credentials are erased.",
+        "Seconds for which a deleted tenant can be restored. Then its credentials are erased.",
         tenants.purge_after = |v| v.seconds(0, YEAR),
         seconds
     ),
     setting!(
         "audit.window",
-        "Seconds after which a token that is handed out again, or a refusal that is repeated, is written down \
-         once more, with how often it was, 1 to 3600.",
+        "Seconds after which a repeated release or refusal is recorded once more, with its count, 1 to 3600.",
         audit.window = |v| v.seconds(1, 3600),
         seconds
     ),
     setting!(
         "audit.retention",
-        "Seconds for which the audit's records are kept, in whole days: from 86400 (a day). Not set: for ever.",
+        "Seconds for which audit records are kept, in whole days: from 86400 (a day). Not set: for ever.",
         audit.retention = |v| v.seconds(24 * 3600, 100 * YEAR).map(Some),
         |time| time.as_ref().and_then(seconds)
     ),
     setting!(
         "auth.max_policy_age",
-        "Seconds for which known callers and policies go on while the database is away, 1 to 3600.",
+        "Seconds for which known callers and policies stay in force while the database is away, 1 to 3600.",
         auth.max_policy_age = |v| v.seconds(1, 3600),
         seconds
     ),
     setting!(
         "auth.oidc",
-        "The issuers whose tokens callers may come with, each a table: `issuer` (https, exactly as in `iss`), \
-         `jwks_url` (else discovery tells it), `allow_private` (the issuer may be on a private network). In \
-         the environment a JSON array.",
+        "The issuers whose tokens are accepted, each a table: `issuer` (https, exactly as in `iss`), \
+         `jwks_url` (otherwise found by discovery), `allow_private` (the issuer may be on a private network). \
+         In the environment a JSON array.",
         auth.oidc = oidc::issuers,
         |_| None
     ),
     setting!(
         "auth.trusts",
-        "Trusts beside those that callers have of their own, each a table: `caller` (by name: whoever bears it), `issuer`, \
-         `audience`, `subject`, `claims`. In the environment a JSON array.",
+        "Trusts in addition to those of the callers, each a table: `caller` (the name), `issuer`, `audience`, \
+         `subject`, `claims`. In the environment a JSON array.",
         auth.trusts = |v| v.tables(),
         |_| None
     ),
     setting!(
         "limits.mints_in_flight",
-        "Mints that run at once; more wait or are refused with 503.",
+        "Mints that run at once. Further ones wait, or are refused with 503.",
         limits.mints_in_flight = |v| v.count("mints", 10_000),
         |count| Some(count.to_string())
     ),
     setting!(
         "limits.connections",
-        "Connections that are open at once, on each listener.",
+        "Connections that are open at once, per listener.",
         limits.connections = |v| v.count("connections", 1_000_000),
         |count| Some(count.to_string())
     ),
     setting!(
         "limits.unauthenticated_per_peer",
-        "Requests a second, and as many at once, from one address (with IPv6 one /64) that fail authentication \
-         or carry no credential; others are not counted by address.",
+        "Requests a second, and as many at once, from one address (with IPv6 one /64) that fail \
+         authentication or carry no credential. Other requests are not counted by address.",
         limits.unauthenticated_per_peer = |v| v.rate(),
         |rate| Some(rate.to_string())
     ),
     setting!(
         "limits.requests_per_caller",
-        "Requests a second, and as many at once, of each caller that has no `rate_limit` of its own. Not set: \
-         any number.",
+        "Requests a second, and as many at once, of each caller without a `rate_limit` of its own. Not set: \
+         no limit.",
         limits.requests_per_caller = |v| v.rate().map(Some),
         |rate| rate.map(|rate| rate.to_string())
     ),
     setting!(
         "limits.requests_per_tenant",
-        "Requests a second, and as many at once, of all callers together for each tenant whose policy has no \
-         `rate_limit`. Not set: any number.",
+        "Requests a second, and as many at once, of all callers together, for each tenant whose policy has no \
+         `rate_limit`. Not set: no limit.",
         limits.requests_per_tenant = |v| v.rate().map(Some),
         |rate| rate.map(|rate| rate.to_string())
     ),
@@ -239,7 +240,7 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     ),
     setting!(
         "log.level",
-        "`error`, `warn`, `info`, `debug` or `trace`, or by target: `info,box_token_broker::broker=debug`.",
+        "`error`, `warn`, `info`, `debug` or `trace`, also by target: `info,box_token_broker::broker=debug`.",
         log.level = |v| v.log_level(),
         |level| Some(level.clone())
     ),
@@ -291,7 +292,7 @@ pub fn markdown_rows() -> String {
     let mut rows = String::new();
     for entry in &SETTINGS {
         let default = (entry.shown)(&defaults).map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
-        let file = if entry.secret { " Or its file as the same key with `_file`." } else { "" };
+        let file = if entry.secret { " Can be given as a file: the same key with `_file`." } else { "" };
         let meaning = entry.meaning;
         // Writing to a String cannot fail.
         let _ = writeln!(rows, "| `{}` | {default} | {meaning}{file} |", entry.name);

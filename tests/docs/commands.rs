@@ -47,7 +47,7 @@ pages! {
     guide_sandbox: "docs/guides/sandbox.md",
     guide_tokens: "docs/guides/tokens.md",
     guide_webhooks: "docs/guides/webhooks.md",
-    guide_workload_identity: "docs/guides/workload-context.md",
+    guide_workload_identity: "docs/guides/workload-identity.md",
 }
 
 fn blocks(page: &str) -> Vec<Block> {
@@ -77,6 +77,18 @@ fn follow(page: &str) {
             shows(&value, &answer).unwrap_or_else(|difference| panic!("{at}: {difference} in {output}"));
         }
     }
+}
+
+#[test]
+fn the_commands_that_the_demo_prints_do_what_it_says() {
+    let page = "```sh\nbox-token-broker demo\n```\n\n<!-- paste: the exports of the demo -->\n```sh\n\
+                grep '^  ' $DOCS_OUTPUT/demo | grep -v -e ui-elements -e '^  export' >printed\n. ./printed\n```\n";
+    let ran = script::run(&Document::parse(page).blocks);
+    assert!(ran.succeeded, "{}", ran.problem);
+    let statuses = ran.statuses(1);
+    let refused = statuses.iter().filter(|status| **status >= 300).collect::<Vec<_>>();
+    assert_eq!(refused, [&403, &404], "the demo announces two refusals: {}", ran.output(1));
+    assert!(statuses.len() >= 9, "{statuses:?}");
 }
 
 #[test]

@@ -44,3 +44,12 @@ fn files_that_pages_name_exist() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+#[test]
+fn every_fuzz_target_is_described() {
+    let text = read("CONTRIBUTING.md");
+    for entry in std::fs::read_dir(root().join("fuzz/corpus")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(text.contains(&format!("`{name}`")), "{name}");
+    }
+}

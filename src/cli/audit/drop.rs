@@ -8,8 +8,10 @@ use super::super::settings::ConfigArg;
 use super::super::terminal;
 use super::{day, open};
 
-/// Drop the audit's days before this one. It is signed that it was done on purpose, and what is left can
-/// still be verified. `audit.retention` does it by itself.
+/// Drop the audit's days before a given one.
+///
+/// A signature records that this was done on purpose, and the rest can still be verified. The setting
+/// `audit.retention` does the same automatically.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

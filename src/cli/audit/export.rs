@@ -14,10 +14,10 @@ use super::super::settings::ConfigArg;
 use super::super::terminal;
 use super::{BATCH_SIZE, day, open};
 
-/// Write the audit to standard output, one record or checkpoint a line (JSON Lines).
+/// Write the audit to standard output, one record or checkpoint per line (JSON Lines).
 ///
-/// The last line is a checkpoint that signs how far the export goes, so that nothing can be taken out
-/// of it or cut off. `audit verify FILE` checks it, without a database.
+/// The last line is a checkpoint that signs how far the export goes, so that nothing can be removed from
+/// it unnoticed. `audit verify FILE` checks it without a database.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,10 +25,10 @@ Examples:
   box-token-broker audit export --since 2026-01-01 --until 2026-01-31 > january.jsonl
   box-token-broker audit verify january.jsonl")]
 pub(super) struct ExportArgs {
-    /// The first day (UTC); the first there is, where left out.
+    /// The first day (UTC). Default: the first day on record.
     #[arg(long, value_name = "DAY", value_parser = day)]
     since: Option<Day>,
-    /// The last day (UTC), and all of it that there is; today, where left out.
+    /// The last day (UTC), as far as it is on record. Default: today.
     #[arg(long, value_name = "DAY", value_parser = day)]
     until: Option<Day>,
     #[command(flatten)]

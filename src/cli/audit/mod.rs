@@ -17,9 +17,9 @@ use crate::store::{self, OpenMode, Store};
 
 use super::failure::Failure;
 
-/// Export the audit, verify it, report to a customer, drop old days.
+/// Export the audit, verify it, report to a customer, or drop old days.
 ///
-/// Works on the database itself, beside a running `serve` too. It needs no API key: whoever can read
+/// Works on the database itself, also beside a running `serve`. It needs no API key: whoever can read
 /// the database's URL and the key set is trusted.
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditArgs {

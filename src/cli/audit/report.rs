@@ -14,15 +14,15 @@ use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::{BATCH_SIZE, open};
 
-/// Write who was given a tenant's tokens in a month, for what and how often, as CSV.
+/// Write a CSV of who received a tenant's tokens in a month, for what and how often.
 ///
-/// `on_behalf_of_as_claimed` is what callers said, and nobody checked it. No cell begins like a formula.
+/// `on_behalf_of_as_claimed` is what callers claimed, unchecked. No cell begins like a formula.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   box-token-broker audit report --tenant acme --month 2026-01 > acme-2026-01.csv")]
 pub(super) struct ReportArgs {
-    /// The tenant's name, or its id where it is erased already.
+    /// The tenant's name, or its ID if it was erased.
     #[arg(long, value_parser = tenant)]
     tenant: TenantRef,
     /// The month (UTC), such as 2026-01.

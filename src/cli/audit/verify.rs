@@ -19,11 +19,11 @@ use super::super::settings::ConfigArg;
 use super::super::terminal;
 use super::{BATCH_SIZE, open, vault};
 
-/// Find out whether the audit is whole, and name the first record that is not.
+/// Check that the audit is complete and unchanged, and name the first record that is not.
 ///
-/// Without FILE it checks the database; with it an export, and no database is needed. Either way the key
-/// set is. Whoever has the database can cut off what was written since the last checkpoint that somebody
-/// kept elsewhere: `--seen` makes sure that such a checkpoint is there.
+/// Without FILE it checks the database. With FILE it checks an export and needs no database. Both need
+/// the key set. Whoever has the database can cut off the records after the last checkpoint that is kept
+/// elsewhere; `--seen` checks that such a checkpoint is still there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,16 +32,16 @@ Examples:
   box-token-broker audit verify --seen broker.log      checkpoints in a log in JSON
 
 Exit codes:
-  0  it is whole
-  1  it is not; the message names the first thing that is wrong")]
+  0  it is complete and unchanged
+  1  it is not; the message names the first problem")]
 pub(super) struct VerifyArgs {
-    /// An export; the database, where left out.
+    /// An export. Default: the database.
     file: Option<PathBuf>,
     /// A file with checkpoints that were kept elsewhere: log lines in JSON, answers of
-    /// `GET /v1/audit/checkpoint`, or an earlier export; one JSON a line.
+    /// `GET /v1/audit/checkpoint`, or an earlier export. One JSON value per line.
     #[arg(long, value_name = "FILE")]
     seen: Option<PathBuf>,
-    /// Print JSON: how many records, and how many of them no checkpoint covers yet.
+    /// Print JSON: the number of records, and of those that no checkpoint covers yet.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -39,22 +39,22 @@ const SECOND: &str = "globex";
 /// Try the broker: one command, no Box account, nothing to set up.
 ///
 /// Starts a stand-in for Box and a broker on local ports, with SQLite in a temporary folder,
-/// registers a tenant, makes API keys, and prints what to try. Runs until Ctrl-C.
+/// registers a tenant, creates API keys, and prints commands to try. Runs until Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   box-token-broker demo
-  box-token-broker demo --data ./demo                       (kept, and found again the next time)
-  box-token-broker demo --ui-elements package/dist          (and a page with Box UI Elements)
-  box-token-broker demo --key-json 12345_abc_config.json    (your own app, at the real Box)")]
+  box-token-broker demo --data ./demo                       (kept for the next time)
+  box-token-broker demo --ui-elements package/dist          (with a page that shows Box UI Elements)
+  box-token-broker demo --key-json 12345_abc_config.json    (your own app at the real Box)")]
 pub(in crate::cli) struct DemoArgs {
-    /// Keep everything in this folder instead of a temporary one.
+    /// Keep everything in this folder, instead of a temporary one.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A config file from Box's developer console: the broker talks to the real Box then.
+    /// A config file from Box's developer console. The broker then uses the real Box.
     #[arg(long, value_name = "FILE")]
     key_json: Option<PathBuf>,
-    /// Where the broker listens; a free port is taken where this one is not free.
+    /// Address and port of the broker. If the port is taken, a free one is used.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[command(flatten)]

@@ -28,13 +28,13 @@ const DEMO: &str = "20000001101";
 /// What the demo shows in a browser.
 #[derive(Debug, clap::Args)]
 pub(super) struct PageArgs {
-    /// Also serve a page with Box UI Elements, which are in this folder: `dist` of box-ui-elements.
+    /// Also serve a page with Box UI Elements from this folder: `dist` of box-ui-elements.
     #[arg(long, value_name = "DIR")]
     ui_elements: Option<PathBuf>,
-    /// The folder at Box that the page shows. Needed with `--key-json`.
+    /// The folder at Box that the page shows. Required with `--key-json`.
     #[arg(long, value_name = "ID", requires = "ui_elements", value_parser = box_id)]
     folder: Option<String>,
-    /// For whom the page shows it; with `--key-json` the app's service account, unless a user is named.
+    /// The user for whom the page shows it. Default with `--key-json`: the app's service account.
     #[arg(long, value_name = "ID", requires = "ui_elements", value_parser = box_id)]
     user: Option<String>,
 }

@@ -11,7 +11,7 @@ use super::demo_page;
 pub(super) struct Guide<'a> {
     pub url: &'a str,
     pub folder: &'a Path,
-    /// True where the folder stays when the demo ends.
+    /// True if the folder is kept when the demo ends.
     pub kept: bool,
     pub tenant: &'a str,
     pub second: &'a str,
@@ -37,7 +37,8 @@ impl fmt::Display for Guide<'_> {
             }
             None => writeln!(f, "\nThe broker is up at {url}, and talks to the real Box.")?,
         }
-        let stays = if self.kept { "stays there" } else { "goes when the demo ends; --data DIR keeps it" };
+        let stays =
+            if self.kept { "stays there" } else { "is deleted when the demo ends; --data DIR keeps it" };
         writeln!(f, "Everything is in {} and {stays}.\n", folder.display())?;
         writeln!(f, "In another terminal, paste these first:\n")?;
         writeln!(f, "  export BTB_URL={url}")?;
@@ -49,10 +50,9 @@ impl fmt::Display for Guide<'_> {
                 post(f, "BTB_KEY", &format!("/v1/tenants/{tenant}/token"), None)?;
                 self.tokens(f)?;
             }
-            None => writeln!(
-                f,
-                "\nBox did not let the tenant be registered; the reason stands above. Once it is mended:"
-            )?,
+            None => {
+                writeln!(f, "\nThe tenant could not be registered; the reason is above. After fixing it:")?
+            }
         }
         let (name, title) = match (self.service_key, &self.sandbox) {
             (Some(_), Some(_)) => {
@@ -69,13 +69,18 @@ impl fmt::Display for Guide<'_> {
                 self.key_json.display()
             )?;
         }
-        writeln!(f, "\nWhat works between a tenant and Box, and what to click where it does not:\n")?;
+        writeln!(
+            f,
+            "\nCheck what works between the tenant and Box, and what to click if something does not:\n"
+        )?;
         post(f, "ADMIN", &format!("/v1/tenants/{tenant}/test"), None)?;
         match self.page {
-            Some(page) => writeln!(f, "\nBox UI Elements, fed by the broker, are on a page at {page}/")?,
+            Some(page) => {
+                writeln!(f, "\nBox UI Elements with tokens from the broker are on a page at {page}/")?
+            }
             None => self.elements(f)?,
         }
-        writeln!(f, "\nAll that can be asked is at {url}/docs, to be read and tried out in a browser.")?;
+        writeln!(f, "\nThe whole HTTP API is at {url}/docs, to read and to try out in a browser.")?;
         writeln!(f, "\nCtrl-C ends the demo.")
     }
 }
@@ -83,8 +88,16 @@ impl fmt::Display for Guide<'_> {
 impl Guide<'_> {
     fn elements(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let again = if self.sandbox.is_some() { "" } else { " --key-json FILE --folder ID" };
-        writeln!(f, "\nTo see Box UI Elements that the broker feeds: {}.", demo_page::how_to_get_them())?;
-        writeln!(f, "Then start it so:\n\n  {} demo{again} --ui-elements package/dist", self.program)
+        writeln!(
+            f,
+            "\nTo see Box UI Elements with tokens from the broker, {}.",
+            demo_page::how_to_get_them()
+        )?;
+        writeln!(
+            f,
+            "Then start the demo with them:\n\n  {} demo{again} --ui-elements package/dist",
+            self.program
+        )
     }
 
     fn tokens(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,9 +125,9 @@ impl Guide<'_> {
             )?;
             writeln!(f, "  curl -sS {sandbox}/sandbox/journal")?;
         }
-        writeln!(f, "\nA refusal: this service may have tokens, but not register tenants:\n")?;
+        writeln!(f, "\nA refusal: this service may get tokens, but not register tenants:\n")?;
         post(f, "BTB_KEY", "/v1/tenants", Some("{\"tenant\":\"mine\"}"))?;
-        writeln!(f, "\nAnd for a tenant that is not its own, which looks as if there were none:\n")?;
+        writeln!(f, "\nAnother refusal: a tenant that is not its own looks as if it did not exist:\n")?;
         post(f, "BTB_KEY", &format!("/v1/tenants/{}/token", self.second), None)
     }
 }

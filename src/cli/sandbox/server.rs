@@ -11,37 +11,37 @@ use crate::clock::{Clock as _, SystemClock};
 
 /// Run a stand-in for Box, to develop and test against.
 ///
-/// It knows the apps of the given config files, each in its own enterprise with a few users, folders
-/// and files, and is as strict as Box about how tokens are asked for and what they may do. It keeps
-/// secrets in the clear and lets everybody in: not for production. What is uploaded is gone when it
-/// ends. Prints its URL and runs until it is interrupted.
+/// It knows the apps of the given config files, each in an enterprise of its own with a few users,
+/// folders and files. It is as strict as Box about how tokens are requested and what they may do. It
+/// keeps secrets in the clear and its control routes are open to everybody: not for production. Uploads
+/// are gone when it ends. Prints its URL and runs until it is interrupted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  A Box that knows one app, and a broker that takes it for Box:
+  A sandbox with one app, and a broker that uses it as Box:
     box-token-broker sandbox --key-json 12345_abc_config.json
     BTB_BOX__API_URL=http://127.0.0.1:8081 box-token-broker serve
 
-  See who is there, and what was asked:
+  See what it contains, and which calls it received:
     curl http://127.0.0.1:8081/sandbox
     curl http://127.0.0.1:8081/sandbox/journal
 
-  Let the next two calls fail as Box does when it is overloaded:
+  Make the next two calls fail as Box does when it is overloaded:
     curl http://127.0.0.1:8081/sandbox/faults -H 'Content-Type: application/json' \\
       -d '{\"select\": {}, \"effect\": {\"status\": 429, \"retry_after\": 2}, \"times\": 2}'
 
-  End every token in mid-life, and count what was answered with 401 since:
+  End every token before its time, and count the calls answered with 401 since:
     curl -X DELETE http://127.0.0.1:8081/sandbox/tokens
     curl 'http://127.0.0.1:8081/sandbox/journal/count?path=*&status=401'
 
-  Let the pages of an origin in:
+  Allow the pages of an origin:
     curl -X PATCH http://127.0.0.1:8081/sandbox/apps/CLIENT_ID -H 'Content-Type: application/json' \\
       -d '{\"origins\": [\"http://localhost:3000\"]}'")]
 pub(in crate::cli) struct SandboxArgs {
-    /// Address and port to listen on; port 0 picks a free one.
+    /// Address and port to listen on. Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
-    /// Config file of an app, as Box's developer console gives it; may be repeated.
+    /// Config file of an app, as downloaded from Box's developer console. May be repeated.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     key_json: Vec<PathBuf>,
 }

@@ -16,10 +16,10 @@ Examples:
   box-token-broker tenants list --state suspended
   box-token-broker tenants list --label team=sales --json")]
 pub(super) struct ListArgs {
-    /// Only those that bear this label.
+    /// Only tenants with this label.
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Option<(String, String)>,
-    /// Only those in this state.
+    /// Only tenants in this state.
     #[arg(long, value_parser = ["pending", "active", "suspended", "locked", "deleted"])]
     state: Option<String>,
     #[command(flatten)]

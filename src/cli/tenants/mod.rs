@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::failure::Failure;
 
-/// Register customers' Box apps, list them, find out what is wrong with one.
+/// Register customers' Box apps, list them, and diagnose problems.
 #[derive(Debug, clap::Args)]
 pub(super) struct TenantsArgs {
     #[command(subcommand)]

@@ -13,37 +13,37 @@ use crate::cli::config_file;
 use crate::cli::failure::Failure;
 use crate::cli::terminal::{self, plain};
 
-/// Register a customer: the config JSON that their admin downloaded from Box, or a shared app.
+/// Register a customer, from the config JSON that their admin downloaded from Box, or on a shared app.
 ///
 /// The broker mints a token with it before it stores anything. The same file again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  The file as Box's developer console gives it:
+  The file as downloaded from Box's developer console:
     box-token-broker tenants register 12345_abc_config.json --tenant acme --display-name 'Acme Ltd'
 
-  Only find out whether it would work:
+  Only check whether it would work:
     box-token-broker tenants register 12345_abc_config.json --dry-run
 
-  A file that is kept in a vault, and never on this disk:
+  A file from a vault, never on this disk:
     vault read -field=config secret/acme | box-token-broker tenants register - --tenant acme
 
-  One whose admin has not authorised the app yet:
+  A customer whose admin has not authorised the app yet:
     box-token-broker tenants register 12345_abc_config.json --tenant acme --verify-later
 
-  A customer who authorised your own app, which is registered as `portal`:
+  A customer who authorised your own app, registered as `portal`:
     box-token-broker tenants register --tenant acme --app portal --enterprise-id 12345")]
 pub(super) struct RegisterArgs {
-    /// The config file; `-` reads it from standard input.
+    /// The config file. `-` reads it from standard input.
     #[arg(required_unless_present = "app")]
     file: Option<PathBuf>,
-    /// The tenant's name. Not given: `enterprise-` and the enterprise ID.
+    /// The tenant's name. Default: `enterprise-` and the enterprise ID.
     #[arg(long, value_name = "NAME", value_parser = tenant)]
     tenant: Option<String>,
-    /// The name for people to read.
+    /// The name shown to people.
     #[arg(long, value_name = "TEXT")]
     display_name: Option<String>,
-    /// A label, by which lists and grants can select; may be repeated.
+    /// A label, by which lists and grants can select tenants. May be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
     /// Authentication method of the app at Box. Not given: `jwt`.
@@ -55,11 +55,11 @@ pub(super) struct RegisterArgs {
     /// The customer's enterprise, with a shared app.
     #[arg(long, value_name = "ID", value_parser = box_id, requires = "app")]
     enterprise_id: Option<String>,
-    /// Store nothing, only say whether it would work.
+    /// Store nothing, only report whether it would work.
     #[arg(long)]
     dry_run: bool,
-    /// Store it untested: it comes into service by itself once Box gives a token, as when the
-    /// customer's admin has not authorised the app yet.
+    /// Store it untested, for example because the customer's admin has not authorised the app yet. It
+    /// becomes active once Box issues a token.
     #[arg(long)]
     verify_later: bool,
     #[command(flatten)]

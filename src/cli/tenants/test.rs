@@ -8,20 +8,20 @@ use crate::cli::broker::{BrokerArgs, box_id, tenant};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::terminal;
 
-/// Try at Box what a tenant needs, and say what to click where something does not work.
+/// Test at Box what a tenant needs, and say what to click if something does not work.
 ///
-/// Ends with 5 where Box gives the tenant no token at all, or none for the user that was asked about;
-/// with 1 where the broker cannot open the stored credentials.
+/// Exits with 5 if Box gives the tenant no token at all, or none for the given user, and with 1 if the
+/// broker cannot open the stored credentials.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   box-token-broker tenants test acme
   box-token-broker tenants test acme --user 12345")]
 pub(super) struct TestArgs {
-    /// The tenant's name or id.
+    /// The tenant's name or ID.
     #[arg(value_parser = tenant)]
     tenant: String,
-    /// Try to act as this user too.
+    /// Also try to act as this user.
     #[arg(long, value_name = "ID", value_parser = box_id)]
     user: Option<String>,
     #[command(flatten)]
