@@ -1,7 +1,8 @@
-//! The only place that reads time.
+//! The process's clock, the only place that reads the time.
 //!
-//! Two clocks are kept apart: the wall clock, which others can see and which may be stepped, and
-//! the monotonic one, which only measures how much time went by. A deadline is judged by both.
+//! It owns two clocks: the wall clock, which other machines can see and which an operator or NTP may step, and
+//! the monotonic clock, which measures elapsed time alone. A deadline is checked against both. Nothing here
+//! sleeps or schedules.
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -9,43 +10,43 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A point on the process's monotonic clock: the time since that clock was made.
+/// A point on the process's monotonic clock: the time since the clock was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Monotonic(Duration);
 
 impl Monotonic {
-    /// When the clock was made.
+    /// The moment at which the clock was created.
     pub const START: Self = Self(Duration::ZERO);
 
-    /// This point and `later` more.
+    /// Returns the point that is `duration` after this one.
     #[must_use]
-    pub fn plus(self, later: Duration) -> Self {
-        Self(self.0.saturating_add(later))
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
     }
 
-    /// What lies between `earlier` and this point; zero when `earlier` is the later one.
+    /// Returns the time from `earlier` to this point, or zero if `earlier` is the later of the two.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// Where the process gets its time.
+/// A source of time.
 pub trait Clock: Send + Sync + Debug {
-    /// The time of day, which an operator or NTP may step either way.
+    /// Returns the time of day, which an operator or NTP may step either way.
     fn wall(&self) -> Timestamp;
-    /// The time that went by since the clock was made; it never goes back.
+    /// Returns the time since the clock was created; it never goes back.
     fn monotonic(&self) -> Monotonic;
 }
 
-/// The machine's own clocks.
+/// The clocks of the machine.
 #[derive(Debug)]
 pub struct SystemClock {
     origin: Instant,
 }
 
 impl SystemClock {
-    /// A clock whose monotonic time begins now.
+    /// Returns a clock whose monotonic time begins now.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place where the machine's time enters")]
     pub fn new() -> Self {
@@ -70,27 +71,27 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move; for tests.
+/// A clock for tests, which moves only when a test moves it.
 #[derive(Debug)]
 pub struct ManualClock {
     now: Mutex<(Timestamp, Duration)>,
 }
 
 impl ManualClock {
-    /// A clock that shows `wall` and no monotonic time yet.
+    /// Returns a clock with this wall time and a monotonic time of zero.
     #[must_use]
     pub fn new(wall: Timestamp) -> Self {
         Self { now: Mutex::new((wall, Duration::ZERO)) }
     }
 
-    /// Lets `by` go by, on both clocks.
+    /// Moves both clocks forward by `by`.
     pub fn advance(&self, by: Duration) {
         let mut now = self.lock();
         now.0 = now.0.checked_add(by).unwrap_or(Timestamp::MAX);
         now.1 = now.1.saturating_add(by);
     }
 
-    /// Steps the wall clock alone, as NTP or an operator would.
+    /// Steps the wall clock alone, as NTP or an operator does.
     pub fn step(&self, by: SignedDuration) {
         let mut now = self.lock();
         now.0 = now.0.checked_add(by).unwrap_or(Timestamp::MAX);

@@ -1,7 +1,7 @@
-//! Types for everything that must not leak: no `Display`, no `Serialize`, a redacted `Debug`, and
-//! memory that is wiped when it is dropped.
+//! Types for secrets: no `Display`, no `Serialize`, a redacted `Debug`, and memory that is wiped on drop.
 //!
-//! `expose` is the one way in; whoever reviews a change looks for that word.
+//! `expose` is the only way to read one, so a reviewer can search for that word. A test lists the files that may
+//! call it.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret text: a client secret, a passphrase, an access token, an API key.
+/// A secret text, such as a client secret, a passphrase, an access token or an API key.
 #[derive(Clone)]
 pub struct SecretString(Zeroizing<String>);
 
 impl SecretString {
-    /// Takes the text over.
+    /// Takes ownership of the text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself.
+    /// Returns the text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// True where there is no text at all.
+    /// Returns true if the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -34,7 +34,7 @@ impl SecretString {
 }
 
 impl PartialEq for SecretString {
-    /// In constant time for texts of one length.
+    /// Compares in constant time if both texts have the same length.
     fn eq(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
@@ -54,18 +54,18 @@ impl<'de> Deserialize<'de> for SecretString {
     }
 }
 
-/// Secret bytes: a key in DER, a data key, the plaintext of a sealed column.
+/// Secret bytes, such as a key in DER, a data key or the plaintext of a sealed column.
 #[derive(Clone)]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
-    /// Takes the bytes over.
+    /// Takes ownership of the bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes themselves.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -73,7 +73,7 @@ impl SecretBytes {
 }
 
 impl PartialEq for SecretBytes {
-    /// In constant time for values of one length.
+    /// Compares in constant time if both values have the same length.
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

@@ -68,7 +68,7 @@ fn check_written_again(line: &str) {
 
 /// What an export holds, where it is whole; read as `audit verify` reads it.
 fn whole(text: &str) -> Option<(VerificationSummary, Vec<ChainLink>)> {
-    let notary = GENUINE.vault.notary();
+    let audit_signer = GENUINE.vault.audit_signer();
     let mut claims = CheckpointClaims::new(BTreeMap::new());
     let mut records = Vec::new();
     let mut ends_with_checkpoint = false;
@@ -76,11 +76,11 @@ fn whole(text: &str) -> Option<(VerificationSummary, Vec<ChainLink>)> {
         let line = serde_json::from_str(line).ok()?;
         ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
         match line {
-            ExportLine::Checkpoint(line) => claims.add(notary, &line.signed().ok()?).ok()?,
+            ExportLine::Checkpoint(line) => claims.add(audit_signer, &line.signed().ok()?).ok()?,
             ExportLine::Record(line) => records.push(line.link()),
         }
     }
-    let mut verifier = ends_with_checkpoint.then_some(claims.into_export_verifier(notary).ok()?)?;
+    let mut verifier = ends_with_checkpoint.then_some(claims.into_export_verifier(audit_signer).ok()?)?;
     records.iter().try_for_each(|link| verifier.verify_next(link)).ok()?;
     Some((verifier.finish().ok()?, records))
 }
@@ -93,8 +93,8 @@ fn genuine() -> Genuine {
     for writer in ["wri_a", "wri_b"] {
         let mut chain = Chain::new(id(writer), day);
         for action in [AuditAction::TokenMint, AuditAction::TokenRelease, AuditAction::TokenRevoke] {
-            let Ok(link) = chain.append(vault.notary(), &event(day.start(), action)) else {
-                panic!("a notary links every event")
+            let Ok(link) = chain.append(vault.audit_signer(), &event(day.start(), action)) else {
+                panic!("a audit_signer links every event")
             };
             records.push(link);
         }
@@ -103,7 +103,7 @@ fn genuine() -> Genuine {
     let export = ExportManifest { days: DayRange { since: day, until: day }, first: 1 };
     let at = day.plus_days(1).start();
     let checkpoint = Checkpoint { number: 1, at, previous: None, heads, dropped: None, export: Some(export) };
-    let signed = SignedCheckpoint::sign(vault.notary(), &checkpoint).ok();
+    let signed = SignedCheckpoint::sign(vault.audit_signer(), &checkpoint).ok();
     let ends = signed.and_then(|signed| CheckpointLine::new(&signed).ok()).map(ExportLine::Checkpoint);
     let lines = records.iter().map(|link| RecordLine::new(link).ok().map(ExportLine::Record)).chain([ends]);
     let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default()).collect();

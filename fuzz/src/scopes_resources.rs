@@ -64,7 +64,7 @@ fn scope(text: &str) -> Option<Scope> {
 
 fn check_scopes(scopes: &ScopeSet, most: usize) {
     assert!(scopes.len() <= most);
-    let joined = scopes.joined();
+    let joined = scopes.space_separated();
     let mut names: Vec<&str> = joined.split_terminator(' ').collect();
     assert_eq!(names.len(), scopes.len(), "no scope holds a space");
     assert!(names.is_sorted() && names.iter().all(|name| scopes.contains(name)));

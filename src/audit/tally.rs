@@ -289,7 +289,7 @@ mod tests {
         AuditEvent {
             outcome: AuditOutcome::Refused,
             on_behalf_of: Some(OnBehalfOf::parse(&on_behalf_of.to_string()).unwrap()),
-            ..AuditContext::of(actor).event(Timestamp::UNIX_EPOCH, AuditAction::TokenRelease)
+            ..AuditContext::for_actor(actor).event(Timestamp::UNIX_EPOCH, AuditAction::TokenRelease)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::crypto::sha256;
 use crate::domain::id::KeyId;
-use crate::entropy::{Entropy, base62};
+use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretString;
 
 /// How many random characters a secret has: 256 bits.
@@ -15,7 +15,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 /// A new key for `id`.
 #[must_use]
 pub fn generate(id: &KeyId, entropy: &dyn Entropy) -> SecretString {
-    let mut text = format!("btb_{}_{}", id.public_part(), base62(entropy, SECRET_LENGTH));
+    let mut text = format!("btb_{}_{}", id.public_part(), random_base62(entropy, SECRET_LENGTH));
     let checksum = checksum(text.as_bytes());
     text.extend(checksum.map(char::from));
     SecretString::new(text)

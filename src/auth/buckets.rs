@@ -74,7 +74,7 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
     }
 
     fn bucket(&self, limit: RateLimit) -> Bucket {
-        let quota = Quota::per_second(limit.per_second).allow_burst(limit.at_once());
+        let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst_size());
         let limiter = RateLimiter::direct_with_clock(quota, Time(Arc::clone(&self.clock)));
         Bucket { limit, limiter, full_at: Monotonic::START }
     }
@@ -112,7 +112,7 @@ impl Bucket {
             Some(until) => Err(until.wait_time_from(nanos(now))),
             None => {
                 let filling =
-                    Duration::from_secs(1) * self.limit.at_once().get() / self.limit.per_second.get();
+                    Duration::from_secs(1) * self.limit.burst_size().get() / self.limit.per_second.get();
                 // The limiter looked at the clock a moment after `now`.
                 self.full_at = now.plus(filling + PAUSE);
                 Ok(())
@@ -145,7 +145,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     fn limit(per_second: u32) -> RateLimit {
-        RateLimit::even(NonZeroU32::new(per_second).unwrap())
+        RateLimit::without_burst(NonZeroU32::new(per_second).unwrap())
     }
 
     fn buckets(most: usize) -> (Arc<ManualClock>, Buckets<u32>) {

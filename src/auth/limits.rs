@@ -19,9 +19,9 @@ use crate::domain::tenant::Tenant;
 const TOLD_APART: usize = 100_000;
 
 /// How often a page may ask by one browser session; with the module it does so once in some minutes.
-const PER_SESSION: RateLimit = RateLimit::of(20, 100);
+const PER_SESSION: RateLimit = RateLimit::new(20, 100);
 /// How many items' folders Box is asked about for one session.
-const LOOKS_PER_SESSION: RateLimit = RateLimit::of(10, 1000);
+const LOOKS_PER_SESSION: RateLimit = RateLimit::new(10, 1000);
 
 /// The limits on requests, and how much of each is used.
 #[derive(Debug)]
@@ -49,9 +49,9 @@ impl RateLimits {
     #[must_use]
     pub fn new(settings: &config::LimitSettings, clock: &Arc<dyn Clock>) -> Self {
         Self {
-            per_caller: settings.requests_per_caller.map(RateLimit::even),
-            per_tenant: settings.requests_per_tenant.map(RateLimit::even),
-            per_peer: RateLimit::even(settings.unauthenticated_per_peer),
+            per_caller: settings.requests_per_caller.map(RateLimit::without_burst),
+            per_tenant: settings.requests_per_tenant.map(RateLimit::without_burst),
+            per_peer: RateLimit::without_burst(settings.unauthenticated_per_peer),
             callers: Buckets::new(TOLD_APART, Arc::clone(clock)),
             tenants: Buckets::new(TOLD_APART, Arc::clone(clock)),
             peers: Buckets::new(TOLD_APART, Arc::clone(clock)),

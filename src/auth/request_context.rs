@@ -31,7 +31,11 @@ impl AuthenticatedCaller {
     /// Who acts in which request and from where, for the record.
     #[must_use]
     pub fn audit_context(&self, request_id: &str, peer: Option<IpAddr>) -> AuditContext {
-        AuditContext { request_id: Some(request_id.to_owned()), peer, ..AuditContext::of(self.actor()) }
+        AuditContext {
+            request_id: Some(request_id.to_owned()),
+            peer,
+            ..AuditContext::for_actor(self.actor())
+        }
     }
 }
 
@@ -129,7 +133,7 @@ impl RequestContext {
             match judge(&opened.caller, tenant, ask) {
                 Decision::Allowed(_) => return Ok(opened),
                 Decision::Forbidden(rule) => nearest = nearest.max(Some(rule)),
-                Decision::Absent => {}
+                Decision::TenantHidden => {}
             }
         }
         Err(nearest)

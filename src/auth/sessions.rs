@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::trusts::TrustIndex;
 use super::{AuthError, AuthenticatedCaller, RequestContext};
 use crate::clock::Clock;
-use crate::crypto::{SessionKeys, Vault, sha256};
+use crate::crypto::{SessionSigner, Vault, sha256};
 use crate::domain::audit_event::Credential;
 use crate::domain::caller::{Caller, CallerState};
 use crate::domain::id::SessionId;
@@ -62,13 +62,13 @@ impl SessionAuthenticator {
     /// # Errors
     /// [`AuthError::NoSession`] where it is none's, [`AuthError::Store`] where that cannot be said.
     pub(super) async fn prove(&self, text: &str) -> Result<AuthenticatedSession, AuthError> {
-        let id = SessionKeys::named(text).and_then(|id| SessionId::from_public_part(id).ok());
+        let id = SessionSigner::claimed_id(text).and_then(|id| SessionId::from_public_part(id).ok());
         let id = id.ok_or(AuthError::NoSession)?;
         let digest = sha256(text.as_bytes());
         let was_shown = |known: &CachedValue<Option<SessionWithOwner>>| {
             known.value.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
         };
-        let read = || self.vault.sessions().read(text).ok_or(AuthError::NoSession);
+        let read = || self.vault.session_signer().parse(text).ok_or(AuthError::NoSession);
         // What no key made costs no lookup.
         if !self.known.peek(&id).is_some_and(|known| was_shown(&known)) {
             read()?;
@@ -76,7 +76,7 @@ impl SessionAuthenticator {
         let known = self.get_or_load(&id).await?;
         let found = known.value.as_ref().ok_or(AuthError::NoSession)?;
         if !was_shown(&known) {
-            let claims = read()?.says(&found.content);
+            let claims = read()?.verify(&found.content);
             claims.then_some(()).ok_or(AuthError::NoSession)?;
             // It is the only text that says so, under that key.
             let _ = found.text.set(digest);
@@ -102,7 +102,7 @@ impl SessionAuthenticator {
         if session.expires_at <= now {
             return Err(AuthError::SessionExpired);
         }
-        let stands = |caller: &&Arc<Caller>| match &session.opener.with {
+        let stands = |caller: &&Arc<Caller>| match &session.owner.credential {
             _ if caller.state != CallerState::Active => false,
             SessionCredential::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
             SessionCredential::Trust(id) => trusts.are_held(caller, id),
@@ -129,7 +129,7 @@ impl SessionAuthenticator {
 impl SessionWithOwner {
     async fn read(store: Arc<dyn Store>, id: SessionId) -> Result<Option<Self>, StoreError> {
         let Some(session) = store.browser_session(&id).await? else { return Ok(None) };
-        let opener = store.caller(&CallerRef::Id(session.opener.caller.clone())).await?.map(Arc::new);
+        let opener = store.caller(&CallerRef::Id(session.owner.caller.clone())).await?.map(Arc::new);
         let content = sha256(&session.encoding());
         Ok(Some(Self { content, text: OnceLock::new(), session: Arc::new(session), opener }))
     }
@@ -144,7 +144,7 @@ impl Cacheable<SessionId> for Option<SessionWithOwner> {
     fn is_current(&self, id: &SessionId, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match self {
             Some(found) => {
-                change_feed.unchanged_since(since, &[id.as_str(), found.session.opener.caller.as_str()])
+                change_feed.unchanged_since(since, &[id.as_str(), found.session.owner.caller.as_str()])
             }
             None => change_feed.unchanged_since(since, &[id.as_str()]),
         }

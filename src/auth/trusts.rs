@@ -56,7 +56,7 @@ impl TrustIndex {
         let active = known.value.0.iter().filter(|one| one.caller.state == CallerState::Active);
         let opened = active.filter_map(|TrustCandidate { caller, more }| {
             let mut trusts = caller.trusts.iter().chain(more);
-            let trust = trusts.find(|trust| trust.terms.match_token(token))?;
+            let trust = trusts.find(|trust| trust.conditions.matches(token))?;
             let credential = Credential::Jwt {
                 issuer: token.issuer.clone(),
                 subject: token.subject.clone(),
@@ -116,7 +116,7 @@ impl TrustCandidates {
         for caller in store.callers_trusting_issuer(&issuer).await? {
             all.insert(caller.id.clone(), TrustCandidate { caller: Arc::new(caller), more: Vec::new() });
         }
-        for (name, trust) in settings.iter().filter(|(_, trust)| trust.terms.issuer == issuer) {
+        for (name, trust) in settings.iter().filter(|(_, trust)| trust.conditions.issuer == issuer) {
             let found = match store.caller(&CallerRef::Name(name.clone())).await {
                 // That row costs nobody but its caller anything.
                 Err(error @ (StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })) => {
@@ -139,7 +139,11 @@ impl TrustCandidates {
 /// A trust of the settings, whose id is made of what it says: the same at every start.
 fn of_settings(one: &TrustSettings) -> Trust {
     // Texts always serialise; the name holds no line break.
-    let terms = serde_json::to_string(&one.terms).unwrap_or_default();
-    let digest = sha256_hex(format!("{}\n{terms}", one.caller).as_bytes());
-    Trust { id: TrustId::of_hash(&digest), terms: one.terms.clone(), created_at: Timestamp::UNIX_EPOCH }
+    let conditions = serde_json::to_string(&one.conditions).unwrap_or_default();
+    let digest = sha256_hex(format!("{}\n{conditions}", one.caller).as_bytes());
+    Trust {
+        id: TrustId::from_hash(&digest),
+        conditions: one.conditions.clone(),
+        created_at: Timestamp::UNIX_EPOCH,
+    }
 }

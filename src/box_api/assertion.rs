@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::domain::id::{BoxId, ClientId};
 use crate::domain::restriction::Annotator;
 use crate::domain::subject::Subject;
-use crate::entropy::{Entropy, base62};
+use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretBytes;
 
 /// What signs assertions with one app's private key, RSASSA-PKCS1-v1_5 with SHA-256 (RS256, RFC 7518
@@ -116,7 +116,7 @@ impl<'a> AssertionClaims<'a> {
         entropy: &dyn Entropy,
     ) -> Self {
         let exp = box_now.checked_add(LIFE).unwrap_or(Timestamp::MAX).as_second();
-        let jti = base62(entropy, JTI_LENGTH);
+        let jti = random_base62(entropy, JTI_LENGTH);
         Self { iss: client_id.as_str(), sub, box_sub_type, name: None, aud: AUDIENCE, jti, exp }
     }
 }

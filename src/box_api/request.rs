@@ -94,7 +94,7 @@ impl BoxRequest<'_> {
                 form.add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
                 form.add_secret("subject_token", parent.expose());
                 form.add("subject_token_type", "urn:ietf:params:oauth:token-type:access_token");
-                form.add("scope", &restriction.scopes.joined());
+                form.add("scope", &restriction.scopes.space_separated());
                 match &restriction.target {
                     RestrictionTarget::Anything => {}
                     RestrictionTarget::Resource(resource) => form.add("resource", &address(resource)),

@@ -99,7 +99,7 @@ pub fn decide(
 ) -> Result<DecisionBasis, Denial> {
     let tenant = &view.tenant;
     match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::Absent => Err(Denial::NoGrant),
+        Decision::TenantHidden => Err(Denial::NoGrant),
         Decision::Forbidden(rule) => Err(Denial::Rule(rule)),
         Decision::Allowed(grounds) => match Block::on(caller, view) {
             Some(hold) => Err(Denial::Block(hold)),

@@ -94,7 +94,7 @@ impl TokenRequest {
     /// The same, by what it is asked with: what leaves through a browser session needs another permission.
     fn ask_by(&self, context: &RequestContext) -> AccessRequest<'_> {
         match &self.restriction {
-            Some(restriction) if context.is_of_a_session() => AccessRequest::Session {
+            Some(restriction) if context.is_of_a_session() => AccessRequest::SessionToken {
                 subject: &self.subject,
                 restriction,
                 on_behalf_of: self.on_behalf_of.as_ref(),

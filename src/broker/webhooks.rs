@@ -7,7 +7,7 @@ use super::{Broker, TokenError};
 use crate::auth::RequestContext;
 use crate::broker::decision::Block;
 use crate::broker::tenant_context::TenantContext;
-use crate::crypto::is_hmac_sha256;
+use crate::crypto::verify_hmac_sha256;
 use crate::domain::app::AppSecrets;
 use crate::domain::grant::Permission;
 use crate::domain::policy::AccessRequest;
@@ -45,7 +45,7 @@ impl WebhookKeys {
             WebhookKeySlot::Secondary => &self.secondary,
         };
         let parts = [body, delivery.timestamp.as_bytes()];
-        key.as_ref().is_some_and(|key| is_hmac_sha256(key.expose().as_bytes(), &parts, signature))
+        key.as_ref().is_some_and(|key| verify_hmac_sha256(key.expose().as_bytes(), &parts, signature))
     }
 }
 
@@ -78,7 +78,7 @@ impl Broker {
             return Ok(Err(WebhookRejection::NoKeys));
         }
         Ok(WebhookDelivery::read(headers, self.clock.wall()).and_then(|delivery| {
-            delivery.signed_with(|key, signature| keys.made(key, signature, &delivery, body))
+            delivery.verify(|key, signature| keys.made(key, signature, &delivery, body))
         }))
     }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::AuthSettings;
 use super::value::RawValue;
-use crate::domain::address::{AddressZone, fetchable, is_on_loopback};
+use crate::domain::address::{AddressZone, check_fetch_url, is_loopback_http};
 use crate::domain::id::Name;
 use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, TrustConditions};
 
@@ -25,14 +25,14 @@ pub struct IssuerSettings {
     pub reach: AddressZone,
 }
 
-/// A trust that the settings tell: tokens that meet its terms open the caller of this name.
+/// A trust that the settings tell: tokens that meet its conditions open the caller of this name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "TrustFields")]
 pub struct TrustSettings {
     /// The caller's name; where there is no such caller, the trust opens nothing.
     pub caller: Name,
     /// What a token has to say.
-    pub terms: TrustConditions,
+    pub conditions: TrustConditions,
 }
 
 /// An issuer as it is written.
@@ -60,7 +60,7 @@ struct TrustFields {
 impl From<TrustFields> for TrustSettings {
     fn from(fields: TrustFields) -> Self {
         let TrustFields { caller, issuer, audience, subject, claims } = fields;
-        Self { caller, terms: TrustConditions { issuer, audience, subject, claims } }
+        Self { caller, conditions: TrustConditions { issuer, audience, subject, claims } }
     }
 }
 
@@ -89,15 +89,15 @@ fn issuer(fields: IssuerFields) -> Result<IssuerSettings, String> {
     if url.query().is_some() {
         return Err(wrong("issuer", "must not hold a query"));
     }
-    let reach = match (allow_private, is_on_loopback(&url)) {
+    let reach = match (allow_private, is_loopback_http(&url)) {
         (false, _) => AddressZone::Public,
         (true, false) => AddressZone::Private,
         (true, true) => AddressZone::Loopback,
     };
-    fetchable(&url, reach).map_err(|problem| wrong("issuer", &problem.to_string()))?;
+    check_fetch_url(&url, reach).map_err(|problem| wrong("issuer", &problem.to_string()))?;
     let jwks_url = jwks_url.map(|text| {
         let url = Url::parse(&text).map_err(|_| wrong("jwks_url", "is no URL"))?;
-        fetchable(&url, reach).map_err(|problem| wrong("jwks_url", &problem.to_string()))?;
+        check_fetch_url(&url, reach).map_err(|problem| wrong("jwks_url", &problem.to_string()))?;
         Ok::<_, String>(url)
     });
     Ok(IssuerSettings { issuer, jwks_url: jwks_url.transpose()?, reach })
@@ -110,9 +110,9 @@ impl AuthSettings {
         self.trusts
             .iter()
             .enumerate()
-            .filter(move |(_, trust)| !known.contains(trust.terms.issuer.as_str()))
+            .filter(move |(_, trust)| !known.contains(trust.conditions.issuer.as_str()))
             .map(|(place, trust)| {
-                let issuer = &trust.terms.issuer;
+                let issuer = &trust.conditions.issuer;
                 format!("auth.trusts[{place}] names the issuer {issuer}, which is not in auth.oidc")
             })
     }

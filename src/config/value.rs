@@ -12,7 +12,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use crate::domain::rate_limit::MOST;
+use crate::domain::rate_limit::MAX_RATE;
 use crate::secret::SecretString;
 
 /// What was given for a setting. It may be a secret, so it is never shown.
@@ -92,9 +92,9 @@ impl RawValue {
 
     /// So many requests a second.
     pub(super) fn rate(&self) -> Result<NonZeroU32, String> {
-        let number = self.number("requests a second", 1, u64::from(MOST))?;
+        let number = self.number("requests a second", 1, u64::from(MAX_RATE))?;
         let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
-        number.ok_or_else(|| format!("is too large: at most {MOST}"))
+        number.ok_or_else(|| format!("is too large: at most {MAX_RATE}"))
     }
 
     /// Texts: an array's, or those between the commas of one text.

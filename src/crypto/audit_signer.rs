@@ -115,7 +115,7 @@ impl SigningPair {
         let master = hmac::Key::new(hmac::HMAC_SHA256, key.secret.expose());
         let derived = |label: &[u8]| Zeroizing::new(hmac::sign(&master, label).as_ref().to_vec());
         let signer = Ed25519KeyPair::from_seed_unchecked(&derived(SIGNING_KEY))
-            .map_err(|_| KeySetError::NoActive { kind: KeyKind::Audit })?;
+            .map_err(|_| KeySetError::NoActiveKey { kind: KeyKind::Audit })?;
         let chain = hmac::Key::new(hmac::HMAC_SHA256, &derived(CHAIN_KEY));
         Ok(Self { id: key.id.clone(), chain, signer })
     }
@@ -130,16 +130,22 @@ mod tests {
 
     #[test]
     fn what_was_vouched_for_is_recognised_and_nothing_else() {
-        let notary = AuditSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
-        let mac = notary.mac(notary.key(), &PLACE, b"a").unwrap();
-        assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"a", &mac), Ok(()));
+        let audit_signer = AuditSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
+        let mac = audit_signer.mac(audit_signer.key(), &PLACE, b"a").unwrap();
+        assert_eq!(audit_signer.verify_mac(audit_signer.key(), &PLACE, b"a", &mac), Ok(()));
         let elsewhere = AadContext { version: 2, ..PLACE };
-        assert_eq!(notary.verify_mac(notary.key(), &elsewhere, b"a", &mac), Err(CryptoError::Refused));
-        assert_eq!(notary.verify_mac(notary.key(), &PLACE, b"b", &mac), Err(CryptoError::Refused));
-        let signature = notary.sign(b"a");
-        assert_eq!(notary.verify(b"a", &signature), Ok(()));
-        assert_eq!(notary.verify(b"b", &signature), Err(CryptoError::Refused));
+        assert_eq!(
+            audit_signer.verify_mac(audit_signer.key(), &elsewhere, b"a", &mac),
+            Err(CryptoError::Refused)
+        );
+        assert_eq!(
+            audit_signer.verify_mac(audit_signer.key(), &PLACE, b"b", &mac),
+            Err(CryptoError::Refused)
+        );
+        let signature = audit_signer.sign(b"a");
+        assert_eq!(audit_signer.verify(b"a", &signature), Ok(()));
+        assert_eq!(audit_signer.verify(b"b", &signature), Err(CryptoError::Refused));
         let other = Signature { key: "another".to_owned(), ..signature };
-        assert!(matches!(notary.verify(b"a", &other), Err(CryptoError::KeyUnavailable { .. })));
+        assert!(matches!(audit_signer.verify(b"a", &other), Err(CryptoError::KeyUnavailable { .. })));
     }
 }

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 
 /// Whether `tag` is the HMAC-SHA-256 of these parts one after the other, compared in constant time.
 #[must_use]
-pub fn is_hmac_sha256(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> bool {
+pub fn verify_hmac_sha256(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> bool {
     let mut context = Context::with_key(&Key::new(HMAC_SHA256, key));
     parts.iter().for_each(|part| context.update(part));
     verify_slices_are_equal(context.sign().as_ref(), tag).is_ok()
@@ -20,9 +20,9 @@ mod tests {
         // RFC 4231, test case 2.
         let tag = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         let tag = hex::decode(tag).unwrap();
-        assert!(is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag));
-        assert!(!is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing!"], &tag));
-        assert!(!is_hmac_sha256(b"jefe", &[b"what do ya want ", b"for nothing?"], &tag));
-        assert!(!is_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag[..31]));
+        assert!(verify_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag));
+        assert!(!verify_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing!"], &tag));
+        assert!(!verify_hmac_sha256(b"jefe", &[b"what do ya want ", b"for nothing?"], &tag));
+        assert!(!verify_hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"], &tag[..31]));
     }
 }

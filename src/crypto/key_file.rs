@@ -33,7 +33,7 @@ pub enum KeyFileError {
     },
     /// Others than its owner have rights on the file.
     #[error("`{0}` is open to others than its owner (mode {mode:04o}): run `chmod 600 {0}`", .path.display())]
-    Open {
+    TooPermissive {
         /// The file.
         path: PathBuf,
         /// Its permission bits.
@@ -114,7 +114,7 @@ pub fn read(path: &Path) -> Result<KeySet, KeyFileError> {
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(KeyFileError::Open { path: owned(), mode });
+        return Err(KeyFileError::TooPermissive { path: owned(), mode });
     }
     // In one piece: a buffer that grows leaves copies of keys behind.
     let mut json = Zeroizing::new(Vec::with_capacity(MAX_LEN + 2));
@@ -183,7 +183,10 @@ mod tests {
         for mode in [0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o610, 0o601, 0o777] {
             set_mode(&path, mode);
             let error = read(&path).unwrap_err();
-            assert!(matches!(error, KeyFileError::Open { mode: told, .. } if told == mode), "{error}");
+            assert!(
+                matches!(error, KeyFileError::TooPermissive { mode: told, .. } if told == mode),
+                "{error}"
+            );
             assert!(error.to_string().ends_with(&format!("run `chmod 600 {}`", path.display())));
         }
         for mode in [0o600, 0o400] {
@@ -199,7 +202,7 @@ mod tests {
         symlink(&path, &link).unwrap();
         assert_eq!(read(&link).unwrap(), keys);
         set_mode(&path, 0o644);
-        assert!(matches!(read(&link), Err(KeyFileError::Open { .. })));
+        assert!(matches!(read(&link), Err(KeyFileError::TooPermissive { .. })));
     }
 
     #[test]

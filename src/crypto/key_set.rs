@@ -6,7 +6,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::entropy::{Entropy, base62};
+use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretBytes;
 
 /// How many bytes a key has.
@@ -98,19 +98,19 @@ pub enum KeySetError {
          \"retired\"}}], \"row\": […], \"pepper\": […], \"session\": […], \"audit\": […]}}",
         place(.pointer)
     )]
-    Shape {
+    InvalidField {
         /// Where; empty is the whole document.
         pointer: String,
     },
     /// A key is not 32 bytes in base64.
     #[error("the key set's `{pointer}` is not the base64 of 32 bytes (44 characters)")]
-    KeyEntry {
+    InvalidKey {
         /// Where.
         pointer: String,
     },
     /// An id cannot be one.
     #[error("the key set's `{pointer}` is not 1 to 64 letters, digits, `-`, `_` and `.`")]
-    Id {
+    InvalidId {
         /// Where.
         pointer: String,
     },
@@ -128,7 +128,7 @@ pub enum KeySetError {
     },
     /// Two keys of one kind are active.
     #[error("the key set's `{pointer}` makes a second key of its kind active: retire one of them")]
-    TwoActive {
+    TwoActiveKeys {
         /// Where the second one stands.
         pointer: String,
     },
@@ -137,7 +137,7 @@ pub enum KeySetError {
         "the key set has no active `{kind}` key: set the `state` of one to `active`, or add a new one \
          (32 random bytes in base64)"
     )]
-    NoActive {
+    NoActiveKey {
         /// The kind.
         kind: KeyKind,
     },
@@ -156,7 +156,7 @@ impl KeySet {
             entropy.fill(&mut secret);
             KeyEntry {
                 kind,
-                id: format!("{kind}_{}", base62(entropy, 8)),
+                id: format!("{kind}_{}", random_base62(entropy, 8)),
                 state: KeyState::Active,
                 secret: SecretBytes::new(std::mem::take(&mut *secret)),
             }
@@ -183,7 +183,7 @@ impl KeySet {
             }
             let active = |key: &KeyEntry| key.state == KeyState::Active;
             if active(key) && of_kind.clone().any(active) {
-                return Err(KeySetError::TwoActive { pointer: pointer("state") });
+                return Err(KeySetError::TwoActiveKeys { pointer: pointer("state") });
             }
         }
         Ok(Self { keys })
@@ -207,7 +207,7 @@ impl KeySet {
     /// # Errors
     /// Where it has none.
     pub(super) fn active(&self, kind: KeyKind) -> Result<&KeyEntry, KeySetError> {
-        self.of(kind, KeyState::Active).next().ok_or(KeySetError::NoActive { kind })
+        self.of(kind, KeyState::Active).next().ok_or(KeySetError::NoActiveKey { kind })
     }
 
     /// The kind's other keys.

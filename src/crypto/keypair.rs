@@ -11,7 +11,7 @@ use crate::secret::SecretBytes;
 ///
 /// # Errors
 /// [`CryptoError::Wrapper`] where the library makes none.
-pub fn new_rsa_key() -> Result<SecretBytes, CryptoError> {
+pub fn generate_rsa_key() -> Result<SecretBytes, CryptoError> {
     let failed = |_| CryptoError::Wrapper("no RSA key could be made".to_owned());
     let key = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
     let der: Pkcs8V1Der<'_> = key.as_der().map_err(failed)?;
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_fresh_key_is_one_that_customers_could_have_brought() {
-        let (one, other) = (new_rsa_key().unwrap(), new_rsa_key().unwrap());
+        let (one, other) = (generate_rsa_key().unwrap(), generate_rsa_key().unwrap());
         let (one, other) = (SigningKey::from_der(&one).unwrap(), SigningKey::from_der(&other).unwrap());
         assert_eq!((one.bits(), other.bits()), (2048, 2048));
         assert_ne!(one.public_sha256(), other.public_sha256());

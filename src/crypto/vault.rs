@@ -11,7 +11,7 @@ use super::envelope::Envelope;
 use super::mac_keys::{MacKey, MacKeys};
 use super::{
     AadContext, AuditSigner, CryptoError, KeyKind, KeySet, KeySetError, KeyWrapper, LocalKeyWrapper,
-    SessionKeys, aead,
+    SessionSigner, aead,
 };
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
@@ -22,8 +22,8 @@ pub struct Vault {
     wrapper: Arc<dyn KeyWrapper>,
     rows: MacKeys,
     peppers: MacKeys,
-    sessions: SessionKeys,
-    notary: AuditSigner,
+    sessions: SessionSigner,
+    audit_signer: AuditSigner,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -66,8 +66,8 @@ impl Vault {
             wrapper,
             rows: MacKeys::prepare(keys, KeyKind::Row)?,
             peppers: MacKeys::prepare(keys, KeyKind::Pepper)?,
-            sessions: SessionKeys::prepare(keys)?,
-            notary: AuditSigner::prepare(keys)?,
+            sessions: SessionSigner::prepare(keys)?,
+            audit_signer: AuditSigner::prepare(keys)?,
             entropy,
         })
     }
@@ -130,14 +130,14 @@ impl Vault {
 
     /// What signs browser sessions.
     #[must_use]
-    pub fn sessions(&self) -> &SessionKeys {
+    pub fn session_signer(&self) -> &SessionSigner {
         &self.sessions
     }
 
     /// What vouches for the audit.
     #[must_use]
-    pub fn notary(&self) -> &AuditSigner {
-        &self.notary
+    pub fn audit_signer(&self) -> &AuditSigner {
+        &self.audit_signer
     }
 
     /// A new random id's source, for what is made beside the rows.
@@ -149,7 +149,7 @@ impl Vault {
     /// The form in which `text` is stored: its HMAC under the active `pepper` key. No slow hash: the
     /// texts are random enough that none can be guessed.
     #[must_use]
-    pub fn pepper(&self, text: &[u8]) -> PepperedHash {
+    pub fn hash_with_pepper(&self, text: &[u8]) -> PepperedHash {
         let MacKey { id, key } = self.peppers.active();
         PepperedHash { pepper: id.clone(), digest: hmac::sign(key, text).as_ref().to_vec() }
     }
@@ -158,7 +158,7 @@ impl Vault {
     ///
     /// # Errors
     /// `KeyUnavailable` where the pepper is not there.
-    pub fn matches(&self, pepper: &str, digest: &[u8], text: &[u8]) -> Result<bool, CryptoError> {
+    pub fn verify_peppered(&self, pepper: &str, digest: &[u8], text: &[u8]) -> Result<bool, CryptoError> {
         Ok(hmac::verify(&self.peppers.find(pepper)?.key, text, digest).is_ok())
     }
 }

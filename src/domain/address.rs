@@ -1,55 +1,56 @@
-//! Which addresses the broker may connect to on somebody else's word.
+//! The network zones that the broker may connect to when a URL comes from outside.
+//!
+//! It judges addresses and URLs; it resolves no names and opens no connections.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Where an address leads.
+/// The part of the network that an address belongs to, from the least to the most sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AddressZone {
-    /// To the public Internet.
+    /// The public Internet.
     Public,
-    /// Into a private network (RFC 1918, RFC 6598, RFC 4193).
+    /// A private network (RFC 1918, RFC 6598, RFC 4193).
     Private,
-    /// To this machine itself.
+    /// This machine itself.
     Loopback,
-    /// To where nobody is sent, whatever the settings say: a cloud's metadata, a link's neighbours,
-    /// groups, and ranges that are nobody's.
+    /// Never allowed, whatever the settings say: cloud metadata services, link-local, multicast and reserved
+    /// addresses.
     Forbidden,
 }
 
 impl AddressZone {
-    /// The zone of an address. One that carries an IPv4 address inside leads to where that leads.
+    /// Returns the zone of an address. An IPv6 address that embeds an IPv4 address has the zone of the latter.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(address) => of_v4(address),
-            IpAddr::V6(address) => of_v6(address),
+            IpAddr::V4(address) => zone_of_v4(address),
+            IpAddr::V6(address) => zone_of_v6(address),
         }
     }
 }
 
-/// Where clouds answer questions that only their machines may ask: of Azure, Alibaba and Oracle; the
-/// others' are link-local.
-const METADATA: [Ipv4Addr; 3] =
+/// The metadata services of Azure, Alibaba and Oracle; those of other clouds are link-local.
+const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
 
-/// The same of Amazon and Google, among the private addresses.
+/// The metadata services of Amazon and Google, which lie among the private addresses.
 const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254),
 ];
 
-/// IPv4's special ranges (RFC 6890).
-fn of_v4(address: Ipv4Addr) -> AddressZone {
-    if METADATA.contains(&address) {
+/// Returns the zone of an IPv4 address by the special ranges of RFC 6890.
+fn zone_of_v4(address: Ipv4Addr) -> AddressZone {
+    if METADATA_V4.contains(&address) {
         return AddressZone::Forbidden;
     }
     match address.octets() {
         [127, ..] => AddressZone::Loopback,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressZone::Private,
-        // This network, link-local, protocol assignments, documentation, relays, benchmarks, groups,
-        // and what is reserved.
+        // This network, link-local, protocol assignments, documentation, relays, benchmarks, multicast and
+        // reserved addresses.
         [0, ..] | [169, 254, ..] | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => {
             AddressZone::Forbidden
         }
@@ -58,13 +59,14 @@ fn of_v4(address: Ipv4Addr) -> AddressZone {
     }
 }
 
-/// IPv6's special ranges (RFC 6890, and IANA's registry): what is not known to be public is not.
-fn of_v6(address: Ipv6Addr) -> AddressZone {
+/// Returns the zone of an IPv6 address by the special ranges of RFC 6890 and IANA's registry. A range that is
+/// not known to be public is forbidden.
+fn zone_of_v6(address: Ipv6Addr) -> AddressZone {
     if METADATA_V6.contains(&address) {
         return AddressZone::Forbidden;
     }
-    if let Some(inner) = carried(address) {
-        return of_v4(inner);
+    if let Some(inner) = embedded_ipv4(address) {
+        return zone_of_v4(inner);
     }
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => AddressZone::Loopback,
@@ -76,9 +78,8 @@ fn of_v6(address: Ipv6Addr) -> AddressZone {
     }
 }
 
-/// The IPv4 address that a mapped one (RFC 4291), a 6to4 one (RFC 3056) or one behind the well-known
-/// translator (RFC 6052) carries.
-fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// Returns the IPv4 address inside a mapped (RFC 4291), a 6to4 (RFC 3056) or a NAT64 address (RFC 6052).
+fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
@@ -87,16 +88,16 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Why nothing is fetched from a URL.
+/// The reason why the broker fetches nothing from a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DisallowedUrl {
-    /// What it answers could be anybody's.
+    /// It is not protected by TLS.
     #[error("must be https; http is for loopback addresses with `allow_private` alone")]
     Scheme,
-    /// It holds what has no place in it.
+    /// It holds a user name, a password or a fragment.
     #[error("must not hold a user name, a password or a fragment")]
     Extra,
-    /// Its address is in a zone that is out of reach.
+    /// Its address is in a zone that is not allowed.
     #[error(
         "names an address that is not public: `allow_private` allows private networks, and nothing allows a \
          cloud's metadata, link-local and reserved addresses"
@@ -104,33 +105,33 @@ pub enum DisallowedUrl {
     Address,
 }
 
-/// Refuses URLs that nothing is fetched from where `reach` is the furthest zone allowed. What a host's
-/// name leads to is judged when it is known, with [`AddressZone::of`].
+/// Checks that the broker may fetch from a URL, where `max_zone` is the most sensitive zone allowed. A host name
+/// is not resolved here; check its addresses with [`AddressZone::of`] once they are known.
 ///
 /// # Errors
-/// As [`DisallowedUrl`] tells.
-pub fn fetchable(url: &Url, reach: AddressZone) -> Result<(), DisallowedUrl> {
-    let is_local = reach == AddressZone::Loopback && is_on_loopback(url);
+/// [`DisallowedUrl`] with the first rule that the URL breaks.
+pub fn check_fetch_url(url: &Url, max_zone: AddressZone) -> Result<(), DisallowedUrl> {
+    let is_local = max_zone == AddressZone::Loopback && is_loopback_http(url);
     if url.scheme() != "https" && !is_local {
         return Err(DisallowedUrl::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(DisallowedUrl::Extra);
     }
-    match address_of(url) {
-        Some(address) if AddressZone::of(address) > reach => Err(DisallowedUrl::Address),
+    match host_address(url) {
+        Some(address) if AddressZone::of(address) > max_zone => Err(DisallowedUrl::Address),
         _ => Ok(()),
     }
 }
 
-/// True for plain http on an address of this machine itself.
+/// Returns true if the URL is plain http to a loopback address.
 #[must_use]
-pub fn is_on_loopback(url: &Url) -> bool {
+pub fn is_loopback_http(url: &Url) -> bool {
     url.scheme() == "http"
-        && address_of(url).is_some_and(|address| AddressZone::of(address) == AddressZone::Loopback)
+        && host_address(url).is_some_and(|address| AddressZone::of(address) == AddressZone::Loopback)
 }
 
-fn address_of(url: &Url) -> Option<IpAddr> {
+fn host_address(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
@@ -143,18 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s10_nothing_is_fetched_from_a_hostile_url() {
-        let judge = |text: &str, reach| fetchable(&Url::parse(text).unwrap(), reach);
-        for (reach, urls) in [
+    fn s10_check_fetch_url_rejects_hostile_urls() {
+        let judge = |text: &str, max_zone| check_fetch_url(&Url::parse(text).unwrap(), max_zone);
+        for (max_zone, urls) in [
             (AddressZone::Public, "https://issuer.example https://8.8.8.8/x https://[2606:4700::1111]:8443"),
             (AddressZone::Private, "https://10.0.0.1 https://[fd00::1] https://issuer.internal"),
             (AddressZone::Loopback, "http://127.0.0.1:1/a http://[::1]:1 https://127.0.0.1 https://10.0.0.1"),
         ] {
             for url in urls.split_whitespace() {
-                assert_eq!(judge(url, reach), Ok(()), "{url}");
+                assert_eq!(judge(url, max_zone), Ok(()), "{url}");
             }
         }
-        for (reach, problem, urls) in [
+        for (max_zone, problem, urls) in [
             (
                 AddressZone::Private,
                 DisallowedUrl::Scheme,
@@ -186,13 +187,13 @@ mod tests {
             (AddressZone::Loopback, DisallowedUrl::Address, "https://169.254.169.254 https://0.0.0.0"),
         ] {
             for url in urls.split_whitespace() {
-                assert_eq!(judge(url, reach), Err(problem), "{url}");
+                assert_eq!(judge(url, max_zone), Err(problem), "{url}");
             }
         }
     }
 
     #[test]
-    fn s10_each_address_leads_where_it_leads_however_it_is_written() {
+    fn s10_an_address_has_one_zone_in_every_notation() {
         for (zone, addresses) in [
             (
                 AddressZone::Public,

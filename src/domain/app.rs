@@ -1,4 +1,6 @@
-//! A Box application: its public face, and the secrets that are sealed away from it.
+//! A Box application: its public part, and the secrets that are sealed in a document of their own.
+//!
+//! It owns the form of that document; sealing and storing it belong to other modules.
 
 use std::borrow::Cow;
 
@@ -9,7 +11,7 @@ use zeroize::Zeroizing;
 use super::id::{AppId, ClientId, Generation, KeypairId, Name, TenantId};
 use crate::secret::{SecretBytes, SecretString};
 
-/// How the app authenticates at Box; chosen once, when the app is made in Box's console.
+/// The method by which the app authenticates at Box, chosen when the app is created in Box's console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMethod {
@@ -19,46 +21,46 @@ pub enum AuthMethod {
     Ccg,
 }
 
-/// Whose an app is.
+/// The owner of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppOwner {
     /// A vendor's app that may serve many tenants.
     Shared {
-        /// The name it is registered under.
+        /// The name under which it is registered.
         name: Name,
     },
-    /// One tenant's own, from that customer's config; it serves no other.
+    /// One tenant's own app, from that customer's config file. It serves no other tenant.
     Tenant {
-        /// That tenant.
+        /// The tenant's id.
         id: TenantId,
     },
 }
 
-/// Whether an app may be used.
+/// The state of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AppState {
-    /// A pending tenant's own: its client ID is not held yet.
+    /// The own app of a pending tenant: its client ID is not reserved yet.
     Pending,
     /// In service.
     Active,
-    /// Out of service until an admin says otherwise.
+    /// Out of service until an admin reactivates it.
     Suspended,
-    /// Out of service because of an incident, until somebody with `lockdown` lifts it.
+    /// Out of service because of an incident, until a caller with `lockdown` lifts the lock.
     Locked,
 }
 
-/// What may be known of a signing key.
+/// The public facts about a signing key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SigningKeyInfo {
-    /// The id Box gave to the public key; sent as `kid`.
+    /// The id that Box gave to the public key; sent as `kid`.
     pub public_key_id: String,
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in lower-case hex.
     pub sha256: String,
     /// The modulus' length in bits.
     pub bits: u32,
-    /// When the broker began to use it.
+    /// The time at which the broker began to use it.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
@@ -68,43 +70,44 @@ pub struct SigningKeyInfo {
 pub struct App {
     /// The immutable id.
     pub id: AppId,
-    /// Shared, or one tenant's own.
+    /// A vendor or one tenant.
     pub owner: AppOwner,
     /// Box's id of the app.
     pub client_id: ClientId,
-    /// JWT or CCG.
+    /// The authentication method: JWT or CCG.
     pub auth: AuthMethod,
-    /// The signing key's public face; `None` under CCG.
+    /// The public facts about the signing key; `None` under CCG.
     pub key: Option<SigningKeyInfo>,
-    /// Which state of the credentials is in use.
+    /// The generation of the credentials in use.
     pub generation: Generation,
-    /// Tokens of earlier generations never leave, whatever credentials they were minted with.
+    /// Tokens of earlier generations are never released, whichever credentials they were minted with.
     #[serde(default)]
     pub fence: Generation,
-    /// In service or not.
+    /// The state of the app.
     pub state: AppState,
-    /// When the app was registered.
+    /// The time of registration.
     pub created_at: Timestamp,
-    /// When the row last changed.
+    /// The time of the row's last change.
     pub updated_at: Timestamp,
-    /// Counts the row's changes.
+    /// The number of the row's version, one more with each change.
     pub version: i64,
 }
 
 impl App {
-    /// True for a vendor's app that may serve many tenants.
+    /// Returns true if this is a vendor's app that may serve many tenants.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self.owner, AppOwner::Shared { .. })
     }
 
-    /// True for a JWT app whose key was made here and is not activated yet: it cannot sign.
+    /// Returns true if this is a JWT app whose keypair the broker generated and nobody has activated yet, so that
+    /// it cannot sign.
     #[must_use]
-    pub fn awaits_its_key(&self) -> bool {
+    pub fn is_awaiting_key(&self) -> bool {
         self.auth == AuthMethod::Jwt && self.key.is_none()
     }
 
-    /// True where this app may serve that tenant.
+    /// Returns true if this app may serve the tenant.
     #[must_use]
     pub fn may_serve(&self, tenant: &TenantId) -> bool {
         match &self.owner {
@@ -114,12 +117,12 @@ impl App {
     }
 }
 
-/// A keypair that was made here: the public half goes to Box, the private one never leaves the broker.
+/// A keypair that the broker generated: the public key goes to Box, the private key never leaves the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keypair {
     /// The immutable id.
     pub id: KeypairId,
-    /// Whose it is.
+    /// The app that it belongs to.
     pub app: AppId,
     /// The public key (SubjectPublicKeyInfo) in PEM, as Box's console takes it.
     pub public_key: String,
@@ -127,15 +130,15 @@ pub struct Keypair {
     pub sha256: String,
     /// The modulus' length in bits.
     pub bits: u32,
-    /// When it was made.
+    /// The time at which it was generated.
     pub created_at: Timestamp,
 }
 
-/// What the broker must know of an app and nobody else may. The passphrase is not among it: the key
-/// is decrypted once, at registration, and kept only under the broker's own seal.
+/// The secrets of an app. They do not include the passphrase: the key is decrypted once, at registration, and is
+/// then kept only under the broker's own seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppSecrets {
-    /// Box's id of the app that these are the secrets of; a customer's later app may have another.
+    /// Box's id of the app that the secrets belong to; a customer's later app may have another.
     pub client_id: ClientId,
     /// The app's client secret.
     pub client_secret: SecretString,
@@ -147,7 +150,7 @@ pub struct AppSecrets {
     pub webhook_secondary: Option<SecretString>,
 }
 
-/// A sealed document that opened but is not an app's secrets.
+/// The error for a sealed document that was opened but does not hold an app's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed document does not hold an app's secrets")]
 pub struct SecretsDecodeError;
@@ -168,12 +171,12 @@ struct Document<'a> {
 }
 
 impl AppSecrets {
-    /// These secrets with the webhook keys of `stored`, where they came without any and are the same app's: a
-    /// request that tells none takes none away.
+    /// Returns these secrets with the webhook keys of `stored` if they have none of their own and belong to the same
+    /// app: a request without webhook keys does not remove the stored ones.
     #[must_use]
-    pub fn with_webhook_keys_of(self, stored: &Self) -> Self {
-        let there = |key: &Option<SecretString>| key.as_ref().is_some_and(|key| !key.is_empty());
-        let has_some = there(&self.webhook_primary) || there(&self.webhook_secondary);
+    pub fn with_webhook_keys_from(self, stored: &Self) -> Self {
+        let is_set = |key: &Option<SecretString>| key.as_ref().is_some_and(|key| !key.is_empty());
+        let has_some = is_set(&self.webhook_primary) || is_set(&self.webhook_secondary);
         if has_some || self.client_id != stored.client_id {
             return self;
         }
@@ -182,7 +185,7 @@ impl AppSecrets {
         Self { webhook_primary, webhook_secondary, ..self }
     }
 
-    /// The document that is sealed.
+    /// Returns the document that is sealed.
     #[must_use]
     pub fn to_document(&self) -> SecretBytes {
         let private_key =
@@ -194,14 +197,14 @@ impl AppSecrets {
             webhook_primary: self.webhook_primary.as_ref().map(|key| Cow::Borrowed(key.expose())),
             webhook_secondary: self.webhook_secondary.as_ref().map(|key| Cow::Borrowed(key.expose())),
         };
-        // Texts always serialise.
+        // A document of strings alone always serialises.
         SecretBytes::new(serde_json::to_vec(&document).unwrap_or_default())
     }
 
-    /// Reads the document that was sealed.
+    /// Reads a document that was sealed.
     ///
     /// # Errors
-    /// Where it is anything else.
+    /// [`SecretsDecodeError`] if it has any other form.
     pub fn from_document(document: &SecretBytes) -> Result<Self, SecretsDecodeError> {
         let document: Document<'_> =
             serde_json::from_slice(document.expose()).map_err(|_| SecretsDecodeError)?;
@@ -226,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_come_back_from_their_document() {
+    fn secrets_survive_their_document() {
         let secrets = AppSecrets {
             client_id: ClientId::parse("abc").unwrap(),
             client_secret: SecretString::new("quote \" and\nbreak".to_owned()),
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn webhook_keys_are_kept_where_none_are_told_and_the_app_is_the_same() {
+    fn webhook_keys_are_kept_if_none_are_sent_for_the_same_app() {
         let secret = |text: &str| Some(SecretString::new(text.to_owned()));
         let of = |client_id: &str, primary, secondary| AppSecrets {
             client_id: ClientId::parse(client_id).unwrap(),
@@ -249,12 +252,12 @@ mod tests {
             webhook_secondary: secondary,
         };
         let stored = of("abc", secret("one"), secret("two"));
-        assert!(of("abc", None, None).with_webhook_keys_of(&stored) == stored);
-        assert!(of("abc", secret(""), None).with_webhook_keys_of(&stored) == stored);
+        assert!(of("abc", None, None).with_webhook_keys_from(&stored) == stored);
+        assert!(of("abc", secret(""), None).with_webhook_keys_from(&stored) == stored);
         let others =
             [of("abc", secret("three"), None), of("abc", None, secret("two")), of("xyz", None, None)];
         for other in others {
-            assert!(other.clone().with_webhook_keys_of(&stored) == other);
+            assert!(other.clone().with_webhook_keys_from(&stored) == other);
         }
     }
 }

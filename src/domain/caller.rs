@@ -1,4 +1,7 @@
-//! Who calls the broker.
+//! Callers: the services and admins that may call the broker, with their API keys and trusts.
+//!
+//! It says what a caller may do to other callers. Whether a caller may have a token is decided by `policy`;
+//! verifying credentials is done by the module `auth`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,99 +11,99 @@ use super::id::{CallerId, KeyId, Name, TenantId};
 use super::rate_limit::RateLimit;
 use super::trust::Trust;
 
-/// What sort of work a caller does.
+/// The kind of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallerKind {
     /// An internal service that needs tokens.
     Service,
-    /// Somebody who manages tenants and callers.
+    /// An admin, who manages tenants and callers.
     Admin,
 }
 
-/// Whether a caller may call.
+/// The state of a caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallerState {
-    /// Its keys open it.
+    /// Its credentials are accepted.
     #[default]
     Active,
-    /// They open nothing because of an incident, until somebody with `lockdown` lifts it.
+    /// Its credentials are refused because of an incident, until a caller with `lockdown` lifts the lock.
     Locked,
 }
 
-/// An API key as the broker keeps it: never the key, only its HMAC under a pepper.
+/// An API key as the broker stores it: not the key itself, but its HMAC under a pepper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// The key's id, whose public part stands in the key.
+    /// The key's id, whose public part is also part of the key's text.
     pub id: KeyId,
-    /// HMAC-SHA-256 of the whole key.
+    /// The HMAC-SHA-256 of the whole key.
     #[serde(with = "base64_bytes")]
     pub digest: Vec<u8>,
-    /// Under which pepper.
+    /// The id of the pepper.
     pub pepper: String,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// The time of expiry, if it has one.
     pub expires_at: Option<Timestamp>,
 }
 
 impl ApiKey {
-    /// True until the key's end.
+    /// Returns true until the key expires.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
 }
 
-/// Somebody who may call the broker. A key that is not in `keys` opens nothing, and neither does a token
-/// that no trust matches.
+/// A service or admin that may call the broker. Only a key in `keys` or a token that a trust matches
+/// authenticates as the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The immutable id.
     pub id: CallerId,
     /// The name, unique among callers.
     pub name: Name,
-    /// Service or admin.
+    /// The kind: service or admin.
     pub kind: CallerKind,
-    /// Whether its keys open it.
+    /// The state: active or locked.
     #[serde(default)]
     pub state: CallerState,
-    /// When it was locked last, while it is.
+    /// The time of the current lock, if the caller is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_at: Option<Timestamp>,
-    /// What the caller may do; each grant is judged alone.
+    /// The permissions of the caller; each grant is judged alone.
     pub grants: Vec<Grant>,
-    /// The keys that open this caller, at most [`Caller::MAX_KEYS`] of them live.
+    /// The API keys of this caller, at most [`Caller::MAX_KEYS`] of them live.
     pub keys: Vec<ApiKey>,
-    /// How often the caller may ask, instead of what the settings say.
+    /// The rate limit of this caller, if it differs from the one in the settings.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
-    /// The tokens of OIDC issuers that open it, at most [`Caller::MAX_TRUSTS`] sorts of them.
+    /// The OIDC tokens that authenticate as this caller, at most [`Caller::MAX_TRUSTS`] trusts.
     #[serde(default)]
     pub trusts: Vec<Trust>,
-    /// When the caller was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// Counts the row's changes.
+    /// The number of the row's version, one more with each change.
     pub version: i64,
 }
 
 impl Caller {
-    /// How many keys may live at once: the old and the new one of a rotation.
+    /// The maximum number of live keys: the old and the new one of a rotation.
     pub const MAX_KEYS: usize = 2;
-    /// How many trusts a caller may have.
+    /// The maximum number of trusts.
     pub const MAX_TRUSTS: usize = 32;
 
-    /// True where each of `grants` fits inside one that this caller holds, and that one lets it
-    /// manage callers: the right to do so for one tenant hands on nothing of another. No grants at all
-    /// may become any: they are for those who manage every tenant's callers.
+    /// Returns true if each of `grants` fits inside a grant of this caller that includes `callers:write`: the right
+    /// to manage callers of one tenant passes on nothing of another. An empty list can be filled later, so only a
+    /// caller that manages the callers of every tenant may grant it.
     #[must_use]
     pub fn may_grant(&self, grants: &[Grant]) -> bool {
         self.covers(grants, Permission::CallersWrite)
     }
 
-    /// True where this caller may lock one that holds `grants`, or lift its lock: each of them fits
-    /// inside one of its own that gives `lockdown`. Nobody locks somebody stronger.
+    /// Returns true if this caller may lock and unlock a caller that holds `grants`: each of them must fit inside a
+    /// grant of its own that includes `lockdown`. So nobody can lock a caller with more permissions.
     #[must_use]
     pub fn may_lock(&self, grants: &[Grant]) -> bool {
         self.covers(grants, Permission::Lockdown)
@@ -110,12 +113,12 @@ impl Caller {
         if grants.is_empty() {
             return self.holds_everywhere(permission);
         }
-        let gives = |held: &&Grant| held.permits(permission);
-        grants.iter().all(|asked| self.grants.iter().filter(gives).any(|held| asked.fits_inside(held)))
+        let permits = |held: &&Grant| held.permits(permission);
+        grants.iter().all(|asked| self.grants.iter().filter(permits).any(|held| asked.fits_inside(held)))
     }
 
-    /// True where some grant is on the tenant of this id or name, or on every tenant, as far as that can
-    /// be said without knowing the tenant.
+    /// Returns true if some grant names the tenant by this id or name, or covers every tenant. Grants by label are
+    /// not considered, because the tenant's labels are not known here.
     #[must_use]
     pub fn names(&self, tenant: Option<&TenantId>, called: Option<&Name>) -> bool {
         self.grants.iter().any(|grant| match &grant.tenants {
@@ -125,13 +128,13 @@ impl Caller {
         })
     }
 
-    /// True where some grant on any tenant at all gives `permission`.
+    /// Returns true if some grant, on any tenant, gives `permission`.
     #[must_use]
     pub fn holds(&self, permission: Permission) -> bool {
         self.grants.iter().any(|grant| grant.permits(permission))
     }
 
-    /// True where a grant on every tenant gives `permission`.
+    /// Returns true if a grant on every tenant gives `permission`.
     #[must_use]
     pub fn holds_everywhere(&self, permission: Permission) -> bool {
         self.grants
@@ -159,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_that_was_written_before_there_were_trusts_is_read() {
+    fn a_caller_stored_without_trusts_is_read() {
         let caller = Caller {
             id: CallerId::parse("cal_a").unwrap(),
             name: Name::parse("job").unwrap(),

@@ -1,4 +1,6 @@
-//! Grants: on which tenants, what, for whom, how far.
+//! Grants: the permissions of a caller on tenants, limited by subject, scope and resource.
+//!
+//! It owns the rule by which one grant fits inside another. Judging a request by grants is done by `policy`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,15 +12,15 @@ use super::resource::Resource;
 use super::scope::ScopeSet;
 use super::subject::Subject;
 
-/// What a grant allows.
+/// A permission that a grant can give.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 pub enum Permission {
-    /// Full tokens, and downscoped ones too.
+    /// Getting full tokens, and downscoped tokens too.
     #[serde(rename = "tokens:mint")]
     TokensMint,
-    /// Downscoped tokens alone.
+    /// Getting downscoped tokens alone.
     #[serde(rename = "tokens:downscope")]
     TokensDownscope,
     /// Revoking a token at Box, for everyone.
@@ -27,7 +29,7 @@ pub enum Permission {
     /// Opening a browser session.
     #[serde(rename = "sessions:create")]
     SessionsCreate,
-    /// Ending one.
+    /// Ending browser sessions.
     #[serde(rename = "sessions:cancel")]
     SessionsCancel,
     /// Having a webhook's signature checked.
@@ -60,13 +62,13 @@ pub enum Permission {
     /// Managing shared apps.
     #[serde(rename = "apps:write")]
     AppsWrite,
-    /// Managing callers, within what one holds oneself.
+    /// Managing callers whose grants fit inside one's own.
     #[serde(rename = "callers:write")]
     CallersWrite,
     /// Reading the audit.
     #[serde(rename = "audit:read")]
     AuditRead,
-    /// Asking why a caller would get a token or not.
+    /// Asking why a caller would or would not get a token.
     #[serde(rename = "policy:explain")]
     PolicyExplain,
     /// Locking a tenant, app or caller in an incident.
@@ -75,7 +77,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// Every permission there is.
+    /// Every permission.
     pub const ALL: [Self; 19] = [
         Self::TokensMint,
         Self::TokensDownscope,
@@ -98,9 +100,9 @@ impl Permission {
         Self::Lockdown,
     ];
 
-    /// True for what a caller of kind `service` may hold.
+    /// Returns true if a caller of kind `service` may hold this permission.
     #[must_use]
-    pub fn suits_a_service(self) -> bool {
+    pub fn is_allowed_for_services(self) -> bool {
         matches!(
             self,
             Self::TokensMint
@@ -112,9 +114,9 @@ impl Permission {
         )
     }
 
-    /// True for what concerns the whole broker, so that only a grant on `*` can give it.
+    /// Returns true if the permission concerns the whole broker, so that only a grant on `*` can give it.
     #[must_use]
-    pub fn needs_every_tenant(self) -> bool {
+    pub fn requires_all_tenants(self) -> bool {
         matches!(self, Self::TenantsCreate | Self::TenantsPurge | Self::AppsUse | Self::AppsWrite)
     }
 
@@ -123,24 +125,24 @@ impl Permission {
     }
 }
 
-/// Which tenants a grant is about.
+/// The tenants that a grant covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantSelector {
-    /// Every tenant, also those to come.
+    /// Every tenant, including future ones.
     Every,
-    /// One tenant, by its id; its name stands beside it to be read.
+    /// One tenant, by its id; the name is for readers.
     One {
-        /// The immutable id that binds.
+        /// The immutable id, which decides.
         id: TenantId,
-        /// The name it went by.
+        /// The name of the tenant when the grant was made.
         name: Name,
     },
-    /// Every tenant that bears all of these labels.
+    /// Every tenant with all of these labels.
     Labels(BTreeMap<String, String>),
 }
 
-/// Which subjects a grant or a policy allows: `enterprise`, `user:*` or `user:123`.
+/// The subjects that a grant or policy allows: `enterprise`, `user:*` or `user:123`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SubjectPattern {
     /// The service account.
@@ -155,7 +157,7 @@ impl SubjectPattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// Where it is none of the three forms.
+    /// [`InvalidValue`] if it has none of the three forms.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.strip_prefix("user:") {
             Some("*") => Ok(Self::AnyUser),
@@ -165,7 +167,7 @@ impl SubjectPattern {
         }
     }
 
-    /// True where the pattern allows `subject`.
+    /// Returns true if the pattern allows `subject`.
     #[must_use]
     pub fn allows(&self, subject: &Subject) -> bool {
         match (self, subject) {
@@ -203,23 +205,23 @@ impl<'de> Deserialize<'de> for SubjectPattern {
     }
 }
 
-/// One grant: on which tenants, what, for whom, how far.
+/// One grant of a caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// On which tenants.
+    /// The tenants that it covers.
     pub tenants: TenantSelector,
-    /// What it allows.
+    /// The permissions that it gives.
     pub permissions: Vec<Permission>,
-    /// For which subjects.
+    /// The subjects that it allows.
     pub subjects: Vec<SubjectPattern>,
-    /// Within which scopes; `None` is any, and only then a full token may leave.
+    /// The scopes that it allows; `None` allows any, and only then full tokens too.
     pub scopes: Option<ScopeSet>,
-    /// On which resources exactly; `None` is any, and only then a full token may leave.
+    /// The exact resources that it allows; `None` allows any, and only then full tokens too.
     pub resources: Option<Vec<Resource>>,
 }
 
 impl Grant {
-    /// What `callers create --admin` gives: everything, everywhere.
+    /// Returns the grant that `callers create --admin` gives: every permission on every tenant.
     #[must_use]
     pub fn everything() -> Self {
         Self {
@@ -231,27 +233,27 @@ impl Grant {
         }
     }
 
-    /// True where the grant is on this tenant, whatever it allows there.
+    /// Returns true if the grant covers this tenant, whatever it permits there.
     #[must_use]
-    pub fn is_on(&self, tenant: &TenantId, labels: &BTreeMap<String, String>) -> bool {
+    pub fn applies_to(&self, tenant: &TenantId, labels: &BTreeMap<String, String>) -> bool {
         match &self.tenants {
             TenantSelector::Every => true,
             TenantSelector::One { id, .. } => id == tenant,
-            // A grant on no label at all would be one on every tenant by mistake.
+            // A selector without labels would match every tenant by mistake.
             TenantSelector::Labels(wanted) => {
                 !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
             }
         }
     }
 
-    /// True where the grant gives `permission`, by itself or by one that implies it.
+    /// Returns true if the grant gives `permission`, directly or by one that implies it.
     #[must_use]
     pub fn permits(&self, permission: Permission) -> bool {
         self.permissions.iter().any(|held| permission.implied_by(*held))
     }
 
-    /// True where all that this grant allows, `outer` allows too: the rule by which grants are
-    /// handed on.
+    /// Returns true if `outer` allows everything that this grant allows. A caller may pass on only grants that fit
+    /// inside its own.
     #[must_use]
     pub fn fits_inside(&self, outer: &Self) -> bool {
         let tenants = match (&self.tenants, &outer.tenants) {
@@ -260,7 +262,7 @@ impl Grant {
             (TenantSelector::Labels(asked), TenantSelector::Labels(held)) => {
                 !held.is_empty() && held.iter().all(|(key, value)| asked.get(key) == Some(value))
             }
-            // A tenant that bears the labels today may not tomorrow: the grant would outlive its source.
+            // A tenant with these labels today may lose them tomorrow: the inner grant would outlive the outer one.
             _ => false,
         };
         let scopes = match (&self.scopes, &outer.scopes) {
@@ -325,11 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_on_labels_is_handed_on_only_with_those_labels() {
+    fn a_grant_by_label_fits_only_inside_the_same_labels() {
         let held = on(labels(&[("team", "a")]));
         assert!(on(labels(&[("team", "a"), ("env", "prod")])).fits_inside(&held));
         assert!(!on(labels(&[("env", "prod")])).fits_inside(&held));
         assert!(!on(one("ten_a")).fits_inside(&held));
-        assert!(!on(labels(&[])).is_on(&TenantId::parse("ten_a").unwrap(), &BTreeMap::new()));
+        assert!(!on(labels(&[])).applies_to(&TenantId::parse("ten_a").unwrap(), &BTreeMap::new()));
     }
 }

@@ -1,24 +1,26 @@
-//! Names for things: the broker's own immutable ids, the names that people choose, and Box's numbers.
+//! Identifiers: the broker's own immutable ids, the names that people choose, and Box's ids.
+//!
+//! Each is a type of its own that can only be parsed from valid text.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::entropy::{Entropy, base62};
+use crate::entropy::{Entropy, random_base62};
 
-/// Why a text is not the id or name that it should be; the message says what one looks like.
+/// The error for a value of the wrong form; the message describes the right one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(pub(crate) &'static str);
 
-/// How many random characters follow an id's prefix: 119 bits.
+/// The number of random characters after an id's prefix: 119 bits.
 const ID_LENGTH: usize = 20;
 
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -46,26 +48,26 @@ macro_rules! text_type {
     };
 }
 
-macro_rules! own_id {
+macro_rules! prefixed_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// What every id of this kind begins with.
+            /// The prefix of every id of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id that no other thing has or will have.
+            /// Returns a new random id.
             #[must_use]
             pub fn generate(entropy: &dyn Entropy) -> Self {
-                Self(format!("{}{}", $prefix, base62(entropy, ID_LENGTH)).into())
+                Self(format!("{}{}", $prefix, random_base62(entropy, ID_LENGTH)).into())
             }
 
             /// Reads an id.
             ///
             /// # Errors
-            /// Where the prefix is another kind's, or what follows is not base62.
+            /// [`InvalidValue`] if the prefix is not this kind's, or the rest is not 1 to 40 letters and digits.
             pub fn parse(text: &str) -> Result<Self, InvalidValue> {
                 match text.strip_prefix($prefix) {
                     Some(rest)
@@ -84,59 +86,59 @@ macro_rules! own_id {
     };
 }
 
-own_id!(
+prefixed_id!(
     /// A tenant's immutable id.
     TenantId, "ten_"
 );
-own_id!(
+prefixed_id!(
     /// A Box app's immutable id.
     AppId, "app_"
 );
-own_id!(
+prefixed_id!(
     /// A caller's immutable id.
     CallerId, "cal_"
 );
-own_id!(
+prefixed_id!(
     /// An API key's immutable id; without its prefix it is the key's public part.
     KeyId, "key_"
 );
-own_id!(
-    /// The id of a trust: which tokens of an OIDC issuer open a caller.
+prefixed_id!(
+    /// The id of a trust, which lets tokens of an OIDC issuer authenticate as a caller.
     TrustId, "tru_"
 );
-own_id!(
-    /// The id of a keypair that was made here.
+prefixed_id!(
+    /// The id of a keypair that the broker generated.
     KeypairId, "kpr_"
 );
-own_id!(
+prefixed_id!(
     /// The id of one chain of audit records.
     WriterId, "wri_"
 );
-own_id!(
+prefixed_id!(
     /// The id of one minted token's row.
     TokenId, "tok_"
 );
-own_id!(
+prefixed_id!(
     /// A browser session's immutable id; without its prefix it is the session's public part.
     SessionId, "ses_"
 );
 
 impl SessionId {
-    /// What stands for several sessions where a record tells of them together.
+    /// Returns the placeholder for several sessions in one audit record.
     #[must_use]
     pub fn several() -> Self {
         Self("ses_several".into())
     }
 
-    /// The id whose public part stands in a session's text.
+    /// Returns the id with this public part, as it is in a session's text.
     ///
     /// # Errors
-    /// Where the part is not base62.
+    /// [`InvalidValue`] if the part is not base62.
     pub fn from_public_part(part: &str) -> Result<Self, InvalidValue> {
         Self::parse(&format!("{}{part}", Self::PREFIX))
     }
 
-    /// The part that stands in the session's text itself.
+    /// Returns the part of the id that is in the session's text.
     #[must_use]
     pub fn public_part(&self) -> &str {
         self.0.strip_prefix(Self::PREFIX).unwrap_or(&self.0)
@@ -144,31 +146,31 @@ impl SessionId {
 }
 
 impl TrustId {
-    /// The id of what has no row to keep a random one in: made of a hash in hex, at most 40 digits of it.
+    /// Returns the id of a trust from the settings, which has no row: the first 40 digits of a hash in hex.
     #[must_use]
-    pub fn of_hash(digits: &str) -> Self {
+    pub fn from_hash(digits: &str) -> Self {
         let digits = digits.bytes().filter(u8::is_ascii_alphanumeric).take(40).map(char::from);
         Self(format!("{}{}", Self::PREFIX, digits.collect::<String>()).into())
     }
 }
 
 impl KeyId {
-    /// The id whose public part stands in an API key.
+    /// Returns the id with this public part, as it is in an API key.
     ///
     /// # Errors
-    /// Where the part is not base62.
+    /// [`InvalidValue`] if the part is not base62.
     pub fn from_public_part(part: &str) -> Result<Self, InvalidValue> {
         Self::parse(&format!("{}{part}", Self::PREFIX))
     }
 
-    /// The part that stands in the API key itself.
+    /// Returns the part of the id that is in the API key.
     #[must_use]
     pub fn public_part(&self) -> &str {
         self.0.strip_prefix(Self::PREFIX).unwrap_or(&self.0)
     }
 }
 
-/// A name that people chose for a tenant, app or caller: `^[a-z0-9](-?[a-z0-9])*$`, at most 63.
+/// The chosen name of a tenant, app or caller: `^[a-z0-9](-?[a-z0-9])*$`, at most 63 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
@@ -176,8 +178,8 @@ impl Name {
     /// Reads a name.
     ///
     /// # Errors
-    /// Where it is empty, longer than 63, or holds anything but lower-case letters, digits and
-    /// single hyphens between them.
+    /// [`InvalidValue`] if it is empty, longer than 63 characters, or holds anything but lower-case letters, digits
+    /// and single hyphens between them.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let fits = !text.is_empty()
@@ -195,7 +197,7 @@ impl Name {
 
 text_type!(Name);
 
-/// A number that Box gave to a user, an enterprise, a file or a folder.
+/// Box's id of a user, an enterprise, a file or a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BoxId(Arc<str>);
 
@@ -203,7 +205,7 @@ impl BoxId {
     /// Reads a Box id.
     ///
     /// # Errors
-    /// Where it is not 1 to 20 decimal digits.
+    /// [`InvalidValue`] if it is not 1 to 20 decimal digits.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         if (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
             Ok(Self(text.into()))
@@ -223,7 +225,7 @@ impl ClientId {
     /// Reads a client ID.
     ///
     /// # Errors
-    /// Where it is empty, longer than 128, or holds anything but letters, digits, `-` and `_`.
+    /// [`InvalidValue`] if it is empty, longer than 128 bytes, or holds anything but letters, digits, `-` and `_`.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if (1..=128).contains(&text.len()) && text.bytes().all(letter) {
@@ -236,8 +238,8 @@ impl ClientId {
 
 text_type!(ClientId);
 
-/// The number of one state of a tenant's or app's credentials; each change takes the next one of a
-/// single sequence, and none is used twice.
+/// The number of one state of a tenant's or app's credentials. Each change takes the next number of a single
+/// sequence, and no number is used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub i64);
@@ -254,7 +256,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn names_are_hyphenated_lower_case() {
+    fn a_name_is_lower_case_with_single_hyphens() {
         for good in ["a", "9", "acme", "acme-emea-2", &"a".repeat(63)] {
             assert!(Name::parse(good).is_ok(), "{good}");
         }
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_read_by_its_own_kind_alone() {
+    fn an_id_is_parsed_only_as_its_own_kind() {
         let id = TenantId::generate(&SystemEntropy);
         assert_eq!(TenantId::parse(id.as_str()), Ok(id.clone()));
         assert!(AppId::parse(id.as_str()).is_err());
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn box_ids_are_digits() {
+    fn a_box_id_is_1_to_20_digits() {
         assert!(BoxId::parse("12345").is_ok());
         for bad in ["", "-1", "1.0", "12a", "123456789012345678901", "١"] {
             assert!(BoxId::parse(bad).is_err(), "{bad}");

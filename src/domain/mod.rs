@@ -1,4 +1,7 @@
-//! What the broker is about, pure and synchronous: no I/O, no clock, no randomness of its own.
+//! The broker's model: tenants, apps, callers, grants, policies, and the rules that decide about them.
+//!
+//! Everything here is pure and synchronous. It does no I/O, reads no clock and no randomness of its own, and knows
+//! nothing of HTTP or of the store.
 
 pub mod address;
 pub mod app;

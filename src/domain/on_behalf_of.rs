@@ -1,4 +1,4 @@
-//! For whom a caller says that it acts.
+//! The person or job that a caller claims to act for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::printable;
 
-/// The person or job for whom a caller asks: claimed and recorded, never checked.
+/// The person or job that a caller claims to act for. It is recorded, never checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OnBehalfOf(Arc<str>);
 
-/// Why a text names nobody on whose behalf something is done.
+/// The error for a text that cannot be an `on_behalf_of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`on_behalf_of` is 1 to {} printable characters", OnBehalfOf::LENGTH)]
+#[error("`on_behalf_of` is 1 to {} printable characters", OnBehalfOf::MAX_LENGTH)]
 pub struct InvalidOnBehalfOf;
 
 impl OnBehalfOf {
-    /// How many characters it has at most.
-    pub const LENGTH: usize = 128;
+    /// The maximum length, in characters.
+    pub const MAX_LENGTH: usize = 128;
 
-    /// Reads it.
+    /// Reads the text.
     ///
     /// # Errors
-    /// Where it is empty, longer than [`OnBehalfOf::LENGTH`], or not printable.
+    /// [`InvalidOnBehalfOf`] if it is empty, longer than [`OnBehalfOf::MAX_LENGTH`], or not printable.
     pub fn parse(text: &str) -> Result<Self, InvalidOnBehalfOf> {
-        if printable::is_printable_line(text, Self::LENGTH) {
+        if printable::is_printable_line(text, Self::MAX_LENGTH) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidOnBehalfOf)
         }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

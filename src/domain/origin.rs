@@ -1,4 +1,4 @@
-//! The origins of web pages.
+//! The origins of web pages, as browsers send them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,41 +8,40 @@ use url::{Host, Url};
 
 use super::id::InvalidValue;
 
-/// The origin of a web page as browsers send it in `Origin` (RFC 6454, section 6.2): scheme, host,
-/// and a port where it is not the scheme's own. Pages on the machine itself may do without TLS.
+/// The origin of a web page as browsers send it in `Origin` (RFC 6454, section 6.2): scheme, host, and the port
+/// unless it is the scheme's default. Pages on loopback hosts may be plain http.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(Arc<str>);
 
-/// What an origin looks like, for whoever wrote another.
-const FORM: &str = "an origin is written as browsers send it: `https://host` or `https://host:port` (`http` on a \
+/// The description of a valid origin, for error messages.
+const EXPECTED_FORM: &str = "an origin is written as browsers send it: `https://host` or `https://host:port` (`http` on a \
                     loopback host alone), in lower case, without a path, a wildcard or the scheme's own port";
 
-/// The most bytes that an origin has: a host's name of 253, a scheme and a port.
-const LENGTH: usize = 270;
+/// The maximum length in bytes: a host name of 253, a scheme and a port.
+const MAX_BYTES: usize = 270;
 
 impl Origin {
     /// Reads an origin.
     ///
     /// # Errors
-    /// Where it is anything but `https://host[:port]`, or `http` on a loopback host, exactly as browsers
-    /// send it.
+    /// [`InvalidValue`] if it is not `https://host[:port]`, or `http` on a loopback host, exactly as browsers send it.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        // What a browser would write otherwise would never be equal to what it sends.
-        let fits = text.len() <= LENGTH
+        // An origin in any other spelling would never equal the one that the browser sends.
+        let fits = text.len() <= MAX_BYTES
             && Url::parse(text)
-                .is_ok_and(|url| is_protected(&url) && url.origin().ascii_serialization() == text);
-        if fits { Ok(Self(text.into())) } else { Err(InvalidValue(FORM)) }
+                .is_ok_and(|url| is_https_or_loopback(&url) && url.origin().ascii_serialization() == text);
+        if fits { Ok(Self(text.into())) } else { Err(InvalidValue(EXPECTED_FORM)) }
     }
 
-    /// The origin's text.
+    /// Returns the origin's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// True for what TLS protects, under a host's own name, and for what never leaves the machine.
-fn is_protected(url: &Url) -> bool {
+/// Returns true if the URL names a host and is https, or http on a loopback host.
+fn is_https_or_loopback(url: &Url) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let (is_named, is_loopback) = match url.host() {
         Some(Host::Ipv4(address)) => (true, address.is_loopback()),
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_what_a_browser_sends() {
+    fn an_origin_parses_only_as_a_browser_sends_it() {
         for good in [
             "https://app.example.com",
             "https://app.example.com:8443",

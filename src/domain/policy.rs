@@ -24,7 +24,7 @@ pub struct Policy {
     /// Whether full tokens may leave.
     pub full_tokens: bool,
     /// Whose pages may have browser sessions; none, where it is empty.
-    #[serde(deserialize_with = "origins")]
+    #[serde(deserialize_with = "deserialize_origins")]
     pub browser_origins: Vec<Origin>,
     /// How long a browser session lives at most.
     pub max_session_ttl: SessionTtl,
@@ -39,7 +39,7 @@ pub struct Policy {
 
 impl Policy {
     /// How many origins it names at most.
-    pub const ORIGINS: usize = 100;
+    pub const MAX_ORIGINS: usize = 100;
 }
 
 impl Default for Policy {
@@ -76,9 +76,9 @@ pub struct SessionTtl(u64);
 
 impl SessionTtl {
     /// The shortest that can be set, in seconds.
-    pub const SHORTEST: u64 = 60;
+    pub const MIN_SECONDS: u64 = 60;
     /// The longest that can be set, in seconds.
-    pub const LONGEST: u64 = 86_400;
+    pub const MAX_SECONDS: u64 = 86_400;
 
     /// The seconds.
     #[must_use]
@@ -99,16 +99,16 @@ impl TryFrom<u64> for SessionTtl {
 
     fn try_from(seconds: u64) -> Result<Self, InvalidValue> {
         match seconds {
-            Self::SHORTEST..=Self::LONGEST => Ok(Self(seconds)),
+            Self::MIN_SECONDS..=Self::MAX_SECONDS => Ok(Self(seconds)),
             _ => Err(InvalidValue("`max_session_ttl` is 60 to 86400 seconds")),
         }
     }
 }
 
 /// Reads a policy's origins, each of which stands there once.
-fn origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin>, D::Error> {
+fn deserialize_origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin>, D::Error> {
     let origins = Vec::<Origin>::deserialize(field)?;
-    if origins.len() > Policy::ORIGINS {
+    if origins.len() > Policy::MAX_ORIGINS {
         return Err(serde::de::Error::custom("`browser_origins` names at most 100 origins"));
     }
     if origins.iter().collect::<BTreeSet<_>>().len() < origins.len() {
@@ -130,7 +130,7 @@ pub enum AccessRequest<'a> {
         on_behalf_of: Option<&'a OnBehalfOf>,
     },
     /// A token that leaves through a browser session.
-    Session {
+    SessionToken {
         /// For whom.
         subject: &'a Subject,
         /// How restricted.
@@ -139,14 +139,14 @@ pub enum AccessRequest<'a> {
         on_behalf_of: Option<&'a OnBehalfOf>,
     },
     /// The end of tokens, for everybody who has them; of any subject, where none is named.
-    Revocation(Option<&'a Subject>),
+    TokenRevocation(Option<&'a Subject>),
     /// The end of browser sessions, or a look at them; of any subject, where none is named.
-    Cancellation(Option<&'a Subject>),
+    SessionCancellation(Option<&'a Subject>),
     /// An admin's call on the tenant.
     Admin(Permission),
 }
 
-/// Why an ask was refused; for the audit, never for the caller who asked. In the order in which they
+/// Why an request was refused; for the audit, never for the caller who asked. In the order in which they
 /// are looked at: the one that comes later came nearer to allowing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DenialReason {
@@ -186,7 +186,7 @@ impl DenialReason {
 
     /// What the record says of what a policy in observe mode let pass. Only a policy's rules are waived.
     #[must_use]
-    pub fn observed(self) -> &'static str {
+    pub fn observed_name(self) -> &'static str {
         match self {
             Self::PolicySubject => "observed: policy.subjects",
             Self::PolicyScopes => "observed: policy.scopes",
@@ -214,10 +214,10 @@ pub enum Decision {
     /// The caller has a grant on the tenant, but may not do this.
     Forbidden(DenialReason),
     /// The caller has no grant on the tenant: to them it does not exist.
-    Absent,
+    TenantHidden,
 }
 
-/// Judges one ask by each grant alone, then by the tenant's policy. Pure, so that it can run on
+/// Judges one request by each grant alone, then by the tenant's policy. Pure, so that it can run on
 /// every request, cache hits too.
 #[must_use]
 pub fn decide(
@@ -225,16 +225,16 @@ pub fn decide(
     tenant: &TenantId,
     labels: &BTreeMap<String, String>,
     policy: &Policy,
-    ask: AccessRequest<'_>,
+    request: AccessRequest<'_>,
 ) -> Decision {
     let mut nearest: Option<DenialReason> = None;
     for (place, grant) in grants.iter().enumerate() {
-        if !grant.is_on(tenant, labels) {
+        if !grant.applies_to(tenant, labels) {
             continue;
         }
-        match refusal_by_grant(grant, ask) {
+        match denial_by_grant(grant, request) {
             None => {
-                return match (refusal_by_policy(policy, ask), policy.mode) {
+                return match (denial_by_policy(policy, request), policy.mode) {
                     (Some(rule), PolicyMode::Enforce) => Decision::Forbidden(rule),
                     (waived, _) => Decision::Allowed(DecisionBasis { grant: place, waived }),
                 };
@@ -243,30 +243,33 @@ pub fn decide(
             Some(rule) => nearest = nearest.max(Some(rule)),
         }
     }
-    nearest.map_or(Decision::Absent, Decision::Forbidden)
+    nearest.map_or(Decision::TenantHidden, Decision::Forbidden)
 }
 
 /// True where one of the grants, whatever the policy says, gives such a token of the tenant.
 #[must_use]
-pub fn reaches(
+pub fn grants_allow_token(
     grants: &[Grant],
     tenant: &TenantId,
     labels: &BTreeMap<String, String>,
     (subject, restriction): (&Subject, Option<&Restriction>),
 ) -> bool {
     let direct = AccessRequest::Token { subject, restriction, on_behalf_of: None };
-    let by_session =
-        restriction.map(|restriction| AccessRequest::Session { subject, restriction, on_behalf_of: None });
-    let gives = |grant: &Grant, ask: AccessRequest<'_>| refusal_by_grant(grant, ask).is_none();
+    let by_session = restriction.map(|restriction| AccessRequest::SessionToken {
+        subject,
+        restriction,
+        on_behalf_of: None,
+    });
+    let gives = |grant: &Grant, request: AccessRequest<'_>| denial_by_grant(grant, request).is_none();
     grants
         .iter()
-        .filter(|grant| grant.is_on(tenant, labels))
+        .filter(|grant| grant.applies_to(tenant, labels))
         .any(|grant| gives(grant, direct) || by_session.is_some_and(|by_session| gives(grant, by_session)))
 }
 
 /// True where full tokens for every user of the tenant may leave, whatever else may.
 #[must_use]
-pub fn reaches_every_user(
+pub fn allows_full_tokens_for_every_user(
     grants: &[Grant],
     tenant: &TenantId,
     labels: &BTreeMap<String, String>,
@@ -277,7 +280,7 @@ pub fn reaches_every_user(
             && policy.full_tokens
             && policy.scopes.is_none());
     let reaches = |grant: &Grant| {
-        grant.is_on(tenant, labels)
+        grant.applies_to(tenant, labels)
             && grant.permits(Permission::TokensMint)
             && grant.subjects.contains(&SubjectPattern::AnyUser)
             && grant.scopes.is_none()
@@ -286,24 +289,24 @@ pub fn reaches_every_user(
     is_free && grants.iter().any(reaches)
 }
 
-fn refusal_by_grant(grant: &Grant, ask: AccessRequest<'_>) -> Option<DenialReason> {
-    let (subject, restriction) = match ask {
+fn denial_by_grant(grant: &Grant, request: AccessRequest<'_>) -> Option<DenialReason> {
+    let (subject, restriction) = match request {
         AccessRequest::Admin(permission) => {
             return (!grant.permits(permission)).then_some(DenialReason::Permission);
         }
-        AccessRequest::Revocation(subject) => {
-            return refusal_of_an_end(grant, Permission::TokensRevoke, subject);
+        AccessRequest::TokenRevocation(subject) => {
+            return denial_of_revocation(grant, Permission::TokensRevoke, subject);
         }
-        AccessRequest::Cancellation(subject) => {
-            return refusal_of_an_end(grant, Permission::SessionsCancel, subject);
+        AccessRequest::SessionCancellation(subject) => {
+            return denial_of_revocation(grant, Permission::SessionsCancel, subject);
         }
         AccessRequest::Token { subject, restriction, .. } => (subject, restriction),
-        AccessRequest::Session { subject, restriction, .. } => (subject, Some(restriction)),
+        AccessRequest::SessionToken { subject, restriction, .. } => (subject, Some(restriction)),
     };
-    let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
-    let permission = match ask {
-        AccessRequest::Session { .. } => Permission::SessionsCreate,
-        _ if full => Permission::TokensMint,
+    let is_full = restriction.is_none_or(Restriction::is_full_access);
+    let permission = match request {
+        AccessRequest::SessionToken { .. } => Permission::SessionsCreate,
+        _ if is_full => Permission::TokensMint,
         _ => Permission::TokensDownscope,
     };
     if !grant.permits(permission) {
@@ -312,7 +315,7 @@ fn refusal_by_grant(grant: &Grant, ask: AccessRequest<'_>) -> Option<DenialReaso
     if !grant.subjects.iter().any(|pattern| pattern.allows(subject)) {
         return Some(DenialReason::GrantSubject);
     }
-    if full && (grant.scopes.is_some() || grant.resources.is_some()) {
+    if is_full && (grant.scopes.is_some() || grant.resources.is_some()) {
         return Some(DenialReason::GrantScopes);
     }
     let restriction = restriction?;
@@ -328,7 +331,7 @@ fn refusal_by_grant(grant: &Grant, ask: AccessRequest<'_>) -> Option<DenialReaso
 }
 
 /// Why a grant does not allow to end what is a subject's.
-fn refusal_of_an_end(
+fn denial_of_revocation(
     grant: &Grant,
     permission: Permission,
     subject: Option<&Subject>,
@@ -340,21 +343,23 @@ fn refusal_of_an_end(
     }
 }
 
-fn refusal_by_policy(policy: &Policy, ask: AccessRequest<'_>) -> Option<DenialReason> {
-    let (subject, restriction, on_behalf_of) = match ask {
+fn denial_by_policy(policy: &Policy, request: AccessRequest<'_>) -> Option<DenialReason> {
+    let (subject, restriction, on_behalf_of) = match request {
         AccessRequest::Token { subject, restriction, on_behalf_of } => (subject, restriction, on_behalf_of),
-        AccessRequest::Session { subject, restriction, on_behalf_of } => {
+        AccessRequest::SessionToken { subject, restriction, on_behalf_of } => {
             (subject, Some(restriction), on_behalf_of)
         }
-        AccessRequest::Revocation(_) | AccessRequest::Cancellation(_) | AccessRequest::Admin(_) => {
+        AccessRequest::TokenRevocation(_)
+        | AccessRequest::SessionCancellation(_)
+        | AccessRequest::Admin(_) => {
             return None;
         }
     };
     if !policy.subjects.iter().any(|pattern| pattern.allows(subject)) {
         return Some(DenialReason::PolicySubject);
     }
-    let full = restriction.is_none_or(Restriction::reaches_like_a_full_token);
-    if full && (policy.scopes.is_some() || !policy.full_tokens) {
+    let is_full = restriction.is_none_or(Restriction::is_full_access);
+    if is_full && (policy.scopes.is_some() || !policy.full_tokens) {
         return Some(DenialReason::PolicyFullTokens);
     }
     let within = match (&policy.scopes, restriction) {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The most requests a second, and the most at once, that a limit can name.
-pub const MOST: u32 = 1_000_000;
+pub const MAX_RATE: u32 = 1_000_000;
 
 /// A limit on requests: so many a second, and so many at once after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -24,13 +24,13 @@ pub struct RateLimit {
 impl RateLimit {
     /// So many a second, and as many at once.
     #[must_use]
-    pub fn even(per_second: NonZeroU32) -> Self {
+    pub fn without_burst(per_second: NonZeroU32) -> Self {
         Self { per_second, burst: None }
     }
 
     /// So many a second, and so many at once after a pause; none counts as one.
     #[must_use]
-    pub const fn of(per_second: u32, burst: u32) -> Self {
+    pub const fn new(per_second: u32, burst: u32) -> Self {
         const fn at_least_one(number: u32) -> NonZeroU32 {
             NonZeroU32::MIN.saturating_add(number.saturating_sub(1))
         }
@@ -39,7 +39,7 @@ impl RateLimit {
 
     /// How many may come at once.
     #[must_use]
-    pub fn at_once(self) -> NonZeroU32 {
+    pub fn burst_size(self) -> NonZeroU32 {
         self.burst.unwrap_or(self.per_second)
     }
 
@@ -48,15 +48,15 @@ impl RateLimit {
     pub fn stricter(self, other: Self) -> Self {
         Self {
             per_second: self.per_second.min(other.per_second),
-            burst: Some(self.at_once().min(other.at_once())),
+            burst: Some(self.burst_size().min(other.burst_size())),
         }
     }
 }
 
 fn count<'de, D: Deserializer<'de>>(field: D) -> Result<NonZeroU32, D::Error> {
     let number = u64::deserialize(field)?;
-    let fits = u32::try_from(number).ok().filter(|number| *number <= MOST).and_then(NonZeroU32::new);
-    fits.ok_or_else(|| serde::de::Error::custom(format!("a limit is a whole number from 1 to {MOST}")))
+    let fits = u32::try_from(number).ok().filter(|number| *number <= MAX_RATE).and_then(NonZeroU32::new);
+    fits.ok_or_else(|| serde::de::Error::custom(format!("a limit is a whole number from 1 to {MAX_RATE}")))
 }
 
 fn some_count<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>, D::Error> {
@@ -101,6 +101,6 @@ mod tests {
             burst: NonZeroU32::new(burst),
         };
         let both = limit(5, 0).stricter(limit(9, 2));
-        assert_eq!((both.per_second.get(), both.at_once().get()), (5, 2));
+        assert_eq!((both.per_second.get(), both.burst_size().get()), (5, 2));
     }
 }

@@ -112,7 +112,7 @@ impl RestrictionTarget {
 impl Restriction {
     /// True where the token reaches as far as a full one: some scope is an OAuth scope.
     #[must_use]
-    pub fn reaches_like_a_full_token(&self) -> bool {
-        self.scopes.iter().any(Scope::reaches_like_a_full_token)
+    pub fn is_full_access(&self) -> bool {
+        self.scopes.iter().any(Scope::is_full_access)
     }
 }

@@ -13,7 +13,7 @@ use super::id::InvalidValue;
 pub struct Scope(Arc<str>);
 
 /// Box's scopes for downscoped tokens (developer.box.com, "Scopes", downscoping).
-const DOWNSCOPES: [&str; 18] = [
+const DOWNSCOPING_SCOPES: [&str; 18] = [
     "annotation_edit",
     "annotation_view_all",
     "annotation_view_self",
@@ -59,8 +59,8 @@ impl Scope {
     /// True for all but Box's downscoping scopes: a token under an OAuth scope such as
     /// `root_readwrite` reaches as far as a full one.
     #[must_use]
-    pub fn reaches_like_a_full_token(&self) -> bool {
-        !DOWNSCOPES.contains(&&*self.0)
+    pub fn is_full_access(&self) -> bool {
+        !DOWNSCOPING_SCOPES.contains(&&*self.0)
     }
 }
 
@@ -108,7 +108,7 @@ impl ScopeSet {
 
     /// As Box wants them in a form: one after the other with spaces between.
     #[must_use]
-    pub fn joined(&self) -> String {
+    pub fn space_separated(&self) -> String {
         self.0.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
     }
 }
@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn oauth_scopes_reach_like_a_full_token() {
-        assert!(Scope::parse("root_readwrite").is_ok_and(|scope| scope.reaches_like_a_full_token()));
-        for name in DOWNSCOPES {
-            assert!(!Scope::parse(name).is_ok_and(|scope| scope.reaches_like_a_full_token()), "{name}");
+        assert!(Scope::parse("root_readwrite").is_ok_and(|scope| scope.is_full_access()));
+        for name in DOWNSCOPING_SCOPES {
+            assert!(!Scope::parse(name).is_ok_and(|scope| scope.is_full_access()), "{name}");
         }
         for preset in [
             ScopePreset::Explorer,
@@ -175,7 +175,7 @@ mod tests {
             ScopePreset::Preview,
             ScopePreset::Sidebar,
         ] {
-            assert!(!preset.scopes().iter().any(Scope::reaches_like_a_full_token), "{preset:?}");
+            assert!(!preset.scopes().iter().any(Scope::is_full_access), "{preset:?}");
         }
     }
 }

@@ -22,16 +22,17 @@ pub struct BrowserSession {
     pub tenant: TenantId,
     /// For whom its tokens act.
     pub subject: Subject,
-    /// On which files and folders, each once; 1 to [`BrowserSession::RESOURCES`] of them.
+    /// On which files and folders, each once; 1 to [`BrowserSession::MAX_RESOURCES`] of them.
     pub resources: Vec<Resource>,
     /// What a token to read with may do; never empty.
     pub read: ScopeSet,
     /// What a token to write with may do, where the page gets one.
     pub write: Option<ScopeSet>,
-    /// On whose pages it is good, each once; 1 to [`BrowserSession::ORIGINS`] of them.
+    /// On whose pages it is good, each once; 1 to [`BrowserSession::MAX_ORIGINS`] of them.
     pub origins: Vec<Origin>,
     /// Who opened it.
-    pub opener: SessionOwner,
+    #[serde(rename = "opener")]
+    pub owner: SessionOwner,
     /// For whom, as the opener claimed.
     pub on_behalf_of: Option<OnBehalfOf>,
     /// How many seconds each of its tokens lives at least.
@@ -52,7 +53,8 @@ pub struct SessionOwner {
     /// The caller.
     pub caller: CallerId,
     /// What it came with.
-    pub with: SessionCredential,
+    #[serde(rename = "with")]
+    pub credential: SessionCredential,
 }
 
 /// With what a caller opened a session.
@@ -90,37 +92,37 @@ impl SessionCredential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemCoverage<'a> {
     /// By this one.
-    At(&'a Resource),
+    CoveredBy(&'a Resource),
     /// By that of its folders that the item lies in, which Box has to be asked.
-    InAFolder,
+    DependsOnFolder,
     /// By none.
-    Nowhere,
+    NotCovered,
 }
 
 impl BrowserSession {
     /// How many resources it has at most.
-    pub const RESOURCES: usize = 100;
+    pub const MAX_RESOURCES: usize = 100;
     /// How many origins it has at most.
-    pub const ORIGINS: usize = 100;
+    pub const MAX_ORIGINS: usize = 100;
 
     /// By which resource an item is served: by the one that it is, else by the only folder.
     #[must_use]
-    pub fn place_of(&self, item: &Resource) -> ItemCoverage<'_> {
+    pub fn coverage_of(&self, item: &Resource) -> ItemCoverage<'_> {
         if let Some(resource) = self.resources.iter().find(|resource| *resource == item) {
-            return ItemCoverage::At(resource);
+            return ItemCoverage::CoveredBy(resource);
         }
         let mut folders = self.folders();
         match (folders.next(), folders.next()) {
-            (None, _) => ItemCoverage::Nowhere,
-            (Some(only), None) => ItemCoverage::At(only),
-            (Some(_), Some(_)) => ItemCoverage::InAFolder,
+            (None, _) => ItemCoverage::NotCovered,
+            (Some(only), None) => ItemCoverage::CoveredBy(only),
+            (Some(_), Some(_)) => ItemCoverage::DependsOnFolder,
         }
     }
 
     /// The folder by which an item is served that lies in these, the outermost first: the innermost of
     /// the session's.
     #[must_use]
-    pub fn folder_among(&self, ancestors: &[super::id::BoxId]) -> Option<&Resource> {
+    pub fn innermost_folder(&self, ancestors: &[super::id::BoxId]) -> Option<&Resource> {
         ancestors.iter().rev().find_map(|ancestor| self.folders().find(|folder| folder.id == *ancestor))
     }
 
@@ -149,7 +151,7 @@ impl BrowserSession {
     /// is the same session.
     #[must_use]
     pub fn encoding(&self) -> Vec<u8> {
-        let Self { id, tenant, subject, resources, read, write, origins, opener, on_behalf_of, .. } = self;
+        let Self { id, tenant, subject, resources, read, write, origins, owner, on_behalf_of, .. } = self;
         let mut fields = Fields(Vec::with_capacity(512));
         fields.texts([id.as_str(), tenant.as_str(), &subject.to_string()]);
         fields.list(resources.iter().map(ToString::to_string));
@@ -157,7 +159,7 @@ impl BrowserSession {
         fields.number(i64::from(write.is_some()));
         fields.list(write.iter().flat_map(ScopeSet::iter).map(|scope| scope.as_str().to_owned()));
         fields.list(origins.iter().map(ToString::to_string));
-        fields.texts([opener.caller.as_str(), opener.with.as_str()]);
+        fields.texts([owner.caller.as_str(), owner.credential.as_str()]);
         fields.list(on_behalf_of.iter().map(ToString::to_string));
         fields.list(self.min_ttl.iter().map(ToString::to_string));
         fields.number(self.created_at.as_millisecond());

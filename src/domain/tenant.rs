@@ -99,7 +99,7 @@ impl Tenant {
 
     /// True while Box never gave a token for it: the tenant reserves nothing.
     #[must_use]
-    pub fn is_unproven(&self) -> bool {
+    pub fn is_unverified(&self) -> bool {
         match self.state {
             TenantState::Pending => true,
             TenantState::Locked => self.locked_from == Some(TenantState::Pending),
@@ -109,7 +109,7 @@ impl Tenant {
 
     /// The tenant under a lock; a deleted one stays deleted, and is locked once it is restored.
     #[must_use]
-    pub fn locked(self) -> Self {
+    pub fn into_locked(self) -> Self {
         let (state, before) = match self.state {
             TenantState::Deleted => (TenantState::Deleted, TenantState::Active),
             state => (TenantState::Locked, state),

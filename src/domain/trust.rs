@@ -11,10 +11,10 @@ use super::id::TrustId;
 use super::printable::is_printable_line;
 
 /// How many characters an issuer, an audience or a pattern has at most.
-const LONGEST: usize = 512;
+const MAX_LENGTH: usize = 512;
 /// How many claims a trust looks at beside the subject, and how long a claim's name is at most.
-const CLAIMS: usize = 16;
-const LONGEST_NAME: usize = 256;
+const MAX_CLAIMS: usize = 16;
+const MAX_NAME_LENGTH: usize = 256;
 
 /// Why a text is no part of a trust; the message says what one looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ impl ClaimPattern {
     /// # Errors
     /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
     pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
-        if is_printable_line(text, LONGEST) {
+        if is_printable_line(text, MAX_LENGTH) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidTrust(
@@ -127,7 +127,7 @@ impl ClaimPatterns {
     /// # Errors
     /// Where there are more than 16, or a name is none.
     pub fn new(patterns: BTreeMap<String, ClaimPattern>) -> Result<Self, InvalidTrust> {
-        if patterns.len() > CLAIMS {
+        if patterns.len() > MAX_CLAIMS {
             return Err(InvalidTrust("a trust looks at 16 claims at most"));
         }
         if !patterns.keys().all(|name| is_claim_name(name)) {
@@ -153,7 +153,9 @@ impl ClaimPatterns {
 
     /// True where each pattern matches its claim.
     fn match_all(&self, claims: &Map<String, Value>) -> bool {
-        self.0.iter().all(|(name, pattern)| claim(claims, name).is_some_and(|value| fits(pattern, value)))
+        self.0.iter().all(|(name, pattern)| {
+            find_claim(claims, name).is_some_and(|value| value_matches(pattern, value))
+        })
     }
 }
 
@@ -165,10 +167,10 @@ impl<'de> Deserialize<'de> for ClaimPatterns {
 
 fn is_claim_name(name: &str) -> bool {
     let escapes_are_whole = || name.match_indices('~').all(|(at, _)| name[at + 1..].starts_with(['0', '1']));
-    is_printable_line(name, LONGEST_NAME) && (!name.starts_with('/') || escapes_are_whole())
+    is_printable_line(name, MAX_NAME_LENGTH) && (!name.starts_with('/') || escapes_are_whole())
 }
 
-fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+fn find_claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
     let (first, rest) = path.find('/').map_or((path, ""), |at| path.split_at(at));
     claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
@@ -176,7 +178,7 @@ fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 
 /// A text fits by itself, a number or boolean by its JSON text, an array by any of its elements;
 /// `null`, objects and arrays within arrays fit nothing.
-fn fits(pattern: &ClaimPattern, value: &Value) -> bool {
+fn value_matches(pattern: &ClaimPattern, value: &Value) -> bool {
     let scalar_fits = |value: &Value| match value {
         Value::String(text) => pattern.matches(text),
         Value::Number(number) => pattern.matches(&number.to_string()),
@@ -214,7 +216,7 @@ impl Audience {
     /// # Errors
     /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
     pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
-        if is_printable_line(text, LONGEST) {
+        if is_printable_line(text, MAX_LENGTH) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidTrust("an audience is 1 to 512 printable characters, compared as a whole"))
@@ -255,7 +257,7 @@ pub struct TokenClaims {
 impl TrustConditions {
     /// True where the token says all that it has to.
     #[must_use]
-    pub fn match_token(&self, token: &TokenClaims) -> bool {
+    pub fn matches(&self, token: &TokenClaims) -> bool {
         self.issuer == token.issuer
             && token.audiences.iter().any(|audience| audience == self.audience.as_str())
             && self.subject.matches(&token.subject)
@@ -263,14 +265,14 @@ impl TrustConditions {
     }
 }
 
-/// A trust of a caller: tokens that meet its terms open the caller.
+/// A trust of a caller: tokens that meet its conditions open the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trust {
     /// The immutable id.
     pub id: TrustId,
     /// What a token has to say.
     #[serde(flatten)]
-    pub terms: TrustConditions,
+    pub conditions: TrustConditions,
     /// When it was made.
     pub created_at: Timestamp,
 }

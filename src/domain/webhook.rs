@@ -6,16 +6,16 @@ use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 
 /// How old a delivery may be, as Box's documentation has it.
-const AGE: SignedDuration = SignedDuration::from_mins(10);
+const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 /// How far ahead of our clock it may be dated: clocks differ, and what is dated later could be sent again for
 /// longer.
-const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
-const VERSION: &str = "box-signature-version";
-const ALGORITHM: &str = "box-signature-algorithm";
-const TIMESTAMP: &str = "box-delivery-timestamp";
-const PRIMARY: &str = "box-signature-primary";
-const SECONDARY: &str = "box-signature-secondary";
+const VERSION_HEADER: &str = "box-signature-version";
+const ALGORITHM_HEADER: &str = "box-signature-algorithm";
+const TIMESTAMP_HEADER: &str = "box-delivery-timestamp";
+const PRIMARY_HEADER: &str = "box-signature-primary";
+const SECONDARY_HEADER: &str = "box-signature-secondary";
 
 /// One of the two keys that an app signs its webhooks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +44,13 @@ pub enum WebhookRejection {
     Algorithm,
     /// It has no time.
     #[error("`BOX-DELIVERY-TIMESTAMP` is missing or no time as RFC 3339 writes it.")]
-    NoTime,
+    InvalidTimestamp,
     /// Its time is over.
     #[error("The delivery is older than 10 minutes.")]
-    Old,
+    TooOld,
     /// Its time has not come.
     #[error("The delivery is dated more than 10 minutes ahead of the broker's clock.")]
-    Ahead,
+    TooFarAhead,
     /// It bears no signature.
     #[error("`BOX-SIGNATURE-PRIMARY` and `BOX-SIGNATURE-SECONDARY` are missing or not base64 of 32 bytes.")]
     Unsigned,
@@ -77,18 +77,19 @@ impl<'a> WebhookDelivery<'a> {
     /// Why it cannot be one of Box's of this moment, whoever signed it.
     pub fn read(headers: &'a BTreeMap<String, String>, now: Timestamp) -> Result<Self, WebhookRejection> {
         let header = |name: &str| headers.get(name).map(String::as_str);
-        if header(VERSION) != Some("1") {
+        if header(VERSION_HEADER) != Some("1") {
             return Err(WebhookRejection::Version);
         }
-        if header(ALGORITHM) != Some("HmacSHA256") {
+        if header(ALGORITHM_HEADER) != Some("HmacSHA256") {
             return Err(WebhookRejection::Algorithm);
         }
-        let timestamp = header(TIMESTAMP).ok_or(WebhookRejection::NoTime)?;
-        judge_age(moment(timestamp).ok_or(WebhookRejection::NoTime)?, now)?;
-        let signatures: Vec<_> = [(WebhookKeySlot::Primary, PRIMARY), (WebhookKeySlot::Secondary, SECONDARY)]
-            .into_iter()
-            .filter_map(|(key, name)| Some((key, signature(header(name)?)?)))
-            .collect();
+        let timestamp = header(TIMESTAMP_HEADER).ok_or(WebhookRejection::InvalidTimestamp)?;
+        check_age(parse_rfc3339(timestamp).ok_or(WebhookRejection::InvalidTimestamp)?, now)?;
+        let signatures: Vec<_> =
+            [(WebhookKeySlot::Primary, PRIMARY_HEADER), (WebhookKeySlot::Secondary, SECONDARY_HEADER)]
+                .into_iter()
+                .filter_map(|(key, name)| Some((key, decode_signature(header(name)?)?)))
+                .collect();
         if signatures.is_empty() {
             Err(WebhookRejection::Unsigned)
         } else {
@@ -96,22 +97,22 @@ impl<'a> WebhookDelivery<'a> {
         }
     }
 
-    /// The first key whose signature is right, as `is_made_with` finds.
+    /// The first key whose signature is right, as `is_valid` finds.
     ///
     /// # Errors
     /// Where none is.
-    pub fn signed_with(
+    pub fn verify(
         &self,
-        is_made_with: impl Fn(WebhookKeySlot, &[u8]) -> bool,
+        is_valid: impl Fn(WebhookKeySlot, &[u8]) -> bool,
     ) -> Result<WebhookKeySlot, WebhookRejection> {
         let mut signatures = self.signatures.iter();
-        let found = signatures.find(|(key, signature)| is_made_with(*key, signature));
+        let found = signatures.find(|(key, signature)| is_valid(*key, signature));
         found.map(|(key, _)| *key).ok_or(WebhookRejection::Signature)
     }
 }
 
 /// The moment that a text names as RFC 3339 writes it; the parser alone knows more ways to.
-fn moment(text: &str) -> Option<Timestamp> {
+fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let looks_like = |text: &[u8], form: &[u8]| {
         text.len() == form.len()
             && text.iter().zip(form).all(|(byte, as_in)| match as_in {
@@ -136,17 +137,17 @@ fn moment(text: &str) -> Option<Timestamp> {
     if is_one { text.parse().ok() } else { None }
 }
 
-fn judge_age(at: Timestamp, now: Timestamp) -> Result<(), WebhookRejection> {
+fn check_age(at: Timestamp, now: Timestamp) -> Result<(), WebhookRejection> {
     let age = now.duration_since(at);
     match age {
-        _ if age > AGE => Err(WebhookRejection::Old),
-        _ if age < -AHEAD => Err(WebhookRejection::Ahead),
+        _ if age > MAX_AGE => Err(WebhookRejection::TooOld),
+        _ if age < -MAX_AHEAD => Err(WebhookRejection::TooFarAhead),
         _ => Ok(()),
     }
 }
 
 /// An HMAC-SHA-256 in base64.
-fn signature(text: &str) -> Option<Vec<u8>> {
+fn decode_signature(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 32)
 }
 
@@ -158,9 +159,14 @@ mod tests {
 
     fn headers() -> BTreeMap<String, String> {
         let signature = BASE64.encode(&[7; 32]);
-        [(VERSION, "1"), (ALGORITHM, "HmacSHA256"), (TIMESTAMP, AT), (PRIMARY, &*signature)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
+        [
+            (VERSION_HEADER, "1"),
+            (ALGORITHM_HEADER, "HmacSHA256"),
+            (TIMESTAMP_HEADER, AT),
+            (PRIMARY_HEADER, &*signature),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
     }
 
     fn doubt(headers: &BTreeMap<String, String>, seconds: i64) -> Option<WebhookRejection> {
@@ -173,10 +179,10 @@ mod tests {
         for (seconds, expected) in [
             (0, None),
             (600, None),
-            (601, Some(WebhookRejection::Old)),
+            (601, Some(WebhookRejection::TooOld)),
             (-600, None),
-            (-601, Some(WebhookRejection::Ahead)),
-            (1_000_000_000, Some(WebhookRejection::Old)),
+            (-601, Some(WebhookRejection::TooFarAhead)),
+            (1_000_000_000, Some(WebhookRejection::TooOld)),
         ] {
             assert_eq!(doubt(&headers(), seconds), expected, "{seconds}");
         }
@@ -185,23 +191,23 @@ mod tests {
     #[test]
     fn what_is_missing_or_another_is_told() {
         for (name, value, expected) in [
-            (VERSION, "2", WebhookRejection::Version),
-            (VERSION, "", WebhookRejection::Version),
-            (ALGORITHM, "HmacSHA1", WebhookRejection::Algorithm),
-            (ALGORITHM, "hmacsha256", WebhookRejection::Algorithm),
-            (TIMESTAMP, "yesterday", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00", WebhookRejection::NoTime),
-            (TIMESTAMP, "1577862000", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00-07:00[-07:00]", WebhookRejection::NoTime),
-            (TIMESTAMP, "+002020-01-01T00:00:00-07:00", WebhookRejection::NoTime),
-            (TIMESTAMP, "20200101T000000-0700", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00-07", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00-07:00", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00,5-07:00", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-01-01T00:00:00.-07:00", WebhookRejection::NoTime),
-            (TIMESTAMP, "2020-13-01T00:00:00-07:00", WebhookRejection::NoTime),
-            (PRIMARY, "AAAA", WebhookRejection::Unsigned),
-            (PRIMARY, "!", WebhookRejection::Unsigned),
+            (VERSION_HEADER, "2", WebhookRejection::Version),
+            (VERSION_HEADER, "", WebhookRejection::Version),
+            (ALGORITHM_HEADER, "HmacSHA1", WebhookRejection::Algorithm),
+            (ALGORITHM_HEADER, "hmacsha256", WebhookRejection::Algorithm),
+            (TIMESTAMP_HEADER, "yesterday", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00:00", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "1577862000", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00:00-07:00[-07:00]", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "+002020-01-01T00:00:00-07:00", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "20200101T000000-0700", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00:00-07", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00-07:00", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00:00,5-07:00", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-01-01T00:00:00.-07:00", WebhookRejection::InvalidTimestamp),
+            (TIMESTAMP_HEADER, "2020-13-01T00:00:00-07:00", WebhookRejection::InvalidTimestamp),
+            (PRIMARY_HEADER, "AAAA", WebhookRejection::Unsigned),
+            (PRIMARY_HEADER, "!", WebhookRejection::Unsigned),
         ] {
             let mut changed = headers();
             changed.insert(name.to_owned(), value.to_owned());
@@ -215,10 +221,10 @@ mod tests {
     fn a_time_is_read_as_rfc_3339_writes_it() {
         let sent: Timestamp = AT.parse().unwrap();
         for text in [AT, "2020-01-01T07:00:00Z", "2020-01-01t07:00:00z", "2020-01-01T07:00:00.000Z"] {
-            assert_eq!(moment(text), Some(sent), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(sent), "{text}");
         }
         for text in ["", "2020-01-01", "2020-01-01T07:00:00\u{e9}", "\u{e9}020-01-01T07:00:00Z"] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) async fn seen(
 }
 
 fn may_know(context: &RequestContext, tenant: &Tenant) -> bool {
-    context.any(|caller| caller.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+    context.any(|caller| caller.grants.iter().any(|grant| grant.applies_to(&tenant.id, &tenant.labels)))
 }
 
 /// Counts a request about a tenant, by a caller who may know of it.

@@ -137,7 +137,7 @@ impl RequestLog {
             None => AuditContext {
                 request_id: Some(self.request_id.to_string()),
                 peer: self.peer,
-                ..AuditContext::of(Actor::Unknown)
+                ..AuditContext::for_actor(Actor::Unknown)
             },
         };
         let mut event = AuditEvent {

@@ -67,7 +67,7 @@ pub(crate) fn count(
         request_id: &caller.context.request_id,
         on_behalf_of,
         token: &given.token,
-        reason: given.grounds.waived.map(DenialReason::observed),
+        reason: given.grounds.waived.map(DenialReason::observed_name),
     });
 }
 

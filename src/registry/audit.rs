@@ -98,6 +98,6 @@ impl Registry {
         context: &RequestContext,
     ) -> Result<(Option<SignedCheckpoint>, &[u8]), RegistryError> {
         super::require_everywhere(context, Permission::AuditRead).map(drop)?;
-        Ok((self.store.last_checkpoint().await?, self.vault.notary().public_key()))
+        Ok((self.store.last_checkpoint().await?, self.vault.audit_signer().public_key()))
     }
 }

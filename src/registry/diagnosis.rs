@@ -159,7 +159,7 @@ impl CheckResult {
 /// The line about the private key.
 pub(super) fn of_key(app: &App) -> CheckResult {
     match &app.key {
-        None if app.awaits_its_key() => CheckResult::skipped(
+        None if app.is_awaiting_key() => CheckResult::skipped(
             DiagnosticCheck::Key,
             "The key was made here; it is used once it is activated.",
         ),

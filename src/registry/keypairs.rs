@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::RequestContext;
 use crate::broker::TokenError;
-use crate::crypto::new_rsa_key;
+use crate::crypto::generate_rsa_key;
 use crate::domain::app::{App, AppOwner, AppSecrets, AuthMethod, Keypair, SigningKeyInfo};
 use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::box_config::ConfigField;
@@ -143,7 +143,7 @@ impl Registry {
         let permit =
             Arc::clone(&self.decoders).acquire_owned().await.map_err(|_| RegistryError::Overloaded)?;
         let made = tokio::task::spawn_blocking(move || {
-            let made = new_rsa_key().map(|der: SecretBytes| SigningKey::from_der(&der));
+            let made = generate_rsa_key().map(|der: SecretBytes| SigningKey::from_der(&der));
             drop(permit);
             made
         });

@@ -58,7 +58,7 @@ impl Registry {
             return Ok((id, cause));
         }
         // Whoever lifts the lock brings no old token back.
-        let next = Tenant { generation: self.store.next_generation().await?, ..current }.locked();
+        let next = Tenant { generation: self.store.next_generation().await?, ..current }.into_locked();
         let event = self.event_of(&next, &cause, AuditAction::TenantLockdown, told);
         self.replace(next, &event, None).await?;
         Ok((id, cause))

@@ -50,11 +50,11 @@ impl Registry {
         let mut keypair = None;
         if !dry_run {
             self.insert(&view, own, cause).await?;
-            if view.app.awaits_its_key() {
+            if view.app.is_awaiting_key() {
                 keypair = Some(self.keypair_for(&view.app, cause).await?);
             }
         }
-        let when = match view.app.awaits_its_key() {
+        let when = match view.app.is_awaiting_key() {
             true => "It is tried when the keypair is activated.",
             false => "It is tried from time to time, and comes into service once Box gives a token.",
         };
@@ -126,7 +126,7 @@ impl Registry {
     }
 
     async fn try_at_box(&self, view: &TenantContext) -> Result<(), TokenError> {
-        if view.app.awaits_its_key() {
+        if view.app.is_awaiting_key() {
             return Err(TokenError::Pending);
         }
         if matches!(view.app.state, AppState::Suspended | AppState::Locked) {

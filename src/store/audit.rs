@@ -137,7 +137,7 @@ fn read(ledger: &AuditWriter, row: &SqlRow) -> Option<AuditRecord> {
         before => before.and_then(|mac| mac.try_into().ok()).unwrap_or_default(),
     };
     let event = serde_json::from_str(&link.doc).ok();
-    match (verify_link(ledger.notary(), &before, &link), event) {
+    match (verify_link(ledger.audit_signer(), &before, &link), event) {
         (Ok(_), Some(event)) if agrees => {
             Some(AuditRecord { writer: link.writer, number: link.number, event })
         }

@@ -59,7 +59,7 @@ impl StoredDocument for BrowserSession {
     fn agrees_with(&self, row: &SqlRow) -> bool {
         let says = |column, text: &str| row.get::<String>(column).as_deref() == Some(text);
         says("tenant_id", self.tenant.as_str())
-            && says("caller_id", self.opener.caller.as_str())
+            && says("caller_id", self.owner.caller.as_str())
             && row.maybe::<String>("on_behalf_of")
                 == Some(self.on_behalf_of.as_ref().map(ToString::to_string))
             && row.get("created_at") == Some(self.created_at.as_millisecond())
@@ -91,7 +91,7 @@ pub(super) async fn insert(
     let values = [
         session.id.as_str().into(),
         session.tenant.as_str().into(),
-        session.opener.caller.as_str().into(),
+        session.owner.caller.as_str().into(),
         session.on_behalf_of.as_ref().map(|who| who.as_str()).into(),
         session.created_at.as_millisecond().into(),
         session.expires_at.as_millisecond().into(),
@@ -113,7 +113,7 @@ async fn is_as_judged(
 ) -> Result<bool> {
     let tenant = tenants::hold(connection, vault, &new.session.tenant).await?;
     let app = apps::hold(connection, vault, &new.app.id).await?;
-    let caller = callers::hold(connection, vault, &new.session.opener.caller).await?;
+    let caller = callers::hold(connection, vault, &new.session.owner.caller).await?;
     Ok(tenant.is_some_and(|tenant| tenant.version == new.tenant.version)
         && app.is_some_and(|app| app.version == new.app.version)
         && caller.is_some_and(|caller| caller.version == new.caller.version))

@@ -79,7 +79,7 @@ pub(super) async fn trusting(engine: &Engine, vault: &Vault, issuer: &str) -> Re
 }
 
 fn trusts(caller: &Caller, issuer: &str) -> bool {
-    let trusts = caller.trusts.iter().any(|trust| trust.terms.issuer == issuer);
+    let trusts = caller.trusts.iter().any(|trust| trust.conditions.issuer == issuer);
     if !trusts {
         tracing::error!(issuer, caller = %caller.id, "the index of trusts names a caller that has no such trust");
     }
@@ -171,7 +171,8 @@ async fn index_keys(session: &mut Connection, caller: &Caller) -> Result<()> {
 async fn index_trusts(session: &mut Connection, caller: &Caller) -> Result<()> {
     let id = caller.id.as_str();
     session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
-    let issuers: BTreeSet<&str> = caller.trusts.iter().map(|trust| trust.terms.issuer.as_str()).collect();
+    let issuers: BTreeSet<&str> =
+        caller.trusts.iter().map(|trust| trust.conditions.issuer.as_str()).collect();
     for issuer in issuers {
         let sql = "INSERT INTO caller_trusts (issuer, caller_id) VALUES ($1, $2)";
         session.run(sql, &[issuer.into(), id.into()]).await?;

@@ -47,7 +47,7 @@ impl StoredDocument for Tenant {
 
 /// The state that the indexes see: a tenant that Box never gave a token for reserves nothing, locked or not.
 fn state(tenant: &Tenant) -> TenantState {
-    if tenant.is_unproven() { TenantState::Pending } else { tenant.state }
+    if tenant.is_unverified() { TenantState::Pending } else { tenant.state }
 }
 
 fn purge_at(tenant: &Tenant) -> Option<i64> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use box_token_broker::auth::api_key;
 use box_token_broker::domain::grant::Permission;
 use box_token_broker::domain::id::KeyId;
-use box_token_broker::entropy::{SystemEntropy, base62};
+use box_token_broker::entropy::{SystemEntropy, random_base62};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ pub(crate) fn never(id: &str) -> String {
 
 /// All of these permissions that a grant on one tenant can give.
 fn on_one(permissions: impl IntoIterator<Item = Permission>) -> Vec<Permission> {
-    permissions.into_iter().filter(|permission| !permission.needs_every_tenant()).collect()
+    permissions.into_iter().filter(|permission| !permission.requires_all_tenants()).collect()
 }
 
 /// Everything but what gives `permission`: with some others it comes along.
@@ -104,7 +104,7 @@ impl Scene {
         ground.pages_of("acme").await;
         shared_app(&ground).await;
         let strangers = strangers(&ground, &issuer, &signer).await;
-        let service = Permission::ALL.into_iter().filter(|permission| permission.suits_a_service());
+        let service = Permission::ALL.into_iter().filter(|permission| permission.is_allowed_for_services());
         let foreigners = [
             (
                 "foreign-service",
@@ -277,7 +277,7 @@ impl Scene {
         let Some(permission) = operation.permission else {
             return self.new_caller("service", json!([])).await;
         };
-        let kind = if permission.suits_a_service() { "service" } else { "admin" };
+        let kind = if permission.is_allowed_for_services() { "service" } else { "admin" };
         let tenant = if operation.everywhere { "*" } else { &things.tenant };
         let permissions: Vec<_> = [permission].into_iter().chain(operation.beside).collect();
         self.new_caller(kind, grant(tenant, &permissions)).await
@@ -442,7 +442,7 @@ async fn strangers(ground: &Ground, issuer: &Issuer, signer: &Signer) -> Vec<(&'
         ("the key of a locked caller", bearer(&locked)),
         ("the key of a deleted caller", bearer(&deleted)),
         (SESSION, bearer(&session.text)),
-        ("no browser session", bearer(&format!("btbs_{}", base62(&SystemEntropy, 43)))),
+        ("no browser session", bearer(&format!("btbs_{}", random_base62(&SystemEntropy, 43)))),
         ("a token of Box's", bearer(&at_box)),
         (
             "an admin's key as a password",

@@ -3,7 +3,7 @@
 
 use box_token_broker::auth::api_key;
 use box_token_broker::domain::id::KeyId;
-use box_token_broker::entropy::{SystemEntropy, base62};
+use box_token_broker::entropy::{SystemEntropy, random_base62};
 use serde_json::{Value, json};
 
 use crate::cast::{Cast, parsed};
@@ -14,7 +14,7 @@ const REGISTER: (&str, &str) = ("POST", "/v1/tenants");
 
 /// A fresh secret, remembered.
 fn secret(visitor: &Visitor, name: &str) -> String {
-    let secret = base62(&SystemEntropy, 32);
+    let secret = random_base62(&SystemEntropy, 32);
     visitor.keeps(name, &secret);
     secret
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use box_sandbox::AppPrivateKey;
-use box_token_broker::entropy::{Entropy as _, SystemEntropy, base62};
+use box_token_broker::entropy::{Entropy as _, SystemEntropy, random_base62};
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 
@@ -15,8 +15,9 @@ use crate::searcher::{Canary, Searcher};
 fn secrets() -> [Vec<u8>; 3] {
     let mut bytes = vec![0; 32];
     SystemEntropy.fill(&mut bytes);
-    let text = format!("{}/\"\\+\n ä{}", base62(&SystemEntropy, 12), base62(&SystemEntropy, 12));
-    [base62(&SystemEntropy, 32).into_bytes(), text.into_bytes(), bytes]
+    let text =
+        format!("{}/\"\\+\n ä{}", random_base62(&SystemEntropy, 12), random_base62(&SystemEntropy, 12));
+    [random_base62(&SystemEntropy, 32).into_bytes(), text.into_bytes(), bytes]
 }
 
 #[test]

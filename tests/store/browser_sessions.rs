@@ -41,9 +41,9 @@ impl Scene {
             read: ScopePreset::Explorer.scopes(),
             write: Some(ScopePreset::Uploader.scopes()),
             origins: vec![Origin::parse("https://app.example.com").unwrap()],
-            opener: SessionOwner {
+            owner: SessionOwner {
                 caller: self.caller.id.clone(),
-                with: SessionCredential::Key(self.caller.keys[0].id.clone()),
+                credential: SessionCredential::Key(self.caller.keys[0].id.clone()),
             },
             on_behalf_of: who.map(|who| OnBehalfOf::parse(who).unwrap()),
             min_ttl: Some(60),

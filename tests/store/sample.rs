@@ -15,7 +15,7 @@ use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::{ServiceAccount, Tenant, TenantState};
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
-use box_token_broker::entropy::{SystemEntropy, base62};
+use box_token_broker::entropy::{SystemEntropy, random_base62};
 use box_token_broker::secret::{SecretBytes, SecretString};
 use box_token_broker::store::{NewApp, NewToken, PageRequest, SaveOutcome, credentials_aad, token_aad};
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ pub(crate) fn app(owner: AppOwner, generation: Generation) -> App {
     App {
         id: AppId::generate(&SystemEntropy),
         owner,
-        client_id: ClientId::parse(&base62(&SystemEntropy, 32)).unwrap(),
+        client_id: ClientId::parse(&random_base62(&SystemEntropy, 32)).unwrap(),
         auth: AuthMethod::Jwt,
         key: Some(SigningKeyInfo {
             public_key_id: "k1".to_owned(),
@@ -99,13 +99,13 @@ pub(crate) fn api_key() -> ApiKey {
 
 /// A trust in tokens of an issuer.
 pub(crate) fn trust(issuer: &str) -> Trust {
-    let terms = TrustConditions {
+    let conditions = TrustConditions {
         issuer: issuer.to_owned(),
         audience: Audience::parse("broker").unwrap(),
         subject: ClaimPattern::parse("job:*").unwrap(),
         claims: ClaimPatterns::default(),
     };
-    Trust { id: TrustId::generate(&SystemEntropy), terms, created_at: at(0) }
+    Trust { id: TrustId::generate(&SystemEntropy), conditions, created_at: at(0) }
 }
 
 pub(crate) fn caller(text: &str, keys: Vec<ApiKey>) -> Caller {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use box_token_broker::config::DatabaseUrl;
-use box_token_broker::entropy::{SystemEntropy, base62};
+use box_token_broker::entropy::{SystemEntropy, random_base62};
 use box_token_broker::secret::SecretString;
 use box_token_broker::store;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -91,7 +91,7 @@ fn server_url() -> String {
 
 /// An empty database.
 pub(crate) async fn new_postgres_database() -> DatabaseUrl {
-    let name = format!("btb_{}", base62(&SystemEntropy, 16).to_lowercase());
+    let name = format!("btb_{}", random_base62(&SystemEntropy, 16).to_lowercase());
     server().await.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await.unwrap();
     let mut url = url::Url::parse(&server_url()).unwrap();
     url.set_path(&name);

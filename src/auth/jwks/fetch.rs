@@ -13,7 +13,7 @@ use url::Url;
 use super::key::{JwksDocument, VerificationKeys};
 use crate::box_api::in_words;
 use crate::config;
-use crate::domain::address::{AddressZone, fetchable};
+use crate::domain::address::{AddressZone, check_fetch_url};
 
 /// A document of an issuer is a few kilobytes long.
 const MAX_BODY: usize = 64 * 1024;
@@ -92,7 +92,7 @@ impl JwksSource {
     }
 
     async fn read<T: DeserializeOwned>(&self, what: &str, url: &Url) -> Result<T, String> {
-        fetchable(url, self.reach).map_err(|problem| format!("the URL of the {what} {problem}"))?;
+        check_fetch_url(url, self.reach).map_err(|problem| format!("the URL of the {what} {problem}"))?;
         let lost = |error: reqwest::Error| format!("{what}: {}", in_words(error.without_url()));
         let request = self.http.get(url.clone()).header(ACCEPT, "application/json");
         let mut response = request.header(ACCEPT_ENCODING, "identity").send().await.map_err(lost)?;

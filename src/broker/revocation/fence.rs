@@ -148,7 +148,7 @@ pub(in crate::broker) fn reaches(
     key: &TokenKey,
     labels: &BTreeMap<String, String>,
 ) -> bool {
-    policy::reaches(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
+    policy::grants_allow_token(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
 }
 
 /// Of which tenants alone `grants` may reach a token; `None` where that shows in each tenant.

@@ -165,7 +165,7 @@ impl Broker {
         Ok(match self.opened(row).await.ok().and_then(|token| token.key()) {
             Some(key) => reaches(grants, &key, labels),
             // What it was minted for cannot be said as long as it cannot be opened.
-            None => grants.iter().any(|grant| grant.is_on(&row.tenant, labels)),
+            None => grants.iter().any(|grant| grant.applies_to(&row.tenant, labels)),
         })
     }
 

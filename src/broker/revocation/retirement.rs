@@ -112,7 +112,7 @@ impl Broker {
         let view = self.view_for(context, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &view.tenant;
         let judge = |subject: Option<&Subject>| {
-            let ask = AccessRequest::Revocation(subject);
+            let ask = AccessRequest::TokenRevocation(subject);
             match context.decide(tenant, ask) {
                 Ok(by) if tenant.state != TenantState::Deleted => Ok(by),
                 Ok(_) | Err(None) => Err(TokenError::Absent),

@@ -95,14 +95,14 @@ async fn export(
 }
 
 fn first_of(vault: &Vault, last: &SignedCheckpoint) -> Result<i64, Failure> {
-    let checkpoint = last.verify(vault.notary()).map_err(|error| Failure::failed(error.to_string()))?;
+    let checkpoint = last.verify(vault.audit_signer()).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(checkpoint.export.map_or(last.number, |export| export.first))
 }
 
 /// Records how far a checkpoint says that each chain goes. An altered checkpoint is exported unchanged, so that
 /// verification finds it.
 fn note(vault: &Vault, signed: &SignedCheckpoint, covered: &mut HashMap<WriterId, i64>) {
-    let Ok(checkpoint) = signed.verify(vault.notary()) else { return };
+    let Ok(checkpoint) = signed.verify(vault.audit_signer()) else { return };
     for (writer, head) in checkpoint.heads {
         let number = covered.entry(writer).or_default();
         *number = head.number.max(*number);

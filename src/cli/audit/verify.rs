@@ -55,7 +55,7 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
         None => BTreeMap::new(),
     });
     let found = match &args.file {
-        Some(path) => of_export(vault(&settings)?.notary(), path, claims)?,
+        Some(path) => of_export(vault(&settings)?.audit_signer(), path, claims)?,
         None => {
             let (vault, store) = open(&settings).await?;
             of_store(&vault, &*store, claims).await?
@@ -95,7 +95,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, F
 
 /// Verifies an export in two passes: its checkpoints first, then its records.
 fn of_export(
-    notary: &AuditSigner,
+    audit_signer: &AuditSigner,
     path: &Path,
     mut claims: CheckpointClaims,
 ) -> Result<VerificationSummary, Failure> {
@@ -105,13 +105,13 @@ fn of_export(
         ends_with_checkpoint = matches!(line, ExportLine::Checkpoint(_));
         if let ExportLine::Checkpoint(line) = line {
             let signed = line.signed().map_err(|_| unreadable(path, place))?;
-            claims.add(notary, &signed)?;
+            claims.add(audit_signer, &signed)?;
         }
     }
     if !ends_with_checkpoint {
         return Err(IntegrityError::NoEnd.into());
     }
-    let mut verifier = claims.into_export_verifier(notary)?;
+    let mut verifier = claims.into_export_verifier(audit_signer)?;
     for (place, line) in (1..).zip(lines(path)?) {
         if let ExportLine::Record(line) = parse(path, place, &line?)? {
             verifier.verify_next(&line.link())?;
@@ -143,10 +143,10 @@ async fn of_store(
         let Some(last) = checkpoints.last() else { break };
         behind = last.number;
         for signed in &checkpoints {
-            claims.add(vault.notary(), signed)?;
+            claims.add(vault.audit_signer(), signed)?;
         }
     }
-    let mut verifier = claims.into_store_verifier(vault.notary())?;
+    let mut verifier = claims.into_store_verifier(vault.audit_signer())?;
     let mut at: Option<(Day, WriterId, i64)> = None;
     loop {
         let behind = at.as_ref().map(|(day, writer, number)| (*day, writer, *number));

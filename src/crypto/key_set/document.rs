@@ -87,7 +87,11 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, KeySetError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let inner = error.inner();
-        if inner.is_data() { KeySetError::Shape { pointer: pointer(error.path()) } } else { syntax(inner) }
+        if inner.is_data() {
+            KeySetError::InvalidField { pointer: pointer(error.path()) }
+        } else {
+            syntax(inner)
+        }
     })?;
     deserializer.end().map_err(|error| syntax(&error))?;
     Ok(document)
@@ -124,11 +128,11 @@ impl Entry<SecretString> {
     fn read(self, kind: KeyKind, index: usize) -> Result<KeyEntry, KeySetError> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(letter) {
-            return Err(KeySetError::Id { pointer: format!("/{kind}/{index}/id") });
+            return Err(KeySetError::InvalidId { pointer: format!("/{kind}/{index}/id") });
         }
         let secret = STANDARD.decode(self.key.expose()).map(SecretBytes::new);
         let Some(secret) = secret.ok().filter(|secret| secret.expose().len() == KEY_LEN) else {
-            return Err(KeySetError::KeyEntry { pointer: format!("/{kind}/{index}/key") });
+            return Err(KeySetError::InvalidKey { pointer: format!("/{kind}/{index}/key") });
         };
         let state = match self.state {
             State::Active => KeyState::Active,

@@ -65,7 +65,7 @@ fn another_version_is_refused_whatever_its_form() {
 
 #[test]
 fn errors_of_form_name_their_place() {
-    let shape = |pointer: &str| KeySetError::Shape { pointer: pointer.to_owned() };
+    let shape = |pointer: &str| KeySetError::InvalidField { pointer: pointer.to_owned() };
     assert_eq!(refused(|set| set["version"] = json!("1")), shape("/version"));
     assert_eq!(refused(|set| set["extra"] = json!(1)), shape(""));
     assert_eq!(refused(|set| drop(set.as_object_mut().unwrap().remove("audit"))), shape(""));
@@ -75,7 +75,7 @@ fn errors_of_form_name_their_place() {
     assert_eq!(refused(|set| set["pepper"][0]["state"] = json!("old")), shape("/pepper/0/state"));
     assert_eq!(KeySet::parse(b"[]"), Err(shape("")));
     let twice = br#"{"version": 1, "row": [], "row": []}"#;
-    assert!(matches!(KeySet::parse(twice), Err(KeySetError::Shape { .. })));
+    assert!(matches!(KeySet::parse(twice), Err(KeySetError::InvalidField { .. })));
     assert!(shape("/row/0").to_string().contains(" field at `/row/0`; "));
     assert!(shape("").to_string().contains(" field at its top; "));
 }
@@ -96,7 +96,7 @@ fn a_key_is_32_bytes_in_base64() {
     for key in bad.map(str::to_owned) {
         assert_eq!(
             refused(|set| set["session"][0]["key"] = json!(key)),
-            KeySetError::KeyEntry { pointer: pointer() },
+            KeySetError::InvalidKey { pointer: pointer() },
             "{key}"
         );
     }
@@ -107,7 +107,7 @@ fn an_id_is_short_and_plain() {
     let long = "a".repeat(65);
     for id in ["", "a b", "a\n", "ä", "a/b", &long] {
         let error = refused(|set| set["audit"][0]["id"] = json!(id));
-        assert_eq!(error, KeySetError::Id { pointer: "/audit/0/id".to_owned() }, "{id:?}");
+        assert_eq!(error, KeySetError::InvalidId { pointer: "/audit/0/id".to_owned() }, "{id:?}");
     }
 }
 
@@ -123,7 +123,7 @@ fn no_id_and_no_key_stands_twice_even_across_kinds() {
 fn a_kind_has_at_most_one_active_key() {
     let second = generated()["row"][0].clone();
     let error = refused(|set| set["row"].as_array_mut().unwrap().push(second));
-    assert_eq!(error, KeySetError::TwoActive { pointer: "/row/1/state".to_owned() });
+    assert_eq!(error, KeySetError::TwoActiveKeys { pointer: "/row/1/state".to_owned() });
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_kind_without_an_active_key_says_so() {
     let mut document = generated();
     document["row"][0]["state"] = json!("retired");
     let error = parse(&document).unwrap().active(KeyKind::Row).unwrap_err();
-    assert_eq!(error, KeySetError::NoActive { kind: KeyKind::Row });
+    assert_eq!(error, KeySetError::NoActiveKey { kind: KeyKind::Row });
 }
 
 #[test]

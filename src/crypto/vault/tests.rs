@@ -192,7 +192,7 @@ fn a_key_name_that_could_be_none_is_not_repeated() {
     for key in ["", "line\nbreak", "ä", &"a".repeat(256)] {
         let mac = RowMac { key: key.to_owned(), mac: vec![0; 32] };
         assert_eq!(vault.verify(&PLACE, b"row", &mac), Err(CryptoError::Refused));
-        assert_eq!(vault.matches(key, &[0; 32], b"text"), Err(CryptoError::Refused));
+        assert_eq!(vault.verify_peppered(key, &[0; 32], b"text"), Err(CryptoError::Refused));
     }
 }
 
@@ -206,7 +206,7 @@ fn a_vault_needs_an_active_key_of_each_kind() {
                 _ => document[kind.as_str()][0]["state"] = keys_left,
             });
             let made = Vault::local(&without, Arc::new(SystemEntropy)).map(drop);
-            assert_eq!(made, Err(KeySetError::NoActive { kind }));
+            assert_eq!(made, Err(KeySetError::NoActiveKey { kind }));
         }
     }
 }
@@ -243,8 +243,8 @@ fn a_row_mac_with_any_change_is_refused() {
 #[test]
 fn a_peppered_text_matches_itself_alone() {
     let vault = vault(&generated());
-    let PepperedHash { pepper, digest } = vault.pepper(b"btb_key");
-    let matches = |digest: &[u8], text: &[u8]| vault.matches(&pepper, digest, text).unwrap();
+    let PepperedHash { pepper, digest } = vault.hash_with_pepper(b"btb_key");
+    let matches = |digest: &[u8], text: &[u8]| vault.verify_peppered(&pepper, digest, text).unwrap();
     assert!(matches(&digest, b"btb_key"));
     assert!(!matches(&digest, b"btb_kez") && !matches(&digest, b"") && !matches(&[], b"btb_key"));
     assert!(!matches(&digest[..31], b"btb_key"));
@@ -296,11 +296,11 @@ async fn the_stored_forms_never_change() {
     let RowMac { key, mac } = vault.authenticate(&PLACE, b"content");
     let expected = "e2a6e0139299a884119b207279ed6de15a6531adbc131d6d7ad4cab84c7fae66";
     assert_eq!((key.as_str(), hex::encode(mac).as_str()), ("r1", expected));
-    let PepperedHash { pepper, digest } = vault.pepper(b"text");
+    let PepperedHash { pepper, digest } = vault.hash_with_pepper(b"text");
     let expected = "c7221618a5437924eb8eeb978786914eb199d9f8bdb813606f390874d507c4c7";
     assert_eq!((pepper.as_str(), hex::encode(digest).as_str()), ("p1", expected));
     let expected = "btbs_uSVCd8fM_aB3_bBRpHYvOzo47WwaY4jR83YVgreWPa453M2935vq5KS2Vw48IK";
-    assert_eq!(vault.sessions().text("aB3", b"content").expose(), expected);
+    assert_eq!(vault.session_signer().sign("aB3", b"content").expose(), expected);
 }
 
 /// A key service that answers what it is told to.

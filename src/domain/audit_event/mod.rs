@@ -1,4 +1,7 @@
-//! What the audit records: who did what to which tenant, and how it ended.
+//! The audit's model: who did what to which tenant, and how it ended.
+//!
+//! It owns the names of actions and outcomes as they stand in the audit. Counting, chaining and signing records is
+//! done by the module `audit`.
 
 use std::net::IpAddr;
 
@@ -13,76 +16,76 @@ use crate::domain::resource::Resource;
 use crate::domain::scope::ScopeSet;
 use crate::domain::subject::Subject;
 
-/// What a caller proved itself with.
+/// The credential with which a caller authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// An API key.
     Key(KeyId),
-    /// A token of an OIDC issuer, which a trust of the caller matches.
+    /// A token of an OIDC issuer, matched by a trust of the caller.
     Jwt {
         /// Its `iss`.
         issuer: String,
         /// Its `sub`.
         subject: String,
-        /// Its `jti`, where it has one.
+        /// Its `jti`, if it has one.
         token_id: Option<String>,
-        /// The trust that matches it.
+        /// The trust that matched it.
         trust: TrustId,
     },
     /// A browser session that the caller opened.
     Session(SessionId),
 }
 
-/// Who acted.
+/// The party that acted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
-    /// An authenticated caller, and what it came with.
+    /// An authenticated caller and its credential.
     Caller {
-        /// The caller.
+        /// The caller's id.
         id: CallerId,
-        /// Its name at the time.
+        /// The caller's name at the time.
         name: Name,
-        /// What it proved itself with.
+        /// The credential that it authenticated with.
         credential: Credential,
     },
-    /// Somebody whose credential opened nothing, or who sent none.
+    /// A client that sent no credential, or one that was not accepted.
     Unknown,
-    /// Somebody at the command line, with the database in their hands.
+    /// An operator at the command line, with access to the database.
     CommandLine,
-    /// The broker by itself, such as the purge at the end of a tenant's grace.
+    /// The broker itself, for example when it purges a deleted tenant.
     Broker,
 }
 
-/// On whose behalf something is done, and in which request.
+/// The circumstances of an action: the actor, the request and on whose behalf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditContext {
-    /// Who acts.
+    /// The actor.
     pub actor: Actor,
-    /// The request in which they do.
+    /// The id of the request.
     pub request_id: Option<String>,
-    /// The address that the request came from.
+    /// The address from which the request came.
     pub peer: Option<IpAddr>,
-    /// For whom the caller says it acts; claimed, never checked.
+    /// The person or job that the caller claims to act for; never checked.
     pub on_behalf_of: Option<OnBehalfOf>,
-    /// The policy's rule that was waived for it, by a policy that only observes.
+    /// The policy rule that was waived, by a policy in observe mode.
     pub waived: Option<DenialReason>,
 }
 
 impl AuditContext {
-    /// What the broker does by itself.
-    pub const BROKER: Self = Self::of(Actor::Broker);
-    /// What somebody does at the command line.
-    pub const COMMAND_LINE: Self = Self::of(Actor::CommandLine);
+    /// The context of the broker's own actions.
+    pub const BROKER: Self = Self::for_actor(Actor::Broker);
+    /// The context of actions at the command line.
+    pub const COMMAND_LINE: Self = Self::for_actor(Actor::CommandLine);
 
-    /// What `actor` does, in no request and on nobody's behalf.
+    /// Returns a context for `actor` alone, without a request.
     #[must_use]
-    pub const fn of(actor: Actor) -> Self {
+    pub const fn for_actor(actor: Actor) -> Self {
         Self { actor, request_id: None, peer: None, on_behalf_of: None, waived: None }
     }
 
-    /// A record of `action` with nothing else told yet.
+    /// Returns an event for `action` without a target or details.
     #[must_use]
     pub fn event(&self, at: Timestamp, action: AuditAction) -> AuditEvent {
         AuditEvent {
@@ -93,7 +96,7 @@ impl AuditContext {
             on_behalf_of: self.on_behalf_of.clone(),
             action,
             outcome: AuditOutcome::Done,
-            reason: self.waived.map(|rule| rule.observed().to_owned()),
+            reason: self.waived.map(|rule| rule.observed_name().to_owned()),
             count: 1,
             tenant: None,
             app: None,
@@ -108,31 +111,31 @@ impl AuditContext {
     }
 }
 
-/// What was done.
+/// The kind of action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuditAction {
     /// A token was minted at Box, for the service account or a user.
     #[serde(rename = "token.mint")]
     TokenMint,
-    /// A token left, fresh or from memory.
+    /// A token was released to a caller, new or from the cache.
     #[serde(rename = "token.release")]
     TokenRelease,
     /// A token was exchanged at Box for a downscoped one.
     #[serde(rename = "token.downscope")]
     TokenDownscope,
-    /// A minted token was thrown away, because its credentials had changed meanwhile.
+    /// A minted token was discarded, because its credentials had changed meanwhile.
     #[serde(rename = "token.discard")]
     TokenDiscard,
-    /// Tokens were revoked because somebody asked for it.
+    /// Tokens were revoked on request.
     #[serde(rename = "token.revoke")]
     TokenRevoke,
-    /// A webhook's signature was to be checked.
+    /// Verification of a webhook's signature was requested.
     #[serde(rename = "webhook.verify")]
     WebhookVerify,
-    /// A tenant was to be read.
+    /// A request to read a tenant.
     #[serde(rename = "tenant.read")]
     TenantRead,
-    /// A tenant was to be tested.
+    /// A request to test a tenant.
     #[serde(rename = "tenant.test")]
     TenantTest,
     /// A tenant was registered.
@@ -141,7 +144,7 @@ pub enum AuditAction {
     /// A tenant's fields changed.
     #[serde(rename = "tenant.update")]
     TenantUpdate,
-    /// A tenant's tokens are all minted anew from here on.
+    /// A tenant's cached tokens were dropped; all are minted anew.
     #[serde(rename = "tenant.flush")]
     TenantFlush,
     /// A tenant's credentials were replaced.
@@ -156,7 +159,7 @@ pub enum AuditAction {
     /// A pending tenant came into service.
     #[serde(rename = "tenant.activate")]
     TenantActivate,
-    /// A shared app was to be read.
+    /// A request to read a shared app.
     #[serde(rename = "app.read")]
     AppRead,
     /// A tenant was locked because of an incident.
@@ -177,13 +180,13 @@ pub enum AuditAction {
     /// A shared app was locked because of an incident.
     #[serde(rename = "app.lockdown")]
     AppLockdown,
-    /// A keypair was made for an app.
+    /// A keypair was generated for an app.
     #[serde(rename = "keypair.create")]
     KeypairCreate,
-    /// A caller was to be read.
+    /// A request to read a caller.
     #[serde(rename = "caller.read")]
     CallerRead,
-    /// A caller was made.
+    /// A caller was created.
     #[serde(rename = "caller.create")]
     CallerCreate,
     /// A caller's fields changed.
@@ -192,31 +195,31 @@ pub enum AuditAction {
     /// A caller was erased.
     #[serde(rename = "caller.delete")]
     CallerDelete,
-    /// It was to be explained what a caller would get.
+    /// A request to explain a policy decision.
     #[serde(rename = "policy.explain")]
     PolicyExplain,
-    /// The audit was to be read.
+    /// A request to read the audit.
     #[serde(rename = "audit.read")]
     AuditRead,
     /// A caller was locked because of an incident.
     #[serde(rename = "caller.lockdown")]
     CallerLockdown,
-    /// An API key was made.
+    /// An API key was created.
     #[serde(rename = "key.create")]
     KeyCreate,
     /// An API key was revoked.
     #[serde(rename = "key.revoke")]
     KeyRevoke,
-    /// A trust was given to a caller.
+    /// A trust was added to a caller.
     #[serde(rename = "trust.create")]
     TrustCreate,
-    /// A trust was taken away.
+    /// A trust was removed from a caller.
     #[serde(rename = "trust.delete")]
     TrustDelete,
     /// A browser session was opened.
     #[serde(rename = "session.create")]
     SessionCreate,
-    /// Browser sessions were to be read.
+    /// A request to read browser sessions.
     #[serde(rename = "session.read")]
     SessionRead,
     /// Browser sessions were cancelled.
@@ -225,13 +228,13 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    /// The action of that name.
+    /// Returns the action with that name in the audit.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         serde::Deserialize::deserialize(BorrowedStrDeserializer::<serde::de::value::Error>::new(name)).ok()
     }
 
-    /// The action's name in the audit.
+    /// Returns the action's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -276,7 +279,7 @@ impl AuditAction {
     }
 }
 
-/// How it ended.
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
@@ -289,13 +292,13 @@ pub enum AuditOutcome {
 }
 
 impl AuditOutcome {
-    /// The outcome of that name.
+    /// Returns the outcome with that name in the audit.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Done, Self::Refused, Self::Failed].into_iter().find(|outcome| outcome.as_str() == name)
     }
 
-    /// The outcome's name in the audit.
+    /// Returns the outcome's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -306,43 +309,43 @@ impl AuditOutcome {
     }
 }
 
-/// One record. It names tokens by their SHA-256 alone.
+/// One audit event. It identifies tokens by their SHA-256 alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// The request in which it happened.
+    /// The id of the request.
     pub request_id: Option<String>,
-    /// From which address.
+    /// The address from which the request came.
     pub peer: Option<IpAddr>,
-    /// For whom, as the caller claims.
+    /// The person or job that the caller claims to act for.
     pub on_behalf_of: Option<OnBehalfOf>,
-    /// What.
+    /// The action.
     pub action: AuditAction,
-    /// How it ended.
+    /// The outcome.
     pub outcome: AuditOutcome,
-    /// Which rule refused it, or would have, or why it failed.
+    /// The rule that refused it or would have, or the reason of the failure.
     pub reason: Option<String>,
-    /// How often: repeats are one record.
+    /// The number of occurrences: repeats share one record.
     pub count: u64,
-    /// To which tenant.
+    /// The tenant concerned.
     pub tenant: Option<TenantId>,
-    /// To which app.
+    /// The app concerned.
     pub app: Option<AppId>,
-    /// To which caller.
+    /// The caller concerned.
     pub caller: Option<CallerId>,
-    /// For whom the token acts.
+    /// The subject of the token.
     pub subject: Option<Subject>,
-    /// How far the token reaches; `None` is fully.
+    /// The scopes of the token; `None` is a full token.
     pub scopes: Option<ScopeSet>,
-    /// On what.
+    /// The resource of the token.
     pub resource: Option<Resource>,
     /// SHA-256 of the token, in lower-case hex.
     pub fingerprint: Option<String>,
-    /// Under which state of the credentials.
+    /// The generation of the credentials.
     pub generation: Option<Generation>,
-    /// What changed, or why, in words without secrets.
+    /// The change or its reason, in words without secrets.
     pub detail: Option<String>,
 }

@@ -26,7 +26,7 @@ pub(crate) struct RandomRequest {
 }
 
 impl RandomRequest {
-    pub(crate) fn ask(&self) -> AccessRequest<'_> {
+    pub(crate) fn request(&self) -> AccessRequest<'_> {
         AccessRequest::Token {
             subject: &self.subject,
             restriction: self.restriction.as_ref(),
@@ -95,7 +95,7 @@ pub(crate) fn some_policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-pub(crate) fn some_ask() -> impl Strategy<Value = RandomRequest> {
+pub(crate) fn some_request() -> impl Strategy<Value = RandomRequest> {
     let user = |id: &str| Subject::User { id: BoxId::parse(id).unwrap() };
     let link = SharedLink::parse("https://app.box.com/s/x").unwrap();
     let targets = vec![

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::strategies::{RandomRequest, folder, scopes, some_ask, some_grant, some_policy};
+use super::strategies::{RandomRequest, folder, scopes, some_grant, some_policy, some_request};
 use super::*;
 use crate::domain::grant::TenantSelector;
 use crate::domain::id::Name;
@@ -28,8 +28,8 @@ fn tenant() -> TenantId {
 }
 
 fn judge(grants: &[Grant], policy: &Policy, restriction: Option<&Restriction>) -> Decision {
-    let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction, on_behalf_of: None };
-    decide(grants, &tenant(), &BTreeMap::new(), policy, ask)
+    let request = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction, on_behalf_of: None };
+    decide(grants, &tenant(), &BTreeMap::new(), policy, request)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn invariant_1_a_token_leaves_only_by_a_grant_and_the_policy_together() {
     let mint = [grant(Permission::TokensMint)];
     let open = Policy::default();
     assert_eq!(judge(&mint, &open, None), ALLOWED);
-    assert_eq!(judge(&[], &open, None), Decision::Absent);
+    assert_eq!(judge(&[], &open, None), Decision::TenantHidden);
     let closed = Policy { full_tokens: false, ..Policy::default() };
     assert_eq!(judge(&mint, &closed, None), Decision::Forbidden(DenialReason::PolicyFullTokens));
     let preview = restricted(&["item_preview"], RestrictionTarget::Anything);
@@ -97,12 +97,12 @@ fn two_grants_are_never_mixed_into_a_third() {
         ..grant(Permission::TokensDownscope)
     };
     let grants = [preview, download];
-    let ask = |names: &[&str], id| {
+    let request = |names: &[&str], id| {
         judge(&grants, &Policy::default(), Some(&restricted(names, RestrictionTarget::Resource(folder(id)))))
     };
-    assert_eq!(ask(&["item_download"], "2"), Decision::Allowed(DecisionBasis { grant: 1, waived: None }));
-    assert!(matches!(ask(&["item_download"], "1"), Decision::Forbidden(_)));
-    assert!(matches!(ask(&["item_preview", "item_download"], "1"), Decision::Forbidden(_)));
+    assert_eq!(request(&["item_download"], "2"), Decision::Allowed(DecisionBasis { grant: 1, waived: None }));
+    assert!(matches!(request(&["item_download"], "1"), Decision::Forbidden(_)));
+    assert!(matches!(request(&["item_preview", "item_download"], "1"), Decision::Forbidden(_)));
 }
 
 #[test]
@@ -111,14 +111,14 @@ fn a_policy_may_want_to_know_on_whose_behalf() {
     let mint = [grant(Permission::TokensMint)];
     let ada = OnBehalfOf::parse("ada").unwrap();
     let judge = |on_behalf_of| {
-        let ask = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of };
-        decide(&mint, &tenant(), &BTreeMap::new(), &policy, ask)
+        let request = AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of };
+        decide(&mint, &tenant(), &BTreeMap::new(), &policy, request)
     };
     assert_eq!(judge(None), Decision::Forbidden(DenialReason::PolicyOnBehalfOf));
     assert_eq!(judge(Some(&ada)), ALLOWED);
     // What is no token needs nobody.
-    let ask = AccessRequest::Admin(Permission::TokensMint);
-    assert_eq!(decide(&mint, &tenant(), &BTreeMap::new(), &policy, ask), ALLOWED);
+    let request = AccessRequest::Admin(Permission::TokensMint);
+    assert_eq!(decide(&mint, &tenant(), &BTreeMap::new(), &policy, request), ALLOWED);
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn a_policy_that_observes_lets_pass_and_tells_what_it_would_refuse() {
         judge(&narrow, &observe(Policy::default()), None),
         Decision::Forbidden(DenialReason::Permission)
     );
-    assert_eq!(judge(&[], &observe(Policy::default()), None), Decision::Absent);
-    assert_eq!(DenialReason::PolicySubject.observed(), "observed: policy.subjects");
+    assert_eq!(judge(&[], &observe(Policy::default()), None), Decision::TenantHidden);
+    assert_eq!(DenialReason::PolicySubject.observed_name(), "observed: policy.subjects");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_a_policy_leaves_out_is_as_open_as_it_always_was() {
         assert_eq!(read(text).is_ok(), good, "{text}");
     }
     let many: Vec<String> =
-        (0..=Policy::ORIGINS).map(|number| format!("https://a{number}.example")).collect();
+        (0..=Policy::MAX_ORIGINS).map(|number| format!("https://a{number}.example")).collect();
     let policy = |origins: &[String]| read(&serde_json::json!({ "browser_origins": origins }).to_string());
     assert!(policy(&many[1..]).is_ok() && policy(&many).is_err());
 }
@@ -234,12 +234,12 @@ proptest! {
     fn invariant_1_the_decision_is_grant_and_policy_together(
         grants in proptest::collection::vec(some_grant(), 0..4),
         policy in some_policy(),
-        asked in some_ask(),
+        asked in some_request(),
     ) {
         let labels = [("team".to_owned(), "a".to_owned())].into();
         let first = grants.iter().position(|grant| would_give(grant, &asked));
         let passes = would_pass(&policy, &asked);
-        match (decide(&grants, &tenant(), &labels, &policy, asked.ask()), first) {
+        match (decide(&grants, &tenant(), &labels, &policy, asked.request()), first) {
             (Decision::Allowed(grounds), Some(first)) => {
                 prop_assert_eq!(grounds.grant, first);
                 prop_assert_eq!(grounds.waived.is_none(), passes);
@@ -250,7 +250,7 @@ proptest! {
                 prop_assert!(rule.as_str().starts_with("policy."));
             }
             (Decision::Forbidden(rule), None) => prop_assert!(rule.as_str().starts_with("grant.")),
-            (Decision::Absent, None) => prop_assert!(grants.iter().all(|grant| !grant.is_on(&tenant(), &labels))),
+            (Decision::TenantHidden, None) => prop_assert!(grants.iter().all(|grant| !grant.applies_to(&tenant(), &labels))),
             (decision, first) => prop_assert!(false, "{:?} where {:?} would give it", decision, first),
         }
     }
@@ -259,15 +259,15 @@ proptest! {
     fn observing_never_allows_what_the_grants_refuse(
         grants in proptest::collection::vec(some_grant(), 0..4),
         policy in some_policy(),
-        asked in some_ask(),
+        asked in some_request(),
     ) {
         let labels = BTreeMap::new();
-        let under = |policy: &Policy| decide(&grants, &tenant(), &labels, policy, asked.ask());
+        let under = |policy: &Policy| decide(&grants, &tenant(), &labels, policy, asked.request());
         let observed = under(&Policy { mode: PolicyMode::Observe, ..policy.clone() });
         let free = under(&Policy::default());
         let grant_of = |decision| match decision {
             Decision::Allowed(DecisionBasis { grant, .. }) => Some(grant),
-            Decision::Forbidden(_) | Decision::Absent => None,
+            Decision::Forbidden(_) | Decision::TenantHidden => None,
         };
         prop_assert_eq!(grant_of(observed), grant_of(free));
         if grant_of(free).is_none() {
@@ -290,14 +290,15 @@ fn a_session_needs_its_own_permission_and_all_else_that_a_token_needs() {
         target: RestrictionTarget::Resource(folder("1")),
         annotator: None,
     };
-    let ask = AccessRequest::Session {
+    let request = AccessRequest::SessionToken {
         subject: &Subject::ENTERPRISE,
         restriction: &restriction,
         on_behalf_of: None,
     };
     let with =
         |permissions: &[Permission]| Grant { permissions: permissions.to_vec(), ..Grant::everything() };
-    let found = |grant: Grant, policy: &Policy| decide(&[grant], &tenant(), &BTreeMap::new(), policy, ask);
+    let found =
+        |grant: Grant, policy: &Policy| decide(&[grant], &tenant(), &BTreeMap::new(), policy, request);
     let (free, all) = (Policy::default(), with(&[Permission::SessionsCreate]));
     assert!(matches!(found(all.clone(), &free), Decision::Allowed(_)));
     let others: Vec<_> =
@@ -311,7 +312,12 @@ fn a_session_needs_its_own_permission_and_all_else_that_a_token_needs() {
     assert_eq!(found(all.clone(), &named), Decision::Forbidden(DenialReason::PolicyOnBehalfOf));
     // What a lockdown of its opener has to reach.
     let reached = |restriction| {
-        reaches(std::slice::from_ref(&all), &tenant(), &BTreeMap::new(), (&Subject::ENTERPRISE, restriction))
+        grants_allow_token(
+            std::slice::from_ref(&all),
+            &tenant(),
+            &BTreeMap::new(),
+            (&Subject::ENTERPRISE, restriction),
+        )
     };
     assert!(reached(Some(&restriction)) && !reached(None));
 }

@@ -19,9 +19,9 @@ fn session(resources: &[(ResourceType, &str)]) -> BrowserSession {
         read: ScopePreset::Explorer.scopes(),
         write: None,
         origins: vec![Origin::parse("https://app.example.com").unwrap()],
-        opener: SessionOwner {
+        owner: SessionOwner {
             caller: CallerId::parse("cal_a").unwrap(),
-            with: SessionCredential::Key(KeyId::parse("key_a").unwrap()),
+            credential: SessionCredential::Key(KeyId::parse("key_a").unwrap()),
         },
         on_behalf_of: None,
         min_ttl: None,
@@ -36,20 +36,20 @@ fn session(resources: &[(ResourceType, &str)]) -> BrowserSession {
 fn an_exact_resource_wins_then_the_only_folder() {
     use ResourceType::{File, Folder};
     let one = session(&[(Folder, "1"), (File, "2")]);
-    assert_eq!(one.place_of(&item(File, "2")), ItemCoverage::At(&item(File, "2")));
-    assert_eq!(one.place_of(&item(Folder, "1")), ItemCoverage::At(&item(Folder, "1")));
+    assert_eq!(one.coverage_of(&item(File, "2")), ItemCoverage::CoveredBy(&item(File, "2")));
+    assert_eq!(one.coverage_of(&item(Folder, "1")), ItemCoverage::CoveredBy(&item(Folder, "1")));
     assert_eq!(
-        one.place_of(&item(File, "1")),
-        ItemCoverage::At(&item(Folder, "1")),
+        one.coverage_of(&item(File, "1")),
+        ItemCoverage::CoveredBy(&item(Folder, "1")),
         "a file of a folder's number"
     );
-    assert_eq!(session(&[(File, "2")]).place_of(&item(File, "3")), ItemCoverage::Nowhere);
+    assert_eq!(session(&[(File, "2")]).coverage_of(&item(File, "3")), ItemCoverage::NotCovered);
     let two = session(&[(Folder, "1"), (Folder, "3"), (File, "2")]);
-    assert_eq!(two.place_of(&item(File, "2")), ItemCoverage::At(&item(File, "2")));
-    assert_eq!(two.place_of(&item(File, "9")), ItemCoverage::InAFolder);
+    assert_eq!(two.coverage_of(&item(File, "2")), ItemCoverage::CoveredBy(&item(File, "2")));
+    assert_eq!(two.coverage_of(&item(File, "9")), ItemCoverage::DependsOnFolder);
     let among = |ids: &[&str]| {
         let ids: Vec<_> = ids.iter().map(|id| BoxId::parse(id).unwrap()).collect();
-        two.folder_among(&ids).map(|folder| folder.id.as_str().to_owned())
+        two.innermost_folder(&ids).map(|folder| folder.id.as_str().to_owned())
     };
     assert_eq!(among(&["0", "1", "5"]).as_deref(), Some("1"));
     assert_eq!(among(&["0", "1", "3", "5"]).as_deref(), Some("3"), "the innermost");
@@ -71,9 +71,9 @@ fn any_one_changed_field_changes_what_the_text_is_bound_to() {
         &|one| one.write = Some(ScopePreset::Uploader.scopes()),
         &|one| one.origins = vec![Origin::parse("https://evil.example").unwrap()],
         &|one| one.origins.push(Origin::parse("https://evil.example").unwrap()),
-        &|one| one.opener.caller = CallerId::parse("cal_b").unwrap(),
-        &|one| one.opener.with = SessionCredential::Key(KeyId::parse("key_b").unwrap()),
-        &|one| one.opener.with = SessionCredential::Trust(TrustId::parse("tru_a").unwrap()),
+        &|one| one.owner.caller = CallerId::parse("cal_b").unwrap(),
+        &|one| one.owner.credential = SessionCredential::Key(KeyId::parse("key_b").unwrap()),
+        &|one| one.owner.credential = SessionCredential::Trust(TrustId::parse("tru_a").unwrap()),
         &|one| one.on_behalf_of = Some(OnBehalfOf::parse("ada").unwrap()),
         &|one| one.min_ttl = Some(1),
         &|one| one.expires_at = Timestamp::from_second(3601).unwrap(),

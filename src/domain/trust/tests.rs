@@ -76,7 +76,7 @@ fn a_pattern_that_would_be_tried_over_and_over_ends() {
 
 #[test]
 fn what_is_no_pattern_audience_or_claim_is_refused() {
-    let long = "x".repeat(LONGEST + 1);
+    let long = "x".repeat(MAX_LENGTH + 1);
     for text in ["", "a\nb", "\u{202e}a", &long] {
         assert!(ClaimPattern::parse(text).is_err() && Audience::parse(text).is_err(), "{text:?}");
     }
@@ -87,7 +87,7 @@ fn what_is_no_pattern_audience_or_claim_is_refused() {
     for bad in ["", "a\0", "/a~", "/a~2", &long] {
         assert!(named(bad).is_err(), "{bad}");
     }
-    let many = (0..=CLAIMS).map(|number| (number.to_string(), pattern("x"))).collect();
+    let many = (0..=MAX_CLAIMS).map(|number| (number.to_string(), pattern("x"))).collect();
     assert!(ClaimPatterns::new(many).is_err());
 }
 
@@ -103,7 +103,7 @@ fn token(claims: Value) -> TokenClaims {
     }
 }
 
-fn terms(claims: &[(&str, &str)]) -> TrustConditions {
+fn conditions(claims: &[(&str, &str)]) -> TrustConditions {
     let claims = claims.iter().map(|(name, wanted)| ((*name).to_owned(), pattern(wanted)));
     TrustConditions {
         issuer: "https://issuer.example".to_owned(),
@@ -140,24 +140,24 @@ fn claims_are_compared_by_their_texts_and_arrays_by_any_element() {
         ("a.b", "dotted", true),
         ("/a/b", "nested", true),
     ] {
-        assert_eq!(terms(&[(name, wanted)]).match_token(&token), matches, "{name} {wanted}");
+        assert_eq!(conditions(&[(name, wanted)]).matches(&token), matches, "{name} {wanted}");
     }
-    assert!(terms(&[("env", "prod"), ("run", "*")]).match_token(&token));
-    assert!(!terms(&[("env", "prod"), ("run", "8")]).match_token(&token));
+    assert!(conditions(&[("env", "prod"), ("run", "*")]).matches(&token));
+    assert!(!conditions(&[("env", "prod"), ("run", "8")]).matches(&token));
 }
 
 #[test]
 fn every_term_has_to_be_met() {
     let token = token(json!({}));
-    let good = terms(&[]);
-    assert!(good.match_token(&token));
+    let good = conditions(&[]);
+    assert!(good.matches(&token));
     for wrong in [
         TrustConditions { issuer: "https://issuer.example/".to_owned(), ..good.clone() },
         TrustConditions { audience: Audience::parse("brok").unwrap(), ..good.clone() },
         TrustConditions { audience: Audience::parse("*").unwrap(), ..good.clone() },
         TrustConditions { subject: pattern("jo"), ..good.clone() },
     ] {
-        assert!(!wrong.match_token(&token), "{wrong:?}");
+        assert!(!wrong.matches(&token), "{wrong:?}");
     }
 }
 
@@ -165,7 +165,7 @@ fn every_term_has_to_be_met() {
 fn a_trust_is_read_back_as_it_was_written() {
     let trust = Trust {
         id: TrustId::parse("tru_1").unwrap(),
-        terms: terms(&[("/a/b", "c*")]),
+        conditions: conditions(&[("/a/b", "c*")]),
         created_at: Timestamp::UNIX_EPOCH,
     };
     let text = serde_json::to_string(&trust).unwrap();

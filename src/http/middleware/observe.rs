@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::cors;
 use crate::domain::id::CallerId;
-use crate::entropy::{Entropy, base62};
+use crate::entropy::{Entropy, random_base62};
 use crate::http::Api;
 use crate::http::error;
 use crate::http::error::box_shape;
@@ -130,6 +130,6 @@ fn request_id(request: &Request, entropy: &dyn Entropy) -> Arc<str> {
     };
     match sent.filter(plain) {
         Some(text) => text.into(),
-        None => format!("req_{}", base62(entropy, 20)).into(),
+        None => format!("req_{}", random_base62(entropy, 20)).into(),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response, ApiError> {
     let TokenExchange { token, restriction } = asked;
     // At Box the child lives on when its parent is over: whoever only shows a token gets nothing that is worth as much.
-    if client.is_none() && restriction.reaches_like_a_full_token() {
+    if client.is_none() && restriction.is_full_access() {
         return Err(OAuthError::Scope(DOWNSCOPES_ALONE).into());
     }
     let presented = presented(api, asker, &token, client.is_some()).await?;

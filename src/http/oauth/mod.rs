@@ -156,7 +156,7 @@ async fn revoke(
             let nobody = AuditContext {
                 request_id: Some(asker.story.request_id().to_string()),
                 peer: asker.story.peer(),
-                ..AuditContext::of(Actor::Unknown)
+                ..AuditContext::for_actor(Actor::Unknown)
             };
             note_kept(&api, &nobody, None, "unauthenticated", &token);
         }

@@ -258,10 +258,10 @@ async fn cancel(
 /// Everything that is wrong with it at once.
 pub(crate) fn new_session(body: OpenSessionRequest) -> Result<SessionSpec, ApiError> {
     let mut faults = Vec::new();
-    faults.extend(each_once(&body.resources, BrowserSession::RESOURCES, "/resources"));
-    faults.extend(each_once(&body.origins, BrowserSession::ORIGINS, "/origins"));
-    if body.ttl.is_some_and(|ttl| !(1..=SessionTtl::LONGEST).contains(&ttl)) {
-        faults.push(FieldError::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::LONGEST)));
+    faults.extend(each_once(&body.resources, BrowserSession::MAX_RESOURCES, "/resources"));
+    faults.extend(each_once(&body.origins, BrowserSession::MAX_ORIGINS, "/origins"));
+    if body.ttl.is_some_and(|ttl| !(1..=SessionTtl::MAX_SECONDS).contains(&ttl)) {
+        faults.push(FieldError::at("/ttl", format!("A session lives 1 to {} s.", SessionTtl::MAX_SECONDS)));
     }
     let mut scopes = |asked: ScopesRequest, pointer: &str| {
         scopes_of(asked, pointer).unwrap_or_else(|fault| {
@@ -312,7 +312,7 @@ fn scopes_of(asked: ScopesRequest, pointer: &str) -> Result<ScopeSet, FieldError
         }
         _ => return Err(FieldError::at(pointer, "Name either `scopes` or a `preset`.")),
     };
-    if let Some(scope) = scopes.iter().find(|scope| scope.reaches_like_a_full_token()) {
+    if let Some(scope) = scopes.iter().find(|scope| scope.is_full_access()) {
         let name = scope.as_str();
         let detail = format!(
             "`{name}` is none of Box's downscoping scopes: no page gets what reaches as far as a full token."
@@ -328,7 +328,7 @@ fn person(text: &str) -> Result<OnBehalfOf, ApiError> {
 }
 
 fn response(session: &BrowserSession) -> SessionResponse<'_> {
-    let (key, trust) = match &session.opener.with {
+    let (key, trust) = match &session.owner.credential {
         SessionCredential::Key(id) => (Some(id.as_str()), None),
         SessionCredential::Trust(id) => (None, Some(id.as_str())),
     };
@@ -339,7 +339,7 @@ fn response(session: &BrowserSession) -> SessionResponse<'_> {
         read: &session.read,
         write: session.write.as_ref(),
         origins: &session.origins,
-        opener: OpenerResponse { caller: session.opener.caller.as_str(), key, trust },
+        opener: OpenerResponse { caller: session.owner.caller.as_str(), key, trust },
         on_behalf_of: session.on_behalf_of.as_ref(),
         created_at: session.created_at,
         expires_at: session.expires_at,

@@ -62,13 +62,13 @@ pub(crate) struct TrustResponse<'a> {
 }
 
 impl<'a> From<&'a Trust> for TrustResponse<'a> {
-    fn from(Trust { id, terms, created_at }: &'a Trust) -> Self {
+    fn from(Trust { id, conditions, created_at }: &'a Trust) -> Self {
         Self {
             id: id.as_str(),
-            issuer: &terms.issuer,
-            audience: terms.audience.as_str(),
-            subject: terms.subject.as_str(),
-            claims: &terms.claims,
+            issuer: &conditions.issuer,
+            audience: conditions.audience.as_str(),
+            subject: conditions.subject.as_str(),
+            claims: &conditions.claims,
             created_at: *created_at,
         }
     }
@@ -91,8 +91,8 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
-    let terms = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
-    let trust = api.registry.create_trust(&calling.context, &caller, terms).await?;
+    let conditions = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
+    let trust = api.registry.create_trust(&calling.context, &caller, conditions).await?;
     Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())
 }
 

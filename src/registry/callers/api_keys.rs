@@ -96,7 +96,7 @@ impl Registry {
         let event = event_of(&next, &cause, self.now(), AuditAction::KeyRevoke, key.to_string());
         let next = self.replace_caller(next, &event, None).await?;
         let with = SessionCredential::Key(key.clone());
-        self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
+        self.end_orphans(&next, &cause, |session| session.owner.credential == with).await;
         Ok(())
     }
 }
@@ -109,7 +109,7 @@ fn make_key(
 ) -> (CreatedApiKey, ApiKey) {
     let id = KeyId::generate(entropy);
     let key = api_key::generate(&id, entropy);
-    let peppered = vault.pepper(key.expose().as_bytes());
+    let peppered = vault.hash_with_pepper(key.expose().as_bytes());
     let stored = ApiKey {
         id: id.clone(),
         digest: peppered.digest,

@@ -147,7 +147,7 @@ impl Registry {
         };
         let seen = view.filter(|view| {
             let tenant = &view.tenant;
-            context.any(|held| held.grants.iter().any(|grant| grant.is_on(&tenant.id, &tenant.labels)))
+            context.any(|held| held.grants.iter().any(|grant| grant.applies_to(&tenant.id, &tenant.labels)))
         });
         match seen {
             Some(view) => {
@@ -186,10 +186,10 @@ fn check_spec(
     }
     for (place, permission) in spec.permissions.iter().enumerate() {
         let pointer = at(&format!("/permissions/{place}"));
-        if kind == CallerKind::Service && !permission.suits_a_service() {
+        if kind == CallerKind::Service && !permission.is_allowed_for_services() {
             let detail = "A `service` holds only `tokens:`, `sessions:` and `webhooks:` permissions.";
             faults.push(FieldError::at(pointer, detail));
-        } else if permission.needs_every_tenant() && *tenants != TenantSelector::Every {
+        } else if permission.requires_all_tenants() && *tenants != TenantSelector::Every {
             faults.push(FieldError::at(pointer, "This permission needs a grant on `tenant: \"*\"`."));
         }
     }

@@ -12,7 +12,7 @@ use crate::registry::{Registry, on_what_stands};
 use crate::store::CallerRef;
 
 impl Registry {
-    /// Lets tokens that meet `terms` open a caller.
+    /// Lets tokens that meet `conditions` open a caller.
     ///
     /// # Errors
     /// As [`RegistryError`] tells.
@@ -20,27 +20,27 @@ impl Registry {
         &self,
         context: &RequestContext,
         caller: &CallerRef,
-        terms: TrustConditions,
+        conditions: TrustConditions,
     ) -> Result<Trust, RegistryError> {
-        on_what_stands(|| self.create_trust_once(context, caller, &terms)).await
+        on_what_stands(|| self.create_trust_once(context, caller, &conditions)).await
     }
 
     async fn create_trust_once(
         &self,
         context: &RequestContext,
         caller: &CallerRef,
-        terms: &TrustConditions,
+        conditions: &TrustConditions,
     ) -> Result<Trust, RegistryError> {
         let (context, mut next) = self.manageable(context, caller).await?;
-        self.check_issuer(&terms.issuer)?;
-        if next.trusts.iter().any(|trust| trust.terms == *terms) {
+        self.check_issuer(&conditions.issuer)?;
+        if next.trusts.iter().any(|trust| trust.conditions == *conditions) {
             return Err(RegistryError::Conflict("The caller has such a trust already."));
         }
         if next.trusts.len() >= Caller::MAX_TRUSTS {
             return Err(RegistryError::Conflict("The caller has 32 trusts; delete one of them first."));
         }
         let id = self.new_id(TrustId::generate);
-        let trust = Trust { id, terms: terms.clone(), created_at: self.now() };
+        let trust = Trust { id, conditions: conditions.clone(), created_at: self.now() };
         next.trusts.push(trust.clone());
         let cause = context.audit_context();
         let event = event_of(&next, &cause, self.now(), AuditAction::TrustCreate, told(&trust));
@@ -74,7 +74,7 @@ impl Registry {
         let event = event_of(&next, &cause, self.now(), AuditAction::TrustDelete, told(&gone));
         let next = self.replace_caller(next, &event, None).await?;
         let with = SessionCredential::Trust(trust.clone());
-        self.end_orphans(&next, &cause, |session| session.opener.with == with).await;
+        self.end_orphans(&next, &cause, |session| session.owner.credential == with).await;
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Registry {
 }
 
 fn told(trust: &Trust) -> String {
-    let Trust { id, terms: TrustConditions { issuer, audience, subject, claims }, .. } = trust;
+    let Trust { id, conditions: TrustConditions { issuer, audience, subject, claims }, .. } = trust;
     let claims = serde_json::to_string(claims).unwrap_or_default();
     format!("{id}: {issuer} for {}, {subject}, claims {claims}", audience.as_str())
 }

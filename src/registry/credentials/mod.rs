@@ -250,7 +250,7 @@ impl Registry {
         secrets: AppSecrets,
     ) -> Result<AppSecrets, RegistryError> {
         match self.broker.secrets(app).await {
-            Ok(stored) => Ok(secrets.with_webhook_keys_of(&stored)),
+            Ok(stored) => Ok(secrets.with_webhook_keys_from(&stored)),
             Err(error @ TokenError::Store(StoreError::Unavailable(_))) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(app = %app.id, %error, "webhook keys are not kept, for they cannot be opened");

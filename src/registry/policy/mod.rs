@@ -54,7 +54,7 @@ impl ExplainQuery {
     }
 
     fn is_for_a_full_token(&self) -> bool {
-        self.restriction.as_ref().is_none_or(Restriction::reaches_like_a_full_token)
+        self.restriction.as_ref().is_none_or(Restriction::is_full_access)
     }
 
     /// The permission that such a token needs, and what such a token is called.
@@ -361,7 +361,7 @@ fn by_a_session<'a>(
     let restriction = question.restriction.as_ref().filter(|_| !question.is_for_a_full_token())?;
     restriction.target.resource()?;
     let (subject, on_behalf_of) = (&question.subject, question.on_behalf_of.as_ref());
-    judge(callers, view, AccessRequest::Session { subject, restriction, on_behalf_of }).ok()
+    judge(callers, view, AccessRequest::SessionToken { subject, restriction, on_behalf_of }).ok()
 }
 
 /// True for all but a downscoped token of the service account, with which the header does nothing.
@@ -380,7 +380,7 @@ fn acts_as_users(callers: &[Caller], view: &TenantContext) -> bool {
         matches!(decision, Decision::Allowed(_) | Decision::Forbidden(DenialReason::PolicyOnBehalfOf))
     };
     let may_be_anyone = |caller: &Caller| {
-        policy::reaches_every_user(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy)
+        policy::allows_full_tokens_for_every_user(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy)
     };
     callers.iter().any(may_be_enterprise) && !callers.iter().any(may_be_anyone)
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::broker::decision::decide;
 use crate::domain::policy::Policy;
-use crate::domain::policy::strategies::{some_ask, some_grant, some_policy};
+use crate::domain::policy::strategies::{some_grant, some_policy, some_request};
 
 const DAY: &str = "2026-01-02T00:00:00Z";
 
@@ -41,13 +41,13 @@ proptest! {
     fn it_is_allowed_where_some_caller_is_served_and_the_first_such_decides(
         grants in proptest::collection::vec(proptest::collection::vec(some_grant(), 0..3), 1..4),
         policy in some_policy(),
-        asked in some_ask(),
+        asked in some_request(),
         tenant in proptest::sample::select(vec!["active", "active", "suspended", "locked", "pending", "deleted"]),
         app in proptest::sample::select(vec!["active", "active", "suspended", "locked", "pending"]),
     ) {
         let callers: Vec<Caller> = grants.into_iter().map(caller).collect();
         let view = view(&policy, (tenant, app));
-        let served: Vec<_> = callers.iter().map(|one| decide(one, &view, asked.ask())).collect();
+        let served: Vec<_> = callers.iter().map(|one| decide(one, &view, asked.request())).collect();
         let question = ExplainQuery {
             who: ExplainCaller::Caller(None),
             tenant: TenantRef::Id(view.tenant.id.clone()),
@@ -55,7 +55,7 @@ proptest! {
             restriction: asked.restriction.clone(),
             on_behalf_of: asked.on_behalf_of.clone(),
         };
-        let found = judge(&callers, &view, question.ask());
+        let found = judge(&callers, &view, question.request());
         let first = served.iter().position(Result::is_ok);
         prop_assert_eq!(found.is_ok(), first.is_some());
         match found {

@@ -135,7 +135,7 @@ impl Registry {
             return Err(RegistryError::Conflict(CLIENT_ID_HELD));
         }
         let now = self.now();
-        if how.verify_later || app.awaits_its_key() {
+        if how.verify_later || app.is_awaiting_key() {
             app.generation = self.next_generation(how).await?;
             app.state = AppState::Pending;
             let tenant =
@@ -302,7 +302,7 @@ impl Registry {
         if !same_tenant || !self.holds_these(&stored, app, secrets).await? {
             return Err(taken());
         }
-        let keypair = match stored.awaits_its_key() {
+        let keypair = match stored.is_awaiting_key() {
             true => Some(self.keypair_of_new(&known, &stored, cause).await?),
             false => None,
         };
@@ -320,7 +320,7 @@ impl Registry {
         let same_face =
             stored.client_id == app.client_id && stored.auth == app.auth && key(stored) == key(app);
         let held = self.broker.secrets(stored).await?;
-        Ok(same_face && held == secrets.clone().with_webhook_keys_of(&held))
+        Ok(same_face && held == secrets.clone().with_webhook_keys_from(&held))
     }
 
     /// Decodes the private key, off the threads that serve requests.

@@ -102,7 +102,7 @@ impl Registry {
         let new = NewBrowserSession { session: &session, tenant: &tenant, app: &view.app, caller: &caller };
         self.store.insert_browser_session(&new, &event).await?;
         let content = sha256(&session.encoding());
-        let text = self.vault.sessions().text(session.id.public_part(), &content);
+        let text = self.vault.session_signer().sign(session.id.public_part(), &content);
         Ok(CreatedSession { session, text })
     }
 
@@ -157,7 +157,7 @@ impl Registry {
             read: new.read.clone(),
             write: new.write.clone(),
             origins: new.origins.clone(),
-            opener: SessionOwner { caller: caller.id.clone(), with: SessionCredential::of(credential)? },
+            owner: SessionOwner { caller: caller.id.clone(), credential: SessionCredential::of(credential)? },
             on_behalf_of: new.on_behalf_of.clone(),
             min_ttl: new.min_ttl,
             created_at,
@@ -328,14 +328,14 @@ fn those_who_end(
     tenant: &Tenant,
     session: &BrowserSession,
 ) -> Option<RequestContext> {
-    context.those_allowed(tenant, AccessRequest::Cancellation(Some(&session.subject))).ok()
+    context.those_allowed(tenant, AccessRequest::SessionCancellation(Some(&session.subject))).ok()
 }
 
 /// Judges every token that a session may give.
 fn all_allowed(caller: &Caller, view: &TenantContext, session: &BrowserSession) -> Result<(), Denial> {
     let (subject, on_behalf_of) = (&session.subject, session.on_behalf_of.as_ref());
     session.restrictions().try_for_each(|restriction| {
-        let ask = AccessRequest::Session { subject, restriction: &restriction, on_behalf_of };
+        let ask = AccessRequest::SessionToken { subject, restriction: &restriction, on_behalf_of };
         decide(caller, view, ask).map(drop)
     })
 }
@@ -363,7 +363,7 @@ fn told(session: &BrowserSession) -> String {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
     let BrowserSession { id, resources, write, origins, expires_at, .. } = session;
-    let write = write.as_ref().map_or_else(|| "nothing".to_owned(), ScopeSet::joined);
+    let write = write.as_ref().map_or_else(|| "nothing".to_owned(), ScopeSet::space_separated);
     shortened(format!(
         "{id} until {expires_at}, on {}, to write {write}, at {}",
         list(resources),

@@ -30,7 +30,7 @@ impl Registry {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
         let cause = context.audit_context();
-        if view.app.awaits_its_key() {
+        if view.app.is_awaiting_key() {
             return Ok(without_key(&view, &self.upstream));
         }
         let (probe, credentials) = match self.broker.probe(&view, &Subject::ENTERPRISE).await {

@@ -42,7 +42,7 @@ impl Registry {
         if expected.is_some_and(|version| version != current.version) {
             return Err(RegistryError::Precondition);
         }
-        if current.is_unproven() {
+        if current.is_unverified() {
             // It never served: nothing is to be revoked, and it reserves nothing for a restoration.
             let event = self.event_of(
                 &current,

@@ -298,10 +298,10 @@ fn merge(mut document: Value, patch: &Value) -> Result<Changeable, RegistryError
 /// its lock and behind it.
 fn state_of(tenant: &Tenant, state: RequestedState) -> Result<TenantState, RegistryError> {
     match state {
-        RequestedState::Active if tenant.is_unproven() && tenant.state == TenantState::Locked => {
+        RequestedState::Active if tenant.is_unverified() && tenant.state == TenantState::Locked => {
             Ok(TenantState::Pending)
         }
-        RequestedState::Suspended if tenant.is_unproven() && tenant.state == TenantState::Locked => Err(
+        RequestedState::Suspended if tenant.is_unverified() && tenant.state == TenantState::Locked => Err(
             RegistryError::Conflict("The tenant was pending when it was locked: `active` lifts the lock."),
         ),
         state => Ok(state.into()),

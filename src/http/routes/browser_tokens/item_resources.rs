@@ -39,11 +39,11 @@ pub(super) async fn place<'a>(
     let mut asked = Vec::new();
     for id in ids {
         let item = item(id);
-        let found = match item.as_ref().map(|item| page.session.place_of(item)) {
+        let found = match item.as_ref().map(|item| page.session.coverage_of(item)) {
             None => Err(not_an_item()),
-            Some(ItemCoverage::At(resource)) => Ok(resource.clone()),
-            Some(ItemCoverage::Nowhere) => Err(outside(api, page)),
-            Some(ItemCoverage::InAFolder) => {
+            Some(ItemCoverage::CoveredBy(resource)) => Ok(resource.clone()),
+            Some(ItemCoverage::NotCovered) => Err(outside(api, page)),
+            Some(ItemCoverage::DependsOnFolder) => {
                 asked.extend(item.map(|item| (id.as_str(), item)));
                 Err(too_late())
             }
@@ -85,7 +85,7 @@ async fn folder_of(api: &Api, page: &BrowserPage, item: &Resource) -> Result<Res
             seen.map_err(|error| failed(api, page, (None, &session.read), error.into()))?
         }
     };
-    let folder = ancestors.as_deref().and_then(|ancestors| session.folder_among(ancestors));
+    let folder = ancestors.as_deref().and_then(|ancestors| session.innermost_folder(ancestors));
     folder.cloned().ok_or_else(|| outside(api, page))
 }
 

@@ -11,21 +11,21 @@ use crate::secret::SecretString;
 /// What every session's text begins with.
 const PREFIX: &str = "btbs_";
 /// How many characters tell which key signed.
-const TAG: usize = 8;
+const TAG_LEN: usize = 8;
 /// How many characters show before any lookup that a text is one of ours: 35 bits.
-const CHECK: usize = 6;
+const CHECK_LEN: usize = 6;
 /// How many characters a whole MAC has.
-const PROOF: usize = 43;
+const PROOF_LEN: usize = 43;
 
 /// The labels that keep what these keys make apart; each ends in its format's version.
-const CHECKED: &str = "box-token-broker browser session check 1";
-const PROVEN: &str = "box-token-broker browser session 1";
+const CHECK_LABEL: &str = "box-token-broker browser session check 1";
+const PROOF_LABEL: &str = "box-token-broker browser session 1";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Signs browser sessions, and knows what it signed.
 #[derive(Debug)]
-pub struct SessionKeys(MacKeys);
+pub struct SessionSigner(MacKeys);
 
 /// What a text claims to be, and that one of our keys made it for a session of that id.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct ClaimedSession<'a> {
     proof: &'a str,
 }
 
-impl SessionKeys {
+impl SessionSigner {
     /// # Errors
     /// Where no `session` key is active.
     pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
@@ -45,10 +45,11 @@ impl SessionKeys {
 
     /// The text of a session of this id (without its prefix) that says `content`, under the active key.
     #[must_use]
-    pub fn text(&self, id: &str, content: &[u8]) -> SecretString {
+    pub fn sign(&self, id: &str, content: &[u8]) -> SecretString {
         let key = self.0.active();
         // In one piece: a text that grows leaves copies of itself behind.
-        let mut text = String::with_capacity(PREFIX.len() + TAG + 1 + id.len() + 1 + CHECK + PROOF);
+        let mut text =
+            String::with_capacity(PREFIX.len() + TAG_LEN + 1 + id.len() + 1 + CHECK_LEN + PROOF_LEN);
         text.push_str(PREFIX);
         text.extend(tag(key).map(char::from));
         text.push('_');
@@ -61,19 +62,19 @@ impl SessionKeys {
 
     /// The id that a text names, whoever made it: good to find what is remembered of it, and nothing else.
     #[must_use]
-    pub fn named(text: &str) -> Option<&str> {
+    pub fn claimed_id(text: &str) -> Option<&str> {
         text.strip_prefix(PREFIX)?.split('_').nth(1)
     }
 
     /// Reads a text; `None` for what no key of the set made, which costs no lookup.
     #[must_use]
-    pub fn read<'a>(&'a self, text: &'a str) -> Option<ClaimedSession<'a>> {
+    pub fn parse<'a>(&'a self, text: &'a str) -> Option<ClaimedSession<'a>> {
         let mut parts = text.strip_prefix(PREFIX)?.split('_');
         let (signer, id, macs) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() || macs.len() != CHECK + PROOF || !macs.is_ascii() {
+        if parts.next().is_some() || macs.len() != CHECK_LEN + PROOF_LEN || !macs.is_ascii() {
             return None;
         }
-        let (checked, proof) = macs.split_at(CHECK);
+        let (checked, proof) = macs.split_at(CHECK_LEN);
         let made_it = |key: &&MacKey| {
             tag(key) == *signer.as_bytes()
                 && verify_slices_are_equal(&check(key, id), checked.as_bytes()).is_ok()
@@ -85,22 +86,22 @@ impl SessionKeys {
 impl ClaimedSession<'_> {
     /// Whether the text was made for a session that says `content`, in constant time.
     #[must_use]
-    pub fn says(&self, content: &[u8]) -> bool {
+    pub fn verify(&self, content: &[u8]) -> bool {
         verify_slices_are_equal(&proof(self.key, self.id, content), self.proof.as_bytes()).is_ok()
     }
 }
 
 /// What tells keys apart in a text: ids may be long, and hold what does not belong there.
-fn tag(key: &MacKey) -> [u8; TAG] {
+fn tag(key: &MacKey) -> [u8; TAG_LEN] {
     digits(&sha256(key.id.as_bytes()))
 }
 
-fn check(key: &MacKey, id: &str) -> [u8; CHECK] {
-    digits(mac(key, CHECKED, id, &[]).as_ref())
+fn check(key: &MacKey, id: &str) -> [u8; CHECK_LEN] {
+    digits(mac(key, CHECK_LABEL, id, &[]).as_ref())
 }
 
-fn proof(key: &MacKey, id: &str, content: &[u8]) -> [u8; PROOF] {
-    digits(mac(key, PROVEN, id, content).as_ref())
+fn proof(key: &MacKey, id: &str, content: &[u8]) -> [u8; PROOF_LEN] {
+    digits(mac(key, PROOF_LABEL, id, content).as_ref())
 }
 
 fn mac(MacKey { id: key_id, key }: &MacKey, label: &str, id: &str, content: &[u8]) -> hmac::Tag {
@@ -130,19 +131,19 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
 
-    fn keys() -> SessionKeys {
-        SessionKeys::prepare(&KeySet::generate(&SystemEntropy)).unwrap()
+    fn keys() -> SessionSigner {
+        SessionSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap()
     }
 
     #[test]
     fn a_text_is_read_back_and_any_one_changed_character_is_refused() {
         let keys = keys();
-        let text = keys.text("aB3", b"content");
+        let text = keys.sign("aB3", b"content");
         let text = text.expose();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{text}");
         let accepted = |text: &str, content: &[u8]| {
-            let claimed = keys.read(text);
-            claimed.is_some_and(|claimed| claimed.id == "aB3" && claimed.says(content))
+            let claimed = keys.parse(text);
+            claimed.is_some_and(|claimed| claimed.id == "aB3" && claimed.verify(content))
         };
         assert!(accepted(text, b"content"));
         assert!(!accepted(text, b"other"));
@@ -160,7 +161,7 @@ mod tests {
             &format!("{text}0"),
             "btbs_\u{e4}_\u{e4}_\u{e4}",
         ] {
-            assert!(keys.read(other).is_none(), "{other}");
+            assert!(keys.parse(other).is_none(), "{other}");
         }
     }
 
@@ -170,17 +171,17 @@ mod tests {
         let mut document: serde_json::Value = serde_json::from_slice(document.expose()).unwrap();
         let read = |document: &serde_json::Value| {
             let set = KeySet::parse(&serde_json::to_vec(document).unwrap()).unwrap();
-            SessionKeys::prepare(&set)
+            SessionSigner::prepare(&set)
         };
         let before = read(&document).unwrap();
         let text = before.text("a", b"c");
         document["session"][0]["state"] = "retired".into();
-        assert!(matches!(read(&document), Err(KeySetError::NoActive { kind: KeyKind::Session })));
+        assert!(matches!(read(&document), Err(KeySetError::NoActiveKey { kind: KeyKind::Session })));
         let new = KeySet::generate(&SystemEntropy).to_json();
         let new: serde_json::Value = serde_json::from_slice(new.expose()).unwrap();
         document["session"].as_array_mut().unwrap().push(new["session"][0].clone());
         let rotated = read(&document).unwrap();
-        assert!(rotated.read(text.expose()).is_some_and(|claimed| claimed.says(b"c")));
+        assert!(rotated.read(text.expose()).is_some_and(|claimed| claimed.verify(b"c")));
         assert_ne!(rotated.text("a", b"c"), text, "the active key signs");
         assert!(keys().read(text.expose()).is_none());
     }
