@@ -174,15 +174,15 @@ mod tests {
             SessionSigner::prepare(&set)
         };
         let before = read(&document).unwrap();
-        let text = before.text("a", b"c");
+        let text = before.sign("a", b"c");
         document["session"][0]["state"] = "retired".into();
         assert!(matches!(read(&document), Err(KeySetError::NoActiveKey { kind: KeyKind::Session })));
         let new = KeySet::generate(&SystemEntropy).to_json();
         let new: serde_json::Value = serde_json::from_slice(new.expose()).unwrap();
         document["session"].as_array_mut().unwrap().push(new["session"][0].clone());
         let rotated = read(&document).unwrap();
-        assert!(rotated.read(text.expose()).is_some_and(|claimed| claimed.verify(b"c")));
-        assert_ne!(rotated.text("a", b"c"), text, "the active key signs");
-        assert!(keys().read(text.expose()).is_none());
+        assert!(rotated.parse(text.expose()).is_some_and(|claimed| claimed.verify(b"c")));
+        assert_ne!(rotated.sign("a", b"c"), text, "the active key signs");
+        assert!(keys().parse(text.expose()).is_none());
     }
 }

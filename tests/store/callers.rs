@@ -83,7 +83,7 @@ pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(ground: &Gr
     assert_eq!(trusting("https://b.example").await, ["one"]);
 
     let without =
-        next(&one, |caller| caller.trusts.retain(|trust| trust.terms.issuer == "https://a.example"));
+        next(&one, |caller| caller.trusts.retain(|trust| trust.conditions.issuer == "https://a.example"));
     ground.store.update_caller(&without, &event(AuditAction::TrustDelete)).await.unwrap();
     assert_eq!(trusting("https://b.example").await, [""; 0]);
     ground

@@ -154,19 +154,19 @@ async fn retired_keys_still_open_verify_and_match_but_make_nothing() {
     let keys = generated();
     let old = vault(&keys);
     let sealed = old.seal(&PLACE, &secret("plain")).await.unwrap();
-    let (mac, peppered) = (old.authenticate(&PLACE, b"row"), old.pepper(b"text"));
+    let (mac, peppered) = (old.authenticate(&PLACE, b"row"), old.hash_with_pepper(b"text"));
 
     let both = rotated(&keys);
     let new = vault(&both);
     assert_eq!(new.open(&PLACE, &sealed).await, Ok(secret("plain")));
     assert_eq!(new.verify(&PLACE, b"row", &mac), Ok(()));
-    assert_eq!(new.matches(&peppered.pepper, &peppered.digest, b"text"), Ok(true));
+    assert_eq!(new.verify_peppered(&peppered.pepper, &peppered.digest, b"text"), Ok(true));
 
     let sealed = new.seal(&PLACE, &secret("plain")).await.unwrap();
     let key_ref = Envelope::parse(&sealed).unwrap().key_ref.to_owned();
     assert_eq!(key_ref, key_id(&both, KeyKind::Encryption));
     assert_eq!(new.authenticate(&PLACE, b"row").key, key_id(&both, KeyKind::Row));
-    assert_eq!(new.pepper(b"text").pepper, key_id(&both, KeyKind::Pepper));
+    assert_eq!(new.hash_with_pepper(b"text").pepper, key_id(&both, KeyKind::Pepper));
 }
 
 #[tokio::test]
@@ -174,13 +174,13 @@ async fn a_key_that_is_gone_is_named_and_nothing_else_suffers() {
     let keys = generated();
     let old = vault(&keys);
     let sealed = old.seal(&PLACE, &secret("plain")).await.unwrap();
-    let (mac, peppered) = (old.authenticate(&PLACE, b"row"), old.pepper(b"text"));
+    let (mac, peppered) = (old.authenticate(&PLACE, b"row"), old.hash_with_pepper(b"text"));
     let gone = |kind| CryptoError::KeyUnavailable { id: key_id(&keys, kind) };
 
     let new = vault(&generated());
     assert_eq!(new.open(&PLACE, &sealed).await, Err(gone(KeyKind::Encryption)));
     assert_eq!(new.verify(&PLACE, b"row", &mac), Err(gone(KeyKind::Row)));
-    let matched = new.matches(&peppered.pepper, &peppered.digest, b"text");
+    let matched = new.verify_peppered(&peppered.pepper, &peppered.digest, b"text");
     assert_eq!(matched, Err(gone(KeyKind::Pepper)));
     let sealed = new.seal(&PLACE, &secret("other")).await.unwrap();
     assert_eq!(new.open(&PLACE, &sealed).await, Ok(secret("other")));

@@ -55,7 +55,7 @@ proptest! {
             restriction: asked.restriction.clone(),
             on_behalf_of: asked.on_behalf_of.clone(),
         };
-        let found = judge(&callers, &view, question.request());
+        let found = judge(&callers, &view, question.ask());
         let first = served.iter().position(Result::is_ok);
         prop_assert_eq!(found.is_ok(), first.is_some());
         match found {
