@@ -1,14 +1,16 @@
-//! Why Box refuses, and what the customer's admin has to click.
+//! The reasons for which Box refuses a request, each with what the customer's admin has to change.
+//!
+//! It owns the codes and texts. Which of Box's answers means which reason is decided by `box_api`.
 
-/// A refusal that lasts until somebody changes something: each line of Box's token-endpoint errors
-/// has its own.
+/// A refusal that lasts until somebody changes a setting at Box or in the broker. Each error of Box's token
+/// endpoint maps to one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BoxRefusal {
     /// The enterprise's admin has not authorised the app.
     AppNotAuthorized,
     /// The app may not use client credentials for this kind of subject.
     CcgNotAuthorized,
-    /// The app was made for another authentication method.
+    /// The app was created for another authentication method.
     WrongAuthMethod,
     /// The client ID is not that of the app whose key signed.
     IssuerMismatch,
@@ -20,24 +22,24 @@ pub enum BoxRefusal {
     UserTokensDisabled,
     /// The app may not act as this user by the `As-User` header.
     AsUserDisabled,
-    /// Box knows no such subject, or not in this enterprise.
+    /// Box does not know the subject, or it is not in this enterprise.
     SubjectInvalid,
     /// The client ID or secret is wrong.
     CredentialsInvalid,
-    /// The app was not given the scopes asked for.
+    /// The app was not granted the requested scopes.
     ScopeNotGranted,
     /// The user has to accept the enterprise's terms of service first.
     TermsOfServiceRequired,
     /// The subject does not see the resource.
     ResourceNotVisible,
-    /// Box's clock and ours disagree, even after the difference was learnt.
+    /// The clocks of Box and the broker disagree, even after a correction.
     ClockSkew,
-    /// Box refuses for a reason that is not known here.
+    /// The broker does not know the reason.
     UpstreamRefused,
 }
 
 impl BoxRefusal {
-    /// Every refusal there is.
+    /// Every refusal.
     pub const ALL: [Self; 15] = [
         Self::AppNotAuthorized,
         Self::CcgNotAuthorized,
@@ -56,7 +58,7 @@ impl BoxRefusal {
         Self::UpstreamRefused,
     ];
 
-    /// The problem code in the API.
+    /// Returns the problem code in the API.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -69,7 +71,7 @@ impl BoxRefusal {
             Self::UserTokensDisabled => "user_tokens_disabled",
             Self::SubjectInvalid => "subject_invalid",
             Self::CredentialsInvalid => "credentials_invalid",
-            // Box answers both with one code; what to click differs.
+            // Box has one code for both; the fix differs.
             Self::ScopeNotGranted | Self::AsUserDisabled => "scope_not_granted",
             Self::TermsOfServiceRequired => "terms_of_service_required",
             Self::ResourceNotVisible => "resource_not_visible",
@@ -78,7 +80,7 @@ impl BoxRefusal {
         }
     }
 
-    /// What is the matter, in one sentence.
+    /// Returns the problem in one sentence.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -102,7 +104,7 @@ impl BoxRefusal {
         }
     }
 
-    /// What the customer's admin has to do in Box, in one sentence.
+    /// Returns the steps that the customer's admin has to take at Box.
     #[must_use]
     pub fn fix(self) -> &'static str {
         match self {
@@ -167,7 +169,7 @@ impl BoxRefusal {
         }
     }
 
-    /// True where the refusal concerns the app, and with it every tenant that it serves.
+    /// Returns true if the refusal concerns the app, and so every tenant that it serves.
     #[must_use]
     pub fn concerns_the_app(self) -> bool {
         matches!(
@@ -181,8 +183,7 @@ impl BoxRefusal {
         )
     }
 
-    /// True where the refusal concerns the one subject or resource asked for, and not the whole
-    /// tenant.
+    /// Returns true if the refusal concerns the requested subject or resource alone, and not the whole tenant.
     #[must_use]
     pub fn concerns_the_subject(self) -> bool {
         matches!(

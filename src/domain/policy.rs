@@ -1,4 +1,6 @@
-//! The one place that says whether a token may leave: a caller's grants and the tenant's policy.
+//! A tenant's policy, and the one decision whether a token may be released.
+//!
+//! The decision itself is in `decision`. It is pure, so that it can run on every request, cache hits too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,32 +15,32 @@ use super::restriction::{Restriction, RestrictionTarget};
 use super::scope::ScopeSet;
 use super::subject::Subject;
 
-/// What a tenant allows anyone to have, whatever their grants.
+/// The limits of one tenant, which apply to every caller whatever its grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// For which subjects tokens may leave.
+    /// The subjects whose tokens may be released.
     pub subjects: Vec<SubjectPattern>,
-    /// Within which scopes; where set, no full token leaves.
+    /// The scopes allowed; if set, no full token is released.
     pub scopes: Option<ScopeSet>,
-    /// Whether full tokens may leave.
+    /// Whether full tokens may be released.
     pub full_tokens: bool,
-    /// Whose pages may have browser sessions; none, where it is empty.
+    /// The origins whose pages may have browser sessions; if empty, none may.
     #[serde(deserialize_with = "deserialize_origins")]
     pub browser_origins: Vec<Origin>,
-    /// How long a browser session lives at most.
+    /// The maximum lifetime of a browser session.
     pub max_session_ttl: SessionTtl,
-    /// Whether whoever asks for a token has to say for whom.
+    /// Whether a token request must name the person or job that it is for.
     pub require_on_behalf_of: bool,
-    /// Whether what the fields on tokens refuse is refused, or only written down.
+    /// Whether a token request against this policy is refused, or only recorded.
     pub mode: PolicyMode,
-    /// How often the tenant may be asked about, instead of what the settings say.
+    /// The rate limit of this tenant, if it differs from the one in the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
 }
 
 impl Policy {
-    /// How many origins it names at most.
+    /// The maximum number of origins.
     pub const MAX_ORIGINS: usize = 100;
 }
 
@@ -57,30 +59,30 @@ impl Default for Policy {
     }
 }
 
-/// What becomes of tokens that a policy's `subjects`, `scopes`, `full_tokens` or
-/// `require_on_behalf_of` are against. Grants, states and all else are enforced in either mode.
+/// What happens to a token request that a policy's `subjects`, `scopes`, `full_tokens` or `require_on_behalf_of`
+/// do not allow. Grants, states and everything else are enforced in either mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyMode {
-    /// They are refused.
+    /// It is refused.
     #[default]
     Enforce,
-    /// They leave, and the record names the rule that would have refused them.
+    /// The token is released, and the audit record names the rule that would have refused it.
     Observe,
 }
 
-/// How long a browser session lives at most, in whole seconds: a minute to a day.
+/// The maximum lifetime of a browser session in whole seconds: a minute to a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct SessionTtl(u64);
 
 impl SessionTtl {
-    /// The shortest that can be set, in seconds.
+    /// The smallest value that can be set, in seconds.
     pub const MIN_SECONDS: u64 = 60;
-    /// The longest that can be set, in seconds.
+    /// The largest value that can be set, in seconds.
     pub const MAX_SECONDS: u64 = 86_400;
 
-    /// The seconds.
+    /// Returns the number of seconds.
     #[must_use]
     pub fn seconds(self) -> u64 {
         self.0
@@ -88,7 +90,7 @@ impl SessionTtl {
 }
 
 impl Default for SessionTtl {
-    /// Eight hours.
+    /// Returns eight hours.
     fn default() -> Self {
         Self(28_800)
     }
@@ -105,7 +107,7 @@ impl TryFrom<u64> for SessionTtl {
     }
 }
 
-/// Reads a policy's origins, each of which stands there once.
+/// Reads a policy's origins, each of which may be listed once.
 fn deserialize_origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin>, D::Error> {
     let origins = Vec::<Origin>::deserialize(field)?;
     if origins.len() > Policy::MAX_ORIGINS {
@@ -117,46 +119,46 @@ fn deserialize_origins<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Origin
     Ok(origins)
 }
 
-/// What a caller asks to have done for a tenant's subject.
+/// The access that a caller requests to a tenant.
 #[derive(Clone, Copy, Debug)]
 pub enum AccessRequest<'a> {
-    /// A token: full, or under a restriction.
+    /// A full or downscoped token.
     Token {
-        /// For whom.
+        /// The account that the token acts for.
         subject: &'a Subject,
-        /// How restricted.
+        /// The restriction of the token.
         restriction: Option<&'a Restriction>,
-        /// On whose behalf, as the caller claims.
+        /// The person or job that the caller claims to act for.
         on_behalf_of: Option<&'a OnBehalfOf>,
     },
-    /// A token that leaves through a browser session.
+    /// A token that is released through a browser session.
     SessionToken {
-        /// For whom.
+        /// The account that the token acts for.
         subject: &'a Subject,
-        /// How restricted.
+        /// The restriction of the token.
         restriction: &'a Restriction,
-        /// On whose behalf, as whoever opened the session claimed.
+        /// The person or job that the owner of the session claimed to act for.
         on_behalf_of: Option<&'a OnBehalfOf>,
     },
-    /// The end of tokens, for everybody who has them; of any subject, where none is named.
+    /// The revocation of tokens for all who hold them; of every subject if none is named.
     TokenRevocation(Option<&'a Subject>),
-    /// The end of browser sessions, or a look at them; of any subject, where none is named.
+    /// Listing or cancelling browser sessions; of every subject if none is named.
     SessionCancellation(Option<&'a Subject>),
-    /// An admin's call on the tenant.
+    /// An admin operation on the tenant.
     Admin(Permission),
 }
 
-/// Why an request was refused; for the audit, never for the caller who asked. In the order in which they
-/// are looked at: the one that comes later came nearer to allowing it.
+/// The rule that refused a request, for the audit and never for the caller. The variants are in the order in which
+/// the rules are checked, so a later one was nearer to allowing the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DenialReason {
     /// No grant on the tenant gives the permission.
     Permission,
-    /// No such grant allows the subject.
+    /// No grant with the permission allows the subject.
     GrantSubject,
-    /// No such grant allows the scopes, or a full token.
+    /// No grant with the permission allows the scopes, or a full token.
     GrantScopes,
-    /// No such grant allows the resource.
+    /// No grant with the permission allows the resource.
     GrantResource,
     /// The tenant's policy does not allow the subject.
     PolicySubject,
@@ -164,12 +166,12 @@ pub enum DenialReason {
     PolicyScopes,
     /// The tenant's policy allows no full token.
     PolicyFullTokens,
-    /// The tenant's policy wants to know on whose behalf.
+    /// The tenant's policy requires `on_behalf_of`.
     PolicyOnBehalfOf,
 }
 
 impl DenialReason {
-    /// The rule's name in the audit.
+    /// Returns the rule's name in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -184,7 +186,7 @@ impl DenialReason {
         }
     }
 
-    /// What the record says of what a policy in observe mode let pass. Only a policy's rules are waived.
+    /// Returns the reason for the audit if a policy in observe mode waived the rule. Only policy rules are waived.
     #[must_use]
     pub fn observed_name(self) -> &'static str {
         match self {
@@ -197,28 +199,27 @@ impl DenialReason {
     }
 }
 
-/// By what something is allowed.
+/// The grant that allowed a request, and the policy rule that was waived for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionBasis {
-    /// The grant's place in the caller's list.
+    /// The grant's index in the caller's list.
     pub grant: usize,
-    /// The policy's rule that would have refused it, were the policy enforced.
+    /// The policy rule that would have refused the request in enforce mode.
     pub waived: Option<DenialReason>,
 }
 
-/// What [`decide`] found.
+/// The result of [`decide`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The caller may, by one of their grants.
+    /// One of the caller's grants and the policy allow it.
     Allowed(DecisionBasis),
-    /// The caller has a grant on the tenant, but may not do this.
+    /// The caller has a grant on the tenant, but this request is not allowed.
     Forbidden(DenialReason),
-    /// The caller has no grant on the tenant: to them it does not exist.
+    /// The caller has no grant on the tenant, so the tenant's existence is not revealed.
     TenantHidden,
 }
 
-/// Judges one request by each grant alone, then by the tenant's policy. Pure, so that it can run on
-/// every request, cache hits too.
+/// Decides on one request: by each grant alone, then by the tenant's policy.
 #[must_use]
 pub fn decide(
     grants: &[Grant],
@@ -239,14 +240,14 @@ pub fn decide(
                     (waived, _) => Decision::Allowed(DecisionBasis { grant: place, waived }),
                 };
             }
-            // The rule that came furthest tells the reader of the audit most.
+            // The rule checked last says most to a reader of the audit.
             Some(rule) => nearest = nearest.max(Some(rule)),
         }
     }
     nearest.map_or(Decision::TenantHidden, Decision::Forbidden)
 }
 
-/// True where one of the grants, whatever the policy says, gives such a token of the tenant.
+/// Returns true if one of the grants, regardless of the policy, allows such a token of the tenant.
 #[must_use]
 pub fn grants_allow_token(
     grants: &[Grant],
@@ -260,14 +261,14 @@ pub fn grants_allow_token(
         restriction,
         on_behalf_of: None,
     });
-    let gives = |grant: &Grant, request: AccessRequest<'_>| denial_by_grant(grant, request).is_none();
+    let allows = |grant: &Grant, request: AccessRequest<'_>| denial_by_grant(grant, request).is_none();
     grants
         .iter()
         .filter(|grant| grant.applies_to(tenant, labels))
-        .any(|grant| gives(grant, direct) || by_session.is_some_and(|by_session| gives(grant, by_session)))
+        .any(|grant| allows(grant, direct) || by_session.is_some_and(|by_session| allows(grant, by_session)))
 }
 
-/// True where full tokens for every user of the tenant may leave, whatever else may.
+/// Returns true if the grants and the policy allow full tokens for every user of the tenant.
 #[must_use]
 pub fn allows_full_tokens_for_every_user(
     grants: &[Grant],
@@ -275,18 +276,18 @@ pub fn allows_full_tokens_for_every_user(
     labels: &BTreeMap<String, String>,
     policy: &Policy,
 ) -> bool {
-    let is_free = policy.mode == PolicyMode::Observe
+    let policy_allows = policy.mode == PolicyMode::Observe
         || (policy.subjects.contains(&SubjectPattern::AnyUser)
             && policy.full_tokens
             && policy.scopes.is_none());
-    let reaches = |grant: &Grant| {
+    let allows = |grant: &Grant| {
         grant.applies_to(tenant, labels)
             && grant.permits(Permission::TokensMint)
             && grant.subjects.contains(&SubjectPattern::AnyUser)
             && grant.scopes.is_none()
             && grant.resources.is_none()
     };
-    is_free && grants.iter().any(reaches)
+    policy_allows && grants.iter().any(allows)
 }
 
 fn denial_by_grant(grant: &Grant, request: AccessRequest<'_>) -> Option<DenialReason> {
@@ -330,7 +331,7 @@ fn denial_by_grant(grant: &Grant, request: AccessRequest<'_>) -> Option<DenialRe
     (!fits).then_some(DenialReason::GrantResource)
 }
 
-/// Why a grant does not allow to end what is a subject's.
+/// Returns the reason why a grant does not allow revoking tokens or cancelling sessions of a subject.
 fn denial_of_revocation(
     grant: &Grant,
     permission: Permission,
@@ -369,7 +370,7 @@ fn denial_by_policy(policy: &Policy, request: AccessRequest<'_>) -> Option<Denia
     if !within {
         return Some(DenialReason::PolicyScopes);
     }
-    // Last: whoever is told of this rule knows that all else fits.
+    // Checked last, because the caller learns of this rule: it then knows that everything else is allowed.
     (policy.require_on_behalf_of && on_behalf_of.is_none()).then_some(DenialReason::PolicyOnBehalfOf)
 }
 

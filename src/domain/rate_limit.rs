@@ -1,34 +1,36 @@
-//! How often somebody may ask.
+//! Limits on the rate of requests, as settings, callers and policies hold them.
+//!
+//! Counting requests is done by the module `auth`.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The most requests a second, and the most at once, that a limit can name.
+/// The largest rate (per second) and the largest burst that a limit can have.
 pub const MAX_RATE: u32 = 1_000_000;
 
-/// A limit on requests: so many a second, and so many at once after a pause.
+/// A limit on requests: a rate per second, and a burst after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// How many requests a second.
+    /// Requests per second.
     #[serde(deserialize_with = "count")]
     #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
     pub per_second: NonZeroU32,
-    /// How many at once after a pause; as many as `per_second`, where left out.
+    /// Requests at once after a pause; if absent, as many as `per_second`.
     #[serde(default, deserialize_with = "some_count", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
     pub burst: Option<NonZeroU32>,
 }
 
 impl RateLimit {
-    /// So many a second, and as many at once.
+    /// Returns a limit whose burst equals its rate per second.
     #[must_use]
     pub fn without_burst(per_second: NonZeroU32) -> Self {
         Self { per_second, burst: None }
     }
 
-    /// So many a second, and so many at once after a pause; none counts as one.
+    /// Returns a limit with this rate and burst; 0 counts as 1.
     #[must_use]
     pub const fn new(per_second: u32, burst: u32) -> Self {
         const fn at_least_one(number: u32) -> NonZeroU32 {
@@ -37,13 +39,13 @@ impl RateLimit {
         Self { per_second: at_least_one(per_second), burst: Some(at_least_one(burst)) }
     }
 
-    /// How many may come at once.
+    /// Returns the number of requests that may come at once.
     #[must_use]
     pub fn burst_size(self) -> NonZeroU32 {
         self.burst.unwrap_or(self.per_second)
     }
 
-    /// What lets through no more than each of the two.
+    /// Returns the limit with the smaller rate and the smaller burst of the two.
     #[must_use]
     pub fn stricter(self, other: Self) -> Self {
         Self {
@@ -73,7 +75,7 @@ mod tests {
     use crate::domain::policy::Policy;
 
     #[test]
-    fn a_limit_is_read_within_its_bounds_and_written_as_it_was_read() {
+    fn a_limit_is_read_within_its_bounds_and_survives_its_document() {
         for text in [r#"{"per_second":1}"#, r#"{"per_second":1000000,"burst":7}"#] {
             let limit: RateLimit = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&limit).unwrap(), text);
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_were_limits_has_none() {
+    fn a_document_stored_without_limits_has_none() {
         let caller = r#"{"id":"cal_a","name":"a","kind":"service","grants":[],"keys":[],
             "created_at":"2026-01-02T03:04:05Z","version":3}"#;
         let caller: Caller = serde_json::from_str(caller).unwrap();

@@ -1,23 +1,23 @@
-//! Who was given a token.
+//! The callers to whom a token was released.
 
 use serde::{Deserialize, Serialize};
 
 use super::audit_event::Credential;
 use super::id::CallerId;
 
-/// A caller who was given a token, and what it had come with then.
+/// A caller to whom a token was released, with the credential that it used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
-    /// The caller.
+    /// The caller's id.
     pub caller: CallerId,
-    /// Its API key, or the token of an OIDC issuer by what its trust matched.
+    /// The API key, or the OIDC token without its `jti`.
     pub credential: Credential,
 }
 
 impl Recipient {
-    /// A caller who came with that. One token of an OIDC issuer is as good as another that says the same of
-    /// whom it is for.
+    /// Returns the recipient for this caller and credential. OIDC tokens that differ in their `jti` alone count as
+    /// one credential.
     #[must_use]
     pub fn new(caller: &CallerId, credential: &Credential) -> Self {
         let mut credential = credential.clone();
@@ -27,7 +27,7 @@ impl Recipient {
         Self { caller: caller.clone(), credential }
     }
 
-    /// How much memory it takes, in bytes: what a token of an OIDC issuer says may be long.
+    /// Returns the memory used, in bytes: the issuer and subject of an OIDC token may be long.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let credential = match &self.credential {
@@ -40,7 +40,7 @@ impl Recipient {
         size_of::<Self>() + self.caller.as_str().len() + credential
     }
 
-    /// True where it is this caller, who came with that.
+    /// Returns true if this is the recipient for the caller and credential.
     #[must_use]
     pub fn is(&self, caller: &CallerId, credential: &Credential) -> bool {
         let same = match (&self.credential, credential) {

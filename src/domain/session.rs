@@ -1,4 +1,7 @@
-//! Browser sessions: what a page may have tokens for, and until when.
+//! Browser sessions: the permission of a web page to get downscoped tokens for a while.
+//!
+//! It owns the encoding that a session's text is bound to. Grants and policy are checked by `policy` each time a
+//! token is released.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,63 +15,63 @@ use super::restriction::{Restriction, RestrictionTarget};
 use super::scope::ScopeSet;
 use super::subject::Subject;
 
-/// A session that a caller opened for a page. What leaves by it is bounded by what the caller's grants
-/// and the tenant's policy allow at that moment, too.
+/// A session that a caller opened for a web page. Its tokens are also limited by the caller's grants and the
+/// tenant's policy at the time of each release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserSession {
     /// The immutable id.
     pub id: SessionId,
-    /// Of which tenant.
+    /// The tenant.
     pub tenant: TenantId,
-    /// For whom its tokens act.
+    /// The account that its tokens act for.
     pub subject: Subject,
-    /// On which files and folders, each once; 1 to [`BrowserSession::MAX_RESOURCES`] of them.
+    /// The files and folders that its tokens are restricted to, each once; 1 to [`BrowserSession::MAX_RESOURCES`].
     pub resources: Vec<Resource>,
-    /// What a token to read with may do; never empty.
+    /// The scopes of a token for reading; never empty.
     pub read: ScopeSet,
-    /// What a token to write with may do, where the page gets one.
+    /// The scopes of a token for writing, if the page may have one.
     pub write: Option<ScopeSet>,
-    /// On whose pages it is good, each once; 1 to [`BrowserSession::MAX_ORIGINS`] of them.
+    /// The origins of the pages that may use it, each once; 1 to [`BrowserSession::MAX_ORIGINS`].
     pub origins: Vec<Origin>,
-    /// Who opened it.
+    /// The caller that opened it. It is stored as `opener`.
     #[serde(rename = "opener")]
     pub owner: SessionOwner,
-    /// For whom, as the opener claimed.
+    /// The person or job that the owner claimed to act for.
     pub on_behalf_of: Option<OnBehalfOf>,
-    /// How many seconds each of its tokens lives at least.
+    /// The minimum lifetime of each of its tokens, in seconds.
     pub min_ttl: Option<u64>,
-    /// When it was opened.
+    /// The time at which it was opened.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// The time of expiry.
     pub expires_at: Timestamp,
-    /// When it was cancelled, where it was.
+    /// The time of cancellation, if it was cancelled.
     pub cancelled_at: Option<Timestamp>,
-    /// Counts the row's changes.
+    /// The number of the row's version, one more with each change.
     pub version: i64,
 }
 
-/// Who opened a session, and with what. It ends with either.
+/// The caller that opened a session, and its credential. The session ends when either of them does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionOwner {
-    /// The caller.
+    /// The caller's id.
     pub caller: CallerId,
-    /// What it came with.
+    /// The credential that it used. It is stored as `with`.
     #[serde(rename = "with")]
     pub credential: SessionCredential,
 }
 
-/// With what a caller opened a session.
+/// The credential with which a caller opened a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionCredential {
     /// An API key.
     Key(KeyId),
-    /// A token that this trust matched.
+    /// An OIDC token that this trust matched.
     Trust(TrustId),
 }
 
 impl SessionCredential {
-    /// What a session that was opened by this credential hangs on; `None` where it opens none.
+    /// Returns the part of a credential that a session depends on, or `None` for a session, which cannot open another.
     #[must_use]
     pub fn of(credential: &Credential) -> Option<Self> {
         match credential {
@@ -78,7 +81,7 @@ impl SessionCredential {
         }
     }
 
-    /// The id of the key or trust.
+    /// Returns the id of the key or trust.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -88,24 +91,24 @@ impl SessionCredential {
     }
 }
 
-/// By which of a session's resources an item is served.
+/// The resource of a session that covers an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemCoverage<'a> {
-    /// By this one.
+    /// This resource covers the item.
     CoveredBy(&'a Resource),
-    /// By that of its folders that the item lies in, which Box has to be asked.
+    /// One of several folders may cover it; Box has to be asked which of them it is in.
     DependsOnFolder,
-    /// By none.
+    /// No resource covers the item.
     NotCovered,
 }
 
 impl BrowserSession {
-    /// How many resources it has at most.
+    /// The maximum number of resources.
     pub const MAX_RESOURCES: usize = 100;
-    /// How many origins it has at most.
+    /// The maximum number of origins.
     pub const MAX_ORIGINS: usize = 100;
 
-    /// By which resource an item is served: by the one that it is, else by the only folder.
+    /// Returns the resource that covers an item: the item itself if it is one of them, else the only folder.
     #[must_use]
     pub fn coverage_of(&self, item: &Resource) -> ItemCoverage<'_> {
         if let Some(resource) = self.resources.iter().find(|resource| *resource == item) {
@@ -119,8 +122,8 @@ impl BrowserSession {
         }
     }
 
-    /// The folder by which an item is served that lies in these, the outermost first: the innermost of
-    /// the session's.
+    /// Returns the innermost folder of the session among an item's ancestors, which are given from the outermost
+    /// inwards.
     #[must_use]
     pub fn innermost_folder(&self, ancestors: &[super::id::BoxId]) -> Option<&Resource> {
         ancestors.iter().rev().find_map(|ancestor| self.folders().find(|folder| folder.id == *ancestor))
@@ -130,7 +133,7 @@ impl BrowserSession {
         self.resources.iter().filter(|resource| resource.kind == ResourceType::Folder)
     }
 
-    /// How a token of the session is restricted that may do this, there.
+    /// Returns the restriction of a token with these scopes on this resource.
     #[must_use]
     pub fn restriction(scopes: &ScopeSet, resource: &Resource) -> Restriction {
         Restriction {
@@ -140,15 +143,15 @@ impl BrowserSession {
         }
     }
 
-    /// Every restriction that a token of the session may have.
+    /// Returns every restriction that a token of the session may have.
     pub fn restrictions(&self) -> impl Iterator<Item = Restriction> {
         let scopes = std::iter::once(&self.read).chain(&self.write);
         scopes.flat_map(|scopes| self.resources.iter().map(|resource| Self::restriction(scopes, resource)))
     }
 
-    /// All that the session says, as bytes that its text is bound to: each field behind its length, so that
-    /// no two sessions have the same. What comes about later is not among it: a session that is cancelled
-    /// is the same session.
+    /// Returns the session's fields as bytes, to which its text is bound. Each field is preceded by its length, so
+    /// that no two sessions have the same encoding. Fields that change later are left out: a cancelled session keeps
+    /// its encoding.
     #[must_use]
     pub fn encoding(&self) -> Vec<u8> {
         let Self { id, tenant, subject, resources, read, write, origins, owner, on_behalf_of, .. } = self;

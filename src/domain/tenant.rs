@@ -9,25 +9,24 @@ use super::app::App;
 use super::id::{AppId, BoxId, Generation, Name, TenantId};
 use super::policy::Policy;
 
-/// Where a tenant stands.
+/// The state of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantState {
-    /// Not tested yet: it comes into service by itself once Box gives a token for it, and reserves
-    /// nothing until then.
+    /// Not tested yet: it becomes active once Box issues a token for it, and reserves nothing until then.
     Pending,
     /// In service.
     Active,
-    /// Out of service until an admin says otherwise.
+    /// Out of service until an admin reactivates it.
     Suspended,
-    /// Out of service because of an incident, until somebody with `lockdown` lifts it.
+    /// Out of service because of an incident, until a caller with `lockdown` lifts the lock.
     Locked,
-    /// Out of service, to be erased at `purge_at`; until then it can be restored.
+    /// Out of service, and erased at `purge_at`; until then it can be restored.
     Deleted,
 }
 
 impl TenantState {
-    /// The state's name in the API and in the store.
+    /// Returns the state's name in the API and in the store.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +39,7 @@ impl TenantState {
     }
 }
 
-/// The app's own user in the customer's enterprise, whom the customer invites to folders.
+/// The app's own user in the customer's enterprise, which the customer invites to folders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceAccount {
     /// Box's id of it.
@@ -52,52 +51,52 @@ pub struct ServiceAccount {
     pub name: String,
 }
 
-/// One customer.
+/// One customer of the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     /// The immutable id.
     pub id: TenantId,
-    /// The name callers use, unique among tenants until purged.
+    /// The name in API paths, unique among tenants until the tenant is purged.
     pub name: Name,
-    /// The name people read.
+    /// The name for people.
     pub display_name: String,
-    /// Free labels, by which grants and lists can select.
+    /// Free labels, by which grants and lists can select tenants.
     pub labels: BTreeMap<String, String>,
-    /// In service or not.
+    /// The state of the tenant.
     pub state: TenantState,
-    /// What the tenant was before it was locked. It stands for as long as the lock does, and through a
-    /// deletion too: whoever restores the tenant lifts no lock by it.
+    /// The state before the lock. It is kept while the lock lasts, also during a deletion: restoring the tenant does
+    /// not lift the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_from: Option<TenantState>,
     /// The app that serves it.
     pub app: AppId,
     /// The customer's enterprise at Box.
     pub enterprise_id: BoxId,
-    /// Which state of this tenant's credentials is in use; see [`Tenant::effective_generation`].
+    /// The generation of this tenant's credentials; see [`Tenant::effective_generation`].
     pub generation: Generation,
-    /// The app's user in the enterprise, as Box last showed it.
+    /// The app's user in the enterprise, as last read from Box.
     pub service_account: Option<ServiceAccount>,
-    /// What tokens may leave.
+    /// The limits on the tokens that may be released.
     pub policy: Policy,
-    /// When the tenant was registered.
+    /// The time of registration.
     pub created_at: Timestamp,
-    /// When the row last changed.
+    /// The time of the row's last change.
     pub updated_at: Timestamp,
-    /// When a deleted tenant is erased.
+    /// The time at which a deleted tenant is erased.
     pub purge_at: Option<Timestamp>,
-    /// Counts the row's changes.
+    /// The number of the row's version, one more with each change.
     pub version: i64,
 }
 
 impl Tenant {
-    /// The generation that this tenant's tokens belong to. All numbers come from one sequence, so
-    /// a change of the tenant or of its app makes one that was never used.
+    /// Returns the generation of this tenant's tokens. All numbers come from one sequence, so a change of the tenant
+    /// or of its app leads to a number that was never used.
     #[must_use]
     pub fn effective_generation(&self, app: &App) -> Generation {
         self.generation.max(app.generation).max(app.fence)
     }
 
-    /// True while Box never gave a token for it: the tenant reserves nothing.
+    /// Returns true if Box never issued a token for the tenant, so that it reserves nothing.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         match self.state {
@@ -107,7 +106,7 @@ impl Tenant {
         }
     }
 
-    /// The tenant under a lock; a deleted one stays deleted, and is locked once it is restored.
+    /// Returns the tenant with a lock. A deleted tenant stays deleted and is locked once it is restored.
     #[must_use]
     pub fn into_locked(self) -> Self {
         let (state, before) = match self.state {
