@@ -19,13 +19,13 @@ use box_token_broker::store::{
 };
 use sqlx::{AssertSqlSafe, Executor};
 use store::database::{new_postgres_database, postgres_url, server};
-use store::ground::{Ground, vault};
-use store::sample::{event, next};
+use store::harness::{Harness, vault};
+use store::sample_rows::{event, next};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-store::conformance!(Ground::postgres);
+store::conformance!(Harness::postgres);
 
 #[tokio::test]
 async fn an_old_schema_is_refused_with_a_hint() {
@@ -80,32 +80,32 @@ const LOCKS: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON pg_datab
 
 #[tokio::test]
 async fn one_serve_at_a_time_and_commands_beside_it() {
-    let ground = Ground::postgres().await;
-    let another = || open(&ground.url, Arc::clone(&ground.vault), OpenMode::Exclusive);
+    let harness = Harness::postgres().await;
+    let another = || open(&harness.url, Arc::clone(&harness.vault), OpenMode::Exclusive);
     let second = another().await.unwrap_err();
     assert!(matches!(second, OpenError::AnotherServe { .. }), "{second}");
     assert!(second.to_string().contains("another `serve` works on this database"), "{second}");
-    ground.reopened(&ground.keys).await.ping().await.unwrap();
+    harness.reopened(&harness.keys).await.ping().await.unwrap();
     // Another database of the same server has its own lock.
-    Ground::postgres().await.end().await;
+    Harness::postgres().await.end().await;
 
     // A server that restarts drops every session; the store goes on, and the lock is taken again.
-    let before = ground.database.hand.reads(LOCKS).await;
+    let before = harness.database.hand.reads(LOCKS).await;
     assert_eq!(before.len(), 1);
     let others = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    ground.database.hand.reads(others).await;
-    recovery(&*ground.store).await;
+    harness.database.hand.reads(others).await;
+    recovery(&*harness.store).await;
     let retaken = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
-        while ground.database.hand.reads(LOCKS).await.first().is_none_or(|pid| *pid == before[0]) {
+        while harness.database.hand.reads(LOCKS).await.first().is_none_or(|pid| *pid == before[0]) {
             ticks.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), retaken).await.expect("the lock is taken again");
     assert!(matches!(another().await, Err(OpenError::AnotherServe { .. })));
 
-    let Ground { store, url, vault, database, .. } = ground;
+    let Harness { store, url, vault, database, .. } = harness;
     drop(store);
     open(&url, vault, OpenMode::Exclusive).await.unwrap().ping().await.unwrap();
     database.end().await;
@@ -168,10 +168,10 @@ async fn recovery(store: &dyn Store) -> Duration {
 
 #[tokio::test]
 async fn a_frozen_server_holds_nobody_past_the_budget() {
-    let ground = Ground::postgres().await;
-    let (tenant, _) = ground.own_tenant("acme").await;
-    let wire = Wire::to(&ground.url).await;
-    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::Shared).await.unwrap();
+    let harness = Harness::postgres().await;
+    let (tenant, _) = harness.own_tenant("acme").await;
+    let wire = Wire::to(&harness.url).await;
+    let store = open(&wire.url, Arc::clone(&harness.vault), OpenMode::Shared).await.unwrap();
     // A full pool, so that some calls freeze in the middle and others wait for a connection.
     for pinged in futures::future::join_all((0..40).map(|_| store.ping())).await {
         pinged.unwrap();
@@ -200,14 +200,14 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
     let recovered = recovery(&*store).await;
     assert!(recovered < Duration::from_secs(5), "{recovered:?}");
     drop(store);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
-    let ground = Ground::postgres().await;
-    let wire = Wire::to(&ground.url).await;
-    let store = open(&wire.url, Arc::clone(&ground.vault), OpenMode::Shared).await.unwrap();
+    let harness = Harness::postgres().await;
+    let wire = Wire::to(&harness.url).await;
+    let store = open(&wire.url, Arc::clone(&harness.vault), OpenMode::Shared).await.unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock::new().wall()));
     let change_feed =
         ChangeFeed::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
@@ -222,38 +222,38 @@ async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
     change_feed.poll().await.unwrap();
     assert_eq!(change_feed.staleness(), Duration::ZERO);
     drop((change_feed, store));
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
-    let ground = Ground::postgres().await;
-    let name = url::Url::parse(postgres_url(&ground.url)).unwrap().path()[1..].to_owned();
+    let harness = Harness::postgres().await;
+    let name = url::Url::parse(postgres_url(&harness.url)).unwrap().path()[1..].to_owned();
     let read_only = async |on: &str| {
-        ground
+        harness
             .database
             .hand
             .does(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {on}"))
             .await;
     };
     read_only("on").await;
-    let store = ground.reopened(&ground.keys).await;
+    let store = harness.reopened(&harness.keys).await;
     assert!(matches!(store.next_generation().await, Err(StoreError::Unavailable(_))));
-    ground.database.hand.does("SET default_transaction_read_only = off").await;
+    harness.database.hand.does("SET default_transaction_read_only = off").await;
     read_only("off").await;
     let recovered = recovery(&*store).await;
     assert!(recovered < Duration::from_secs(5), "{recovered:?}");
     drop(store);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn connections_that_the_server_ended_are_replaced() {
-    let ground = Ground::postgres().await;
-    for pinged in futures::future::join_all((0..8).map(|_| ground.store.ping())).await {
+    let harness = Harness::postgres().await;
+    for pinged in futures::future::join_all((0..8).map(|_| harness.store.ping())).await {
         pinged.unwrap();
     }
-    ground
+    harness
         .database
         .hand
         .reads(
@@ -261,7 +261,7 @@ async fn connections_that_the_server_ended_are_replaced() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
-    let recovered = recovery(&*ground.store).await;
+    let recovered = recovery(&*harness.store).await;
     assert!(recovered < Duration::from_secs(5), "{recovered:?}");
-    ground.end().await;
+    harness.end().await;
 }

@@ -15,10 +15,10 @@ use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
     MigrationReport, OpenError, OpenMode, TenantRef, TokenSelector, migrate, open,
 };
-use store::ground::{Ground, vault};
-use store::sample::{event, token_key};
+use store::harness::{Harness, vault};
+use store::sample_rows::{event, token_key};
 
-store::conformance!(Ground::sqlite);
+store::conformance!(Harness::sqlite);
 
 fn any_vault() -> Arc<box_token_broker::crypto::Vault> {
     vault(&KeySet::generate(&SystemEntropy))
@@ -26,35 +26,35 @@ fn any_vault() -> Arc<box_token_broker::crypto::Vault> {
 
 #[tokio::test]
 async fn the_files_are_their_owners_alone() {
-    let ground = Ground::sqlite().await;
-    ground.own_tenant("acme").await;
+    let harness = Harness::sqlite().await;
+    harness.own_tenant("acme").await;
     for ending in ["", "-wal", "-shm", ".lock"] {
-        let mut path = ground.path().into_os_string();
+        let mut path = harness.path().into_os_string();
         path.push(ending);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path:?}");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn one_serve_at_a_time_and_commands_beside_it() {
-    let ground = Ground::sqlite().await;
-    let second = open(&ground.url, any_vault(), OpenMode::Exclusive).await.unwrap_err();
-    assert_eq!(second, OpenError::AnotherServe { database: ground.path().display().to_string() });
+    let harness = Harness::sqlite().await;
+    let second = open(&harness.url, any_vault(), OpenMode::Exclusive).await.unwrap_err();
+    assert_eq!(second, OpenError::AnotherServe { database: harness.path().display().to_string() });
     assert!(second.to_string().contains("another `serve`"));
-    assert!(matches!(migrate(&ground.url).await, Err(OpenError::AnotherServe { .. })));
+    assert!(matches!(migrate(&harness.url).await, Err(OpenError::AnotherServe { .. })));
 
-    let beside = ground.reopened(&ground.keys).await;
-    let (tenant, _) = ground.own_tenant("acme").await;
+    let beside = harness.reopened(&harness.keys).await;
+    let (tenant, _) = harness.own_tenant("acme").await;
     let by = TenantRef::Id(tenant.id.clone());
     assert_eq!(beside.tenant(&by).await, Ok(Some(tenant.clone())));
     beside.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-    assert_eq!(ground.store.tenant(&by).await, Ok(None));
+    assert_eq!(harness.store.tenant(&by).await, Ok(None));
 
-    let Ground { store, url, .. } = ground;
+    let Harness { store, url, .. } = harness;
     drop(store);
-    // The folder is gone with the ground, and with it the file: a new one is made.
+    // The folder is gone with the harness, and with it the file: a new one is made.
     std::fs::create_dir_all(match &url {
         DatabaseUrl::Sqlite(path) => path.parent().unwrap(),
         DatabaseUrl::Postgres(_) => unreachable!(),
@@ -75,20 +75,20 @@ async fn the_lock_ends_with_the_store() {
 
 #[tokio::test]
 async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
-    let ground = Ground::sqlite().await;
-    let (kept, kept_app) = ground.own_tenant("kept").await;
-    let (tenant, app) = ground.own_tenant("acme").await;
-    ground.save(&token_key(&kept, kept.generation), &kept_app, 60, false).await;
-    ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
+    let harness = Harness::sqlite().await;
+    let (kept, kept_app) = harness.own_tenant("kept").await;
+    let (tenant, app) = harness.own_tenant("acme").await;
+    harness.save(&token_key(&kept, kept.generation), &kept_app, 60, false).await;
+    harness.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     let sealed = async |app: &box_token_broker::domain::app::App,
                         tenant: &box_token_broker::domain::id::TenantId| {
-        let token = ground
+        let token = harness
             .store
-            .live_tokens_of_tenant(tenant, &TokenSelector::All, store::sample::at(0))
+            .live_tokens_of_tenant(tenant, &TokenSelector::All, store::sample_rows::at(0))
             .await
             .unwrap()
             .remove(0);
-        [ground.store.credentials(&app.id, app.generation).await.unwrap().unwrap().sealed, token.sealed]
+        [harness.store.credentials(&app.id, app.generation).await.unwrap().unwrap().sealed, token.sealed]
     };
     let erased = sealed(&app, &tenant.id).await;
     let staying = sealed(&kept_app, &kept.id).await;
@@ -96,7 +96,7 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
         let files: Vec<Vec<u8>> = ["", "-wal"]
             .iter()
             .map(|ending| {
-                let mut path = ground.path().into_os_string();
+                let mut path = harness.path().into_os_string();
                 path.push(ending);
                 std::fs::read(path).unwrap()
             })
@@ -109,10 +109,10 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
             .any(|piece| files.iter().any(|file| file.windows(piece.len()).any(|window| window == piece)))
     };
     assert!(found(&erased));
-    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
+    harness.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert!(!found(&erased));
     assert!(found(&staying), "the searcher finds what is there");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
@@ -121,8 +121,8 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
     assert_eq!(migrate(&url).await, Ok(MigrationReport { from: 0, to: 6 }));
     assert_eq!(migrate(&url).await, Ok(MigrationReport { from: 6, to: 6 }));
-    let ground = Ground::sqlite().await;
-    let Ground { store, database, url, .. } = &ground;
+    let harness = Harness::sqlite().await;
+    let Harness { store, database, url, .. } = &harness;
     let hand = &database.hand;
     store.ping().await.unwrap();
     hand.does("INSERT INTO schema_versions (version, checksum) VALUES (7, 'x')").await;
@@ -131,7 +131,7 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
     hand.does("UPDATE schema_versions SET checksum = 'x'").await;
     let foreign = open(url, any_vault(), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(foreign, OpenError::ForeignSchema { version: 1, .. }), "{foreign}");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use box_token_broker::domain::subject::Subject;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 
-use crate::bench::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn a_service_account_and_a_user_get_full_tokens_by_jwt_and_by_ccg() {

@@ -3,9 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bench;
 mod calls;
-mod hostile;
+mod fixture;
+mod hostile_server;
 mod refusals;
-mod stub;
-mod tries;
+mod retries;
+mod stub_server;

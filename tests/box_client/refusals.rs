@@ -12,7 +12,7 @@ use box_token_broker::domain::subject::Subject;
 use box_token_broker::secret::SecretString;
 use serde_json::json;
 
-use crate::bench::*;
+use crate::fixture::*;
 
 #[track_caller]
 fn refused<T: std::fmt::Debug>(outcome: Result<T, BoxError>, expected: BoxRefusal) {

@@ -9,11 +9,11 @@
 #[path = "../support/database.rs"]
 mod database;
 #[expect(dead_code, reason = "the tests over HTTP use the rest")]
-#[path = "../http/ground.rs"]
-mod ground;
+#[path = "../support/harness.rs"]
+mod harness;
 #[expect(dead_code, reason = "the tests over HTTP use the rest")]
-#[path = "../http/reply.rs"]
-mod reply;
+#[path = "../support/response.rs"]
+mod response;
 
 mod client;
 mod clock;

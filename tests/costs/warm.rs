@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::clock::CountingClock;
-use crate::ground::{FOLDER, Ground};
+use crate::harness::{FOLDER, Harness};
 
 /// A request to repeat, and the broker that answers it.
 pub(crate) struct WarmRequest {
-    pub(crate) ground: Ground,
+    pub(crate) harness: Harness,
     /// Counts how often the broker reads the time.
     pub(crate) clock: Arc<CountingClock>,
     pub(crate) client: Client,
@@ -20,30 +20,30 @@ pub(crate) struct WarmRequest {
 impl WarmRequest {
     /// A service that requests a token of its tenant's service account.
     pub(crate) async fn service() -> Self {
-        let ground = Ground::new().await;
-        ground.register("acme", &ground.apps.acme).await;
+        let harness = Harness::new().await;
+        harness.register("acme", &harness.apps.acme).await;
         let grants = json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }]);
-        let key = ground.service("portal", grants).await;
+        let key = harness.service("portal", grants).await;
         let request = format!(
             "POST /v1/tenants/acme/token HTTP/1.1\r\nhost: broker\r\ncontent-length: 0\r\n\
              authorization: Bearer {key}\r\n\r\n"
         );
-        Self::new(ground, request).await
+        Self::new(harness, request).await
     }
 
     /// A page that names a folder and nine files in it, all of which get the folder's two tokens.
     pub(crate) async fn page() -> Self {
-        let ground = Ground::new().await;
-        ground.register("acme", &ground.apps.acme).await;
+        let harness = Harness::new().await;
+        harness.register("acme", &harness.apps.acme).await;
         let policy = json!({ "policy": { "browser_origins": ["https://app.example.com"] } });
-        ground.patch(&ground.admin, "/v1/tenants/acme", policy).await.is(200);
+        harness.patch(&harness.admin, "/v1/tenants/acme", policy).await.is(200);
         let grants = json!([{ "tenant": "acme", "permissions": ["sessions:create"] }]);
-        let key = ground.service("portal", grants).await;
+        let key = harness.service("portal", grants).await;
         let body = json!({
             "resources": [{ "type": "folder", "id": FOLDER }], "origins": ["https://app.example.com"],
             "read": { "preset": "explorer" }, "write": { "preset": "uploader" },
         });
-        let session = ground.post(&key, "/v1/tenants/acme/browser-sessions", body).await.is(201);
+        let session = harness.post(&key, "/v1/tenants/acme/browser-sessions", body).await.is(201);
         let session = session["session"].as_str().unwrap();
         let ids: Vec<String> = (0..9).map(|number| format!("\"file_{number}\"")).collect();
         let body = format!("{{\"ids\":[\"folder_{FOLDER}\",{}]}}", ids.join(","));
@@ -53,19 +53,19 @@ impl WarmRequest {
              authorization: Bearer {session}\r\n\r\n{body}",
             body.len()
         );
-        Self::new(ground, request).await
+        Self::new(harness, request).await
     }
 
-    async fn new(mut ground: Ground, request: String) -> Self {
-        let clock = Arc::new(CountingClock::new(ground.clock.clone()));
-        ground.stop().await;
-        ground.start_with(clock.clone()).await;
-        let client = Client::connect(ground.broker().service, request).await;
-        Self { ground, clock, client }
+    async fn new(mut harness: Harness, request: String) -> Self {
+        let clock = Arc::new(CountingClock::new(harness.clock.clone()));
+        harness.stop().await;
+        harness.start_with(clock.clone()).await;
+        let client = Client::connect(harness.broker().service, request).await;
+        Self { harness, clock, client }
     }
 
     /// Lets enough time pass that the rate limit of a browser session admits its full burst of 100 again.
     pub(crate) fn refill_rate_limit(&self) {
-        self.ground.clock.advance(Duration::from_secs(10));
+        self.harness.clock.advance(Duration::from_secs(10));
     }
 }

@@ -40,7 +40,7 @@ fn lowest_cost(request: impl AsyncFnOnce() -> WarmRequest) -> Cost {
             costs.push((allocated.count_total, allocated.bytes_total, readings));
         }
     }
-    runtime.block_on(request.ground.end());
+    runtime.block_on(request.harness.end());
     let (allocations, bytes, _) = costs.iter().copied().min().unwrap();
     let readings = costs.iter().map(|(_, _, readings)| *readings);
     let readings = readings.min_by_key(|readings| (readings.wall + readings.monotonic, *readings)).unwrap();

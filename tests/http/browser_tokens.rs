@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asking::{events, user};
-use crate::browser_scene::{INTRANET, Opened, PORTAL, Scene, TOKENS, usual};
-use crate::ground::{ADA, FILE, FOLDER, GRACE};
-use crate::reply::Reply;
+use crate::browser_fixture::{INTRANET, Opened, PORTAL, Scene, TOKENS, usual};
+use crate::harness::{ADA, FILE, FOLDER, GRACE};
+use crate::response::Reply;
+use crate::token_requests::{events, user};
 
 /// Typed ids of what the first enterprise has.
 fn ids() -> (String, String) {
@@ -41,12 +41,12 @@ async fn a_page_gets_tokens_that_reach_what_the_session_says_and_no_further() {
         ),
         (&write, vec!["base_explorer", "item_rename", "item_upload"]),
     ] {
-        let known = scene.ground.known_at_box(token).await;
+        let known = scene.harness.known_at_box(token).await;
         assert_eq!(known["scopes"], json!(scopes), "{known}");
         assert!(known["parent"].is_string(), "{known}");
         assert_eq!(known["resource"]["id"], FOLDER, "{known}");
     }
-    assert_eq!(scene.ground.at_box(&read, &format!("/2.0/folders/{FOLDER}/items")).await, 200);
+    assert_eq!(scene.harness.at_box(&read, &format!("/2.0/folders/{FOLDER}/items")).await, 200);
     assert_eq!(reply.body["errors"], json!({}));
     assert!(reply.body["refresh_at"].as_str() < reply.body["expires_at"].as_str(), "{reply:?}");
     scene.end().await;
@@ -58,10 +58,10 @@ async fn a_warm_page_touches_neither_the_store_nor_box() {
     let (folder, file) = ids();
     let session = scene.opened(json!({})).await;
     // Once what changed before came back by the log, nothing is looked up any more.
-    scene.ground.broker().poll_changes().await;
+    scene.harness.broker().poll_changes().await;
     let first = scene.page(&session, &[&folder]).await;
-    let calls = scene.ground.count("").await;
-    let hand = scene.ground.hand();
+    let calls = scene.harness.count("").await;
+    let hand = scene.harness.hand();
     for table in ["sessions", "callers", "tenants", "tokens"] {
         hand.does(&format!("ALTER TABLE {table} RENAME TO hidden_{table}")).await;
     }
@@ -72,7 +72,7 @@ async fn a_warm_page_touches_neither_the_store_nor_box() {
     for table in ["sessions", "callers", "tenants", "tokens"] {
         hand.does(&format!("ALTER TABLE hidden_{table} RENAME TO {table}")).await;
     }
-    assert_eq!(scene.ground.count("").await, calls);
+    assert_eq!(scene.harness.count("").await, calls);
     scene.end().await;
 }
 
@@ -113,7 +113,7 @@ async fn each_release_is_within_the_grants_and_the_policy_of_the_moment() {
     let write = json!({ "preset": "uploader" });
     let session = scene.opened(json!({ "write": write })).await;
     scene.page(&session, &[&folder]).await.tokens_of(&folder).1.expect("a token to write");
-    let policy = |policy: Value| scene.ground.change_tenant("acme", json!({ "policy": policy }));
+    let policy = |policy: Value| scene.harness.change_tenant("acme", json!({ "policy": policy }));
     // What may not be written may be read all the same.
     policy(json!({ "scopes": ["base_explorer", "item_preview", "item_download", "item_rename", "item_share", "item_delete", "item_upload"] })).await;
     assert_eq!(scene.page(&session, &[&folder]).await.tokens_of(&folder).1, None);
@@ -129,7 +129,7 @@ async fn each_release_is_within_the_grants_and_the_policy_of_the_moment() {
         let mut grant =
             json!({ "tenant": "acme", "permissions": ["sessions:create"], "subjects": ["user:*"] });
         grant.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        scene.ground.patch(&scene.ground.admin, "/v1/callers/portal", json!({ "grants": [grant] }))
+        scene.harness.patch(&scene.harness.admin, "/v1/callers/portal", json!({ "grants": [grant] }))
     };
     for change in [
         json!({ "subjects": ["enterprise", format!("user:{GRACE}")] }),
@@ -142,7 +142,7 @@ async fn each_release_is_within_the_grants_and_the_policy_of_the_moment() {
     }
     grants(json!({ "resources": [{ "type": "folder", "id": FOLDER }] })).await.is(200);
     scene.page(&session, &[&folder]).await.tokens_of(&folder);
-    scene.ground.patch(&scene.ground.admin, "/v1/callers/portal", json!({ "grants": [] })).await.is(200);
+    scene.harness.patch(&scene.harness.admin, "/v1/callers/portal", json!({ "grants": [] })).await.is(200);
     assert_eq!(scene.page(&session, &[&folder]).await.error_of(&folder), "forbidden");
     scene.end().await;
 }
@@ -161,21 +161,21 @@ async fn tokens_are_for_pages_of_the_sessions_origins_that_the_policy_still_name
         "http://portal.example.com",
         "*",
     ] {
-        scene.ground.page(origin, &session.text, &[&folder]).await.refuses(403, "origin_not_allowed");
+        scene.harness.page(origin, &session.text, &[&folder]).await.refuses(403, "origin_not_allowed");
     }
-    let bare = scene.ground.http.post(scene.ground.url(TOKENS)).bearer_auth(&session.text);
+    let bare = scene.harness.http.post(scene.harness.url(TOKENS)).bearer_auth(&session.text);
     let bare = Reply::of(bare.json(&json!({ "ids": [folder] })).send().await.unwrap()).await;
     assert_eq!(bare.headers.get("access-control-allow-origin"), None);
     bare.refuses(403, "origin_not_allowed");
-    let both = scene.ground.http.post(scene.ground.url(TOKENS)).bearer_auth(&session.text);
+    let both = scene.harness.http.post(scene.harness.url(TOKENS)).bearer_auth(&session.text);
     let both = both.header("origin", PORTAL).header("origin", INTRANET);
     let both = Reply::of(both.json(&json!({ "ids": [folder] })).send().await.unwrap()).await;
     both.refuses(403, "origin_not_allowed");
     let narrowed = json!({ "policy": { "browser_origins": [INTRANET] } });
-    scene.ground.change_tenant("acme", narrowed).await;
+    scene.harness.change_tenant("acme", narrowed).await;
     scene.page(&session, &[&folder]).await.refuses(403, "origin_not_allowed");
-    scene.ground.broker().write_counts().await;
-    let refused = events(&scene.ground, "token.release").await;
+    scene.harness.broker().write_counts().await;
+    let refused = events(&scene.harness, "token.release").await;
     let refused: Vec<_> = refused.iter().filter(|event| event["reason"] == "session.origins").collect();
     assert!(!refused.is_empty());
     for event in refused {
@@ -194,9 +194,9 @@ async fn the_audit_tells_which_session_had_which_token_for_whom() {
     scene.page(&session, &["file_x"]).await;
     scene.cancel(&session).await;
     scene.page(&session, &[&folder]).await.refuses(401, "session_cancelled");
-    scene.ground.broker().write_counts().await;
+    scene.harness.broker().write_counts().await;
     let read =
-        scene.ground.get(&scene.ground.admin, "/v1/audit?tenant=acme&on_behalf_of=ada@example.com").await;
+        scene.harness.get(&scene.harness.admin, "/v1/audit?tenant=acme&on_behalf_of=ada@example.com").await;
     let items = read.is(200)["items"].as_array().unwrap().clone();
     let of = |action: &str| -> Vec<&Value> { items.iter().filter(|item| item["action"] == action).collect() };
     let by_session = json!({ "type": "browser_session", "id": session.id });
@@ -221,16 +221,16 @@ async fn a_page_is_refreshed_in_time_and_a_promise_is_kept() {
     let (folder, _) = ids();
     let session = scene.opened(json!({ "ttl": 28800, "min_ttl": 1200 })).await;
     let first = scene.page(&session, &[&folder]).await;
-    scene.ground.clock.advance(Duration::from_secs(3000));
+    scene.harness.clock.advance(Duration::from_secs(3000));
     let second = scene.page(&session, &[&folder]).await;
     assert_ne!(first.tokens_of(&folder), second.tokens_of(&folder), "less than 1200 s of the first are left");
-    scene.ground.clock.advance(Duration::from_secs(28800 - 3000));
+    scene.harness.clock.advance(Duration::from_secs(28800 - 3000));
     scene.page(&session, &[&folder]).await.refuses(401, "session_expired");
     let greedy: Opened = scene.opened(json!({ "min_ttl": 3000 })).await;
-    scene.ground.token_lives(1800, 1800).await;
-    scene.ground.change_tenant("acme", json!({ "state": "suspended" })).await;
+    scene.harness.token_lives(1800, 1800).await;
+    scene.harness.change_tenant("acme", json!({ "state": "suspended" })).await;
     scene.page(&greedy, &[&folder]).await.refuses(403, "tenant_suspended");
-    scene.ground.change_tenant("acme", json!({ "state": "active" })).await;
+    scene.harness.change_tenant("acme", json!({ "state": "active" })).await;
     let usual = Opened::of(scene.open(usual()).await);
     scene.page(&usual, &[&folder]).await.tokens_of(&folder);
     scene.end().await;
@@ -241,11 +241,11 @@ async fn an_outage_is_told_from_a_logout() {
     let scene = Scene::new().await;
     let (folder, _) = ids();
     let session = scene.opened(json!({})).await;
-    scene.ground.fault(json!({ "effect": { "status": 503 } })).await;
+    scene.harness.fault(json!({ "effect": { "status": 503 } })).await;
     let problem = scene.page(&session, &[&folder]).await.refuses(503, "upstream_unavailable");
     assert_eq!(problem["retry"], "after");
-    scene.ground.heal().await;
-    scene.ground.clock.advance(Duration::from_secs(2));
+    scene.harness.heal().await;
+    scene.harness.clock.advance(Duration::from_secs(2));
     scene.page(&session, &[&folder]).await.tokens_of(&folder);
     let other = scene.opened(json!({})).await;
     scene.cancel(&other).await;

@@ -8,9 +8,9 @@ use box_token_broker::entropy::SystemEntropy;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token};
-use crate::ground::Ground;
-use crate::reply::Reply;
+use crate::harness::Harness;
+use crate::response::Reply;
+use crate::token_requests::{acme, any_token};
 
 /// A key that the broker never made, though it looks like one.
 fn made_up(id: &KeyId) -> String {
@@ -28,7 +28,7 @@ fn altered(key: &str) -> String {
 
 #[tokio::test]
 async fn what_is_no_live_key_opens_nothing() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let foreign = format!("btb_{}_{}", "0".repeat(22), "a".repeat(49));
     let keys = [
         made_up(&KeyId::generate(&SystemEntropy)),
@@ -42,19 +42,19 @@ async fn what_is_no_live_key_opens_nothing() {
         "x".repeat(4000),
     ];
     for wrong in keys {
-        ground.token(&wrong, "acme").await.refuses(401, "unauthenticated");
+        harness.token(&wrong, "acme").await.refuses(401, "unauthenticated");
         // Nor does it tell whether there is such a tenant.
-        ground.token(&wrong, "nobody").await.refuses(401, "unauthenticated");
+        harness.token(&wrong, "nobody").await.refuses(401, "unauthenticated");
     }
-    ground.token(&key, "acme").await.token();
-    ground.end().await;
+    harness.token(&key, "acme").await.token();
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_key_comes_once_and_as_a_bearer() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let ask = async |values: &[&str]| {
-        let mut request = ground.http.get(ground.url("/v1/whoami"));
+        let mut request = harness.http.get(harness.url("/v1/whoami"));
         for value in values {
             request = request.header(AUTHORIZATION, *value);
         }
@@ -67,89 +67,89 @@ async fn a_key_comes_once_and_as_a_bearer() {
     for values in wrong {
         ask(values).await.refuses(401, "unauthenticated");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn only_keys_with_the_right_checksum_reach_the_store() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let unknown = made_up(&KeyId::generate(&SystemEntropy));
     // Whoever reaches the store fails there.
-    ground.hand().does("ALTER TABLE callers RENAME TO gone").await;
-    assert!(ground.token(&unknown, "acme").await.status >= 500);
-    ground.token(&altered(&unknown), "acme").await.refuses(401, "unauthenticated");
-    ground.token(&altered(&key), "acme").await.refuses(401, "unauthenticated");
-    ground.hand().does("ALTER TABLE gone RENAME TO callers").await;
-    ground.end().await;
+    harness.hand().does("ALTER TABLE callers RENAME TO gone").await;
+    assert!(harness.token(&unknown, "acme").await.status >= 500);
+    harness.token(&altered(&unknown), "acme").await.refuses(401, "unauthenticated");
+    harness.token(&altered(&key), "acme").await.refuses(401, "unauthenticated");
+    harness.hand().does("ALTER TABLE gone RENAME TO callers").await;
+    harness.end().await;
 }
 
-async fn new_key(ground: &Ground, caller: &str, body: Value) -> Reply {
-    ground.post(&ground.admin, &format!("/v1/callers/{caller}/keys"), body).await
+async fn new_key(harness: &Harness, caller: &str, body: Value) -> Reply {
+    harness.post(&harness.admin, &format!("/v1/callers/{caller}/keys"), body).await
 }
 
 #[tokio::test]
 async fn keys_are_rotated_without_a_gap_and_a_third_is_refused() {
-    let (ground, old) = acme().await;
-    let made = new_key(&ground, "portal", json!({})).await.is(201);
+    let (harness, old) = acme().await;
+    let made = new_key(&harness, "portal", json!({})).await.is(201);
     let new = made["key"].as_str().unwrap();
     assert_ne!(new, old);
-    let token = ground.token(&old, "acme").await.token();
-    assert_eq!(ground.token(new, "acme").await.token(), token);
-    new_key(&ground, "portal", json!({})).await.refuses(409, "conflict");
+    let token = harness.token(&old, "acme").await.token();
+    assert_eq!(harness.token(new, "acme").await.token(), token);
+    new_key(&harness, "portal", json!({})).await.refuses(409, "conflict");
 
     let revoke = |key: &str| format!("/v1/callers/portal/keys/{}", id_of(key).as_str());
-    ground.delete(&ground.admin, &revoke(&old)).await.is(204);
-    ground.token(&old, "acme").await.refuses(401, "unauthenticated");
-    ground.delete(&ground.admin, &revoke(&old)).await.refuses(404, "not_found");
-    assert_eq!(ground.token(new, "acme").await.token(), token);
-    new_key(&ground, "portal", json!({})).await.is(201);
-    ground.end().await;
+    harness.delete(&harness.admin, &revoke(&old)).await.is(204);
+    harness.token(&old, "acme").await.refuses(401, "unauthenticated");
+    harness.delete(&harness.admin, &revoke(&old)).await.refuses(404, "not_found");
+    assert_eq!(harness.token(new, "acme").await.token(), token);
+    new_key(&harness, "portal", json!({})).await.is(201);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_key_ends_by_the_clock_and_makes_room() {
-    let (ground, _) = acme().await;
-    ground
+    let (harness, _) = acme().await;
+    harness
         .post(
-            &ground.admin,
+            &harness.admin,
             "/v1/callers",
             json!({ "name": "job", "kind": "service", "grants": any_token("acme") }),
         )
         .await
         .is(201);
     let end = json!({ "expires_at": "2026-01-02T03:05:05Z" });
-    let made = new_key(&ground, "job", end.clone()).await.is(201);
+    let made = new_key(&harness, "job", end.clone()).await.is(201);
     assert_eq!(made["expires_at"], end["expires_at"]);
     let key = made["key"].as_str().unwrap();
-    let lasting = new_key(&ground, "job", json!({})).await.is(201);
-    new_key(&ground, "job", json!({})).await.refuses(409, "conflict");
-    ground.clock.advance(Duration::from_secs(59));
-    ground.token(key, "acme").await.token();
-    ground.clock.advance(Duration::from_secs(1));
-    ground.token(key, "acme").await.refuses(401, "unauthenticated");
-    ground.token(lasting["key"].as_str().unwrap(), "acme").await.token();
-    new_key(&ground, "job", end).await.refuses(422, "invalid");
-    new_key(&ground, "job", json!({})).await.is(201);
-    ground.end().await;
+    let lasting = new_key(&harness, "job", json!({})).await.is(201);
+    new_key(&harness, "job", json!({})).await.refuses(409, "conflict");
+    harness.clock.advance(Duration::from_secs(59));
+    harness.token(key, "acme").await.token();
+    harness.clock.advance(Duration::from_secs(1));
+    harness.token(key, "acme").await.refuses(401, "unauthenticated");
+    harness.token(lasting["key"].as_str().unwrap(), "acme").await.token();
+    new_key(&harness, "job", end).await.refuses(422, "invalid");
+    new_key(&harness, "job", json!({})).await.is(201);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_deleted_caller_hands_nothing_on_to_its_name() {
-    let (ground, key) = acme().await;
-    ground.token(&key, "acme").await.token();
-    ground.delete(&ground.admin, "/v1/callers/portal").await.is(204);
-    ground.token(&key, "acme").await.refuses(401, "unauthenticated");
-    let again = ground.service("portal", json!([])).await;
-    ground.token(&key, "acme").await.refuses(401, "unauthenticated");
-    ground.token(&again, "acme").await.refuses(404, "not_found");
-    ground.end().await;
+    let (harness, key) = acme().await;
+    harness.token(&key, "acme").await.token();
+    harness.delete(&harness.admin, "/v1/callers/portal").await.is(204);
+    harness.token(&key, "acme").await.refuses(401, "unauthenticated");
+    let again = harness.service("portal", json!([])).await;
+    harness.token(&key, "acme").await.refuses(401, "unauthenticated");
+    harness.token(&again, "acme").await.refuses(404, "not_found");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn whoami_tells_the_caller_what_it_is() {
-    let (ground, key) = acme().await;
-    let told = ground.get(&key, "/v1/whoami").await.ok();
-    let kept = ground.get(&ground.admin, "/v1/callers/portal").await.ok();
+    let (harness, key) = acme().await;
+    let told = harness.get(&key, "/v1/whoami").await.ok();
+    let kept = harness.get(&harness.admin, "/v1/callers/portal").await.ok();
     for field in ["id", "name", "kind", "state", "grants"] {
         assert_eq!(told[field], kept[field], "{field}");
     }
@@ -158,25 +158,25 @@ async fn whoami_tells_the_caller_what_it_is() {
     assert_eq!(told["credential"], credential);
     assert!(!told.to_string().contains(&key) && !kept.to_string().contains(&key));
     let body = json!({ "expires_at": "2026-01-03T00:00:00Z" });
-    let made = new_key(&ground, "portal", body.clone()).await.is(201);
-    let told = ground.get(made["key"].as_str().unwrap(), "/v1/whoami").await.ok();
+    let made = new_key(&harness, "portal", body.clone()).await.is(201);
+    let told = harness.get(made["key"].as_str().unwrap(), "/v1/whoami").await.ok();
     assert_eq!(told["credential"]["expires_at"], body["expires_at"]);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_name_of_a_tenant_registered_again_inherits_nothing() {
-    let (ground, key) = acme().await;
-    let first = ground.get(&ground.admin, "/v1/tenants/acme").await.ok();
-    let token = ground.token(&key, "acme").await.token();
-    ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
-    let second = ground.register("acme", &ground.apps.globex).await;
+    let (harness, key) = acme().await;
+    let first = harness.get(&harness.admin, "/v1/tenants/acme").await.ok();
+    let token = harness.token(&key, "acme").await.token();
+    harness.delete(&harness.admin, "/v1/tenants/acme?purge=now").await.is(204);
+    let second = harness.register("acme", &harness.apps.globex).await;
     assert_ne!(second["id"], first["id"]);
-    ground.token(&key, "acme").await.refuses(404, "not_found");
-    ground.token(&key, first["id"].as_str().unwrap()).await.refuses(404, "not_found");
-    assert_eq!(ground.known_at_box(&token).await["live"], false);
-    let again = ground.service("again", any_token("acme")).await;
-    let other = ground.token(&again, "acme").await.token();
-    assert_eq!(ground.known_at_box(&other).await["enterprise"], crate::ground::GLOBEX);
-    ground.end().await;
+    harness.token(&key, "acme").await.refuses(404, "not_found");
+    harness.token(&key, first["id"].as_str().unwrap()).await.refuses(404, "not_found");
+    assert_eq!(harness.known_at_box(&token).await["live"], false);
+    let again = harness.service("again", any_token("acme")).await;
+    let other = harness.token(&again, "acme").await.token();
+    assert_eq!(harness.known_at_box(&other).await["enterprise"], crate::harness::GLOBEX);
+    harness.end().await;
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use box_token_broker::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token};
-use crate::ground::{ADA, Ground};
+use crate::harness::{ADA, Harness};
+use crate::token_requests::{acme, any_token};
 
 /// How far a clock may be off, in seconds.
 const OFF: i64 = 600;
 
-impl Ground {
+impl Harness {
     /// Steps Box's clock, which is this far ahead of ours then.
     async fn skew(&self, seconds: i64) {
         self.control("PUT", "/clock", Some(&json!({ "skew_seconds": seconds }))).await;
@@ -41,38 +41,38 @@ impl Ground {
 #[tokio::test]
 async fn r8_a_tenant_is_registered_and_served_where_the_clocks_are_ten_minutes_apart() {
     for skew in [OFF, -OFF] {
-        let ground = Ground::new().await;
-        ground.skew(skew).await;
-        ground.register("acme", &ground.apps.acme).await;
-        let key = ground.service("portal", any_token("acme")).await;
-        assert_eq!(ground.mints().await, 2, "{skew}: the first call learns, and its second try succeeds");
-        let body = ground.user_token(&key, "acme", ADA).await.ok();
-        assert_eq!(ground.mints().await, 3, "{skew}: what was learnt stays");
+        let harness = Harness::new().await;
+        harness.skew(skew).await;
+        harness.register("acme", &harness.apps.acme).await;
+        let key = harness.service("portal", any_token("acme")).await;
+        assert_eq!(harness.mints().await, 2, "{skew}: the first call learns, and its second try succeeds");
+        let body = harness.user_token(&key, "acme", ADA).await.ok();
+        assert_eq!(harness.mints().await, 3, "{skew}: what was learnt stays");
         assert_eq!(body["expires_in"], 3600, "{skew}: a life is counted by our own clock");
-        ground.end().await;
+        harness.end().await;
     }
 }
 
 #[tokio::test]
 async fn r8_a_clock_that_steps_while_the_broker_runs_costs_one_try_each_time() {
-    let (ground, key) = acme().await;
-    assert_eq!(ground.tries_of_a_mint(&key).await, 1);
+    let (harness, key) = acme().await;
+    assert_eq!(harness.tries_of_a_mint(&key).await, 1);
     for skew in [OFF, -OFF, 0, -OFF, OFF, 0] {
-        ground.skew(skew).await;
-        assert_eq!(ground.tries_of_a_mint(&key).await, 2, "stepped to {skew}");
-        assert_eq!(ground.tries_of_a_mint(&key).await, 1, "{skew} is known");
+        harness.skew(skew).await;
+        assert_eq!(harness.tries_of_a_mint(&key).await, 2, "stepped to {skew}");
+        assert_eq!(harness.tries_of_a_mint(&key).await, 1, "{skew} is known");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn r8_a_429_that_names_a_second_is_waited_out_and_asked_again_with_a_new_jti() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let order = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 429, "retry_after": 1 }, "times": 1 });
-    ground.fault(order).await;
+    harness.fault(order).await;
     let clock = SystemClock::new();
     let began = clock.monotonic();
-    assert_eq!(ground.tries_of_a_mint(&key).await, 2, "no caller hears of it");
+    assert_eq!(harness.tries_of_a_mint(&key).await, 2, "no caller hears of it");
     assert!(clock.monotonic().since(began) >= Duration::from_secs(1), "Box was left alone as it wished");
-    ground.end().await;
+    harness.end().await;
 }

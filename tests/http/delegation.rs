@@ -3,28 +3,28 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token};
-use crate::ground::{ADA, FILE, Ground};
+use crate::harness::{ADA, FILE, Harness};
+use crate::token_requests::{acme, any_token};
 
 /// An admin of ACME alone, without every permission there.
-async fn narrow_admin(ground: &Ground) -> String {
+async fn narrow_admin(harness: &Harness) -> String {
     let permissions = ["callers:write", "tokens:mint", "tenants:read"];
     let grants = json!([{ "tenant": "acme", "permissions": permissions, "subjects": ["enterprise"] }]);
-    ground.caller("narrow", "admin", grants).await
+    harness.caller("narrow", "admin", grants).await
 }
 
-async fn create(ground: &Ground, key: &str, kind: &str, grant: Value) -> (u16, Value) {
+async fn create(harness: &Harness, key: &str, kind: &str, grant: Value) -> (u16, Value) {
     let body = json!({ "name": "new", "kind": kind, "grants": [grant] });
-    let reply = ground.post(key, "/v1/callers", body).await;
+    let reply = harness.post(key, "/v1/callers", body).await;
     if reply.status == 201 {
-        ground.delete(&ground.admin, "/v1/callers/new").await.is(204);
+        harness.delete(&harness.admin, "/v1/callers/new").await.is(204);
     }
     (reply.status, reply.body)
 }
 
 #[tokio::test]
 async fn a_service_holds_no_permission_of_admins() {
-    let ground = acme().await.0;
+    let harness = acme().await.0;
     for permission in [
         "tenants:read",
         "tenants:create",
@@ -41,9 +41,9 @@ async fn a_service_holds_no_permission_of_admins() {
         "lockdown",
     ] {
         let grant = json!({ "tenant": "*", "permissions": ["tokens:mint", permission] });
-        let (status, body) = create(&ground, &ground.admin, "service", grant.clone()).await;
+        let (status, body) = create(&harness, &harness.admin, "service", grant.clone()).await;
         assert_eq!((status, &body["errors"][0]["pointer"]), (422, &json!("/grants/0/permissions/1")));
-        assert_eq!(create(&ground, &ground.admin, "admin", grant).await.0, 201, "{permission}");
+        assert_eq!(create(&harness, &harness.admin, "admin", grant).await.0, 201, "{permission}");
     }
     let all = [
         "tokens:mint",
@@ -54,33 +54,33 @@ async fn a_service_holds_no_permission_of_admins() {
         "webhooks:verify",
     ];
     assert_eq!(
-        create(&ground, &ground.admin, "service", json!({ "tenant": "acme", "permissions": all })).await.0,
+        create(&harness, &harness.admin, "service", json!({ "tenant": "acme", "permissions": all })).await.0,
         201
     );
     // Nor by a change.
     let change = json!({ "grants": [{ "tenant": "acme", "permissions": ["callers:write"] }] });
-    ground.patch(&ground.admin, "/v1/callers/portal", change).await.refuses(422, "invalid");
-    ground.end().await;
+    harness.patch(&harness.admin, "/v1/callers/portal", change).await.refuses(422, "invalid");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn what_concerns_the_whole_broker_is_granted_on_every_tenant_alone() {
-    let ground = acme().await.0;
+    let harness = acme().await.0;
     for permission in ["tenants:create", "tenants:purge", "apps:use", "apps:write"] {
         for selector in [json!({ "tenant": "acme" }), json!({ "labels": { "a": "b" } })] {
             let mut grant = selector;
             grant["permissions"] = json!([permission]);
-            assert_eq!(create(&ground, &ground.admin, "admin", grant).await.0, 422, "{permission}");
+            assert_eq!(create(&harness, &harness.admin, "admin", grant).await.0, 422, "{permission}");
         }
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_new_grant_fits_inside_one_of_the_granters() {
-    let ground = acme().await.0;
-    ground.register("globex", &ground.apps.globex).await;
-    let key = narrow_admin(&ground).await;
+    let harness = acme().await.0;
+    harness.register("globex", &harness.apps.globex).await;
+    let key = narrow_admin(&harness).await;
     for (grant, status) in [
         (json!({ "tenant": "acme", "permissions": ["tokens:mint"] }), 201),
         (json!({ "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": ["item_preview"] }), 201),
@@ -100,21 +100,21 @@ async fn a_new_grant_fits_inside_one_of_the_granters() {
         (json!({ "tenant": "globex", "permissions": ["tokens:mint"] }), 422),
         (json!({ "tenant": "nobody", "permissions": ["tokens:mint"] }), 422),
     ] {
-        assert_eq!(create(&ground, &key, "service", grant.clone()).await.0, status, "{grant}");
+        assert_eq!(create(&harness, &key, "service", grant.clone()).await.0, status, "{grant}");
     }
     let grant = json!({ "tenant": "acme", "permissions": ["callers:write", "tokens:mint"] });
-    assert_eq!(create(&ground, &key, "admin", grant).await.0, 201);
-    ground.end().await;
+    assert_eq!(create(&harness, &key, "admin", grant).await.0, 201);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_granters_own_limits_go_with_the_grant() {
-    let ground = acme().await.0;
+    let harness = acme().await.0;
     let limits = json!([{
         "tenant": "acme", "permissions": ["callers:write", "tokens:downscope"],
         "scopes": ["item_preview", "item_download"], "resources": [{ "type": "file", "id": FILE }],
     }]);
-    let key = ground.caller("limited", "admin", limits).await;
+    let key = harness.caller("limited", "admin", limits).await;
     let (this, other) = (json!([{ "type": "file", "id": FILE }]), json!([{ "type": "folder", "id": FILE }]));
     for (scopes, resources, status) in [
         (json!(["item_preview"]), this.clone(), 201),
@@ -126,32 +126,32 @@ async fn a_granters_own_limits_go_with_the_grant() {
         let grant = json!({
             "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": scopes, "resources": resources,
         });
-        assert_eq!(create(&ground, &key, "service", grant.clone()).await.0, status, "{grant}");
+        assert_eq!(create(&harness, &key, "service", grant.clone()).await.0, status, "{grant}");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn the_power_to_manage_callers_of_one_tenant_hands_on_nothing_of_another() {
-    let ground = acme().await.0;
-    ground.register("globex", &ground.apps.globex).await;
+    let harness = acme().await.0;
+    harness.register("globex", &harness.apps.globex).await;
     let grants = json!([
         { "tenant": "acme", "permissions": ["callers:write"] },
         { "tenant": "globex", "permissions": ["tokens:mint", "tenants:read"] },
     ]);
-    let key = ground.caller("two", "admin", grants).await;
+    let key = harness.caller("two", "admin", grants).await;
     let grant = json!({ "tenant": "globex", "permissions": ["tokens:mint"] });
-    assert_eq!(create(&ground, &key, "service", grant).await.0, 403);
-    ground.end().await;
+    assert_eq!(create(&harness, &key, "service", grant).await.0, 403);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_stronger_caller_does_not_exist_to_a_narrow_admin() {
-    let (ground, portal) = acme().await;
-    let weak = ground.service("weak", json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }])).await;
-    let key = narrow_admin(&ground).await;
+    let (harness, portal) = acme().await;
+    let weak = harness.service("weak", json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }])).await;
+    let key = narrow_admin(&harness).await;
     let portal_key = box_token_broker::auth::api_key::id_of(&portal).unwrap();
-    let root_id = ground.get(&ground.admin, "/v1/whoami").await.ok()["id"].as_str().unwrap().to_owned();
+    let root_id = harness.get(&harness.admin, "/v1/whoami").await.ok()["id"].as_str().unwrap().to_owned();
     // The service may have users' tokens, the admin not.
     for caller in ["portal", "root", &root_id, "nobody"] {
         let path = format!("/v1/callers/{caller}");
@@ -164,113 +164,113 @@ async fn a_stronger_caller_does_not_exist_to_a_narrow_admin() {
             ("POST", keys.clone(), Some(json!({}))),
             ("DELETE", format!("{keys}/{}", portal_key.as_str()), None),
         ] {
-            ground.call(&key, method, &path, body.as_ref()).await.refuses(404, "not_found");
+            harness.call(&key, method, &path, body.as_ref()).await.refuses(404, "not_found");
         }
     }
-    let list = ground.get(&key, "/v1/callers").await.ok();
+    let list = harness.get(&key, "/v1/callers").await.ok();
     let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
     assert_eq!(names, ["narrow", "weak"]);
-    ground.token(&portal, "acme").await.token();
+    harness.token(&portal, "acme").await.token();
 
     // The weaker one is the admin's to manage.
-    ground.get(&key, "/v1/callers/weak").await.is(200);
-    ground
+    harness.get(&key, "/v1/callers/weak").await.is(200);
+    harness
         .patch(&key, "/v1/callers/weak", json!({ "grants": any_token("acme") }))
         .await
         .refuses(403, "forbidden");
-    ground.post(&key, "/v1/callers/weak/keys", json!({})).await.is(201);
-    ground.delete(&key, "/v1/callers/weak").await.is(204);
-    ground.token(&weak, "acme").await.refuses(401, "unauthenticated");
-    ground.end().await;
+    harness.post(&key, "/v1/callers/weak/keys", json!({})).await.is(201);
+    harness.delete(&key, "/v1/callers/weak").await.is(204);
+    harness.token(&weak, "acme").await.refuses(401, "unauthenticated");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_service_manages_no_callers() {
-    let (ground, key) = acme().await;
-    ground.get(&key, "/v1/callers").await.refuses(403, "forbidden");
-    ground.get(&key, "/v1/callers/portal").await.refuses(403, "forbidden");
+    let (harness, key) = acme().await;
+    harness.get(&key, "/v1/callers").await.refuses(403, "forbidden");
+    harness.get(&key, "/v1/callers/portal").await.refuses(403, "forbidden");
     let body = json!({ "name": "new", "kind": "service", "grants": [] });
-    ground.post(&key, "/v1/callers", body).await.refuses(403, "forbidden");
-    ground.post(&key, "/v1/callers/portal/keys", json!({})).await.refuses(403, "forbidden");
-    ground.end().await;
+    harness.post(&key, "/v1/callers", body).await.refuses(403, "forbidden");
+    harness.post(&key, "/v1/callers/portal/keys", json!({})).await.refuses(403, "forbidden");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_narrow_admin_labels_no_tenant_into_their_own_grants() {
-    let ground = acme().await.0;
+    let harness = acme().await.0;
     let grants = json!([
         { "tenant": "acme", "permissions": ["tenants:read", "tenants:write"] },
         { "labels": { "team": "a" }, "permissions": ["tokens:mint"] },
     ]);
-    let key = ground.caller("labeller", "admin", grants).await;
+    let key = harness.caller("labeller", "admin", grants).await;
     let change = json!({ "labels": { "team": "a" } });
-    ground.patch(&key, "/v1/tenants/acme", change).await.refuses(403, "forbidden");
-    ground.token(&key, "acme").await.refuses(403, "forbidden");
-    ground.patch(&key, "/v1/tenants/acme", json!({ "display_name": "Acme" })).await.is(200);
-    ground.end().await;
+    harness.patch(&key, "/v1/tenants/acme", change).await.refuses(403, "forbidden");
+    harness.token(&key, "acme").await.refuses(403, "forbidden");
+    harness.patch(&key, "/v1/tenants/acme", json!({ "display_name": "Acme" })).await.is(200);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_change_of_a_caller_that_was_changed_meanwhile_is_refused() {
-    let ground = acme().await.0;
+    let harness = acme().await.0;
     let path = "/v1/callers/portal";
-    let read = ground.get(&ground.admin, path).await;
+    let read = harness.get(&harness.admin, path).await;
     let first = read.header("etag").to_owned();
     assert!(!first.is_empty());
     let empty = json!({ "grants": [] });
-    let changed = ground.if_match(&ground.admin, Method::PATCH, path, &first, empty.clone()).await;
+    let changed = harness.if_match(&harness.admin, Method::PATCH, path, &first, empty.clone()).await;
     let second = changed.header("etag").to_owned();
     changed.is(200);
     assert_ne!(first, second);
     for stale in [first.as_str(), "\"x\"", "1", ""] {
         for method in [Method::PATCH, Method::DELETE] {
             let body = json!({ "grants": any_token("acme") });
-            let reply = ground.if_match(&ground.admin, method, path, stale, body).await;
+            let reply = harness.if_match(&harness.admin, method, path, stale, body).await;
             reply.refuses(412, "precondition_failed");
         }
     }
     // What changes nothing makes no new version.
-    let same = ground.if_match(&ground.admin, Method::PATCH, path, &second, empty).await;
+    let same = harness.if_match(&harness.admin, Method::PATCH, path, &second, empty).await;
     assert_eq!(same.header("etag"), second);
-    let made = ground.post(&ground.admin, &format!("{path}/keys"), json!({})).await;
+    let made = harness.post(&harness.admin, &format!("{path}/keys"), json!({})).await;
     made.is(201);
-    let reply = ground.if_match(&ground.admin, Method::DELETE, path, &second, json!({})).await;
+    let reply = harness.if_match(&harness.admin, Method::DELETE, path, &second, json!({})).await;
     reply.refuses(412, "precondition_failed");
-    ground.if_match(&ground.admin, Method::DELETE, path, "*", json!({})).await.is(204);
-    ground.end().await;
+    harness.if_match(&harness.admin, Method::DELETE, path, "*", json!({})).await.is(204);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_grant_on_an_erased_tenant_is_told_by_its_id_and_never_passes_to_the_names_next_holder() {
-    let (ground, key) = acme().await;
-    let first = ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["id"].clone();
-    let told = async |path: &str| ground.get(&ground.admin, path).await.ok()["grants"][0]["tenant"].clone();
+    let (harness, key) = acme().await;
+    let first = harness.get(&harness.admin, "/v1/tenants/acme").await.ok()["id"].clone();
+    let told = async |path: &str| harness.get(&harness.admin, path).await.ok()["grants"][0]["tenant"].clone();
     assert_eq!(told("/v1/callers/portal").await, "acme");
-    ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
+    harness.delete(&harness.admin, "/v1/tenants/acme?purge=now").await.is(204);
     assert_eq!(told("/v1/callers/portal").await, first);
-    let second = ground.register("acme", &ground.apps.acme).await;
+    let second = harness.register("acme", &harness.apps.acme).await;
     assert_ne!(second["id"], first);
     assert_eq!(told("/v1/callers/portal").await, first, "the name is another tenant's now");
-    assert_eq!(ground.get(&key, "/v1/whoami").await.ok()["grants"][0]["tenant"], first);
+    assert_eq!(harness.get(&key, "/v1/whoami").await.ok()["grants"][0]["tenant"], first);
     // What was read can be written back with something added, and gives no more than that.
-    let mut grants = ground.get(&ground.admin, "/v1/callers/portal").await.ok()["grants"].clone();
+    let mut grants = harness.get(&harness.admin, "/v1/callers/portal").await.ok()["grants"].clone();
     grants.as_array_mut().unwrap().push(json!({ "labels": { "a": "b" }, "permissions": ["tokens:mint"] }));
-    ground.patch(&ground.admin, "/v1/callers/portal", json!({ "grants": grants })).await.is(200);
+    harness.patch(&harness.admin, "/v1/callers/portal", json!({ "grants": grants })).await.is(200);
     assert_eq!(told("/v1/callers/portal").await, first);
-    ground.token(&key, "acme").await.refuses(404, "not_found");
-    ground.end().await;
+    harness.token(&key, "acme").await.refuses(404, "not_found");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn callers_without_grants_are_the_whole_brokers_to_make() {
-    let (ground, _) = acme().await;
-    let narrow = narrow_admin(&ground).await;
+    let (harness, _) = acme().await;
+    let narrow = narrow_admin(&harness).await;
     for kind in ["service", "admin"] {
         let bare = json!({ "name": "bare", "kind": kind, "grants": [] });
-        ground.post(&narrow, "/v1/callers", bare.clone()).await.refuses(403, "forbidden");
-        ground.post(&ground.admin, "/v1/callers", bare).await.is(201);
-        ground.delete(&narrow, "/v1/callers/bare").await.refuses(404, "not_found");
-        ground.delete(&ground.admin, "/v1/callers/bare").await.is(204);
+        harness.post(&narrow, "/v1/callers", bare.clone()).await.refuses(403, "forbidden");
+        harness.post(&harness.admin, "/v1/callers", bare).await.is(201);
+        harness.delete(&narrow, "/v1/callers/bare").await.refuses(404, "not_found");
+        harness.delete(&harness.admin, "/v1/callers/bare").await.is(204);
     }
-    ground.end().await;
+    harness.end().await;
 }

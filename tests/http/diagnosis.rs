@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::asking::eventually;
-use crate::ground::{ACME, ADA, FILE, FOLDER, GRACE, Ground, by_config};
-use crate::watching::rows;
+use crate::harness::{ACME, ADA, FILE, FOLDER, GRACE, Harness, by_config};
+use crate::store_probe::rows;
+use crate::token_requests::eventually;
 
 const TESS: &str = "10000001003";
 pub(crate) const APOLLO: &str = "10000001004";
@@ -72,49 +72,49 @@ pub(crate) fn all_pass_but(others: &[(&str, &str)]) -> Vec<(String, String)> {
         .into()
 }
 
-pub(crate) async fn test(ground: &Ground, user: Option<&str>) -> Vec<(String, String)> {
+pub(crate) async fn test(harness: &Harness, user: Option<&str>) -> Vec<(String, String)> {
     let body = user.map(|user| json!({ "user": user }));
-    let reply = ground.call(&ground.admin, "POST", "/v1/tenants/acme/test", body.as_ref()).await;
+    let reply = harness.call(&harness.admin, "POST", "/v1/tenants/acme/test", body.as_ref()).await;
     lines(&reply.is(200)["diagnosis"])
 }
 
 #[tokio::test]
 async fn each_refusal_of_box_has_its_code_and_its_fix_and_stores_nothing() {
-    let ground = Ground::new().await;
-    let before = rows(&ground).await;
-    let body = by_config("acme", &ground.apps.acme);
+    let harness = Harness::new().await;
+    let before = rows(&harness).await;
+    let body = by_config("acme", &harness.apps.acme);
     let mut fixes = BTreeMap::new();
     for (error, description, code) in REFUSALS {
         let refusal = json!({ "error": error, "error_description": description });
-        ground
+        harness
             .fault(
                 json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 400, "body": refusal } }),
             )
             .await;
-        let problem = ground.post(&ground.admin, "/v1/tenants", body.clone()).await.refuses(424, code);
+        let problem = harness.post(&harness.admin, "/v1/tenants", body.clone()).await.refuses(424, code);
         assert_eq!(problem["upstream"]["error"], error);
         assert_eq!(problem["upstream"]["error_description"], description);
         assert_eq!(problem["retry"], "admin");
         fixes.insert(problem["fix"].as_str().unwrap().to_owned(), code);
-        ground.heal().await;
+        harness.heal().await;
     }
     let codes: std::collections::BTreeSet<_> = REFUSALS.iter().map(|(_, _, code)| code).collect();
     assert_eq!(fixes.len(), codes.len(), "each code has a fix of its own: {fixes:?}");
-    assert_eq!(rows(&ground).await, before);
-    ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
-    ground.end().await;
+    assert_eq!(rows(&harness).await, before);
+    harness.post(&harness.admin, "/v1/tenants", body).await.is(201);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn each_mistake_in_box_is_found_by_registration_and_by_the_next_mint() {
-    let ground = Ground::new().await;
+    let harness = Harness::new().await;
     let grants =
         json!([{ "tenant": "*", "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }]);
-    let service = ground.service("service", grants).await;
-    let app = &ground.apps.acme;
+    let service = harness.service("service", grants).await;
+    let app = &harness.apps.acme;
     let kid = app.public_key_id.clone();
     let right = json!({ "kid": kid, "public_key": app.key.as_ref().unwrap().public_pem() });
-    let other = json!({ "kid": kid, "public_key": ground.apps.globex.key.as_ref().unwrap().public_pem() });
+    let other = json!({ "kid": kid, "public_key": harness.apps.globex.key.as_ref().unwrap().public_pem() });
     for (wrong, right, code) in [
         (json!({ "authorized": [] }), json!({ "authorized": [ACME] }), "app_not_authorized"),
         (json!({ "remove_keys": [kid] }), json!({ "add_keys": [right] }), "key_unknown"),
@@ -127,58 +127,58 @@ async fn each_mistake_in_box_is_found_by_registration_and_by_the_next_mint() {
         (json!({ "auth": "ccg" }), json!({ "auth": "jwt" }), "wrong_auth_method"),
     ] {
         let body = by_config("acme", app);
-        ground.change_app(app, wrong.clone()).await;
-        let before = rows(&ground).await;
-        ground.post(&ground.admin, "/v1/tenants", body.clone()).await.refuses(424, code);
-        assert_eq!(rows(&ground).await, before, "{code}");
-        ground.change_app(app, right.clone()).await;
-        ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
+        harness.change_app(app, wrong.clone()).await;
+        let before = rows(&harness).await;
+        harness.post(&harness.admin, "/v1/tenants", body.clone()).await.refuses(424, code);
+        assert_eq!(rows(&harness).await, before, "{code}");
+        harness.change_app(app, right.clone()).await;
+        harness.post(&harness.admin, "/v1/tenants", body).await.is(201);
 
-        ground.change_app(app, wrong).await;
-        let problem = ground.user_token(&service, "acme", APOLLO).await.refuses(424, code);
+        harness.change_app(app, wrong).await;
+        let problem = harness.user_token(&service, "acme", APOLLO).await.refuses(424, code);
         assert!(problem["upstream"]["error"].is_string(), "{problem}");
-        let failed = test(&ground, Some(ADA)).await;
+        let failed = test(&harness, Some(ADA)).await;
         let mut expected = all_pass_but(&[("assertion", code)]);
         for (check, ended) in &mut expected[2..6] {
             *ended = "skipped".to_owned();
             assert_ne!(check, "clock");
         }
         assert_eq!(failed, expected, "{code}");
-        ground.change_app(app, right).await;
-        ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
+        harness.change_app(app, right).await;
+        harness.delete(&harness.admin, "/v1/tenants/acme?purge=now").await.is(204);
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn refusals_of_one_subject_or_item_say_so() {
-    let ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
+    let harness = Harness::new().await;
+    harness.register("acme", &harness.apps.acme).await;
     let grants =
         json!([{ "tenant": "*", "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }]);
-    let service = ground.service("service", grants).await;
+    let service = harness.service("service", grants).await;
     for (user, code) in [(TESS, "terms_of_service_required"), ("999", "subject_invalid")] {
-        let problem = ground.user_token(&service, "acme", user).await.refuses(424, code);
+        let problem = harness.user_token(&service, "acme", user).await.refuses(424, code);
         assert_eq!(problem["scope"], "subject");
     }
     let unseen = json!({ "scopes": ["item_preview"], "resource": { "type": "folder", "id": "20000001004" } });
-    let problem = ground.downscoped(&service, "acme", unseen).await.refuses(424, "resource_not_visible");
+    let problem = harness.downscoped(&service, "acme", unseen).await.refuses(424, "resource_not_visible");
     assert!(problem["fix"].as_str().unwrap().contains("collaborator"), "{problem}");
     let visible = json!({ "scopes": ["item_preview"], "resource": { "type": "folder", "id": FOLDER } });
-    ground.downscoped(&service, "acme", visible).await.token();
-    ground.change_app(&ground.apps.acme, json!({ "scopes": ["root_readwrite"] })).await;
+    harness.downscoped(&service, "acme", visible).await.token();
+    harness.change_app(&harness.apps.acme, json!({ "scopes": ["root_readwrite"] })).await;
     let seen = json!({ "subject": { "type": "user", "id": ADA }, "scopes": ["item_preview"], "resource": { "type": "file", "id": FILE } });
-    ground.downscoped(&service, "acme", seen).await.refuses(424, "scope_not_granted");
-    ground.change_app(&ground.apps.acme, json!({ "user_tokens": false })).await;
-    ground.user_token(&service, "acme", GRACE).await.refuses(424, "user_tokens_disabled");
-    ground.token(&service, "acme").await.token();
-    ground.end().await;
+    harness.downscoped(&service, "acme", seen).await.refuses(424, "scope_not_granted");
+    harness.change_app(&harness.apps.acme, json!({ "user_tokens": false })).await;
+    harness.user_token(&service, "acme", GRACE).await.refuses(424, "user_tokens_disabled");
+    harness.token(&service, "acme").await.token();
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn checks_that_only_report_do_not_decide_a_registration() {
-    let ground = Ground::new().await;
-    let body = by_config("acme", &ground.apps.acme);
+    let harness = Harness::new().await;
+    let body = by_config("acme", &harness.apps.acme);
     let refused = json!({ "error": "insufficient_scope", "error_description": "no" });
     for (effect, code) in [
         (json!({ "status": 401, "body": refused }), "scope_not_granted"),
@@ -186,47 +186,47 @@ async fn checks_that_only_report_do_not_decide_a_registration() {
         (json!({ "status": 503 }), "upstream_unavailable"),
         (json!({ "garbage": true }), "upstream_unavailable"),
     ] {
-        ground.fault(json!({ "select": { "grant": "token-exchange" }, "effect": effect })).await;
-        let tenant = ground.post(&ground.admin, "/v1/tenants", body.clone()).await.is(201);
+        harness.fault(json!({ "select": { "grant": "token-exchange" }, "effect": effect })).await;
+        let tenant = harness.post(&harness.admin, "/v1/tenants", body.clone()).await.is(201);
         let skipped = [("user_token", "skipped"), ("as_user_header", "skipped"), ("downscope", code)];
         assert_eq!(lines(&tenant["diagnosis"]), all_pass_but(&skipped));
-        ground.heal().await;
-        ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
+        harness.heal().await;
+        harness.delete(&harness.admin, "/v1/tenants/acme?purge=now").await.is(204);
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn without_a_service_account_nothing_is_registered_and_the_token_ends() {
-    let ground = Ground::new().await;
-    let before = rows(&ground).await;
-    let body = by_config("acme", &ground.apps.acme);
+    let harness = Harness::new().await;
+    let before = rows(&harness).await;
+    let body = by_config("acme", &harness.apps.acme);
     for (effect, status, code) in [
         (json!({ "status": 500 }), 503, "upstream_unavailable"),
         (json!({ "garbage": true }), 503, "upstream_unavailable"),
         (json!({ "status": 200, "body": { "id": "x" } }), 502, "upstream_protocol"),
         (json!({ "status": 429, "retry_after": 7 }), 503, "upstream_rate_limited"),
     ] {
-        let revoked = ground.count("path=/oauth2/revoke&status=200").await;
-        ground.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": effect })).await;
-        ground.post(&ground.admin, "/v1/tenants", body.clone()).await.refuses(status, code);
-        ground.heal().await;
+        let revoked = harness.count("path=/oauth2/revoke&status=200").await;
+        harness.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": effect })).await;
+        harness.post(&harness.admin, "/v1/tenants", body.clone()).await.refuses(status, code);
+        harness.heal().await;
         eventually("the revocation", async || {
-            ground.count("path=/oauth2/revoke&status=200").await == revoked + 1
+            harness.count("path=/oauth2/revoke&status=200").await == revoked + 1
         })
         .await;
     }
-    assert_eq!(rows(&ground).await, before);
-    ground.end().await;
+    assert_eq!(rows(&harness).await, before);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn r8_a_clock_ten_minutes_off_costs_one_more_try_and_is_told() {
     for seconds in [600, -600] {
-        let ground = Ground::new().await;
-        ground.control("PUT", "/clock", Some(&json!({ "skew_seconds": seconds }))).await;
-        let tenant = ground.register("acme", &ground.apps.acme).await;
-        assert!(ground.mints().await <= 2, "{}", ground.mints().await);
+        let harness = Harness::new().await;
+        harness.control("PUT", "/clock", Some(&json!({ "skew_seconds": seconds }))).await;
+        let tenant = harness.register("acme", &harness.apps.acme).await;
+        assert!(harness.mints().await <= 2, "{}", harness.mints().await);
         let clock = tenant["diagnosis"].as_array().unwrap().iter().find(|line| line["check"] == "clock");
         assert_eq!(
             (&clock.unwrap()["outcome"], &clock.unwrap()["code"]),
@@ -236,29 +236,29 @@ async fn r8_a_clock_ten_minutes_off_costs_one_more_try_and_is_told() {
         let side = if seconds > 0 { "ahead of" } else { "behind" };
         assert!(said.contains("600 s") && said.contains(side), "{said}");
         // What was learnt is kept: the next mint is right at once.
-        let before = ground.mints().await;
-        assert_eq!(test(&ground, Some(ADA)).await, all_pass_but(&[("clock", "clock_skew")]));
-        assert_eq!(ground.mints().await - before, 2, "one for each subject");
-        ground.end().await;
+        let before = harness.mints().await;
+        assert_eq!(test(&harness, Some(ADA)).await, all_pass_but(&[("clock", "clock_skew")]));
+        assert_eq!(harness.mints().await - before, 2, "one for each subject");
+        harness.end().await;
     }
 }
 
 #[tokio::test]
 async fn a_jti_that_box_takes_for_a_used_one_is_made_anew_once() {
-    let ground = Ground::new().await;
-    let before = rows(&ground).await;
-    let body = by_config("acme", &ground.apps.acme);
+    let harness = Harness::new().await;
+    let before = rows(&harness).await;
+    let body = by_config("acme", &harness.apps.acme);
     let replayed =
         json!({ "error": "invalid_grant", "error_description": "A unique 'jti' value is required" });
     let fault = json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 400, "body": replayed } });
-    ground.fault(fault.clone()).await;
-    ground.post(&ground.admin, "/v1/tenants", body.clone()).await.refuses(502, "upstream_protocol");
-    assert_eq!((rows(&ground).await, ground.mints().await), (before, 2));
-    ground.heal().await;
+    harness.fault(fault.clone()).await;
+    harness.post(&harness.admin, "/v1/tenants", body.clone()).await.refuses(502, "upstream_protocol");
+    assert_eq!((rows(&harness).await, harness.mints().await), (before, 2));
+    harness.heal().await;
     let mut once = fault;
     once["times"] = json!(1);
-    ground.fault(once).await;
-    ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
-    assert_eq!(ground.mints().await, 4);
-    ground.end().await;
+    harness.fault(once).await;
+    harness.post(&harness.admin, "/v1/tenants", body).await.is(201);
+    assert_eq!(harness.mints().await, 4);
+    harness.end().await;
 }

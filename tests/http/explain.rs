@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, user};
-use crate::ground::{ADA, FILE, FOLDER, GRACE, Ground};
-use crate::reply::Reply;
+use crate::harness::{ADA, FILE, FOLDER, GRACE, Harness};
+use crate::response::Reply;
+use crate::token_requests::{acme, any_token, user};
 
-async fn explain(ground: &Ground, key: &str, caller: &str, more: Value) -> Reply {
+async fn explain(harness: &Harness, key: &str, caller: &str, more: Value) -> Reply {
     let mut body = json!({ "caller": caller, "tenant": "acme" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    ground.post(key, "/v1/policy/explain", body).await
+    harness.post(key, "/v1/policy/explain", body).await
 }
 
 fn codes(told: &Value) -> Vec<&str> {
@@ -18,24 +18,24 @@ fn codes(told: &Value) -> Vec<&str> {
 }
 
 /// What the caller is answered when it asks for what the question is about.
-async fn request(ground: &Ground, key: &str, more: &Value) -> bool {
+async fn request(harness: &Harness, key: &str, more: &Value) -> bool {
     let rest = if more.get("scopes").is_some() { "/downscoped" } else { "" };
-    let reply = ground.post(key, &format!("/v1/tenants/acme/token{rest}"), more.clone()).await;
+    let reply = harness.post(key, &format!("/v1/tenants/acme/token{rest}"), more.clone()).await;
     assert!([200, 403, 404].contains(&reply.status), "{reply:?}");
     reply.status == 200
 }
 
 #[tokio::test]
 async fn what_is_explained_is_what_the_request_gets() {
-    let (ground, portal) = acme().await;
-    ground.register("globex", &ground.apps.globex).await;
+    let (harness, portal) = acme().await;
+    harness.register("globex", &harness.apps.globex).await;
     let grants = json!([
         { "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": ["item_preview"],
           "resources": [{ "type": "folder", "id": FOLDER }] },
         { "tenant": "acme", "permissions": ["tokens:mint"], "subjects": [format!("user:{ADA}")] },
     ]);
-    let narrow = ground.service("narrow", grants).await;
-    let foreign = ground.service("foreign", any_token("globex")).await;
+    let narrow = harness.service("narrow", grants).await;
+    let foreign = harness.service("foreign", any_token("globex")).await;
     let callers = [("portal", &portal), ("narrow", &narrow), ("foreign", &foreign)];
     let file = json!({ "type": "file", "id": FILE });
     let questions = [
@@ -58,11 +58,11 @@ async fn what_is_explained_is_what_the_request_gets() {
         json!({ "policy": { "mode": "observe", "subjects": ["user:1"] } }),
         json!({ "state": "suspended" }),
     ] {
-        ground.change_tenant("acme", change.clone()).await;
+        harness.change_tenant("acme", change.clone()).await;
         for (name, key) in callers {
             for question in &questions {
-                let told = explain(&ground, &ground.admin, name, question.clone()).await.is(200);
-                let got = request(&ground, key, question).await;
+                let told = explain(&harness, &harness.admin, name, question.clone()).await.is(200);
+                let got = request(&harness, key, question).await;
                 assert_eq!(told["allowed"], got, "{name} {question} under {change}: {told}");
                 assert_eq!(told["grant"].is_null(), !got, "{told}");
                 assert!(got || told["rule"].is_string(), "{told}");
@@ -71,19 +71,19 @@ async fn what_is_explained_is_what_the_request_gets() {
         }
     }
     assert!(seen.iter().all(|times| *times > 20), "{seen:?}");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn the_grant_that_decides_is_told_as_it_can_be_sent_back() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let first = json!({ "tenant": "acme", "permissions": ["tokens:downscope"], "subjects": ["enterprise"] });
     let second =
         json!({ "tenant": "acme", "permissions": ["tokens:mint"], "subjects": [format!("user:{ADA}")] });
-    ground.service("two", json!([first, second])).await;
-    let id = ground.get(&ground.admin, "/v1/callers/two").await.ok()["id"].as_str().unwrap().to_owned();
+    harness.service("two", json!([first, second])).await;
+    let id = harness.get(&harness.admin, "/v1/callers/two").await.ok()["id"].as_str().unwrap().to_owned();
     for name in ["two", &id] {
-        let told = explain(&ground, &ground.admin, name, json!({ "subject": user(ADA) })).await.is(200);
+        let told = explain(&harness, &harness.admin, name, json!({ "subject": user(ADA) })).await.is(200);
         assert_eq!((&told["grant"], &told["grant_index"]), (&second, &json!(1)));
         assert_eq!((&told["caller"], &told["rule"]), (&json!("two"), &Value::Null));
         let reason = told["reason"].as_str().unwrap();
@@ -93,20 +93,20 @@ async fn the_grant_that_decides_is_told_as_it_can_be_sent_back() {
         );
     }
     let back = json!({ "grants": [second] });
-    ground.patch(&ground.admin, "/v1/callers/two", back).await.is(200);
-    ground.end().await;
+    harness.patch(&harness.admin, "/v1/callers/two", back).await.is(200);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn each_rule_and_each_state_is_named_and_told_in_words() {
-    let (ground, _) = acme().await;
-    ground.service("none", json!([])).await;
-    ground.service("revoker", json!([{ "tenant": "acme", "permissions": ["tokens:revoke"] }])).await;
+    let (harness, _) = acme().await;
+    harness.service("none", json!([])).await;
+    harness.service("revoker", json!([{ "tenant": "acme", "permissions": ["tokens:revoke"] }])).await;
     let scoped = json!([{ "tenant": "acme", "permissions": ["tokens:mint"], "scopes": ["item_preview"] }]);
-    ground.service("scoped", scoped).await;
+    harness.service("scoped", scoped).await;
     let bound = json!([{ "tenant": "acme", "permissions": ["tokens:mint"],
         "resources": [{ "type": "folder", "id": FOLDER }] }]);
-    ground.service("bound", bound).await;
+    harness.service("bound", bound).await;
     let preview = json!({ "scopes": ["item_preview"] });
     let download = json!({ "scopes": ["item_download"] });
     let on_file = json!({ "scopes": ["item_preview"], "resource": { "type": "file", "id": FILE } });
@@ -144,58 +144,58 @@ async fn each_rule_and_each_state_is_named_and_told_in_words() {
             "suspended",
         ),
     ] {
-        ground.change_tenant("acme", change).await;
-        let told = explain(&ground, &ground.admin, caller, question.clone()).await.is(200);
+        harness.change_tenant("acme", change).await;
+        let told = explain(&harness, &harness.admin, caller, question.clone()).await.is(200);
         assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!(rule)), "{question}");
         assert!(told["reason"].as_str().unwrap().contains(word), "{told}");
         assert!(told["grant"].is_null() && told["grant_index"].is_null() && told["caller"].is_null());
     }
-    ground.change_tenant("acme", json!({ "state": "active" })).await;
+    harness.change_tenant("acme", json!({ "state": "active" })).await;
     for (what, rule) in [("callers/portal", "caller.locked"), ("tenants/acme", "tenant.locked")] {
         let path = format!("/v1/{what}");
-        ground.post(&ground.admin, &format!("{path}/lockdown"), json!({})).await.is(200);
-        let told = explain(&ground, &ground.admin, "portal", json!({})).await.is(200);
+        harness.post(&harness.admin, &format!("{path}/lockdown"), json!({})).await.is(200);
+        let told = explain(&harness, &harness.admin, "portal", json!({})).await.is(200);
         assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!(rule)));
-        ground.patch(&ground.admin, &path, json!({ "state": "active" })).await.is(200);
+        harness.patch(&harness.admin, &path, json!({ "state": "active" })).await.is(200);
     }
-    ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
-    let told = explain(&ground, &ground.admin, "portal", json!({})).await.is(200);
+    harness.delete(&harness.admin, "/v1/tenants/acme").await.is(204);
+    let told = explain(&harness, &harness.admin, "portal", json!({})).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("tenant.deleted")));
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_pending_tenant_and_a_suspended_app_are_told_as_such() {
-    let ground = crate::pending::calm().await;
-    let body = crate::ground::by_config("acme", &ground.apps.acme);
-    ground.post(&ground.admin, "/v1/tenants?verify=later", body).await.is(201);
-    ground.service("portal", any_token("acme")).await;
-    let mints = ground.mints().await;
-    let told = explain(&ground, &ground.admin, "portal", json!({})).await.is(200);
+    let harness = crate::pending::calm().await;
+    let body = crate::harness::by_config("acme", &harness.apps.acme);
+    harness.post(&harness.admin, "/v1/tenants?verify=later", body).await.is(201);
+    harness.service("portal", any_token("acme")).await;
+    let mints = harness.mints().await;
+    let told = explain(&harness, &harness.admin, "portal", json!({})).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("tenant.pending")));
-    assert_eq!(ground.mints().await, mints);
-    let config: Value = serde_json::from_str(&ground.apps.portal.json).unwrap();
-    ground.post(&ground.admin, "/v1/apps", json!({ "app": "vendor", "config": config })).await.is(201);
-    let north = json!({ "tenant": "north", "app": "vendor", "enterprise_id": crate::ground::NORTH });
-    ground.post(&ground.admin, "/v1/tenants", north).await.is(201);
-    ground.service("norths", any_token("north")).await;
-    ground.patch(&ground.admin, "/v1/apps/vendor", json!({ "state": "suspended" })).await.is(200);
-    let told = explain(&ground, &ground.admin, "norths", json!({ "tenant": "north" })).await.is(200);
+    assert_eq!(harness.mints().await, mints);
+    let config: Value = serde_json::from_str(&harness.apps.portal.json).unwrap();
+    harness.post(&harness.admin, "/v1/apps", json!({ "app": "vendor", "config": config })).await.is(201);
+    let north = json!({ "tenant": "north", "app": "vendor", "enterprise_id": crate::harness::NORTH });
+    harness.post(&harness.admin, "/v1/tenants", north).await.is(201);
+    harness.service("norths", any_token("north")).await;
+    harness.patch(&harness.admin, "/v1/apps/vendor", json!({ "state": "suspended" })).await.is(200);
+    let told = explain(&harness, &harness.admin, "norths", json!({ "tenant": "north" })).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("app.suspended")));
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn it_warns_where_an_enterprise_token_is_worth_every_users() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let plain = json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }]);
-    ground.service("plain", plain).await;
+    harness.service("plain", plain).await;
     let downscope = json!([{ "tenant": "acme", "permissions": ["tokens:downscope"] }]);
-    ground.service("downscope", downscope).await;
+    harness.service("downscope", downscope).await;
     let ada = json!({ "subject": user(ADA) });
     let preview = json!({ "scopes": ["item_preview"] });
     let warns = async |caller: &str, question: &Value| {
-        let told = explain(&ground, &ground.admin, caller, question.clone()).await.is(200);
+        let told = explain(&harness, &harness.admin, caller, question.clone()).await.is(200);
         codes(&told).contains(&"enterprise_token_acts_as_users")
     };
     assert!(warns("plain", &json!({})).await);
@@ -206,74 +206,74 @@ async fn it_warns_where_an_enterprise_token_is_worth_every_users() {
     assert!(!warns("downscope", &preview).await && !warns("downscope", &ada).await);
     // Who may be anyone anyway hears nothing of it, until the policy is against that.
     assert!(!warns("portal", &json!({})).await);
-    ground.change_tenant("acme", json!({ "policy": { "subjects": ["enterprise"] } })).await;
+    harness.change_tenant("acme", json!({ "policy": { "subjects": ["enterprise"] } })).await;
     assert!(warns("portal", &json!({})).await && warns("portal", &ada).await);
-    ground.change_tenant("acme", json!({ "policy": { "subjects": ["user:*"] } })).await;
+    harness.change_tenant("acme", json!({ "policy": { "subjects": ["user:*"] } })).await;
     assert!(!warns("portal", &json!({})).await && !warns("plain", &ada).await);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn it_warns_of_a_policy_that_only_observes_and_of_a_grant_that_hangs_on_labels() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let labels = json!([{ "labels": { "team": "a" }, "permissions": ["tokens:mint"],
         "subjects": ["enterprise", "user:*"] }]);
-    ground.service("labelled", labels).await;
+    harness.service("labelled", labels).await;
     let change = json!({ "labels": { "team": "a" }, "policy": { "full_tokens": false, "mode": "observe" } });
-    ground.change_tenant("acme", change).await;
-    let told = explain(&ground, &ground.admin, "labelled", json!({})).await.is(200);
+    harness.change_tenant("acme", change).await;
+    let told = explain(&harness, &harness.admin, "labelled", json!({})).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(true), &json!("policy.full_tokens")));
     assert_eq!(codes(&told), ["observed", "label_grant"]);
     assert_eq!(told["grant"]["labels"], json!({ "team": "a" }));
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn it_tells_where_pages_get_by_sessions_what_the_caller_does_not() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let grants =
         json!([{ "tenant": "acme", "permissions": ["sessions:create"], "scopes": ["item_preview"] }]);
-    ground.service("portal-pages", grants).await;
+    harness.service("portal-pages", grants).await;
     let asked = |scope: &str| json!({ "scopes": [scope], "resource": { "type": "file", "id": "1" } });
-    let told = explain(&ground, &ground.admin, "portal-pages", asked("item_preview")).await.is(200);
+    let told = explain(&harness, &harness.admin, "portal-pages", asked("item_preview")).await.is(200);
     assert_eq!((&told["allowed"], &told["rule"]), (&json!(false), &json!("grant.permission")));
     assert_eq!(codes(&told), ["browser_session"]);
-    let told = explain(&ground, &ground.admin, "portal-pages", asked("item_download")).await.is(200);
+    let told = explain(&harness, &harness.admin, "portal-pages", asked("item_download")).await.is(200);
     assert!(codes(&told).is_empty(), "{told}");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn asking_mints_nothing_and_needs_the_permission_on_the_tenant() {
-    let (ground, portal) = acme().await;
-    ground.register("globex", &ground.apps.globex).await;
-    let (mints, exchanges) = (ground.mints().await, ground.exchanges().await);
-    explain(&ground, &ground.admin, "portal", json!({ "subject": user(ADA) })).await.is(200);
-    explain(&ground, &ground.admin, "portal", json!({ "scopes": ["item_preview"] })).await.is(200);
-    assert_eq!((ground.mints().await, ground.exchanges().await), (mints, exchanges));
-    explain(&ground, &portal, "portal", json!({})).await.refuses(403, "forbidden");
+    let (harness, portal) = acme().await;
+    harness.register("globex", &harness.apps.globex).await;
+    let (mints, exchanges) = (harness.mints().await, harness.exchanges().await);
+    explain(&harness, &harness.admin, "portal", json!({ "subject": user(ADA) })).await.is(200);
+    explain(&harness, &harness.admin, "portal", json!({ "scopes": ["item_preview"] })).await.is(200);
+    assert_eq!((harness.mints().await, harness.exchanges().await), (mints, exchanges));
+    explain(&harness, &portal, "portal", json!({})).await.refuses(403, "forbidden");
     let reader = json!([{ "tenant": "acme", "permissions": ["tenants:read"] }]);
-    let reader = ground.caller("reader", "admin", reader).await;
-    explain(&ground, &reader, "portal", json!({})).await.refuses(403, "forbidden");
+    let reader = harness.caller("reader", "admin", reader).await;
+    explain(&harness, &reader, "portal", json!({})).await.refuses(403, "forbidden");
     // One who may explain and manages no callers knows of no caller but themselves.
     let auditor = json!([{ "tenant": "acme", "permissions": ["policy:explain"] }]);
-    let auditor = ground.caller("auditor", "admin", auditor).await;
-    let told = explain(&ground, &auditor, "auditor", json!({})).await.is(200);
+    let auditor = harness.caller("auditor", "admin", auditor).await;
+    let told = explain(&harness, &auditor, "auditor", json!({})).await.is(200);
     assert_eq!(told["rule"], "grant.permission");
     for caller in ["portal", "nobody", "Not A Name"] {
-        let told = explain(&ground, &auditor, caller, json!({})).await.refuses(422, "invalid");
+        let told = explain(&harness, &auditor, caller, json!({})).await.refuses(422, "invalid");
         assert_eq!(told["errors"][0]["pointer"], "/caller");
     }
     // A foreign tenant is as an absent one.
     for tenant in ["globex", "nobody", "Not A Name"] {
-        explain(&ground, &auditor, "auditor", json!({ "tenant": tenant })).await.refuses(404, "not_found");
+        explain(&harness, &auditor, "auditor", json!({ "tenant": tenant })).await.refuses(404, "not_found");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_with_its_place() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     for (more, pointer) in [
         (json!({ "resource": { "type": "file", "id": FILE } }), "/scopes"),
         (json!({ "scopes": [] }), "/scopes"),
@@ -282,8 +282,8 @@ async fn what_cannot_be_asked_is_refused_with_its_place() {
         (json!({ "on_behalf_of": "" }), "/on_behalf_of"),
         (json!({ "more": 1 }), "/more"),
     ] {
-        let told = explain(&ground, &ground.admin, "portal", more.clone()).await.refuses(422, "invalid");
+        let told = explain(&harness, &harness.admin, "portal", more.clone()).await.refuses(422, "invalid");
         assert_eq!(told["errors"][0]["pointer"], pointer, "{more}");
     }
-    ground.end().await;
+    harness.end().await;
 }

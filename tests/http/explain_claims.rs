@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::any_token;
-use crate::identity_scene::Scene;
+use crate::issuer_fixture::Scene;
+use crate::token_requests::any_token;
 
-async fn explain(scene: &Scene, key: &str, claims: &Value) -> crate::reply::Reply {
+async fn explain(scene: &Scene, key: &str, claims: &Value) -> crate::response::Reply {
     let body = json!({ "claims": claims, "tenant": "acme" });
-    scene.ground.post(key, "/v1/policy/explain", body).await
+    scene.harness.post(key, "/v1/policy/explain", body).await
 }
 
 #[tokio::test]
 async fn claims_are_explained_as_their_token_is_served() {
     let scene = Scene::new().await;
-    let ground = &scene.ground;
+    let harness = &scene.harness;
     let narrow = json!([{ "tenant": "acme", "permissions": ["tokens:downscope"] }]);
-    ground.service("a-narrow-one", narrow).await;
+    harness.service("a-narrow-one", narrow).await;
     scene.trust("a-narrow-one", json!({})).await.is(201);
     let changes = [
         (json!({}), true, Some("job")),
@@ -24,7 +24,7 @@ async fn claims_are_explained_as_their_token_is_served() {
         (json!({ "aud": "somebody-else" }), false, None),
     ];
     for (change, allowed, by) in changes {
-        let told = explain(&scene, &ground.admin, &scene.claims(change.clone())).await.is(200);
+        let told = explain(&scene, &harness.admin, &scene.claims(change.clone())).await.is(200);
         assert_eq!((&told["allowed"], &told["caller"]), (&json!(allowed), &json!(by)), "{change}: {told}");
         assert_eq!(scene.ask(&scene.token(change.clone())).await.status == 200, allowed, "{change}");
         if !allowed {
@@ -32,7 +32,7 @@ async fn claims_are_explained_as_their_token_is_served() {
         }
     }
     // What does not say when it ends is taken for alive; what has ended, and what nobody issues, is not.
-    explain(&scene, &ground.admin, &scene.claims(json!({ "exp": null }))).await.is(200);
+    explain(&scene, &harness.admin, &scene.claims(json!({ "exp": null }))).await.is(200);
     for change in [
         json!({ "exp": scene.now() - 1 }),
         json!({ "iss": "https://elsewhere.example.com" }),
@@ -40,24 +40,24 @@ async fn claims_are_explained_as_their_token_is_served() {
         json!({ "aud": [] }),
         json!({ "nbf": scene.now() + 3600 }),
     ] {
-        let refused = explain(&scene, &ground.admin, &scene.claims(change)).await.refuses(422, "invalid");
+        let refused = explain(&scene, &harness.admin, &scene.claims(change)).await.refuses(422, "invalid");
         assert_eq!(refused["errors"][0]["pointer"], "/claims", "{refused}");
     }
     let both = json!({ "claims": scene.claims(json!({})), "caller": "job", "tenant": "acme" });
-    ground.post(&ground.admin, "/v1/policy/explain", both).await.refuses(422, "invalid");
-    ground
-        .post(&ground.admin, "/v1/policy/explain", json!({ "tenant": "acme" }))
+    harness.post(&harness.admin, "/v1/policy/explain", both).await.refuses(422, "invalid");
+    harness
+        .post(&harness.admin, "/v1/policy/explain", json!({ "tenant": "acme" }))
         .await
         .refuses(422, "invalid");
     // A customer's admin hears nothing of callers that are not theirs to make.
-    ground.register("globex", &ground.apps.globex).await;
+    harness.register("globex", &harness.apps.globex).await;
     let grants =
         json!([{ "tenant": "acme", "permissions": ["policy:explain", "callers:write", "tokens:downscope"] }]);
-    let admin = ground.caller("their-admin", "admin", grants).await;
+    let admin = harness.caller("their-admin", "admin", grants).await;
     let told = explain(&scene, &admin, &scene.claims(json!({}))).await.is(200);
     assert_eq!((&told["allowed"], &told["caller"]), (&json!(false), &json!(null)), "{told}");
     assert_eq!(told["rule"], "grant.permission", "the narrow one is theirs: {told}");
-    let foreign = ground.caller("other-admin", "admin", any_token("globex")).await;
+    let foreign = harness.caller("other-admin", "admin", any_token("globex")).await;
     explain(&scene, &foreign, &scene.claims(json!({}))).await.refuses(404, "not_found");
-    scene.ground.end().await;
+    scene.harness.end().await;
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::any_token;
-use crate::ground::Ground;
-use crate::identity_scene::{AUDIENCE, SUBJECT, Scene};
+use crate::harness::Harness;
 use crate::issuer::{Issuer, Manner, Signer, token};
+use crate::issuer_fixture::{AUDIENCE, SUBJECT, Scene};
+use crate::token_requests::any_token;
 
 /// Whatever the issuer does, the token cannot be judged, and nobody else is asked.
 async fn nobody_is_asked(scene: &Scene, elsewhere: &Issuer, what: &str) {
@@ -14,7 +14,7 @@ async fn nobody_is_asked(scene: &Scene, elsewhere: &Issuer, what: &str) {
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains(scene.issuer.url()) && !detail.contains("discovery"), "{what}: {detail}");
     assert_eq!(elsewhere.connections(), 0, "{what}");
-    scene.ground.clock.advance(std::time::Duration::from_secs(5));
+    scene.harness.clock.advance(std::time::Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn s10_a_discovery_document_leads_to_no_forbidden_place() {
     scene.issuer.behave(Manner::Discovery(json!({ "jwks_uri": format!("{}/jwks", elsewhere.url()) })));
     scene.ask(&scene.token(json!({}))).await.token();
     assert_eq!((elsewhere.connections(), scene.issuer.key_sets()), (1, 0));
-    scene.ground.end().await;
+    scene.harness.end().await;
 }
 
 #[tokio::test]
@@ -93,19 +93,19 @@ async fn s10_answers_that_lead_away_or_never_end_are_not_taken() {
     }
     scene.issuer.behave(Manner::So(200, String::new(), long(60_000)));
     scene.ask(&scene.token(json!({}))).await.token();
-    scene.ground.end().await;
+    scene.harness.end().await;
 }
 
 /// A broker whose settings name these issuers, and a caller that trusts each.
-async fn with_issuers(issuers: &Value) -> Ground {
-    let ground = Ground::with(&[("BTB_AUTH__OIDC", &issuers.to_string())], |_, _| {}).await;
-    ground.register("acme", &ground.apps.acme).await;
-    ground.service("job", any_token("acme")).await;
+async fn with_issuers(issuers: &Value) -> Harness {
+    let harness = Harness::with(&[("BTB_AUTH__OIDC", &issuers.to_string())], |_, _| {}).await;
+    harness.register("acme", &harness.apps.acme).await;
+    harness.service("job", any_token("acme")).await;
     for issuer in issuers.as_array().unwrap() {
         let terms = json!({ "issuer": issuer["issuer"], "audience": AUDIENCE, "subject": SUBJECT });
-        ground.post(&ground.admin, "/v1/callers/job/trusts", terms).await.is(201);
+        harness.post(&harness.admin, "/v1/callers/job/trusts", terms).await.is(201);
     }
-    ground
+    harness
 }
 
 #[tokio::test]
@@ -120,15 +120,15 @@ async fn s10_a_name_is_judged_by_the_address_that_it_leads_to() {
         { "issuer": "https://far.example", "jwks_url": format!("https://localhost:{port}/jwks") },
         { "issuer": "https://farther.example", "jwks_url": format!("https://localhost:{port}/jwks"), "allow_private": true },
     ]);
-    let ground = with_issuers(&issuers).await;
+    let harness = with_issuers(&issuers).await;
     for issuer in issuers.as_array().unwrap() {
         let claims =
             json!({ "iss": issuer["issuer"], "aud": AUDIENCE, "sub": SUBJECT, "exp": 4_000_000_000_u64 });
         let text = token(&json!({ "alg": "RS256", "kid": "k1" }), &claims, &signer);
-        ground.token(&text, "acme").await.refuses(503, "upstream_unavailable");
+        harness.token(&text, "acme").await.refuses(503, "upstream_unavailable");
     }
     assert_eq!(hidden.connections(), 0);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
@@ -139,10 +139,10 @@ async fn an_issuer_whose_keys_are_elsewhere_is_not_discovered() {
     let issuers = json!([{
         "issuer": issuer.url(), "jwks_url": format!("{}/jwks", keys.url()), "allow_private": true,
     }]);
-    let ground = with_issuers(&issuers).await;
+    let harness = with_issuers(&issuers).await;
     let claims = json!({ "iss": issuer.url(), "aud": AUDIENCE, "sub": SUBJECT, "exp": 4_000_000_000_u64 });
     let text = token(&json!({ "alg": "ES256", "kid": "k1" }), &claims, &signer);
-    ground.token(&text, "acme").await.token();
+    harness.token(&text, "acme").await.token();
     assert_eq!((issuer.connections(), keys.connections()), (0, 1));
-    ground.end().await;
+    harness.end().await;
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
-use crate::hidden::without_ids;
-use crate::matrix_operations::{About, Operation, Recorded, Things, operations};
-use crate::matrix_scene::{
+use crate::hidden_tenants::without_ids;
+use crate::matrix_fixture::{
     Credential, SESSION, Scene, all_but, bearer, grant, grant_on, is_a_clients, never,
 };
-use crate::reply::Reply;
+use crate::matrix_operations::{About, Operation, Recorded, Things, operations};
+use crate::response::Reply;
 
 /// An answer but for what differs between any two.
 type Told = (u16, Vec<(String, String)>, Value);
@@ -68,14 +68,14 @@ async fn s6_every_operation_is_refused_to_everybody_but_those_who_may() {
         assert_eq!(scene.state().await, before, "{} was refused, and did something", operation.id);
 
         // What was refused all the time is given to those who may.
-        let admin = bearer(&scene.ground.admin);
+        let admin = bearer(&scene.harness.admin);
         is_given(&mut scene, (&name, &right), operation, first).await;
         is_given(&mut scene, ("root", &admin), operation, second).await;
         // So that nobody asks all of it in one second.
-        scene.ground.clock.advance(Duration::from_secs(1));
+        scene.harness.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(scene.recorded_refusals().await, scene.refused);
-    scene.ground.end().await;
+    scene.harness.end().await;
 }
 
 /// Whoever proves to be nobody is told the same, whatever they ask for.
@@ -98,13 +98,13 @@ async fn no_callers_credential_opens(scene: &mut Scene, operation: &Operation) {
     let mut everybody = scene.strangers.clone();
     everybody.retain(|(what, _)| *what != SESSION);
     everybody.extend(scene.foreigners.clone());
-    everybody.push(("an admin's key", bearer(&scene.ground.admin)));
+    everybody.push(("an admin's key", bearer(&scene.harness.admin)));
     for (what, credential) in everybody {
         let reply = scene.ask((what, &credential), operation, &things).await;
         assert_eq!(reply.status, 401, "{} with {what}: {reply:?}", operation.id);
         is_like_the_first(&mut told, reply, &format!("{} with {what}", operation.id));
     }
-    scene.ground.clock.advance(Duration::from_secs(1));
+    scene.harness.clock.advance(Duration::from_secs(1));
 }
 
 /// Callers that hold every permission but the one that is needed; and for what needs a grant on every
@@ -232,7 +232,7 @@ async fn nothing_of_others(
         pairs.push(sessions.map(|session| Things { session, ..own.clone() }));
     }
     if operation.path.contains("{app}") {
-        let acme = scene.ground.get(&scene.ground.admin, "/v1/tenants/acme").await.is(200);
+        let acme = scene.harness.get(&scene.harness.admin, "/v1/tenants/acme").await.is(200);
         let app = acme["app"]["id"].as_str().unwrap().to_owned();
         pairs.push([app.clone(), never(&app)].map(|app| Things { app, ..own.clone() }));
     }
@@ -255,9 +255,9 @@ async fn is_given(scene: &mut Scene, who: (&str, &Credential), operation: &Opera
         Recorded::As(action) => action,
         Recorded::Nothing => return,
     };
-    scene.ground.broker().write_counts().await;
+    scene.harness.broker().write_counts().await;
     let path = format!("/v1/audit?outcome=done&action={action}&caller={}&limit=200", who.0);
-    let records = scene.ground.get(&scene.ground.admin, &path).await.is(200);
+    let records = scene.harness.get(&scene.harness.admin, &path).await.is(200);
     let request_id = json!(reply.header("x-request-id"));
     let is_it = |record: &&Value| record["request_id"] == request_id && record["caller"]["name"] == who.0;
     assert!(records["items"].as_array().unwrap().iter().any(|record| is_it(&record)), "{what}: {records:#}");

@@ -8,10 +8,10 @@ use std::time::Duration;
 use box_token_broker::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::asking::eventually;
-use crate::ground::{ADA, Ground, by_config};
-use crate::reply::Reply;
-use crate::watching::rows;
+use crate::harness::{ADA, Harness, by_config};
+use crate::response::Reply;
+use crate::store_probe::rows;
+use crate::token_requests::eventually;
 
 #[path = "../support/keys.rs"]
 mod keys;
@@ -20,16 +20,16 @@ mod keys;
 const LONGEST: Duration = Duration::from_millis(600);
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// The real binary on a ground's database: its memory is its own, whatever other tests do.
+/// The real binary on a harness's database: its memory is its own, whatever other tests do.
 struct Served(Child, String);
 
 impl Served {
-    async fn on(ground: &Ground) -> Self {
+    async fn on(harness: &Harness) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(env!("CARGO_BIN_EXE_box-token-broker"))
             .arg("serve")
             .env_clear()
-            .envs(ground.env().iter().cloned())
+            .envs(harness.env().iter().cloned())
             .env("BTB_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("BTB_LOG__LEVEL", "warn")
             .stdin(Stdio::null())
@@ -40,14 +40,14 @@ impl Served {
         let served = Self(child, format!("http://127.0.0.1:{port}/v1/tenants"));
         let is_up = async || {
             tokio::task::yield_now().await;
-            ground.http.get(&served.1).send().await.is_ok()
+            harness.http.get(&served.1).send().await.is_ok()
         };
         eventually("the broker's start", is_up).await;
         served
     }
 
-    async fn register(&self, ground: &Ground, body: String) -> Reply {
-        let request = ground.http.post(&self.1).bearer_auth(&ground.admin);
+    async fn register(&self, harness: &Harness, body: String) -> Reply {
+        let request = harness.http.post(&self.1).bearer_auth(&harness.admin);
         Reply::of(request.header("content-type", "application/json").body(body).send().await.unwrap()).await
     }
 
@@ -66,8 +66,8 @@ impl Drop for Served {
     }
 }
 
-fn with_key(ground: &Ground, kid: &str, pem: &str, passphrase: Option<&str>) -> Value {
-    let mut body = by_config("acme", &ground.apps.acme);
+fn with_key(harness: &Harness, kid: &str, pem: &str, passphrase: Option<&str>) -> Value {
+    let mut body = by_config("acme", &harness.apps.acme);
     body["config"]["boxAppSettings"]["appAuth"] =
         json!({ "publicKeyID": kid, "privateKey": pem, "passphrase": passphrase });
     body
@@ -75,46 +75,46 @@ fn with_key(ground: &Ground, kid: &str, pem: &str, passphrase: Option<&str>) -> 
 
 #[tokio::test]
 async fn every_accepted_form_of_key_registers_and_mints() {
-    let ground = Ground::new().await;
+    let harness = Harness::new().await;
     let folder = tempfile::tempdir().unwrap();
     let grants =
         json!([{ "tenant": "*", "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }]);
-    let service = ground.service("service", grants).await;
+    let service = harness.service("service", grants).await;
     let forms = keys::accepted(folder.path());
     assert!(forms.len() > 60, "{}", forms.len());
     for (n, form) in forms.iter().enumerate() {
         let kid = format!("key{n}");
         let public = json!({ "add_keys": [{ "kid": kid, "public_key": form.public_pem }] });
-        ground.change_app(&ground.apps.acme, public).await;
-        let body = with_key(&ground, &kid, &form.pem, form.passphrase.as_deref());
-        let reply = ground.post(&ground.admin, "/v1/tenants", body).await;
+        harness.change_app(&harness.apps.acme, public).await;
+        let body = with_key(&harness, &kid, &form.pem, form.passphrase.as_deref());
+        let reply = harness.post(&harness.admin, "/v1/tenants", body).await;
         assert_eq!(reply.status, 201, "{}: {reply:?}", form.name);
         assert_eq!(reply.body["key"]["public_key_id"], kid, "{}", form.name);
-        let token = ground.user_token(&service, "acme", ADA).await.token();
-        assert_eq!(ground.at_box(&token, "/2.0/users/me").await, 200, "{}", form.name);
-        ground.delete(&ground.admin, "/v1/tenants/acme?purge=now").await.is(204);
+        let token = harness.user_token(&service, "acme", ADA).await.token();
+        assert_eq!(harness.at_box(&token, "/2.0/users/me").await, 200, "{}", form.name);
+        harness.delete(&harness.admin, "/v1/tenants/acme?purge=now").await.is(204);
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn every_refused_form_of_key_has_its_problem_at_a_bounded_price() {
-    let mut ground = Ground::new().await;
+    let mut harness = Harness::new().await;
     let folder = tempfile::tempdir().unwrap();
     let forms = keys::refused(folder.path());
     assert!(forms.len() > 60, "{}", forms.len());
-    let stored = rows(&ground).await;
-    ground.stop().await;
-    let served = Served::on(&ground).await;
+    let stored = rows(&harness).await;
+    harness.stop().await;
+    let served = Served::on(&harness).await;
     let clock = SystemClock::new();
     let (mut before, mut codes) = (0, std::collections::BTreeSet::new());
     for (n, form) in forms.iter().enumerate() {
-        let body = with_key(&ground, "key", &form.pem, form.passphrase.as_deref()).to_string();
+        let body = with_key(&harness, "key", &form.pem, form.passphrase.as_deref()).to_string();
         let mut fastest = Duration::MAX;
         // A machine that does other things too may be slow once.
         for _ in 0..3 {
             let began = clock.monotonic();
-            let reply = served.register(&ground, body.clone()).await;
+            let reply = served.register(&harness, body.clone()).await;
             fastest = fastest.min(clock.monotonic().since(began));
             let is_no_key = form.pem.is_empty() || form.pem.len() > 16 * 1024;
             let code = if is_no_key { "invalid_box_config" } else { form.code };
@@ -133,10 +133,10 @@ async fn every_refused_form_of_key_has_its_problem_at_a_bounded_price() {
     let grown = served.peak() - before;
     assert!(grown <= MOST_MEMORY, "{grown} bytes more");
     assert_eq!(codes.len(), 7, "{codes:?}");
-    assert_eq!(rows(&ground).await, stored);
-    assert_eq!(ground.count("").await, 0, "Box was not asked");
+    assert_eq!(rows(&harness).await, stored);
+    assert_eq!(harness.count("").await, 0, "Box was not asked");
     drop(served);
-    ground.end().await;
+    harness.end().await;
 }
 
 fn is_told_without_secrets(problem: &Value, form: &keys::RefusedForm) {
@@ -159,12 +159,12 @@ fn is_told_without_secrets(problem: &Value, form: &keys::RefusedForm) {
 
 #[tokio::test]
 async fn hostile_files_have_their_problem_at_a_bounded_price() {
-    let mut ground = Ground::new().await;
-    let stored = rows(&ground).await;
-    ground.stop().await;
-    let served = Served::on(&ground).await;
+    let mut harness = Harness::new().await;
+    let stored = rows(&harness).await;
+    harness.stop().await;
+    let served = Served::on(&harness).await;
     let config = |change: fn(&mut Value)| {
-        let mut body = by_config("acme", &ground.apps.acme);
+        let mut body = by_config("acme", &harness.apps.acme);
         change(&mut body["config"]);
         body.to_string()
     };
@@ -175,7 +175,7 @@ async fn hostile_files_have_their_problem_at_a_bounded_price() {
     let wide = format!("{{\"tenant\":\"acme\",\"config\":{{{}\"a\":1}}}}", "\"b\":2,".repeat(9_000));
     let many = format!("{{\"tenant\":\"acme\",\"config\":[{}1]}}", "{},".repeat(20_000));
     let huge = format!("{{\"tenant\":\"acme\",\"config\":\"{}\"}}", "x".repeat(10_000_000));
-    drop(served.register(&ground, config(|config| *config = json!({}))).await);
+    drop(served.register(&harness, config(|config| *config = json!({}))).await);
     let before = served.peak();
     for (name, body, status, code, pointer) in [
         (
@@ -235,7 +235,7 @@ async fn hostile_files_have_their_problem_at_a_bounded_price() {
         ("10 MB", huge, 413, "too_large", ""),
     ] {
         let began = clock.monotonic();
-        let problem = served.register(&ground, body).await.refuses(status, code);
+        let problem = served.register(&harness, body).await.refuses(status, code);
         assert!(
             clock.monotonic().since(began) < 3 * LONGEST,
             "{name} took {:?}",
@@ -246,7 +246,7 @@ async fn hostile_files_have_their_problem_at_a_bounded_price() {
     }
     let grown = served.peak() - before;
     assert!(grown <= MOST_MEMORY, "{grown} bytes more");
-    assert_eq!(rows(&ground).await, stored);
+    assert_eq!(rows(&harness).await, stored);
     drop(served);
-    ground.end().await;
+    harness.end().await;
 }

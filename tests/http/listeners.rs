@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::asking::eventually;
-use crate::ground::Ground;
-use crate::manners::{raw, read};
-use crate::reply::Reply;
+use crate::harness::Harness;
+use crate::http_conventions::{raw, read};
+use crate::response::Reply;
+use crate::token_requests::eventually;
 
 #[tokio::test]
 async fn a_listener_of_their_own_takes_the_admins_away_from_the_services() {
-    let ground = Ground::with(&[("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0")], |_, _| {}).await;
-    let (service, admin) = (ground.broker().service, ground.broker().admin);
+    let harness = Harness::with(&[("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0")], |_, _| {}).await;
+    let (service, admin) = (harness.broker().service, harness.broker().admin);
     assert_ne!(service, admin);
     let bearer = format!(
         "host: x\r\nconnection: close\r\ncontent-length: 0\r\nauthorization: Bearer {}\r\n\r\n",
-        ground.admin
+        harness.admin
     );
     let status = async |address, line: &str| raw(address, &format!("{line} HTTP/1.1\r\n{bearer}")).await.0;
     for line in ["GET /v1/tenants", "GET /v1/apps", "GET /v1/callers", "GET /openapi.json"] {
@@ -33,73 +33,74 @@ async fn a_listener_of_their_own_takes_the_admins_away_from_the_services() {
     // The token of an absent tenant, told apart from a route that is not served by its method alone.
     assert_eq!(status(service, "GET /v1/tenants/acme/token").await, 405);
     assert_eq!(status(admin, "GET /v1/tenants/acme/token").await, 404);
-    ground.end().await;
+    harness.end().await;
 }
 
-async fn operations(ground: &Ground, path: &str) -> Reply {
-    let url = format!("http://{}{path}", ground.broker().operations);
-    Reply::of(ground.http.get(url).send().await.unwrap()).await
+async fn operations(harness: &Harness, path: &str) -> Reply {
+    let url = format!("http://{}{path}", harness.broker().operations);
+    Reply::of(harness.http.get(url).send().await.unwrap()).await
 }
 
 #[tokio::test]
 async fn operations_answer_on_their_own_listener_and_nothing_else() {
-    let ground = Ground::new().await;
-    assert_eq!(operations(&ground, "/healthz").await.is(200), json!({ "status": "alive" }));
-    assert_eq!(operations(&ground, "/readyz").await.is(200), json!({ "status": "ready" }));
+    let harness = Harness::new().await;
+    assert_eq!(operations(&harness, "/healthz").await.is(200), json!({ "status": "alive" }));
+    assert_eq!(operations(&harness, "/readyz").await.is(200), json!({ "status": "ready" }));
     for path in ["/v1/tenants", "/v1/whoami", "/openapi.json", "/", "/healthz/"] {
-        operations(&ground, path).await.refuses(404, "not_found");
+        operations(&harness, path).await.refuses(404, "not_found");
     }
     for path in ["/healthz", "/readyz"] {
-        ground.get(&ground.admin, path).await.refuses(404, "not_found");
+        harness.get(&harness.admin, path).await.refuses(404, "not_found");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn r7_a_broker_that_hears_nothing_for_five_minutes_is_not_ready() {
-    let ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
-    let service = ground.service("service", json!([{ "tenant": "*", "permissions": ["tokens:mint"] }])).await;
-    ground.token(&service, "acme").await.token();
+    let harness = Harness::new().await;
+    harness.register("acme", &harness.apps.acme).await;
+    let service =
+        harness.service("service", json!([{ "tenant": "*", "permissions": ["tokens:mint"] }])).await;
+    harness.token(&service, "acme").await.token();
     for (name, hidden) in
         [("changes", "hidden_changes"), ("tenants", "hidden_tenants"), ("callers", "hidden_callers")]
     {
-        ground.hand().does(&format!("ALTER TABLE {name} RENAME TO {hidden}")).await;
+        harness.hand().does(&format!("ALTER TABLE {name} RENAME TO {hidden}")).await;
     }
-    operations(&ground, "/readyz").await.is(200);
-    ground.clock.advance(Duration::from_secs(299));
-    ground.broker().poll_changes().await;
-    operations(&ground, "/readyz").await.is(200);
-    ground.clock.advance(Duration::from_secs(2));
-    ground.broker().poll_changes().await;
-    let problem = operations(&ground, "/readyz").await;
+    operations(&harness, "/readyz").await.is(200);
+    harness.clock.advance(Duration::from_secs(299));
+    harness.broker().poll_changes().await;
+    operations(&harness, "/readyz").await.is(200);
+    harness.clock.advance(Duration::from_secs(2));
+    harness.broker().poll_changes().await;
+    let problem = operations(&harness, "/readyz").await;
     assert_eq!(problem.status, 503, "{problem:?}");
-    assert_eq!(operations(&ground, "/healthz").await.is(200)["status"], "alive");
-    assert!(ground.token(&service, "acme").await.status >= 500);
+    assert_eq!(operations(&harness, "/healthz").await.is(200)["status"], "alive");
+    assert!(harness.token(&service, "acme").await.status >= 500);
     for (name, hidden) in
         [("changes", "hidden_changes"), ("tenants", "hidden_tenants"), ("callers", "hidden_callers")]
     {
-        ground.hand().does(&format!("ALTER TABLE {hidden} RENAME TO {name}")).await;
+        harness.hand().does(&format!("ALTER TABLE {hidden} RENAME TO {name}")).await;
     }
-    ground.broker().poll_changes().await;
-    operations(&ground, "/readyz").await.is(200);
-    ground.token(&service, "acme").await.token();
-    ground.end().await;
+    harness.broker().poll_changes().await;
+    operations(&harness, "/readyz").await.is(200);
+    harness.token(&service, "acme").await.token();
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_broker_that_stops_is_not_ready_and_finishes_what_it_began() {
-    let mut ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
-    let service = ground
+    let mut harness = Harness::new().await;
+    harness.register("acme", &harness.apps.acme).await;
+    let service = harness
         .service(
             "service",
             json!([{ "tenant": "*", "permissions": ["tokens:mint"], "subjects": ["user:*"] }]),
         )
         .await;
-    let (listener, operations_listener) = (ground.broker().service, ground.broker().operations);
+    let (listener, operations_listener) = (harness.broker().service, harness.broker().operations);
     // One request is at Box, and half of another has been sent.
-    let held = ground.hold(json!({ "subject": "user:10000001001" })).await;
+    let held = harness.hold(json!({ "subject": "user:10000001001" })).await;
     let body = json!({ "subject": { "type": "user", "id": "10000001001" } }).to_string();
     let mut under_way = TcpStream::connect(listener).await.unwrap();
     let request = format!(
@@ -110,12 +111,12 @@ async fn a_broker_that_stops_is_not_ready_and_finishes_what_it_began() {
     under_way.write_all(request.as_bytes()).await.unwrap();
     let mut half = TcpStream::connect(operations_listener).await.unwrap();
     half.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n").await.unwrap();
-    eventually("the request at Box", async || ground.count("subject=user:10000001001").await == 1).await;
+    eventually("the request at Box", async || harness.count("subject=user:10000001001").await == 1).await;
     // Later than the half one, so that one has been read too.
-    operations(&ground, "/readyz").await.is(200);
+    operations(&harness, "/readyz").await.is(200);
 
-    let faults = format!("{}/sandbox/faults", ground.sandbox.url());
-    let client = ground.http.clone();
+    let faults = format!("{}/sandbox/faults", harness.sandbox.url());
+    let client = harness.http.clone();
     let rest = async {
         let stopped = async || {
             // Asking somebody else lets the stopping go on.
@@ -128,10 +129,10 @@ async fn a_broker_that_stops_is_not_ready_and_finishes_what_it_began() {
         let ready = read(&mut half).await;
         (ready, read(&mut under_way).await)
     };
-    let ((), (ready, token)) = tokio::join!(ground.stop(), rest);
+    let ((), (ready, token)) = tokio::join!(harness.stop(), rest);
     assert_eq!(ready.0, 503, "{}", ready.1);
     assert_eq!(token.0, 200, "{}", token.1);
     let document: Value = serde_json::from_str(token.1.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!(document["token_type"], "bearer");
-    ground.end().await;
+    harness.end().await;
 }

@@ -5,8 +5,8 @@ use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::grant::Permission;
 use serde_json::{Value, json};
 
-use crate::browser_scene::PORTAL;
-use crate::ground::GRACE;
+use crate::browser_fixture::PORTAL;
+use crate::harness::GRACE;
 
 /// An enterprise of the vendor's that no tenant has.
 pub(crate) const SPARE_ENTERPRISE: &str = "9099";

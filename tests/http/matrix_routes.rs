@@ -7,10 +7,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::ground::Ground;
+use crate::harness::Harness;
 use crate::isolation::document;
 use crate::matrix_operations::{Things, operations};
-use crate::reply::Reply;
+use crate::response::Reply;
 
 /// The routes that the document does not list: its own, what orchestrators ask, and the module that pages load.
 const UNLISTED: [(&str, &str); 5] = [
@@ -80,17 +80,17 @@ fn nothings() -> Things {
     }
 }
 
-async fn anonymous(ground: &Ground, address: SocketAddr, method: &str, path: &str) -> Reply {
+async fn anonymous(harness: &Harness, address: SocketAddr, method: &str, path: &str) -> Reply {
     let url = format!("http://{address}{path}");
-    let request = ground.http.request(method.parse().unwrap(), url);
+    let request = harness.http.request(method.parse().unwrap(), url);
     Reply::of(request.send().await.unwrap()).await
 }
 
 #[tokio::test]
 async fn s6_each_operation_is_served_by_the_listener_of_its_group_alone_and_to_nobody_unknown() {
     let own = [("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0"), ("BTB_HTTP__BROWSER_LISTEN", "127.0.0.1:0")];
-    let ground = Ground::with(&own, |_, _| {}).await;
-    let broker = ground.broker();
+    let harness = Harness::with(&own, |_, _| {}).await;
+    let broker = harness.broker();
     for operation in operations(&document()).unwrap() {
         let path = nothings().named(&operation.path);
         for (group, address) in [
@@ -99,21 +99,21 @@ async fn s6_each_operation_is_served_by_the_listener_of_its_group_alone_and_to_n
             ("browser", broker.browser),
             ("operations", broker.operations),
         ] {
-            let reply = anonymous(&ground, address, &operation.method, &path).await;
+            let reply = anonymous(&harness, address, &operation.method, &path).await;
             // Whoever speaks Box says in the form who it is.
             let unknown = if operation.row.form.is_some() { 400 } else { 401 };
             let expected = if operation.group == group { unknown } else { 404 };
             assert_eq!(reply.status, expected, "{} on the {group} listener: {reply:?}", operation.id);
         }
-        ground.clock.advance(std::time::Duration::from_secs(1));
+        harness.clock.advance(std::time::Duration::from_secs(1));
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn s6_no_path_knows_a_method_that_the_document_does_not_list() {
-    let ground = Ground::new().await;
-    let service = ground.broker().service;
+    let harness = Harness::new().await;
+    let service = harness.broker().service;
     let mut paths: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for operation in operations(&document()).unwrap() {
         let methods = paths.entry(nothings().named(&operation.path)).or_default();
@@ -125,13 +125,13 @@ async fn s6_no_path_knows_a_method_that_the_document_does_not_list() {
             if listed.contains(method) {
                 continue;
             }
-            let reply = anonymous(&ground, service, method, &path).await;
+            let reply = anonymous(&harness, service, method, &path).await;
             let allowed: BTreeSet<String> = reply.header("allow").split(',').map(str::to_owned).collect();
             assert_eq!(allowed, listed, "{method} {path}");
             reply.refuses(405, "method_not_allowed");
         }
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 /// The routes that a file makes by hand, which the document therefore does not list.
@@ -163,9 +163,9 @@ fn s6_no_route_is_made_beside_the_document() {
 
 #[tokio::test]
 async fn s6_what_is_public_says_nothing_of_anybody() {
-    let ground = Ground::new().await;
-    ground.register("acme", &ground.apps.acme).await;
-    let (service, operations) = (ground.broker().service, ground.broker().operations);
+    let harness = Harness::new().await;
+    harness.register("acme", &harness.apps.acme).await;
+    let (service, operations) = (harness.broker().service, harness.broker().operations);
     for (address, path) in [
         (service, "/openapi.json"),
         (service, "/docs/"),
@@ -173,12 +173,12 @@ async fn s6_what_is_public_says_nothing_of_anybody() {
         (operations, "/healthz"),
         (operations, "/readyz"),
     ] {
-        let response = ground.http.get(format!("http://{address}{path}")).send().await.unwrap();
+        let response = harness.http.get(format!("http://{address}{path}")).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let text = response.text().await.unwrap();
-        for name in [&ground.apps.acme.client_id, &ground.apps.acme.public_key_id] {
+        for name in [&harness.apps.acme.client_id, &harness.apps.acme.public_key_id] {
             assert!(!text.contains(name), "{path} tells of {name}");
         }
     }
-    ground.end().await;
+    harness.end().await;
 }

@@ -6,33 +6,37 @@ use data_encoding::BASE64;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, events};
-use crate::ground::{ACME, ADA, GLOBEX, Ground};
-use crate::oauth_asking::{client_id, credentials};
-use crate::reply::Reply;
+use crate::harness::{ACME, ADA, GLOBEX, Harness};
+use crate::oauth_clients::{client_id, credentials};
+use crate::response::Reply;
+use crate::token_requests::{acme, any_token, events};
 
 const LOOKS: &str = "path=/2.0/users/me";
 
 /// What the audit's records of an action say of how it ended and why.
-async fn outcomes(ground: &Ground, action: &str) -> Vec<(Value, Value)> {
-    ground.broker().write_counts().await;
-    let records = events(ground, action).await;
+async fn outcomes(harness: &Harness, action: &str) -> Vec<(Value, Value)> {
+    harness.broker().write_counts().await;
+    let records = events(harness, action).await;
     records.into_iter().map(|record| (record["outcome"].clone(), record["reason"].clone())).collect()
 }
 
 #[tokio::test]
 async fn a_key_is_worth_a_token_of_the_enterprise_or_of_a_user_in_boxs_own_shape() {
-    let (ground, key) = acme().await;
-    let acme = ground.get(&ground.admin, "/v1/tenants/acme").await.is(200);
+    let (harness, key) = acme().await;
+    let acme = harness.get(&harness.admin, "/v1/tenants/acme").await.is(200);
     let id = acme["id"].as_str().unwrap();
-    let body = ground.ccg(&key, Some("acme"), &[]).await.is(200);
+    let body = harness.ccg(&key, Some("acme"), &[]).await.is(200);
     let token = body["access_token"].as_str().unwrap();
     let fields: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["access_token", "expires_in", "restricted_to", "token_type"]);
     assert_eq!((&body["token_type"], &body["restricted_to"]), (&json!("bearer"), &json!([])));
     assert!((3500..=3600).contains(&body["expires_in"].as_u64().unwrap()), "{body}");
-    assert_eq!(ground.known_at_box(token).await["subject"], format!("enterprise:{ACME}"));
-    assert_eq!(ground.token(&key, "acme").await.token(), token, "one token for all who ask, however they do");
+    assert_eq!(harness.known_at_box(token).await["subject"], format!("enterprise:{ACME}"));
+    assert_eq!(
+        harness.token(&key, "acme").await.token(),
+        token,
+        "one token for all who ask, however they do"
+    );
 
     let enterprise = [("box_subject_type", "enterprise"), ("box_subject_id", ACME)];
     for (tenant, more) in [
@@ -42,26 +46,27 @@ async fn a_key_is_worth_a_token_of_the_enterprise_or_of_a_user_in_boxs_own_shape
         (None, &[("box_subject_type", "enterprise")]),
         (None, &[("box_subject_type", ""), ("box_subject_id", ""), ("scope", ""), ("unknown", "1")]),
     ] {
-        assert_eq!(ground.ccg(&key, tenant, more).await.token(), token, "{tenant:?} {more:?}");
+        assert_eq!(harness.ccg(&key, tenant, more).await.token(), token, "{tenant:?} {more:?}");
     }
     let as_user = [("box_subject_type", "user"), ("box_subject_id", ADA)];
-    let of_user = ground.ccg(&key, None, &as_user).await.token();
-    assert_eq!(ground.known_at_box(&of_user).await["subject"], format!("user:{ADA}"));
-    ground.clock.advance(Duration::from_secs(100));
-    let later = ground.ccg(&key, None, &[]).await.is(200);
+    let of_user = harness.ccg(&key, None, &as_user).await.token();
+    assert_eq!(harness.known_at_box(&of_user).await["subject"], format!("user:{ADA}"));
+    harness.clock.advance(Duration::from_secs(100));
+    let later = harness.ccg(&key, None, &[]).await.is(200);
     assert!(later["expires_in"].as_u64().unwrap() <= body["expires_in"].as_u64().unwrap() - 100);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn http_basic_is_as_good_as_the_form_and_not_beside_another() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let basic =
         |id: &str, secret: &str| format!("Basic {}", BASE64.encode(format!("{id}:{secret}").as_bytes()));
     let id = client_id(&key, Some("acme"));
     let ask = async |headers: &[String], more: Vec<(&str, String)>| {
-        let request =
-            headers.iter().fold(ground.oauth("token"), |request, line| request.header("authorization", line));
+        let request = headers
+            .iter()
+            .fold(harness.oauth("token"), |request, line| request.header("authorization", line));
         let form = [vec![("grant_type", "client_credentials".to_owned())], more].concat();
         Reply::of(request.form(&form).send().await.unwrap()).await
     };
@@ -87,16 +92,16 @@ async fn http_basic_is_as_good_as_the_form_and_not_beside_another() {
     ask(&bearer, Vec::new()).await.refuses_as_box(400, "invalid_client");
     ask(&bearer, credentials(&key, Some("acme"))).await.token();
     ask(&[bearer[0].clone(), good], Vec::new()).await.token();
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn credentials_that_open_nothing_are_an_invalid_client_and_count_against_their_address() {
-    let (ground, key) = acme().await;
-    let other = ground.service("other", any_token("acme")).await;
+    let (harness, key) = acme().await;
+    let other = harness.service("other", any_token("acme")).await;
     let ask = async |form: Vec<(&'static str, String)>| {
         let form = [vec![("grant_type", "client_credentials".to_owned())], form].concat();
-        ground.form("token", &form).await
+        harness.form("token", &form).await
     };
     let pair = |id: String, secret: &str| vec![("client_id", id), ("client_secret", secret.to_owned())];
     let mut texts = Vec::new();
@@ -117,7 +122,7 @@ async fn credentials_that_open_nothing_are_an_invalid_client_and_count_against_t
         texts.push(told["error_description"].clone());
     }
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    assert_eq!(outcomes(&ground, "token.release").await[0], (json!("refused"), json!("unauthenticated")));
+    assert_eq!(outcomes(&harness, "token.release").await[0], (json!("refused"), json!("unauthenticated")));
     let mut limited = None;
     for _ in 0..60 {
         let reply = ask(pair(client_id(&key, None), "wrong")).await;
@@ -128,15 +133,15 @@ async fn credentials_that_open_nothing_are_an_invalid_client_and_count_against_t
     }
     limited.expect("a limit").refuses_as_box(429, "rate_limit_exceeded");
     // Whoever is known is not kept out.
-    ground.ccg(&key, None, &[]).await.token();
-    ground.end().await;
+    harness.ccg(&key, None, &[]).await.token();
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn forms_that_say_nothing_or_too_much_are_invalid_requests() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let send = async |kind: &str, body: String| {
-        let request = ground.oauth("token").header("content-type", kind).body(body);
+        let request = harness.oauth("token").header("content-type", kind).body(body);
         Reply::of(request.send().await.unwrap()).await
     };
     let form = "application/x-www-form-urlencoded";
@@ -170,26 +175,26 @@ async fn forms_that_say_nothing_or_too_much_are_invalid_requests() {
     send(form, format!("{good}&x={}", "y".repeat(70_000))).await.refuses_as_box(413, "invalid_request");
     // What nobody knows may stand there as often as it likes.
     send(form, format!("{good}&x=1&x=2&&=&")).await.token();
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn where_there_is_no_path_or_another_method_clients_hear_so_in_boxs_shape() {
-    let (ground, _) = acme().await;
-    let lost = Reply::of(ground.oauth("tokens").send().await.unwrap()).await;
+    let (harness, _) = acme().await;
+    let lost = Reply::of(harness.oauth("tokens").send().await.unwrap()).await;
     assert_eq!(lost.header("content-type"), "application/json");
     assert_eq!(lost.refuses_as_box(404, "invalid_request")["code"], "not_found");
-    let read = Reply::of(ground.http.get(ground.url("/oauth2/token")).send().await.unwrap()).await;
+    let read = Reply::of(harness.http.get(harness.url("/oauth2/token")).send().await.unwrap()).await;
     assert_eq!(read.refuses_as_box(405, "invalid_request")["code"], "method_not_allowed");
     // Elsewhere it is told as everything is.
-    ground.get(&ground.admin, "/v1/oauth2/tokens").await.refuses(404, "not_found");
-    ground.end().await;
+    harness.get(&harness.admin, "/v1/oauth2/tokens").await.refuses(404, "not_found");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_client_names_the_tenant_unless_all_its_grants_name_one() {
-    let (ground, _) = acme().await;
-    ground.register("globex", &ground.apps.globex).await;
+    let (harness, _) = acme().await;
+    harness.register("globex", &harness.apps.globex).await;
     let two = json!([any_token("acme")[0], any_token("globex")[0]]);
     let twice = json!([any_token("acme")[0], { "tenant": "acme", "permissions": ["tokens:revoke"] }]);
     let labels = json!([{ "labels": { "tier": "gold" }, "permissions": ["tokens:mint"] }]);
@@ -200,8 +205,8 @@ async fn a_client_names_the_tenant_unless_all_its_grants_name_one() {
         ("none", json!([]), "invalid_request"),
         ("twice", twice, ""),
     ] {
-        let key = ground.service(name, grants).await;
-        let reply = ground.ccg(&key, None, &[]).await;
+        let key = harness.service(name, grants).await;
+        let reply = harness.ccg(&key, None, &[]).await;
         if expected.is_empty() {
             reply.token();
         } else {
@@ -210,211 +215,212 @@ async fn a_client_names_the_tenant_unless_all_its_grants_name_one() {
         }
     }
     // A deleted one counts as well: what a client id means does not change by a deletion.
-    let key = ground.service("both", json!([any_token("acme")[0], any_token("globex")[0]])).await;
-    ground.ccg(&key, Some("acme"), &[]).await.token();
-    ground.delete(&ground.admin, "/v1/tenants/globex").await.is(204);
-    ground.ccg(&key, None, &[]).await.refuses_as_box(400, "invalid_request");
-    ground.ccg(&key, Some("acme"), &[]).await.token();
-    ground.ccg(&key, Some("globex"), &[]).await.refuses_as_box(400, "invalid_client");
-    ground.end().await;
+    let key = harness.service("both", json!([any_token("acme")[0], any_token("globex")[0]])).await;
+    harness.ccg(&key, Some("acme"), &[]).await.token();
+    harness.delete(&harness.admin, "/v1/tenants/globex").await.is(204);
+    harness.ccg(&key, None, &[]).await.refuses_as_box(400, "invalid_request");
+    harness.ccg(&key, Some("acme"), &[]).await.token();
+    harness.ccg(&key, Some("globex"), &[]).await.refuses_as_box(400, "invalid_client");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn grants_policy_and_states_decide_and_a_foreign_tenant_is_none() {
-    let (ground, key) = acme().await;
-    ground.register("globex", &ground.apps.globex).await;
+    let (harness, key) = acme().await;
+    harness.register("globex", &harness.apps.globex).await;
     let narrow = json!([{ "tenant": "acme", "permissions": ["tokens:downscope"] }]);
-    let narrow = ground.service("narrow", narrow).await;
-    ground.ccg(&narrow, None, &[]).await.refuses_as_box(400, "unauthorized_client");
+    let narrow = harness.service("narrow", narrow).await;
+    harness.ccg(&narrow, None, &[]).await.refuses_as_box(400, "unauthorized_client");
     let enterprise = json!([{ "tenant": "acme", "permissions": ["tokens:mint"] }]);
-    let enterprise = ground.service("enterprise", enterprise).await;
+    let enterprise = harness.service("enterprise", enterprise).await;
     let as_user = [("box_subject_type", "user"), ("box_subject_id", ADA)];
-    ground.ccg(&enterprise, None, &as_user).await.refuses_as_box(400, "unauthorized_client");
+    harness.ccg(&enterprise, None, &as_user).await.refuses_as_box(400, "unauthorized_client");
 
     // A tenant that is not the client's is like none, even for whoever knows its enterprise.
     let of = |id: &'static str| [("box_subject_type", "enterprise"), ("box_subject_id", id)];
     let mut told = Vec::new();
     for (tenant, enterprise) in [("globex", GLOBEX), ("globex", ACME), ("nobody", GLOBEX)] {
         let mut body =
-            ground.ccg(&key, Some(tenant), &of(enterprise)).await.refuses_as_box(400, "invalid_client");
+            harness.ccg(&key, Some(tenant), &of(enterprise)).await.refuses_as_box(400, "invalid_client");
         body["request_id"] = Value::Null;
         told.push(body);
     }
     assert!(told.iter().all(|body| *body == told[0]), "{told:#?}");
     assert_eq!(told[0]["code"], "not_found");
 
-    ground.change_tenant("acme", json!({ "policy": { "full_tokens": false } })).await;
-    ground.ccg(&key, None, &[]).await.refuses_as_box(400, "unauthorized_client");
-    ground.change_tenant("acme", json!({ "policy": null, "state": "suspended" })).await;
-    let told = ground.ccg(&key, None, &[]).await.refuses_as_box(400, "unauthorized_client");
+    harness.change_tenant("acme", json!({ "policy": { "full_tokens": false } })).await;
+    harness.ccg(&key, None, &[]).await.refuses_as_box(400, "unauthorized_client");
+    harness.change_tenant("acme", json!({ "policy": null, "state": "suspended" })).await;
+    let told = harness.ccg(&key, None, &[]).await.refuses_as_box(400, "unauthorized_client");
     assert_eq!(told["code"], "tenant_suspended");
     let reasons: Vec<_> =
-        outcomes(&ground, "token.release").await.into_iter().map(|(_, reason)| reason).collect();
+        outcomes(&harness, "token.release").await.into_iter().map(|(_, reason)| reason).collect();
     for reason in
         ["grant.permission", "grant.subjects", "not_found", "policy.full_tokens", "tenant_suspended"]
     {
         assert!(reasons.contains(&json!(reason)), "{reason} in {reasons:?}");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn limits_hold_and_what_box_refuses_or_does_not_answer_is_told_as_box_tells_it() {
-    let (ground, key) = acme().await;
-    ground
-        .patch(&ground.admin, "/v1/callers/portal", json!({ "rate_limit": { "per_second": 1 } }))
+    let (harness, key) = acme().await;
+    harness
+        .patch(&harness.admin, "/v1/callers/portal", json!({ "rate_limit": { "per_second": 1 } }))
         .await
         .is(200);
-    ground.ccg(&key, None, &[]).await.token();
-    let limited = ground.ccg(&key, None, &[]).await;
+    harness.ccg(&key, None, &[]).await.token();
+    let limited = harness.ccg(&key, None, &[]).await;
     assert_eq!(limited.header("retry-after"), "1");
     limited.refuses_as_box(429, "rate_limit_exceeded");
-    ground.patch(&ground.admin, "/v1/callers/portal", json!({ "rate_limit": null })).await.is(200);
-    ground.change_tenant("acme", json!({ "policy": { "rate_limit": { "per_second": 1 } } })).await;
-    ground.ccg(&key, None, &[]).await.token();
-    let limited = ground.ccg(&key, None, &[]).await.refuses_as_box(429, "rate_limit_exceeded");
+    harness.patch(&harness.admin, "/v1/callers/portal", json!({ "rate_limit": null })).await.is(200);
+    harness.change_tenant("acme", json!({ "policy": { "rate_limit": { "per_second": 1 } } })).await;
+    harness.ccg(&key, None, &[]).await.token();
+    let limited = harness.ccg(&key, None, &[]).await.refuses_as_box(429, "rate_limit_exceeded");
     assert!(limited["message"].as_str().unwrap().contains("tenant"), "{limited}");
-    ground.change_tenant("acme", json!({ "policy": { "rate_limit": null } })).await;
+    harness.change_tenant("acme", json!({ "policy": { "rate_limit": null } })).await;
 
     let of = |id: &'static str| [("box_subject_type", "user"), ("box_subject_id", id)];
-    let told = ground.ccg(&key, None, &of("404404")).await.refuses_as_box(400, "invalid_grant");
+    let told = harness.ccg(&key, None, &of("404404")).await.refuses_as_box(400, "invalid_grant");
     assert_eq!(told["code"], "subject_invalid");
-    ground.fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 503 } })).await;
-    let down = ground.ccg(&key, None, &of(ADA)).await;
+    harness.fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 503 } })).await;
+    let down = harness.ccg(&key, None, &of(ADA)).await;
     assert!(!down.header("retry-after").is_empty());
     down.refuses_as_box(503, "temporarily_unavailable");
-    ground.end().await;
+    harness.end().await;
 }
 
 /// Asks with each of these keys at the same time.
-async fn all_at_once(ground: &Ground, keys: &[&String]) -> Vec<Reply> {
-    join_all(keys.iter().map(|key| ground.ccg(key, None, &[]))).await
+async fn all_at_once(harness: &Harness, keys: &[&String]) -> Vec<Reply> {
+    join_all(keys.iter().map(|key| harness.ccg(key, None, &[]))).await
 }
 
 /// How many looks and mints Box saw.
-async fn seen(ground: &Ground) -> (u64, u64) {
-    (ground.count(LOOKS).await, ground.mints().await)
+async fn seen(harness: &Harness) -> (u64, u64) {
+    (harness.count(LOOKS).await, harness.mints().await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn askers_who_saw_a_401_cost_one_look_and_one_mint_however_many_they_are() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let mut keys = Vec::new();
     for number in 0..20 {
-        keys.push(ground.service(&format!("worker-{number}"), any_token("acme")).await);
+        keys.push(harness.service(&format!("worker-{number}"), any_token("acme")).await);
     }
     let all = async || {
-        let asked = keys.iter().chain(&keys).map(|key| ground.ccg(key, None, &[]));
+        let asked = keys.iter().chain(&keys).map(|key| harness.ccg(key, None, &[]));
         join_all(asked).await.into_iter().map(Reply::token).collect::<Vec<_>>()
     };
     let first = all().await;
     assert!(first.iter().all(|token| *token == first[0]));
-    ground.clock.advance(Duration::from_secs(60));
-    ground.kill(&first[0]).await;
-    let (looks, mints) = seen(&ground).await;
+    harness.clock.advance(Duration::from_secs(60));
+    harness.kill(&first[0]).await;
+    let (looks, mints) = seen(&harness).await;
     let second = all().await;
     assert!(second.iter().all(|token| *token == second[0] && *token != first[0]), "{second:?}");
-    assert_eq!(seen(&ground).await, (looks + 1, mints + 1));
+    assert_eq!(seen(&harness).await, (looks + 1, mints + 1));
     // It is young and was never seen dead: whoever asks again is given it again.
     assert!(all().await.iter().all(|token| *token == second[0]));
-    assert_eq!(seen(&ground).await, (looks + 1, mints + 1));
-    ground.end().await;
+    assert_eq!(seen(&harness).await, (looks + 1, mints + 1));
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_workers_that_start_together_cost_no_mint_and_few_looks() {
-    let (ground, key) = acme().await;
-    let token = ground.ccg(&key, None, &[]).await.token();
-    let (looks, mints) = seen(&ground).await;
+    let (harness, key) = acme().await;
+    let token = harness.ccg(&key, None, &[]).await.token();
+    let (looks, mints) = seen(&harness).await;
     let start = async |asking: Vec<&String>| {
-        for reply in all_at_once(&ground, &asking).await {
+        for reply in all_at_once(&harness, &asking).await {
             assert_eq!(reply.token(), token);
         }
     };
     // With one key, now and a while later.
     start(vec![&key; 300]).await;
-    assert_eq!(seen(&ground).await, (looks, mints), "a token of this moment is not doubted");
-    ground.clock.advance(Duration::from_secs(60));
+    assert_eq!(seen(&harness).await, (looks, mints), "a token of this moment is not doubted");
+    harness.clock.advance(Duration::from_secs(60));
     start(vec![&key; 300]).await;
-    assert_eq!(seen(&ground).await, (looks + 1, mints));
-    ground.clock.advance(Duration::from_secs(4));
+    assert_eq!(seen(&harness).await, (looks + 1, mints));
+    harness.clock.advance(Duration::from_secs(4));
     start(vec![&key; 300]).await;
-    assert_eq!(seen(&ground).await, (looks + 1, mints));
-    ground.clock.advance(Duration::from_secs(1));
+    assert_eq!(seen(&harness).await, (looks + 1, mints));
+    harness.clock.advance(Duration::from_secs(1));
     start(vec![&key; 300]).await;
-    assert_eq!(seen(&ground).await, (looks + 2, mints));
-    ground.end().await;
+    assert_eq!(seen(&harness).await, (looks + 2, mints));
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_with_a_key_each_that_ask_once_are_not_doubted() {
-    let (ground, key) = acme().await;
-    let token = ground.ccg(&key, None, &[]).await.token();
+    let (harness, key) = acme().await;
+    let token = harness.ccg(&key, None, &[]).await.token();
     let mut keys = Vec::new();
     for number in 0..150 {
         let name = format!("worker-{number}");
-        keys.push(ground.service(&name, any_token("acme")).await);
-        let second = ground.post(&ground.admin, &format!("/v1/callers/{name}/keys"), json!({})).await.is(201);
+        keys.push(harness.service(&name, any_token("acme")).await);
+        let second =
+            harness.post(&harness.admin, &format!("/v1/callers/{name}/keys"), json!({})).await.is(201);
         keys.push(second["key"].as_str().unwrap().to_owned());
     }
-    ground.clock.advance(Duration::from_secs(60));
-    let before = seen(&ground).await;
-    for reply in all_at_once(&ground, &keys.iter().collect::<Vec<_>>()).await {
+    harness.clock.advance(Duration::from_secs(60));
+    let before = seen(&harness).await;
+    for reply in all_at_once(&harness, &keys.iter().collect::<Vec<_>>()).await {
         assert_eq!(reply.token(), token);
     }
-    assert_eq!(seen(&ground).await, before, "none of 300 keys was given it before");
-    ground.end().await;
+    assert_eq!(seen(&harness).await, before, "none of 300 keys was given it before");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn who_asks_again_late_or_while_box_is_away_is_given_what_there_is() {
-    let (ground, key) = acme().await;
-    let token = ground.ccg(&key, None, &[]).await.token();
-    ground.clock.advance(Duration::from_secs(60));
+    let (harness, key) = acme().await;
+    let token = harness.ccg(&key, None, &[]).await.token();
+    harness.clock.advance(Duration::from_secs(60));
     for effect in [json!({ "status": 503 }), json!({ "hang": true }), json!({ "status": 500 })] {
-        ground.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": effect })).await;
-        assert_eq!(ground.ccg(&key, None, &[]).await.token(), token, "a doubt is no verdict");
-        ground.heal().await;
-        ground.clock.advance(Duration::from_secs(10));
+        harness.fault(json!({ "select": { "path": "/2.0/users/me" }, "effect": effect })).await;
+        assert_eq!(harness.ccg(&key, None, &[]).await.token(), token, "a doubt is no verdict");
+        harness.heal().await;
+        harness.clock.advance(Duration::from_secs(10));
     }
     // Close to its end everybody asks again, dead or not.
-    ground.clock.advance(Duration::from_secs(3600 - 90 - 590));
-    let looks = ground.count(LOOKS).await;
-    ground.ccg(&key, None, &[]).await.token();
-    assert_eq!(ground.count(LOOKS).await, looks);
-    ground.end().await;
+    harness.clock.advance(Duration::from_secs(3600 - 90 - 590));
+    let looks = harness.count(LOOKS).await;
+    harness.ccg(&key, None, &[]).await.token();
+    assert_eq!(harness.count(LOOKS).await, looks);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn after_a_restart_it_is_known_who_asks_again() {
-    let (mut ground, key) = acme().await;
-    let first = ground.service("first", any_token("acme")).await;
-    let token = ground.ccg(&key, None, &[]).await.token();
-    ground.restart().await;
-    ground.clock.advance(Duration::from_secs(60));
-    let (looks, mints) = seen(&ground).await;
-    assert_eq!(ground.ccg(&first, None, &[]).await.token(), token);
-    assert_eq!(seen(&ground).await, (looks, mints), "it was never given this one");
-    ground.kill(&token).await;
-    assert_ne!(ground.ccg(&key, None, &[]).await.token(), token);
-    assert_eq!(seen(&ground).await, (looks + 1, mints + 1));
-    ground.end().await;
+    let (mut harness, key) = acme().await;
+    let first = harness.service("first", any_token("acme")).await;
+    let token = harness.ccg(&key, None, &[]).await.token();
+    harness.restart().await;
+    harness.clock.advance(Duration::from_secs(60));
+    let (looks, mints) = seen(&harness).await;
+    assert_eq!(harness.ccg(&first, None, &[]).await.token(), token);
+    assert_eq!(seen(&harness).await, (looks, mints), "it was never given this one");
+    harness.kill(&token).await;
+    assert_ne!(harness.ccg(&key, None, &[]).await.token(), token);
+    assert_eq!(seen(&harness).await, (looks + 1, mints + 1));
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_token_that_dies_again_at_once_is_not_replaced_for_a_while() {
-    let (ground, key) = acme().await;
-    let first = ground.ccg(&key, None, &[]).await.token();
-    ground.clock.advance(Duration::from_secs(10));
-    ground.kill(&first).await;
-    let second = ground.ccg(&key, None, &[]).await.token();
+    let (harness, key) = acme().await;
+    let first = harness.ccg(&key, None, &[]).await.token();
+    harness.clock.advance(Duration::from_secs(10));
+    harness.kill(&first).await;
+    let second = harness.ccg(&key, None, &[]).await.token();
     assert_ne!(second, first);
-    ground.clock.advance(Duration::from_secs(10));
-    ground.kill(&second).await;
-    let held = ground.ccg(&key, None, &[]).await;
+    harness.clock.advance(Duration::from_secs(10));
+    harness.kill(&second).await;
+    let held = harness.ccg(&key, None, &[]).await;
     assert_eq!(held.header("retry-after"), "20");
     held.refuses_as_box(503, "temporarily_unavailable");
-    ground.clock.advance(Duration::from_secs(20));
-    ground.ccg(&key, None, &[]).await.token();
-    ground.end().await;
+    harness.clock.advance(Duration::from_secs(20));
+    harness.ccg(&key, None, &[]).await.token();
+    harness.end().await;
 }

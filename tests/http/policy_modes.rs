@@ -4,52 +4,52 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token, events, eventually, user};
-use crate::ground::{ADA, GRACE, Ground, by_config};
-use crate::reply::Reply;
+use crate::harness::{ADA, GRACE, Harness, by_config};
+use crate::response::Reply;
+use crate::token_requests::{acme, any_token, events, eventually, user};
 
-async fn set(ground: &Ground, policy: Value) -> Value {
-    ground.change_tenant("acme", json!({ "policy": policy })).await["policy"].clone()
+async fn set(harness: &Harness, policy: Value) -> Value {
+    harness.change_tenant("acme", json!({ "policy": policy })).await["policy"].clone()
 }
 
 /// The reason that the last event of an action bears.
-async fn last_reason(ground: &Ground, action: &str) -> Value {
-    let last = events(ground, action).await.pop().unwrap()["reason"].take();
+async fn last_reason(harness: &Harness, action: &str) -> Value {
+    let last = events(harness, action).await.pop().unwrap()["reason"].take();
     // What comes next is later: records of one moment have no order.
-    ground.clock.advance(Duration::from_secs(1));
+    harness.clock.advance(Duration::from_secs(1));
     last
 }
 
 #[tokio::test]
 async fn a_policy_has_its_defaults_and_each_field_can_be_set() {
-    let (ground, _) = acme().await;
+    let (harness, _) = acme().await;
     let defaults = json!({
         "subjects": ["enterprise", "user:*"], "scopes": null, "full_tokens": true, "browser_origins": [],
         "max_session_ttl": 28800, "require_on_behalf_of": false, "mode": "enforce",
     });
-    let shown = ground.get(&ground.admin, "/v1/tenants/acme").await.ok()["policy"].clone();
+    let shown = harness.get(&harness.admin, "/v1/tenants/acme").await.ok()["policy"].clone();
     assert_eq!(shown, defaults);
     let all = json!({
         "subjects": ["user:7"], "scopes": ["item_preview"], "full_tokens": false,
         "browser_origins": ["https://app.example.com", "http://localhost:3000"],
         "max_session_ttl": 600, "require_on_behalf_of": true, "mode": "observe",
     });
-    assert_eq!(set(&ground, all.clone()).await, all);
+    assert_eq!(set(&harness, all.clone()).await, all);
     // RFC 7396: what is left out stays, and `null` is the default again.
     let mut one = all.clone();
     one["max_session_ttl"] = json!(28800);
-    assert_eq!(set(&ground, json!({ "max_session_ttl": null })).await, one);
-    assert_eq!(ground.change_tenant("acme", json!({ "policy": null })).await["policy"], defaults);
-    let mut body = by_config("globex", &ground.apps.globex);
+    assert_eq!(set(&harness, json!({ "max_session_ttl": null })).await, one);
+    assert_eq!(harness.change_tenant("acme", json!({ "policy": null })).await["policy"], defaults);
+    let mut body = by_config("globex", &harness.apps.globex);
     body["policy"] = all.clone();
-    assert_eq!(ground.post(&ground.admin, "/v1/tenants", body).await.is(201)["policy"], all);
-    ground.end().await;
+    assert_eq!(harness.post(&harness.admin, "/v1/tenants", body).await.is(201)["policy"], all);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn what_a_policy_cannot_be_is_refused_with_its_place() {
-    let (ground, _) = acme().await;
-    let before = ground.get(&ground.admin, "/v1/tenants/acme").await.ok();
+    let (harness, _) = acme().await;
+    let before = harness.get(&harness.admin, "/v1/tenants/acme").await.ok();
     let many: Vec<String> = (0..101).map(|number| format!("https://a{number}.example.com")).collect();
     for (policy, pointer) in [
         (
@@ -74,20 +74,20 @@ async fn what_a_policy_cannot_be_is_refused_with_its_place() {
     ] {
         let path = "/v1/tenants/acme";
         let told =
-            ground.patch(&ground.admin, path, json!({ "policy": policy })).await.refuses(422, "invalid");
+            harness.patch(&harness.admin, path, json!({ "policy": policy })).await.refuses(422, "invalid");
         assert_eq!(told["errors"][0]["pointer"], format!("/policy{pointer}"), "{policy}");
-        let mut body = by_config("globex", &ground.apps.globex);
+        let mut body = by_config("globex", &harness.apps.globex);
         body["policy"] = policy.clone();
-        let told = ground.post(&ground.admin, "/v1/tenants", body).await.refuses(422, "invalid");
+        let told = harness.post(&harness.admin, "/v1/tenants", body).await.refuses(422, "invalid");
         assert_eq!(told["errors"][0]["pointer"], format!("/policy{pointer}"), "{policy}");
     }
-    assert_eq!(ground.get(&ground.admin, "/v1/tenants/acme").await.ok(), before);
-    ground.end().await;
+    assert_eq!(harness.get(&harness.admin, "/v1/tenants/acme").await.ok(), before);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn observing_lets_pass_what_each_field_on_tokens_refuses_and_writes_the_rule_down() {
-    let (ground, key) = acme().await;
+    let (harness, key) = acme().await;
     let ada = json!({ "subject": user(ADA) });
     let preview = json!({ "subject": user(ADA), "scopes": ["item_preview"] });
     for (policy, rest, body, action, rule) in [
@@ -97,74 +97,74 @@ async fn observing_lets_pass_what_each_field_on_tokens_refuses_and_writes_the_ru
         (json!({ "scopes": ["item_read"] }), "/downscoped", &preview, "token.downscope", "policy.scopes"),
         (json!({ "scopes": ["item_read"] }), "", &ada, "token.mint", "policy.full_tokens"),
     ] {
-        ground.change_tenant("acme", json!({ "policy": null })).await;
+        harness.change_tenant("acme", json!({ "policy": null })).await;
         let path = format!("/v1/tenants/acme/token{rest}");
-        let ask = async || -> Reply { ground.post(&key, &path, body.clone()).await };
-        set(&ground, policy.clone()).await;
+        let ask = async || -> Reply { harness.post(&key, &path, body.clone()).await };
+        set(&harness, policy.clone()).await;
         ask().await.refuses(403, "forbidden");
-        set(&ground, json!({ "mode": "observe" })).await;
-        ground.post(&ground.admin, "/v1/tenants/acme/flush", json!({})).await.is(200);
+        set(&harness, json!({ "mode": "observe" })).await;
+        harness.post(&harness.admin, "/v1/tenants/acme/flush", json!({})).await.is(200);
         let token = ask().await.token();
-        assert_eq!(last_reason(&ground, action).await, format!("observed: {rule}"), "{policy}");
+        assert_eq!(last_reason(&harness, action).await, format!("observed: {rule}"), "{policy}");
         // From memory it passes too, and enforced it is refused there.
         assert_eq!(ask().await.token(), token);
-        set(&ground, json!({ "mode": "enforce" })).await;
+        set(&harness, json!({ "mode": "enforce" })).await;
         ask().await.refuses(403, "forbidden");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn what_no_rule_is_against_bears_no_reason() {
-    let (ground, key) = acme().await;
-    set(&ground, json!({ "mode": "observe", "subjects": [format!("user:{ADA}")] })).await;
-    ground.user_token(&key, "acme", ADA).await.token();
-    assert_eq!(last_reason(&ground, "token.mint").await, Value::Null);
-    ground.user_token(&key, "acme", GRACE).await.token();
-    assert_eq!(last_reason(&ground, "token.mint").await, "observed: policy.subjects");
+    let (harness, key) = acme().await;
+    set(&harness, json!({ "mode": "observe", "subjects": [format!("user:{ADA}")] })).await;
+    harness.user_token(&key, "acme", ADA).await.token();
+    assert_eq!(last_reason(&harness, "token.mint").await, Value::Null);
+    harness.user_token(&key, "acme", GRACE).await.token();
+    assert_eq!(last_reason(&harness, "token.mint").await, "observed: policy.subjects");
     // Each release is recorded with it too, and with whom the caller claims to ask for.
     let body = json!({ "subject": user(GRACE), "on_behalf_of": "grace" });
-    ground.post(&key, "/v1/tenants/acme/token", body).await.token();
+    harness.post(&key, "/v1/tenants/acme/token", body).await.token();
     eventually("the release is written down", async || {
-        ground.broker().write_counts().await;
-        let released = events(&ground, "token.release").await;
+        harness.broker().write_counts().await;
+        let released = events(&harness, "token.release").await;
         released
             .iter()
             .any(|event| event["reason"] == "observed: policy.subjects" && event["on_behalf_of"] == "grace")
     })
     .await;
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn observing_relaxes_neither_grants_nor_states_nor_what_admins_may() {
-    let (ground, key) = acme().await;
-    ground.register("globex", &ground.apps.globex).await;
+    let (harness, key) = acme().await;
+    harness.register("globex", &harness.apps.globex).await;
     let narrow =
         json!([{ "tenant": "acme", "permissions": ["tokens:downscope"], "scopes": ["item_preview"] }]);
-    let narrow = ground.service("narrow", narrow).await;
-    let foreign = ground.service("foreign", any_token("globex")).await;
+    let narrow = harness.service("narrow", narrow).await;
+    let foreign = harness.service("foreign", any_token("globex")).await;
     let reader = json!([{ "tenant": "acme", "permissions": ["tenants:read"] }]);
-    let reader = ground.caller("reader", "admin", reader).await;
+    let reader = harness.caller("reader", "admin", reader).await;
     let closed = json!({
         "subjects": [format!("user:{GRACE}")], "scopes": ["item_read"], "full_tokens": false,
         "require_on_behalf_of": true, "mode": "observe",
     });
-    set(&ground, closed).await;
-    ground.token(&key, "acme").await.token();
-    ground.token(&narrow, "acme").await.refuses(403, "forbidden");
-    ground.user_token(&narrow, "acme", ADA).await.refuses(403, "forbidden");
-    ground
+    set(&harness, closed).await;
+    harness.token(&key, "acme").await.token();
+    harness.token(&narrow, "acme").await.refuses(403, "forbidden");
+    harness.user_token(&narrow, "acme", ADA).await.refuses(403, "forbidden");
+    harness
         .downscoped(&narrow, "acme", json!({ "scopes": ["item_download"] }))
         .await
         .refuses(403, "forbidden");
-    ground.downscoped(&narrow, "acme", json!({ "scopes": ["item_preview"] })).await.token();
-    ground.token(&foreign, "acme").await.refuses(404, "not_found");
-    ground.token(&reader, "acme").await.refuses(403, "forbidden");
-    ground.patch(&reader, "/v1/tenants/acme", json!({ "policy": null })).await.refuses(403, "forbidden");
-    ground.change_tenant("acme", json!({ "state": "suspended" })).await;
-    ground.token(&key, "acme").await.refuses(403, "tenant_suspended");
-    ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
-    ground.token(&key, "acme").await.refuses(404, "not_found");
-    ground.end().await;
+    harness.downscoped(&narrow, "acme", json!({ "scopes": ["item_preview"] })).await.token();
+    harness.token(&foreign, "acme").await.refuses(404, "not_found");
+    harness.token(&reader, "acme").await.refuses(403, "forbidden");
+    harness.patch(&reader, "/v1/tenants/acme", json!({ "policy": null })).await.refuses(403, "forbidden");
+    harness.change_tenant("acme", json!({ "state": "suspended" })).await;
+    harness.token(&key, "acme").await.refuses(403, "tenant_suspended");
+    harness.delete(&harness.admin, "/v1/tenants/acme").await.is(204);
+    harness.token(&key, "acme").await.refuses(404, "not_found");
+    harness.end().await;
 }

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, by_config};
+use crate::harness::{Harness, by_config};
 use crate::registration::{by_credentials, pointers, post, with};
-use crate::watching::rows;
+use crate::store_probe::rows;
 
 #[tokio::test]
 async fn chosen_fields_are_kept_and_wrong_ones_are_refused_with_their_place() {
-    let ground = Ground::new().await;
-    let good = by_config("acme", &ground.apps.acme);
-    let empty = rows(&ground).await;
+    let harness = Harness::new().await;
+    let good = by_config("acme", &harness.apps.acme);
+    let empty = rows(&harness).await;
     let long = "x".repeat(201);
     let many: serde_json::Map<String, Value> = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect();
     for (pointer, value, told) in [
@@ -31,47 +31,48 @@ async fn chosen_fields_are_kept_and_wrong_ones_are_refused_with_their_place() {
         ("/enterprise_id", json!("1001"), "/enterprise_id"),
         ("/generate_keys", json!(true), "/generate_keys"),
     ] {
-        let problem = post(&ground, with(good.clone(), pointer, value.clone())).await.refuses(422, "invalid");
+        let problem =
+            post(&harness, with(good.clone(), pointer, value.clone())).await.refuses(422, "invalid");
         assert_eq!(pointers(&problem), [told], "{pointer} {value}");
     }
     let both =
-        with(good.clone(), "/credentials", by_credentials("acme", &ground.apps.acme)["credentials"].clone());
-    let problem = post(&ground, both).await.refuses(422, "invalid");
+        with(good.clone(), "/credentials", by_credentials("acme", &harness.apps.acme)["credentials"].clone());
+    let problem = post(&harness, both).await.refuses(422, "invalid");
     assert_eq!(pointers(&problem), ["/credentials"]);
     for (body, told) in [
         (json!({ "tenant": "acme" }), "/config"),
         (json!({ "tenant": "acme", "app": "portal" }), "/enterprise_id"),
         (json!({ "tenant": "acme", "app": "nobodys", "enterprise_id": "1" }), "/app"),
         (json!({ "tenant": "acme", "app": "nobodys", "enterprise_id": "1", "auth": "jwt" }), "/auth"),
-        (with(by_credentials("acme", &ground.apps.acme), "/auth", json!("jwt")), "/auth"),
+        (with(by_credentials("acme", &harness.apps.acme), "/auth", json!("jwt")), "/auth"),
         (
-            with(by_credentials("acme", &ground.apps.acme), "/credentials/secret", json!("x")),
+            with(by_credentials("acme", &harness.apps.acme), "/credentials/secret", json!("x")),
             "/credentials/secret",
         ),
     ] {
-        let problem = post(&ground, body.clone()).await.refuses(422, "invalid");
+        let problem = post(&harness, body.clone()).await.refuses(422, "invalid");
         assert_eq!(pointers(&problem), [told], "{body}");
     }
-    assert_eq!(rows(&ground).await, empty);
+    assert_eq!(rows(&harness).await, empty);
 
     let policy = json!({ "subjects": ["user:7"], "scopes": ["item_preview"], "full_tokens": false });
     let mut body = with(good, "/display_name", json!("Acme & Söhne"));
     body["labels"] = json!({ "team": "a b" });
     body["policy"] = policy.clone();
-    let tenant = post(&ground, body).await.is(201);
+    let tenant = post(&harness, body).await.is(201);
     assert_eq!(tenant["display_name"], "Acme & Söhne");
     assert_eq!(tenant["labels"], json!({ "team": "a b" }));
     for (name, value) in policy.as_object().unwrap() {
         assert_eq!(&tenant["policy"][name], value);
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn credentials_are_judged_field_by_field() {
-    let ground = Ground::new().await;
-    let good = by_credentials("acme", &ground.apps.acme);
-    let empty = rows(&ground).await;
+    let harness = Harness::new().await;
+    let good = by_credentials("acme", &harness.apps.acme);
+    let empty = rows(&harness).await;
     let null = Value::Null;
     for (field, value) in [
         ("client_id", json!("no client!")),
@@ -89,20 +90,20 @@ async fn credentials_are_judged_field_by_field() {
         ("private_key", null),
     ] {
         let problem =
-            post(&ground, with(good.clone(), &format!("/credentials/{field}"), value.clone())).await;
+            post(&harness, with(good.clone(), &format!("/credentials/{field}"), value.clone())).await;
         let problem = problem.refuses(422, "invalid");
         assert_eq!(pointers(&problem), [format!("/credentials/{field}")], "{field} {value}");
     }
-    assert_eq!(rows(&ground).await, empty);
-    assert_eq!(ground.mints().await, 0);
-    ground.end().await;
+    assert_eq!(rows(&harness).await, empty);
+    assert_eq!(harness.mints().await, 0);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_secret_in_the_wrong_place_is_not_repeated() {
-    let ground = Ground::new().await;
+    let harness = Harness::new().await;
     let hush = "hush-hush-hush-hush";
-    let good = by_credentials("acme", &ground.apps.acme);
+    let good = by_credentials("acme", &harness.apps.acme);
     for pointer in [
         "/tenant",
         "/auth",
@@ -114,36 +115,36 @@ async fn a_secret_in_the_wrong_place_is_not_repeated() {
         "/credentials/enterprise_id",
         "/credentials/public_key_id",
     ] {
-        let reply = post(&ground, with(good.clone(), pointer, json!(format!("{hush} ")))).await;
+        let reply = post(&harness, with(good.clone(), pointer, json!(format!("{hush} ")))).await;
         assert_eq!(reply.status, 422, "{reply:?}");
         assert!(!reply.body.to_string().contains(hush), "{pointer}: {reply:?}");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn unknown_fields_inside_a_config_are_named_and_ignored() {
-    let ground = Ground::new().await;
-    let mut body = by_config("acme", &ground.apps.acme);
+    let harness = Harness::new().await;
+    let mut body = by_config("acme", &harness.apps.acme);
     body["config"]["userID"] = json!("12");
     body["config"]["boxAppSettings"]["a/b"] = json!(1);
     body["config"]["nothing"] = json!("");
-    let tenant = post(&ground, body).await.is(201);
+    let tenant = post(&harness, body).await.is(201);
     let warnings: Vec<&Value> =
         tenant["warnings"].as_array().unwrap().iter().map(|warning| &warning["pointer"]).collect();
     assert_eq!(warnings, ["/config/userID", "/config/boxAppSettings/a~1b"]);
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn client_credentials_have_no_use_for_a_key_and_say_so() {
-    let ground = Ground::new().await;
-    let mut body = by_credentials("acme", &ground.apps.ccg);
+    let harness = Harness::new().await;
+    let mut body = by_credentials("acme", &harness.apps.ccg);
     body["credentials"]["private_key"] = json!("-----BEGIN PRIVATE KEY-----");
     body["credentials"]["passphrase"] = json!("x");
-    let tenant = post(&ground, body).await.is(201);
+    let tenant = post(&harness, body).await.is(201);
     let warnings: Vec<&Value> =
         tenant["warnings"].as_array().unwrap().iter().map(|warning| &warning["pointer"]).collect();
     assert_eq!(warnings, ["/credentials/private_key", "/credentials/passphrase"]);
-    ground.end().await;
+    harness.end().await;
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::asking::{acme, any_token};
-use crate::ground::{ADA, Ground};
+use crate::harness::{ADA, Harness};
+use crate::token_requests::{acme, any_token};
 
 /// A downscoped token of one of many keys.
 fn of(number: usize) -> Value {
     json!({ "scopes": ["item_preview"], "annotator": { "id": number.to_string(), "name": "Zoe" } })
 }
 
-impl Ground {
+impl Harness {
     /// Lets time go by second by second, and what is due be renewed.
     async fn pass(&self, seconds: u64) {
         for _ in 0..seconds {
@@ -41,25 +41,25 @@ async fn two_hundred_keys_in_steady_use_never_wait_for_box_over_three_lives() {
     const KEYS: usize = 200;
     const LIFE: u64 = 20;
     const MARGIN: u64 = 4;
-    let (ground, key) = acme().await;
-    ground.token_lives(LIFE, LIFE).await;
-    let registered = ground.mints().await;
-    join_all((0..KEYS).map(|number| ground.downscoped(&key, "acme", of(number)))).await;
-    assert_eq!(ground.exchanges().await, KEYS as u64 + 1, "one more tested the registration");
+    let (harness, key) = acme().await;
+    harness.token_lives(LIFE, LIFE).await;
+    let registered = harness.mints().await;
+    join_all((0..KEYS).map(|number| harness.downscoped(&key, "acme", of(number)))).await;
+    assert_eq!(harness.exchanges().await, KEYS as u64 + 1, "one more tested the registration");
 
     let mut given: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for second in 0..3 * LIFE {
-        let before = ground.count("path=/oauth2/token").await;
+        let before = harness.count("path=/oauth2/token").await;
         for number in 0..KEYS {
-            let body = ground.downscoped(&key, "acme", of(number)).await.ok();
+            let body = harness.downscoped(&key, "acme", of(number)).await.ok();
             assert!(body["expires_in"].as_u64().unwrap() > LIFE / 10, "{second} s: {body}");
             given.entry(number).or_default().insert(body["access_token"].as_str().unwrap().to_owned());
         }
-        assert_eq!(ground.count("path=/oauth2/token").await, before, "{second} s: somebody waited for Box");
-        ground.pass(1).await;
+        assert_eq!(harness.count("path=/oauth2/token").await, before, "{second} s: somebody waited for Box");
+        harness.pass(1).await;
     }
     let most = (11 * 3 * LIFE).div_ceil(10 * (LIFE - MARGIN));
-    let mints = ground.mints_per_annotator().await;
+    let mints = harness.mints_per_annotator().await;
     assert_eq!(mints.len(), KEYS);
     for (number, tokens) in given {
         let minted = mints[&number.to_string()];
@@ -67,74 +67,74 @@ async fn two_hundred_keys_in_steady_use_never_wait_for_box_over_three_lives() {
         assert!(minted <= most, "key {number}: {minted} mints, {most} are enough");
     }
     // All of them come of one full token, which is a key like others.
-    let full = ground.mints().await - registered;
+    let full = harness.mints().await - registered;
     assert!(full <= most, "{full} mints of the full token, {most} are enough");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_token_that_nobody_uses_is_let_go() {
-    let (ground, key) = acme().await;
-    ground.token_lives(20, 20).await;
-    ground.user_token(&key, "acme", ADA).await.token();
-    let mints = ground.mints().await;
-    ground.pass(20).await;
-    assert_eq!(ground.mints().await, mints);
+    let (harness, key) = acme().await;
+    harness.token_lives(20, 20).await;
+    harness.user_token(&key, "acme", ADA).await.token();
+    let mints = harness.mints().await;
+    harness.pass(20).await;
+    assert_eq!(harness.mints().await, mints);
     // Used in one life and not in the next: renewed once.
-    let old = ground.user_token(&key, "acme", ADA).await.token();
-    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
-    ground.pass(40).await;
-    assert_eq!(ground.mints().await, mints + 2);
-    ground.end().await;
+    let old = harness.user_token(&key, "acme", ADA).await.token();
+    assert_eq!(harness.user_token(&key, "acme", ADA).await.token(), old);
+    harness.pass(40).await;
+    assert_eq!(harness.mints().await, mints + 2);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_renewal_that_fails_is_tried_again_and_the_valid_token_served_to_its_floor() {
-    let (ground, key) = acme().await;
-    let old = ground.user_token(&key, "acme", ADA).await.token();
-    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
-    ground.pass(2690).await;
-    let before = ground.mints().await;
-    ground
+    let (harness, key) = acme().await;
+    let old = harness.user_token(&key, "acme", ADA).await.token();
+    assert_eq!(harness.user_token(&key, "acme", ADA).await.token(), old);
+    harness.pass(2690).await;
+    let before = harness.mints().await;
+    harness
         .fault(json!({ "select": { "grant": "jwt-bearer" }, "effect": { "status": 503, "retry_after": 60 } }))
         .await;
-    ground.pass(600).await;
-    assert_eq!(ground.user_token(&key, "acme", ADA).await.token(), old);
+    harness.pass(600).await;
+    assert_eq!(harness.user_token(&key, "acme", ADA).await.token(), old);
     // Each time Box says how long to leave it alone, and a call is tried twice.
-    let tries = ground.mints().await - before;
+    let tries = harness.mints().await - before;
     assert!((4..=22).contains(&tries), "{tries}");
-    ground.heal().await;
-    ground.pass(61).await;
-    assert_ne!(ground.user_token(&key, "acme", ADA).await.token(), old);
-    ground.end().await;
+    harness.heal().await;
+    harness.pass(61).await;
+    assert_ne!(harness.user_token(&key, "acme", ADA).await.token(), old);
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the spread is to be looked at: --nocapture shows it")]
 async fn a_thousand_tenants_of_one_minute_do_not_renew_in_one_minute_an_hour_later() {
     const TENANTS: usize = 1000;
-    let ground = Ground::with(&[], |world, apps| {
+    let harness = Harness::with(&[], |world, apps| {
         for number in 0..TENANTS {
             world.add_enterprise(&apps.portal.client_id, &(100_000 + number).to_string(), "One").unwrap();
         }
     })
     .await;
-    let config: Value = serde_json::from_str(&ground.apps.portal.json).unwrap();
-    ground.post(&ground.admin, "/v1/apps", json!({ "app": "vendor", "config": config })).await.is(201);
-    let key = ground.service("all", any_token("*")).await;
+    let config: Value = serde_json::from_str(&harness.apps.portal.json).unwrap();
+    harness.post(&harness.admin, "/v1/apps", json!({ "app": "vendor", "config": config })).await.is(201);
+    let key = harness.service("all", any_token("*")).await;
     for number in 0..TENANTS {
         let tenant = format!("t{number}");
         let body =
             json!({ "tenant": tenant, "app": "vendor", "enterprise_id": (100_000 + number).to_string() });
-        ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
-        ground.token(&key, &tenant).await.token();
-        ground.clock.advance(Duration::from_millis(60_000 / TENANTS as u64));
+        harness.post(&harness.admin, "/v1/tenants", body).await.is(201);
+        harness.token(&key, &tenant).await.token();
+        harness.clock.advance(Duration::from_millis(60_000 / TENANTS as u64));
     }
     let mut histogram = Vec::new();
-    let mut before = ground.mints().await;
+    let mut before = harness.mints().await;
     for _ in 0..60 {
-        ground.pass(60).await;
-        let now = ground.mints().await;
+        harness.pass(60).await;
+        let now = harness.mints().await;
         histogram.push(now - before);
         before = now;
     }
@@ -144,5 +144,5 @@ async fn a_thousand_tenants_of_one_minute_do_not_renew_in_one_minute_an_hour_lat
     assert_eq!(histogram.iter().sum::<u64>(), TENANTS as u64);
     assert!(histogram.iter().all(|renewed| *renewed <= TENANTS as u64 * 2 / 5), "{histogram:?}");
     assert!(histogram.iter().filter(|renewed| **renewed > 0).count() >= 5, "{histogram:?}");
-    ground.end().await;
+    harness.end().await;
 }

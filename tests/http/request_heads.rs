@@ -1,14 +1,14 @@
 //! What a request's head may say of the request and of who sends it.
 
-use crate::ground::Ground;
-use crate::manners::asked;
-use crate::reply::Reply;
+use crate::harness::Harness;
+use crate::http_conventions::asked;
+use crate::response::Reply;
 
 #[tokio::test]
 async fn a_request_id_is_echoed_where_it_is_plain() {
-    let ground = Ground::new().await;
+    let harness = Harness::new().await;
     let ask = async |sent: &[u8]| {
-        let request = ground.http.get(ground.url("/v1/whoami")).bearer_auth(&ground.admin);
+        let request = harness.http.get(harness.url("/v1/whoami")).bearer_auth(&harness.admin);
         let value = reqwest::header::HeaderValue::from_bytes(sent).unwrap();
         Reply::of(request.header("x-request-id", value).send().await.unwrap()).await
     };
@@ -25,19 +25,19 @@ async fn a_request_id_is_echoed_where_it_is_plain() {
     let (one, other) = (ask(b"").await, ask(b"").await);
     assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
     // A problem carries it in its body too, which every reply is checked for.
-    let request = ground.http.get(ground.url("/nowhere")).header("x-request-id", "mine");
+    let request = harness.http.get(harness.url("/nowhere")).header("x-request-id", "mine");
     let problem = Reply::of(request.send().await.unwrap()).await.refuses(404, "not_found");
     assert_eq!(problem["request_id"], "mine");
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn there_is_one_credential_and_it_is_a_bearer() {
-    let ground = Ground::new().await;
-    let key = ground.admin.clone();
+    let harness = Harness::new().await;
+    let key = harness.admin.clone();
     let whoami = async |headers: &[(&str, String)]| {
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        asked(&ground, "GET", "/v1/whoami", &lines).await
+        asked(&harness, "GET", "/v1/whoami", &lines).await
     };
     let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
     for good in ["Bearer", "bearer", "BEARER"] {
@@ -65,7 +65,7 @@ async fn there_is_one_credential_and_it_is_a_bearer() {
         assert_eq!(status, 401, "{wrong:?}: {answer}");
         assert!(answer.to_lowercase().contains("www-authenticate: bearer"), "{answer}");
     }
-    let (status, _) = asked(&ground, "GET", &format!("/v1/whoami?access_token={key}"), "").await;
+    let (status, _) = asked(&harness, "GET", &format!("/v1/whoami?access_token={key}"), "").await;
     assert_eq!(status, 401);
-    ground.end().await;
+    harness.end().await;
 }

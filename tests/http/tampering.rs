@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, NORTH, SOUTH, by_config};
-use crate::scene::Scene;
+use crate::harness::{Harness, NORTH, SOUTH, by_config};
+use crate::tampering_fixture::Scene;
 
 /// An edit of a text column.
 fn replaced(table: &str, from: &str, to: &str, row: &str) -> String {
@@ -13,11 +13,11 @@ fn replaced(table: &str, from: &str, to: &str, row: &str) -> String {
 #[tokio::test]
 async fn s5_a_wider_grant_releases_nothing() {
     let mut scene = Scene::new().await;
-    scene.ground.token(&scene.narrow, "acme").await.refuses(403, "forbidden");
+    scene.harness.token(&scene.narrow, "acme").await.refuses(403, "forbidden");
     scene.written(&replaced("callers", "\"tokens:downscope\"", "\"tokens:mint\"", "name = 'narrow'")).await;
-    scene.ground.token(&scene.narrow, "acme").await.refuses(500, "sealed_data_refused");
+    scene.harness.token(&scene.narrow, "acme").await.refuses(500, "sealed_data_refused");
     let scopes = json!({ "scopes": ["item_preview"] });
-    scene.ground.downscoped(&scene.narrow, "acme", scopes).await.refuses(500, "sealed_data_refused");
+    scene.harness.downscoped(&scene.narrow, "acme", scopes).await.refuses(500, "sealed_data_refused");
     scene.fresh().await.token();
     scene.bystander_is_served().await;
     scene.end().await;
@@ -29,7 +29,7 @@ async fn s5_a_grant_pointed_at_another_tenant_releases_nothing() {
     let (from, to) = (Scene::id(&scene.acme).to_owned(), Scene::id(&scene.globex).to_owned());
     scene.written(&replaced("callers", &from, &to, "name = 'strong'")).await;
     for tenant in ["acme", "globex"] {
-        scene.ground.token(&scene.strong, tenant).await.refuses(500, "sealed_data_refused");
+        scene.harness.token(&scene.strong, tenant).await.refuses(500, "sealed_data_refused");
     }
     scene.bystander_is_served().await;
     scene.end().await;
@@ -45,8 +45,8 @@ async fn s5_a_key_led_to_a_stronger_caller_opens_nothing() {
         id.replace("{}", "narrow")
     );
     scene.written(&led).await;
-    scene.ground.token(&scene.narrow, "acme").await.refuses(401, "unauthenticated");
-    scene.ground.get(&scene.narrow, "/v1/whoami").await.refuses(401, "unauthenticated");
+    scene.harness.token(&scene.narrow, "acme").await.refuses(401, "unauthenticated");
+    scene.harness.get(&scene.narrow, "/v1/whoami").await.refuses(401, "unauthenticated");
     scene.fresh().await.token();
     scene.end().await;
 }
@@ -56,7 +56,7 @@ async fn s5_a_key_put_into_a_callers_row_opens_nothing() {
     let mut scene = Scene::new().await;
     // The narrow caller's whole list of keys, written into the admin's row.
     let doc = async |name: &str| {
-        let doc = scene.ground.hand().reads(&format!("SELECT doc FROM callers WHERE name = '{name}'")).await;
+        let doc = scene.harness.hand().reads(&format!("SELECT doc FROM callers WHERE name = '{name}'")).await;
         serde_json::from_str::<Value>(&doc[0]).unwrap()
     };
     let (mut root, narrow) = (doc("root").await, doc("narrow").await);
@@ -67,9 +67,9 @@ async fn s5_a_key_put_into_a_callers_row_opens_nothing() {
          (SELECT id FROM callers WHERE name = 'root') WHERE key_id = '{key}'"
     );
     scene.written(&forged).await;
-    for key in [&scene.narrow, &scene.ground.admin] {
-        scene.ground.get(key, "/v1/tenants/acme").await.refuses(500, "sealed_data_refused");
-        scene.ground.token(key, "acme").await.refuses(500, "sealed_data_refused");
+    for key in [&scene.narrow, &scene.harness.admin] {
+        scene.harness.get(key, "/v1/tenants/acme").await.refuses(500, "sealed_data_refused");
+        scene.harness.token(key, "acme").await.refuses(500, "sealed_data_refused");
     }
     scene.bystander_is_served().await;
     scene.end().await;
@@ -107,14 +107,14 @@ async fn s5_a_tenant_pointed_at_another_app_or_enterprise_releases_nothing() {
             replaced("apps", Scene::id(&scene.globex), Scene::id(&scene.acme), &format!("id = '{own}'")),
         ),
     ] {
-        let mints = scene.ground.count("path=/oauth2/token").await;
+        let mints = scene.harness.count("path=/oauth2/token").await;
         scene.written(&there).await;
         scene.fresh().await.refuses(500, "sealed_data_refused");
-        scene.ground.token(&scene.strong, "acme").await.refuses(500, "sealed_data_refused");
-        assert_eq!(scene.ground.count("path=/oauth2/token").await, mints, "{there}");
+        scene.harness.token(&scene.strong, "acme").await.refuses(500, "sealed_data_refused");
+        assert_eq!(scene.harness.count("path=/oauth2/token").await, mints, "{there}");
         scene.bystander_is_served().await;
         scene.written(&back).await;
-        scene.ground.token(&scene.strong, "acme").await.token();
+        scene.harness.token(&scene.strong, "acme").await.token();
     }
     scene.end().await;
 }
@@ -138,18 +138,18 @@ async fn s5_a_widened_policy_or_a_lifted_suspension_releases_nothing() {
             ),
         ),
     ] {
-        scene.ground.patch(&scene.ground.admin, "/v1/tenants/acme", patch.clone()).await.is(200);
-        scene.ground.hand().does("CREATE TABLE kept AS SELECT * FROM tenants").await;
-        scene.ground.token(&scene.strong, "acme").await.is(403);
+        scene.harness.patch(&scene.harness.admin, "/v1/tenants/acme", patch.clone()).await.is(200);
+        scene.harness.hand().does("CREATE TABLE kept AS SELECT * FROM tenants").await;
+        scene.harness.token(&scene.strong, "acme").await.is(403);
         scene.written(&lifted).await;
-        scene.ground.token(&scene.strong, "acme").await.refuses(500, "sealed_data_refused");
+        scene.harness.token(&scene.strong, "acme").await.refuses(500, "sealed_data_refused");
         scene.fresh().await.refuses(500, "sealed_data_refused");
         scene.bystander_is_served().await;
         scene.written("DELETE FROM tenants").await;
         scene.written("INSERT INTO tenants SELECT * FROM kept").await;
-        scene.ground.hand().does("DROP TABLE kept").await;
+        scene.harness.hand().does("DROP TABLE kept").await;
         let free = json!({ "policy": null, "state": "active" });
-        scene.ground.patch(&scene.ground.admin, "/v1/tenants/acme", free).await.is(200);
+        scene.harness.patch(&scene.harness.admin, "/v1/tenants/acme", free).await.is(200);
     }
     scene.end().await;
 }
@@ -166,56 +166,56 @@ async fn s5_a_deleted_row_never_permits() {
         ("api_keys", format!("caller_id = {strong}"), 401, "unauthenticated"),
         ("callers", "name = 'strong'".to_owned(), 401, "unauthenticated"),
     ] {
-        scene.ground.hand().does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        scene.harness.hand().does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
         scene.written(&format!("DELETE FROM {table} WHERE {row}")).await;
         scene.fresh().await.refuses(status, code);
         scene.bystander_is_served().await;
         scene.written(&format!("DELETE FROM {table}")).await;
         scene.written(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
-        scene.ground.hand().does("DROP TABLE kept").await;
-        scene.ground.token(&scene.strong, "acme").await.token();
+        scene.harness.hand().does("DROP TABLE kept").await;
+        scene.harness.token(&scene.strong, "acme").await.token();
     }
     scene.end().await;
 }
 
 #[tokio::test]
 async fn s5_one_tenant_of_a_shared_app_is_not_made_another() {
-    let mut ground = Ground::new().await;
-    let config = by_config("", &ground.apps.portal)["config"].clone();
-    ground.post(&ground.admin, "/v1/apps", json!({ "app": "portal", "config": config })).await.is(201);
+    let mut harness = Harness::new().await;
+    let config = by_config("", &harness.apps.portal)["config"].clone();
+    harness.post(&harness.admin, "/v1/apps", json!({ "app": "portal", "config": config })).await.is(201);
     for (tenant, enterprise) in [("north", NORTH), ("south", SOUTH)] {
         let body = json!({ "tenant": tenant, "app": "portal", "enterprise_id": enterprise });
-        ground.post(&ground.admin, "/v1/tenants", body).await.is(201);
+        harness.post(&harness.admin, "/v1/tenants", body).await.is(201);
     }
     let north = json!([{ "tenant": "north", "permissions": ["tokens:mint"] }]);
-    let north = ground.service("north", north).await;
-    let souths = ground.count(&format!("subject=enterprise:{SOUTH}")).await;
-    ground.stop().await;
+    let north = harness.service("north", north).await;
+    let souths = harness.count(&format!("subject=enterprise:{SOUTH}")).await;
+    harness.stop().await;
     // The two rows change places: names and ids stay, what they decide is the other's.
-    ground.hand().does("CREATE TABLE kept AS SELECT * FROM tenants").await;
+    harness.hand().does("CREATE TABLE kept AS SELECT * FROM tenants").await;
     for (one, other) in [("north", "south"), ("south", "north")] {
         for column in ["doc", "mac", "mac_key"] {
             let from = format!("(SELECT {column} FROM kept WHERE name = '{other}')");
-            ground.hand().does(&format!("UPDATE tenants SET {column} = {from} WHERE name = '{one}'")).await;
+            harness.hand().does(&format!("UPDATE tenants SET {column} = {from} WHERE name = '{one}'")).await;
         }
     }
-    ground.start().await;
-    ground.token(&north, "north").await.refuses(500, "sealed_data_refused");
-    assert_eq!(ground.count(&format!("subject=enterprise:{SOUTH}")).await, souths);
-    ground.end().await;
+    harness.start().await;
+    harness.token(&north, "north").await.refuses(500, "sealed_data_refused");
+    assert_eq!(harness.count(&format!("subject=enterprise:{SOUTH}")).await, souths);
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn s5_a_tenant_put_in_from_outside_is_nobodys() {
-    let mut ground = Ground::new().await;
-    let config = by_config("", &ground.apps.portal)["config"].clone();
-    ground.post(&ground.admin, "/v1/apps", json!({ "app": "portal", "config": config })).await.is(201);
+    let mut harness = Harness::new().await;
+    let config = by_config("", &harness.apps.portal)["config"].clone();
+    harness.post(&harness.admin, "/v1/apps", json!({ "app": "portal", "config": config })).await.is(201);
     let north = json!({ "tenant": "north", "app": "portal", "enterprise_id": NORTH });
-    let north = ground.post(&ground.admin, "/v1/tenants", north).await.is(201);
+    let north = harness.post(&harness.admin, "/v1/tenants", north).await.is(201);
     let every =
         json!([{ "tenant": "*", "permissions": ["tokens:mint"], "subjects": ["enterprise", "user:*"] }]);
-    let every = ground.service("every", every).await;
-    ground.stop().await;
+    let every = harness.service("every", every).await;
+    harness.stop().await;
     // A copy of a good row that agrees with itself in everything: Box would give tokens for it.
     let copied = format!(
         "INSERT INTO tenants SELECT 'ten_forged', 'forged', app_id, '{SOUTH}', state, purge_at, version,
@@ -223,16 +223,16 @@ async fn s5_a_tenant_put_in_from_outside_is_nobodys() {
          mac_key, mac FROM tenants WHERE name = 'north'",
         Scene::id(&north)
     );
-    assert_eq!(ground.hand().does(&copied).await, 1);
-    ground.start().await;
+    assert_eq!(harness.hand().does(&copied).await, 1);
+    harness.start().await;
     for name in ["forged", "ten_forged"] {
-        ground.token(&every, name).await.refuses(500, "sealed_data_refused");
-        ground.user_token(&every, name, "10000004001").await.refuses(500, "sealed_data_refused");
-        ground.get(&ground.admin, &format!("/v1/tenants/{name}")).await.refuses(500, "sealed_data_refused");
+        harness.token(&every, name).await.refuses(500, "sealed_data_refused");
+        harness.user_token(&every, name, "10000004001").await.refuses(500, "sealed_data_refused");
+        harness.get(&harness.admin, &format!("/v1/tenants/{name}")).await.refuses(500, "sealed_data_refused");
     }
-    assert_eq!(ground.count(&format!("subject=enterprise:{SOUTH}")).await, 0);
-    let listed = ground.get(&ground.admin, "/v1/tenants").await.is(200);
+    assert_eq!(harness.count(&format!("subject=enterprise:{SOUTH}")).await, 0);
+    let listed = harness.get(&harness.admin, "/v1/tenants").await.is(200);
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
-    ground.token(&every, "north").await.token();
-    ground.end().await;
+    harness.token(&every, "north").await.token();
+    harness.end().await;
 }

@@ -6,7 +6,7 @@ use box_token_broker::http::token_provider::{integrity, versioned_path};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
-use crate::ground::Ground;
+use crate::harness::Harness;
 
 const NEWEST: &str = "/v1/browser/token-provider.js";
 
@@ -14,8 +14,8 @@ const NEWEST: &str = "/v1/browser/token-provider.js";
 /// release of the broker has served it; from then on a change of the module is a new version, and a new line.
 const VERSIONS: [(&str, &str); 1] = [("1.0.0", "sha256-6xY4mi4d2rmgBGI8xiLR3ife2HnpqValw6HXC22eSHo=")];
 
-async fn get(ground: &Ground, method: Method, path: &str, tag: &str) -> (u16, HeaderMap, String) {
-    let request = ground.http.request(method, ground.url(path)).header("origin", "https://any.example");
+async fn get(harness: &Harness, method: Method, path: &str, tag: &str) -> (u16, HeaderMap, String) {
+    let request = harness.http.request(method, harness.url(path)).header("origin", "https://any.example");
     let request = if tag.is_empty() { request } else { request.header("if-none-match", tag) };
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.headers().clone(), response.text().await.unwrap())
@@ -23,12 +23,12 @@ async fn get(ground: &Ground, method: Method, path: &str, tag: &str) -> (u16, He
 
 #[tokio::test]
 async fn the_module_is_for_everybody_from_everywhere() {
-    let ground = Ground::new().await;
+    let harness = Harness::new().await;
     let file = include_str!("../../clients/browser/token-provider.js");
     for (path, caching) in
         [(NEWEST, "public, max-age=300"), (versioned_path(), "public, max-age=31536000, immutable")]
     {
-        let (status, headers, text) = get(&ground, Method::GET, path, "").await;
+        let (status, headers, text) = get(&harness, Method::GET, path, "").await;
         assert_eq!((status, text.as_str()), (200, file));
         for (name, value) in [
             ("content-type", "text/javascript; charset=utf-8"),
@@ -41,20 +41,20 @@ async fn the_module_is_for_everybody_from_everywhere() {
         }
         let tag = headers["etag"].to_str().unwrap().to_owned();
         for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
-            let (status, headers, text) = get(&ground, Method::GET, path, &known).await;
+            let (status, headers, text) = get(&harness, Method::GET, path, &known).await;
             assert_eq!((status, text.as_str()), (304, ""), "{known}");
             assert_eq!(headers["etag"].to_str().unwrap(), tag);
             assert_eq!(headers["cache-control"], caching);
             assert_eq!(headers["access-control-allow-origin"], "*");
         }
-        assert_eq!(get(&ground, Method::GET, path, "\"other\"").await.0, 200);
-        let (status, headers, text) = get(&ground, Method::HEAD, path, "").await;
+        assert_eq!(get(&harness, Method::GET, path, "\"other\"").await.0, 200);
+        let (status, headers, text) = get(&harness, Method::HEAD, path, "").await;
         assert_eq!((status, text.as_str()), (200, ""));
         assert_eq!(headers["content-length"], file.len().to_string());
-        ground.call(&ground.admin, "POST", path, None).await.refuses(405, "method_not_allowed");
+        harness.call(&harness.admin, "POST", path, None).await.refuses(405, "method_not_allowed");
     }
-    ground.get(&ground.admin, "/v1/browser/token-provider-0.0.1.js").await.refuses(404, "not_found");
-    ground.end().await;
+    harness.get(&harness.admin, "/v1/browser/token-provider-0.0.1.js").await.refuses(404, "not_found");
+    harness.end().await;
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::asking::any_token;
-use crate::ground::Ground;
-use crate::identity_scene::{AUDIENCE, SUBJECT, Scene};
+use crate::harness::Harness;
+use crate::issuer_fixture::{AUDIENCE, SUBJECT, Scene};
+use crate::token_requests::any_token;
 
-async fn actions(ground: &Ground) -> Vec<String> {
-    ground
+async fn actions(harness: &Harness) -> Vec<String> {
+    harness
         .hand()
         .reads("SELECT action FROM audit WHERE action LIKE 'trust.%' AND outcome = 'done' ORDER BY number")
         .await
@@ -16,8 +16,8 @@ async fn actions(ground: &Ground) -> Vec<String> {
 #[tokio::test]
 async fn a_trust_is_shown_as_it_was_given_and_both_ends_are_recorded() {
     let scene = Scene::bare(&[]).await;
-    let ground = &scene.ground;
-    ground.service("job", any_token("acme")).await;
+    let harness = &scene.harness;
+    harness.service("job", any_token("acme")).await;
     let claims = json!({ "environment": "prod", "/kubernetes.io/namespace": "*" });
     let made = scene.trust("job", json!({ "claims": claims })).await.is(201);
     assert!(made["id"].as_str().unwrap().starts_with("tru_"), "{made}");
@@ -26,25 +26,25 @@ async fn a_trust_is_shown_as_it_was_given_and_both_ends_are_recorded() {
         "claims": claims, "created_at": "2026-01-02T03:04:05Z",
     });
     assert_eq!(made, expected);
-    let caller = ground.get(&ground.admin, "/v1/callers/job").await.ok();
+    let caller = harness.get(&harness.admin, "/v1/callers/job").await.ok();
     assert_eq!(caller["trusts"], json!([expected]));
-    assert_eq!(actions(ground).await, ["trust.create"]);
+    assert_eq!(actions(harness).await, ["trust.create"]);
     scene.trust("job", json!({ "claims": claims })).await.refuses(409, "conflict");
     scene.trust("job", json!({ "claims": null })).await.is(201);
     let path = format!("/v1/callers/job/trusts/{}", made["id"].as_str().unwrap());
-    ground.delete(&ground.admin, &path).await.is(204);
-    assert_eq!(actions(ground).await, ["trust.create", "trust.create", "trust.delete"]);
-    let caller = ground.get(&ground.admin, "/v1/callers/job").await.ok();
+    harness.delete(&harness.admin, &path).await.is(204);
+    assert_eq!(actions(harness).await, ["trust.create", "trust.create", "trust.delete"]);
+    let caller = harness.get(&harness.admin, "/v1/callers/job").await.ok();
     assert_eq!(caller["trusts"].as_array().unwrap().len(), 1);
     // Nothing else of the caller is changed by a PATCH, and nothing of the trusts.
-    ground.patch(&ground.admin, "/v1/callers/job", json!({ "trusts": [] })).await.refuses(422, "invalid");
-    scene.ground.end().await;
+    harness.patch(&harness.admin, "/v1/callers/job", json!({ "trusts": [] })).await.refuses(422, "invalid");
+    scene.harness.end().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_a_trust_is_refused_with_its_place() {
     let scene = Scene::bare(&[]).await;
-    scene.ground.service("job", any_token("acme")).await;
+    scene.harness.service("job", any_token("acme")).await;
     let many: Value =
         (0..17).map(|number| (number.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>().into();
     for (change, pointer) in [
@@ -68,24 +68,24 @@ async fn what_cannot_be_a_trust_is_refused_with_its_place() {
     }
     let unknown = scene.trust("job", json!({ "issuer": "https://a.example" })).await;
     assert!(unknown.body["detail"].as_str().unwrap().contains(scene.issuer.url()), "{unknown:?}");
-    assert_eq!(actions(&scene.ground).await, [""; 0]);
+    assert_eq!(actions(&scene.harness).await, [""; 0]);
     for number in 0..32 {
         scene.trust("job", json!({ "subject": format!("job:{number}") })).await.is(201);
     }
     scene.trust("job", json!({})).await.refuses(409, "conflict");
-    scene.ground.end().await;
+    scene.harness.end().await;
 }
 
 #[tokio::test]
 async fn whoever_may_not_grant_what_a_caller_holds_gives_it_no_trust() {
     let scene = Scene::bare(&[]).await;
-    let ground = &scene.ground;
-    ground.register("globex", &ground.apps.globex).await;
+    let harness = &scene.harness;
+    harness.register("globex", &harness.apps.globex).await;
     let narrow = json!([{ "tenant": "globex", "permissions": ["callers:write", "tokens:mint"],
                           "subjects": ["enterprise", "user:*"] }]);
-    let narrow = ground.caller("narrow", "admin", narrow).await;
-    let service = ground.service("strong", any_token("acme")).await;
-    ground.service("weak", any_token("globex")).await;
+    let narrow = harness.caller("narrow", "admin", narrow).await;
+    let service = harness.service("strong", any_token("acme")).await;
+    harness.service("weak", any_token("globex")).await;
     let trust = scene.trust("strong", json!({})).await.is(201);
     let path = format!("/v1/callers/strong/trusts/{}", trust["id"].as_str().unwrap());
     for absent in ["strong", "root", "nobody"] {
@@ -96,27 +96,27 @@ async fn whoever_may_not_grant_what_a_caller_holds_gives_it_no_trust() {
             .await
             .refuses(404, "not_found");
     }
-    ground.delete(&narrow, &path).await.refuses(404, "not_found");
+    harness.delete(&narrow, &path).await.refuses(404, "not_found");
     scene.trust_as(&service, "strong", json!({})).await.refuses(403, "forbidden");
-    ground.delete(&service, &path).await.refuses(403, "forbidden");
+    harness.delete(&service, &path).await.refuses(403, "forbidden");
     scene.ask(&scene.token(json!({}))).await.token();
     scene.trust_as(&narrow, "weak", json!({})).await.is(201);
     let text = scene.token(json!({}));
-    ground.token(&text, "globex").await.token();
-    scene.ground.end().await;
+    harness.token(&text, "globex").await.token();
+    scene.harness.end().await;
 }
 
 /// A hand that writes while nobody looks.
 async fn written(scene: &mut Scene, sql: &str) {
-    scene.ground.stop().await;
-    assert!(scene.ground.hand().does(sql).await > 0, "{sql}");
-    scene.ground.start().await;
+    scene.harness.stop().await;
+    assert!(scene.harness.hand().does(sql).await > 0, "{sql}");
+    scene.harness.start().await;
 }
 
 #[tokio::test]
 async fn s5_a_trust_put_in_or_altered_from_outside_opens_nothing() {
     let mut scene = Scene::new().await;
-    let bystander = scene.ground.service("bystander", any_token("acme")).await;
+    let bystander = scene.harness.service("bystander", any_token("acme")).await;
     let other = scene.token(json!({ "sub": "another" }));
     let good = scene.token(json!({}));
     // The index alone leads to the admin.
@@ -126,17 +126,17 @@ async fn s5_a_trust_put_in_or_altered_from_outside_opens_nothing() {
     );
     written(&mut scene, &index).await;
     scene.refused("an index row", &other).await;
-    let told = scene.ground.get(&good, "/v1/whoami").await.ok();
+    let told = scene.harness.get(&good, "/v1/whoami").await.ok();
     assert_eq!((&told["name"], told.get("others")), (&json!("job"), None));
 
     // A trust that is written into the admin's own row, in the index too.
-    let trusts = scene.ground.hand().reads("SELECT doc FROM callers WHERE name = 'job'").await;
+    let trusts = scene.harness.hand().reads("SELECT doc FROM callers WHERE name = 'job'").await;
     let trusts = serde_json::from_str::<Value>(&trusts[0]).unwrap()["trusts"].to_string();
     let forged = format!(
         "UPDATE callers SET doc = replace(doc, '\"trusts\":[]', '\"trusts\":{trusts}') WHERE name = 'root'"
     );
     written(&mut scene, &forged).await;
-    let told = scene.ground.get(&good, "/v1/whoami").await.ok();
+    let told = scene.harness.get(&good, "/v1/whoami").await.ok();
     assert_eq!((&told["name"], told.get("others")), (&json!("job"), None));
 
     // A wider pattern.
@@ -144,8 +144,8 @@ async fn s5_a_trust_put_in_or_altered_from_outside_opens_nothing() {
     written(&mut scene, &wider).await;
     scene.refused("a wider pattern", &other).await;
     scene.refused("the row as a whole", &good).await;
-    scene.ground.token(&bystander, "acme").await.token();
-    scene.ground.end().await;
+    scene.harness.token(&bystander, "acme").await.token();
+    scene.harness.end().await;
 }
 
 #[tokio::test]
@@ -155,5 +155,5 @@ async fn s5_a_row_that_is_missing_in_the_index_never_permits() {
     scene.ask(&good).await.token();
     written(&mut scene, "DELETE FROM caller_trusts").await;
     scene.refused("nobody leads there", &good).await;
-    scene.ground.end().await;
+    scene.harness.end().await;
 }

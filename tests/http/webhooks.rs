@@ -6,9 +6,9 @@ use box_sandbox::GeneratedApp;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::asking::any_token;
-use crate::ground::{Ground, by_config};
-use crate::reply::Reply;
+use crate::harness::{Harness, by_config};
+use crate::response::Reply;
+use crate::token_requests::any_token;
 
 /// The sample of the official SDKs' own tests, signed with `SamplePrimaryKey` and `SampleSecondaryKey`.
 const BODY: &str = r#"{"type":"webhook_event","webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED","source":{"id":"1234567890","type":"file","name":"Test.txt"}}"#;
@@ -46,7 +46,7 @@ fn may_verify(tenant: &str) -> Value {
     json!([{ "tenant": tenant, "permissions": ["webhooks:verify"] }])
 }
 
-impl Ground {
+impl Harness {
     async fn verify(&self, key: &str, headers: Value, body: &[u8]) -> Reply {
         let body = json!({ "headers": headers, "body": BASE64.encode(body) });
         self.post(key, "/v1/tenants/acme/webhooks/verify", body).await
@@ -77,18 +77,21 @@ impl Ground {
 }
 
 /// A broker at the time of the sample, with ACME's tenant with these keys, and a service that may verify.
-async fn at_the_time(primary: &str, secondary: &str) -> (Ground, String) {
-    let ground = Ground::new().await;
-    ground.post(&ground.admin, "/v1/tenants", with_keys(&ground.apps.acme, primary, secondary)).await.is(201);
-    let key = ground.service("hooks", may_verify("acme")).await;
-    go_to(&ground, SENT);
-    (ground, key)
+async fn at_the_time(primary: &str, secondary: &str) -> (Harness, String) {
+    let harness = Harness::new().await;
+    harness
+        .post(&harness.admin, "/v1/tenants", with_keys(&harness.apps.acme, primary, secondary))
+        .await
+        .is(201);
+    let key = harness.service("hooks", may_verify("acme")).await;
+    go_to(&harness, SENT);
+    (harness, key)
 }
 
-fn go_to(ground: &Ground, time: &str) {
+fn go_to(harness: &Harness, time: &str) {
     use box_token_broker::clock::Clock as _;
     let time: jiff::Timestamp = time.parse().unwrap();
-    ground.clock.step(time.duration_since(ground.clock.wall()));
+    harness.clock.step(time.duration_since(harness.clock.wall()));
 }
 
 #[tokio::test]
@@ -103,24 +106,24 @@ async fn the_official_sdks_sample_is_valid_by_either_key_and_by_no_other() {
         // A key signs its own header alone.
         ("SampleSecondaryKey", "SamplePrimaryKey", None),
     ] {
-        let (ground, key) = at_the_time(primary, secondary).await;
-        let told = ground.signed_with(&key, sample(), BODY.as_bytes()).await;
+        let (harness, key) = at_the_time(primary, secondary).await;
+        let told = harness.signed_with(&key, sample(), BODY.as_bytes()).await;
         assert_eq!(told.as_deref().ok(), expected, "{primary}, {secondary}: {told:?}");
-        ground.end().await;
+        harness.end().await;
     }
 }
 
 #[tokio::test]
 async fn each_altered_byte_header_and_time_makes_it_invalid() {
-    let (ground, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
+    let (harness, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
     for at in 0..BODY.len() {
         let mut body = BODY.as_bytes().to_vec();
         body[at] ^= 1;
-        let reason = ground.signed_with(&key, sample(), &body).await.unwrap_err();
+        let reason = harness.signed_with(&key, sample(), &body).await.unwrap_err();
         assert!(reason.starts_with("No signature is that of the stored keys"), "byte {at}: {reason}");
     }
     for body in [&b""[..], &BODY.as_bytes()[1..], &[BODY.as_bytes(), b"\n"].concat()] {
-        ground.signed_with(&key, sample(), body).await.unwrap_err();
+        harness.signed_with(&key, sample(), body).await.unwrap_err();
     }
     for (name, value) in [
         ("box-signature-version", json!("2")),
@@ -132,7 +135,7 @@ async fn each_altered_byte_header_and_time_makes_it_invalid() {
         // The same moment, written otherwise: other bytes were signed.
         ("box-delivery-timestamp", json!("2020-01-01T07:00:00Z")),
     ] {
-        ground.signed_with(&key, but(name, value.clone()), BODY.as_bytes()).await.expect_err(name);
+        harness.signed_with(&key, but(name, value.clone()), BODY.as_bytes()).await.expect_err(name);
     }
     let signature = sample()["box-signature-primary"].as_str().unwrap().to_owned();
     for at in 0..signature.len() {
@@ -140,17 +143,17 @@ async fn each_altered_byte_header_and_time_makes_it_invalid() {
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         let mut headers = but("box-signature-secondary", Value::Null);
         headers["box-signature-primary"] = json!(String::from_utf8(changed).unwrap());
-        ground.signed_with(&key, headers, BODY.as_bytes()).await.expect_err("a changed signature");
+        harness.signed_with(&key, headers, BODY.as_bytes()).await.expect_err("a changed signature");
     }
     // One signature is enough, whatever the other is.
     let headers = but("box-signature-primary", json!("rubbish"));
-    assert_eq!(ground.signed_with(&key, headers, BODY.as_bytes()).await.unwrap(), "secondary");
-    ground.end().await;
+    assert_eq!(harness.signed_with(&key, headers, BODY.as_bytes()).await.unwrap(), "secondary");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_delivery_counts_for_ten_minutes_and_its_headers_in_any_case() {
-    let (ground, key) = at_the_time("SamplePrimaryKey", "").await;
+    let (harness, key) = at_the_time("SamplePrimaryKey", "").await;
     let loud: serde_json::Map<String, Value> = sample()
         .as_object()
         .unwrap()
@@ -165,26 +168,26 @@ async fn a_delivery_counts_for_ten_minutes_and_its_headers_in_any_case() {
         ("2020-01-01T06:49:59Z", false),
         ("2026-01-02T03:04:05Z", false),
     ] {
-        go_to(&ground, time);
-        let told = ground.signed_with(&key, Value::Object(loud.clone()), BODY.as_bytes()).await;
+        go_to(&harness, time);
+        let told = harness.signed_with(&key, Value::Object(loud.clone()), BODY.as_bytes()).await;
         assert_eq!(told.is_ok(), valid, "{time}: {told:?}");
     }
     let mut twice = sample();
     twice["BOX-SIGNATURE-VERSION"] = json!("1");
-    ground.verify(&key, twice, BODY.as_bytes()).await.refuses(422, "invalid");
-    ground.end().await;
+    harness.verify(&key, twice, BODY.as_bytes()).await.refuses(422, "invalid");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_header_stands_there_once_and_values_that_are_not_boxs_say_nothing() {
-    let (ground, key) = at_the_time("SamplePrimaryKey", "").await;
+    let (harness, key) = at_the_time("SamplePrimaryKey", "").await;
     let with = |more: &str| {
         let headers = sample().to_string();
         let body = BASE64.encode(BODY.as_bytes());
         format!(r#"{{"headers":{},{more}}},"body":"{body}"}}"#, &headers[..headers.len() - 1])
     };
     let send = async |body: String| {
-        let request = ground.http.post(ground.url("/v1/tenants/acme/webhooks/verify")).bearer_auth(&key);
+        let request = harness.http.post(harness.url("/v1/tenants/acme/webhooks/verify")).bearer_auth(&key);
         let request = request.header("content-type", "application/json").body(body);
         Reply::of(request.send().await.unwrap()).await
     };
@@ -206,96 +209,97 @@ async fn a_header_stands_there_once_and_values_that_are_not_boxs_say_nothing() {
     // As Go has them.
     let lists: serde_json::Map<String, Value> =
         sample().as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
-    assert_eq!(ground.signed_with(&key, Value::Object(lists), BODY.as_bytes()).await.unwrap(), "primary");
+    assert_eq!(harness.signed_with(&key, Value::Object(lists), BODY.as_bytes()).await.unwrap(), "primary");
     // Times that other standards know: signed by Box or not, they are none of Box's.
     for time in ["2020-01-01T00:00:00-07:00[-07:00]", "+002020-01-01T00:00:00-07:00", "20200101T000000-0700"]
     {
         let headers = but("box-delivery-timestamp", json!(time));
-        let reason = ground.signed_with(&key, headers, BODY.as_bytes()).await.unwrap_err();
+        let reason = harness.signed_with(&key, headers, BODY.as_bytes()).await.unwrap_err();
         assert!(reason.contains("no time as RFC 3339"), "{time}: {reason}");
     }
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_tenant_without_keys_is_told_what_to_do_and_keys_come_and_stay_with_the_credentials() {
-    let (ground, key) = at_the_time("", "").await;
-    let reason = ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap_err();
+    let (harness, key) = at_the_time("", "").await;
+    let reason = harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap_err();
     assert!(reason.contains("Manage signature keys") && reason.contains("credentials"), "{reason}");
-    let before = ground.get(&ground.admin, "/v1/tenants/acme").await.is(200)["generation"].clone();
-    let now = ground.put_keys("SamplePrimaryKey", "SampleSecondaryKey").await;
+    let before = harness.get(&harness.admin, "/v1/tenants/acme").await.is(200)["generation"].clone();
+    let now = harness.put_keys("SamplePrimaryKey", "SampleSecondaryKey").await;
     assert_ne!(now["generation"], before);
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
     // The same file again changes nothing, and neither does one that tells no keys.
     for (primary, secondary) in [("SamplePrimaryKey", "SampleSecondaryKey"), ("", "")] {
-        assert_eq!(ground.put_keys(primary, secondary).await["generation"], now["generation"]);
-        assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+        assert_eq!(harness.put_keys(primary, secondary).await["generation"], now["generation"]);
+        assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
     }
     // So it is where the registration is repeated; other keys are other credentials.
-    let app = &ground.apps.acme;
+    let app = &harness.apps.acme;
     for (primary, status) in [("SamplePrimaryKey", 200), ("", 200), ("OtherPrimaryKey", 409)] {
         let secondary = if primary.is_empty() { "" } else { "SampleSecondaryKey" };
-        ground.post(&ground.admin, "/v1/tenants", with_keys(app, primary, secondary)).await.is(status);
+        harness.post(&harness.admin, "/v1/tenants", with_keys(app, primary, secondary)).await.is(status);
     }
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
     // One key at a time is how they are changed: the other one goes on.
-    ground.put_keys("NewPrimaryKey", "SampleSecondaryKey").await;
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "secondary");
-    ground.put_keys("NewPrimaryKey", "NewSecondaryKey").await;
-    ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap_err();
-    ground.end().await;
+    harness.put_keys("NewPrimaryKey", "SampleSecondaryKey").await;
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "secondary");
+    harness.put_keys("NewPrimaryKey", "NewSecondaryKey").await;
+    harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap_err();
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn another_private_key_takes_no_webhook_key_away() {
-    let (mut ground, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
-    let added = json!({ "add_keys": [{ "kid": "next", "public_key": crate::ground::KEYS[1].public_pem() }] });
-    ground.change_app(&ground.apps.acme, added).await;
-    let next = crate::rotation::by_key(&ground.apps.acme, "next", &crate::ground::KEYS[1]);
+    let (mut harness, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
+    let added =
+        json!({ "add_keys": [{ "kid": "next", "public_key": crate::harness::KEYS[1].public_pem() }] });
+    harness.change_app(&harness.apps.acme, added).await;
+    let next = crate::rotation::by_key(&harness.apps.acme, "next", &crate::harness::KEYS[1]);
     let body = json!({ "credentials": next["credentials"] });
-    ground.call(&ground.admin, "PUT", "/v1/tenants/acme/credentials", Some(&body)).await.is(200);
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
-    ground.restart().await;
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
-    ground.end().await;
+    harness.call(&harness.admin, "PUT", "/v1/tenants/acme/credentials", Some(&body)).await.is(200);
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+    harness.restart().await;
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn only_those_may_verify_who_were_granted_it_and_only_while_the_tenant_is_in_service() {
-    let (ground, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
-    let other = ground.service("other", any_token("acme")).await;
-    let stranger = ground.service("stranger", any_token("*")).await;
-    ground.verify(&other, sample(), BODY.as_bytes()).await.refuses(403, "forbidden");
-    ground.verify(&stranger, sample(), BODY.as_bytes()).await.refuses(403, "forbidden");
-    ground.change_tenant("acme", json!({ "state": "suspended" })).await;
-    ground.verify(&key, sample(), BODY.as_bytes()).await.refuses(403, "tenant_suspended");
-    ground.change_tenant("acme", json!({ "state": "active" })).await;
-    ground.verify(&key, sample(), BODY.as_bytes()).await.is(200);
-    ground.post(&ground.admin, "/v1/tenants/acme/lockdown", json!({})).await.is(200);
-    ground.verify(&key, sample(), BODY.as_bytes()).await.refuses(403, "tenant_suspended");
-    ground.delete(&ground.admin, "/v1/tenants/acme").await.is(204);
-    ground.verify(&key, sample(), BODY.as_bytes()).await.refuses(404, "not_found");
-    ground.end().await;
+    let (harness, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
+    let other = harness.service("other", any_token("acme")).await;
+    let stranger = harness.service("stranger", any_token("*")).await;
+    harness.verify(&other, sample(), BODY.as_bytes()).await.refuses(403, "forbidden");
+    harness.verify(&stranger, sample(), BODY.as_bytes()).await.refuses(403, "forbidden");
+    harness.change_tenant("acme", json!({ "state": "suspended" })).await;
+    harness.verify(&key, sample(), BODY.as_bytes()).await.refuses(403, "tenant_suspended");
+    harness.change_tenant("acme", json!({ "state": "active" })).await;
+    harness.verify(&key, sample(), BODY.as_bytes()).await.is(200);
+    harness.post(&harness.admin, "/v1/tenants/acme/lockdown", json!({})).await.is(200);
+    harness.verify(&key, sample(), BODY.as_bytes()).await.refuses(403, "tenant_suspended");
+    harness.delete(&harness.admin, "/v1/tenants/acme").await.is(204);
+    harness.verify(&key, sample(), BODY.as_bytes()).await.refuses(404, "not_found");
+    harness.end().await;
 }
 
 #[tokio::test]
 async fn a_body_is_base64_of_a_megabyte_at_most_and_keys_serve_without_the_store() {
-    let (ground, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
+    let (harness, key) = at_the_time("SamplePrimaryKey", "SampleSecondaryKey").await;
     let long = vec![b'x'; 1024 * 1024];
-    ground.signed_with(&key, sample(), &long).await.unwrap_err();
+    harness.signed_with(&key, sample(), &long).await.unwrap_err();
     let longer = [&long[..], b"x"].concat();
-    let problem = ground.verify(&key, sample(), &longer).await.refuses(422, "invalid");
+    let problem = harness.verify(&key, sample(), &longer).await.refuses(422, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/body");
-    ground.verify(&key, sample(), &vec![b'x'; 3 * 1024 * 1024]).await.refuses(413, "too_large");
+    harness.verify(&key, sample(), &vec![b'x'; 3 * 1024 * 1024]).await.refuses(413, "too_large");
     for body in ["%", "eyJ9\n", "eyJ", "eyJ9="] {
         let body = json!({ "headers": sample(), "body": body });
-        ground.post(&key, "/v1/tenants/acme/webhooks/verify", body).await.refuses(422, "invalid");
+        harness.post(&key, "/v1/tenants/acme/webhooks/verify", body).await.refuses(422, "invalid");
     }
     // They are opened once after the registration came back by the log, and not looked for again.
-    ground.broker().poll_changes().await;
-    ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap();
-    ground.hand().does("ALTER TABLE credentials RENAME TO hidden_credentials").await;
-    ground.clock.advance(Duration::from_secs(1));
-    assert_eq!(ground.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
-    ground.end().await;
+    harness.broker().poll_changes().await;
+    harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap();
+    harness.hand().does("ALTER TABLE credentials RENAME TO hidden_credentials").await;
+    harness.clock.advance(Duration::from_secs(1));
+    assert_eq!(harness.signed_with(&key, sample(), BODY.as_bytes()).await.unwrap(), "primary");
+    harness.end().await;
 }

@@ -6,7 +6,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::ground::{ADA, Ground, until};
+use crate::harness::{ADA, Harness, until};
 use crate::process::Serving;
 
 /// How many seconds tokens live: as few as leave room for what a test does with one.
@@ -37,7 +37,7 @@ impl Serving {
 
 type Answer = JoinHandle<reqwest::Result<Response>>;
 
-impl Ground {
+impl Harness {
     /// Sets how many seconds new tokens live.
     async fn token_life(&self, seconds: u64) {
         let url = format!("{}/sandbox/token-life", self.sandbox.url());
@@ -101,49 +101,49 @@ async fn token_in(response: Response) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_3_a_process_frozen_past_a_tokens_life_serves_none_that_expired() {
-    let ground = Ground::new().await;
-    let (serving, key) = ground.serve_acme().await;
-    let old = ground.warm(&serving, &key).await;
+    let harness = Harness::new().await;
+    let (serving, key) = harness.serve_acme().await;
+    let old = harness.warm(&serving, &key).await;
     serving.freeze().await;
-    ground.dies(&old).await;
+    harness.dies(&old).await;
     // Else the renewal ahead, which wakes too, may be there before the request is.
-    ground.fault(json!({ "latency_ms": 500 })).await;
+    harness.fault(json!({ "latency_ms": 500 })).await;
     serving.thaw();
-    let new = ground.answered(ground.begins_to_ask(&serving, &key)).await;
+    let new = harness.answered(harness.begins_to_ask(&serving, &key)).await;
     assert_ne!(new, old);
     serving.stop().await;
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_3_a_request_that_reaches_a_frozen_process_is_answered_by_the_clock_of_its_waking() {
-    let ground = Ground::new().await;
-    let (serving, key) = ground.serve_acme().await;
-    let old = ground.warm(&serving, &key).await;
+    let harness = Harness::new().await;
+    let (serving, key) = harness.serve_acme().await;
+    let old = harness.warm(&serving, &key).await;
     serving.freeze().await;
-    let answer = ground.begins_to_ask(&serving, &key);
-    ground.dies(&old).await;
+    let answer = harness.begins_to_ask(&serving, &key);
+    harness.dies(&old).await;
     assert!(!answer.is_finished(), "it is frozen");
-    ground.fault(json!({ "latency_ms": 500 })).await;
+    harness.fault(json!({ "latency_ms": 500 })).await;
     serving.thaw();
-    assert_ne!(ground.answered(answer).await, old);
+    assert_ne!(harness.answered(answer).await, old);
     serving.stop().await;
-    ground.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_3_a_token_that_dies_on_its_way_into_a_frozen_process_is_not_served() {
-    let ground = Ground::new().await;
-    let (serving, key) = ground.serve_acme().await;
+    let harness = Harness::new().await;
+    let (serving, key) = harness.serve_acme().await;
     // Shorter than the time that Box has for an answer, which must be read when it is old.
-    ground.token_life(3).await;
-    let asked = ground.asked_for_tokens().await;
-    ground.fault(json!({ "hold": true })).await;
-    let answer = ground.begins_to_ask(&serving, &key);
-    ground.asked_more_often_than(asked).await;
+    harness.token_life(3).await;
+    let asked = harness.asked_for_tokens().await;
+    harness.fault(json!({ "hold": true })).await;
+    let answer = harness.begins_to_ask(&serving, &key);
+    harness.asked_more_often_than(asked).await;
     serving.freeze().await;
-    ground.heal().await;
-    ground.last_issued_dies().await;
+    harness.heal().await;
+    harness.last_issued_dies().await;
     assert!(!answer.is_finished(), "it is frozen");
     serving.thaw();
     // Nothing is left of what Box answered: the caller is told to come again.
@@ -152,10 +152,10 @@ async fn invariant_3_a_token_that_dies_on_its_way_into_a_frozen_process_is_not_s
     let text = response.text().await.unwrap();
     assert!(text.contains(r#""retry":"after""#) && !text.contains("access_token"), "{text}");
     until(PATIENCE, async || {
-        let again = ground.begins_to_ask(&serving, &key).await.unwrap().unwrap();
-        again.status() == 200 && ground.at_box(&token_in(again).await, "/2.0/users/me").await == 200
+        let again = harness.begins_to_ask(&serving, &key).await.unwrap().unwrap();
+        again.status() == 200 && harness.at_box(&token_in(again).await, "/2.0/users/me").await == 200
     })
     .await;
     serving.stop().await;
-    ground.end().await;
+    harness.end().await;
 }

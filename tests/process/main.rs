@@ -8,13 +8,13 @@
 #[expect(dead_code, reason = "the store's tests use the rest")]
 #[path = "../support/database.rs"]
 mod database;
-mod ground;
+mod harness;
 #[expect(dead_code, reason = "the search for secrets uses the rest")]
 #[path = "../support/process.rs"]
 mod process;
 
-mod beside;
+mod client_addresses;
+mod concurrent_processes;
 mod frozen;
 mod killed;
-mod peers;
-mod stopped;
+mod shutdown;

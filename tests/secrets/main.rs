@@ -13,13 +13,13 @@ mod database;
 #[path = "../support/process.rs"]
 mod process;
 
-mod cast;
+mod api_client;
+mod customers;
 mod encodings;
-mod mishaps;
+mod misuse;
 mod private_key;
 mod searcher;
-mod visitor;
 
-mod everywhere;
+mod leak_search;
 mod planted;
 mod purged;

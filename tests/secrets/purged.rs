@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use crate::cast::Cast;
+use crate::api_client::Visitor;
+use crate::customers::Cast;
 use crate::process::Place;
-use crate::visitor::Visitor;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_of_a_purged_tenant_the_files_hold_its_name_in_the_audit_and_nothing_else() {

@@ -16,8 +16,8 @@ use box_token_broker::store::{
     ChangedEntity, Conflict, NewBrowserSession, SessionFilter, SessionSelector, StoreError, TenantRef,
 };
 
-use super::ground::{Ground, Hand};
-use super::sample::{at, event, next};
+use super::harness::{Hand, Harness};
+use super::sample_rows::{at, event, next};
 
 /// A tenant, its app, and who opens its sessions.
 struct Scene {
@@ -27,9 +27,9 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(ground: &Ground, name: &str) -> Self {
-        let (tenant, app) = ground.own_tenant(name).await;
-        Self { tenant, app, caller: ground.caller(&format!("{name}-portal")).await }
+    async fn new(harness: &Harness, name: &str) -> Self {
+        let (tenant, app) = harness.own_tenant(name).await;
+        Self { tenant, app, caller: harness.caller(&format!("{name}-portal")).await }
     }
 
     fn session(&self, age: i64, who: Option<&str>) -> BrowserSession {
@@ -54,16 +54,16 @@ impl Scene {
         }
     }
 
-    async fn opened(&self, ground: &Ground, age: i64, who: Option<&str>) -> BrowserSession {
+    async fn opened(&self, harness: &Harness, age: i64, who: Option<&str>) -> BrowserSession {
         let session = self.session(age, who);
-        self.open(ground, &session).await.unwrap();
+        self.open(harness, &session).await.unwrap();
         session
     }
 
-    async fn open(&self, ground: &Ground, session: &BrowserSession) -> Result<(), StoreError> {
+    async fn open(&self, harness: &Harness, session: &BrowserSession) -> Result<(), StoreError> {
         let Self { tenant, app, caller } = self;
         let new = NewBrowserSession { session, tenant, app, caller };
-        ground.store.insert_browser_session(&new, &event(AuditAction::SessionCreate)).await
+        harness.store.insert_browser_session(&new, &event(AuditAction::SessionCreate)).await
     }
 }
 
@@ -71,31 +71,31 @@ fn filter(of: SessionSelector) -> SessionFilter {
     SessionFilter { selector: of, on_behalf_of: None, expires_after: at(0) }
 }
 
-async fn listed(ground: &Ground, filter: &SessionFilter) -> Vec<BrowserSession> {
-    ground.store.browser_sessions(filter, None, 100).await.unwrap().sessions
+async fn listed(harness: &Harness, filter: &SessionFilter) -> Vec<BrowserSession> {
+    harness.store.browser_sessions(filter, None, 100).await.unwrap().sessions
 }
 
-pub(crate) async fn a_session_comes_back_as_it_was_written(ground: &Ground) {
-    let scene = Scene::new(ground, "acme").await;
-    let session = scene.opened(ground, 0, Some("ada \u{1F4E6}")).await;
-    assert_eq!(ground.store.browser_session(&session.id).await, Ok(Some(session)));
+pub(crate) async fn a_session_comes_back_as_it_was_written(harness: &Harness) {
+    let scene = Scene::new(harness, "acme").await;
+    let session = scene.opened(harness, 0, Some("ada \u{1F4E6}")).await;
+    assert_eq!(harness.store.browser_session(&session.id).await, Ok(Some(session)));
     let absent = SessionId::generate(&SystemEntropy);
-    assert_eq!(ground.store.browser_session(&absent).await, Ok(None));
+    assert_eq!(harness.store.browser_session(&absent).await, Ok(None));
 }
 
-pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Ground) {
-    let (acme, globex) = (Scene::new(ground, "acme").await, Scene::new(ground, "globex").await);
+pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(harness: &Harness) {
+    let (acme, globex) = (Scene::new(harness, "acme").await, Scene::new(harness, "globex").await);
     let mut all = Vec::new();
     for age in [5, 1, 3, 3, 2] {
-        all.push(acme.opened(ground, age, (age == 3).then_some("ada")).await);
+        all.push(acme.opened(harness, age, (age == 3).then_some("ada")).await);
     }
-    let others = globex.opened(ground, 4, None).await;
+    let others = globex.opened(harness, 4, None).await;
     all.sort_by_key(|session| (session.created_at, session.id.clone()));
     let of_acme = filter(SessionSelector::Tenant(acme.tenant.id.clone()));
-    assert_eq!(listed(ground, &of_acme).await, all);
+    assert_eq!(listed(harness, &of_acme).await, all);
     let (mut walked, mut behind) = (Vec::new(), None);
     loop {
-        let stretch = ground.store.browser_sessions(&of_acme, behind.as_ref(), 2).await.unwrap();
+        let stretch = harness.store.browser_sessions(&of_acme, behind.as_ref(), 2).await.unwrap();
         walked.extend(stretch.sessions);
         behind = stretch.next;
         if behind.is_none() {
@@ -104,25 +104,25 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(ground: &Gro
     }
     assert_eq!(walked, all);
     let hers = SessionFilter { on_behalf_of: OnBehalfOf::parse("ada").ok(), ..of_acme.clone() };
-    assert_eq!(listed(ground, &hers).await.len(), 2);
-    assert_eq!(listed(ground, &SessionFilter { expires_after: at(3603), ..of_acme }).await, all[4..]);
+    assert_eq!(listed(harness, &hers).await.len(), 2);
+    assert_eq!(listed(harness, &SessionFilter { expires_after: at(3603), ..of_acme }).await, all[4..]);
     assert_eq!(
-        listed(ground, &filter(SessionSelector::App(globex.app.id.clone()))).await,
+        listed(harness, &filter(SessionSelector::App(globex.app.id.clone()))).await,
         std::slice::from_ref(&others)
     );
-    assert_eq!(listed(ground, &filter(SessionSelector::Caller(globex.caller.id.clone()))).await, [others]);
-    assert_eq!(listed(ground, &filter(SessionSelector::Caller(acme.caller.id))).await, all);
+    assert_eq!(listed(harness, &filter(SessionSelector::Caller(globex.caller.id.clone()))).await, [others]);
+    assert_eq!(listed(harness, &filter(SessionSelector::Caller(acme.caller.id))).await, all);
 }
 
-pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground: &Ground) {
-    let scene = Scene::new(ground, "acme").await;
-    let (one, other) = (scene.opened(ground, 0, None).await, scene.opened(ground, 0, None).await);
-    let before = ground.store.last_change_number().await.unwrap();
+pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(harness: &Harness) {
+    let scene = Scene::new(harness, "acme").await;
+    let (one, other) = (scene.opened(harness, 0, None).await, scene.opened(harness, 0, None).await);
+    let before = harness.store.last_change_number().await.unwrap();
     let cancel = event(AuditAction::SessionCancel);
     let ids = [one.id.clone(), SessionId::generate(&SystemEntropy)];
-    assert_eq!(ground.store.cancel_browser_sessions(&ids, &cancel).await, Ok(1));
-    assert_eq!(ground.store.cancel_browser_sessions(&ids, &cancel).await, Ok(0));
-    let changes = ground.store.changes_since(before).await.unwrap().unwrap();
+    assert_eq!(harness.store.cancel_browser_sessions(&ids, &cancel).await, Ok(1));
+    assert_eq!(harness.store.cancel_browser_sessions(&ids, &cancel).await, Ok(0));
+    let changes = harness.store.changes_since(before).await.unwrap().unwrap();
     let told: Vec<ChangedEntity> = changes.into_iter().map(|change| change.entity).collect();
     assert_eq!(
         told,
@@ -130,39 +130,39 @@ pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(ground:
         "an opened one concerns nobody, a cancelled one once"
     );
     let expected = next(&one, |session| session.cancelled_at = Some(at(0)));
-    assert_eq!(ground.store.browser_session(&one.id).await, Ok(Some(expected)));
-    assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other)));
+    assert_eq!(harness.store.browser_session(&one.id).await, Ok(Some(expected)));
+    assert_eq!(harness.store.browser_session(&other.id).await, Ok(Some(other)));
 }
 
-pub(crate) async fn a_session_is_opened_only_by_what_stands(ground: &Ground) {
-    let scene = Scene::new(ground, "acme").await;
+pub(crate) async fn a_session_is_opened_only_by_what_stands(harness: &Harness) {
+    let scene = Scene::new(harness, "acme").await;
     let stale = Err(StoreError::Conflict(Conflict::Version));
     let session = scene.session(0, None);
     let tenant = next(&scene.tenant, |tenant| tenant.display_name = "Acme".to_owned());
-    ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
-    assert_eq!(scene.open(ground, &session).await, stale);
+    harness.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
+    assert_eq!(scene.open(harness, &session).await, stale);
     let scene = Scene { tenant, ..scene };
     let caller = next(&scene.caller, |caller| caller.grants.clear());
-    ground.store.update_caller(&caller, &event(AuditAction::CallerUpdate)).await.unwrap();
-    assert_eq!(scene.open(ground, &session).await, stale);
+    harness.store.update_caller(&caller, &event(AuditAction::CallerUpdate)).await.unwrap();
+    assert_eq!(scene.open(harness, &session).await, stale);
     let scene = Scene { caller, ..scene };
     let app = next(&scene.app, |app| app.fence = app.generation);
-    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
-    assert_eq!(scene.open(ground, &session).await, stale);
-    assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
+    harness.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
+    assert_eq!(scene.open(harness, &session).await, stale);
+    assert_eq!(harness.store.browser_session(&session.id).await, Ok(None));
     let scene = Scene { app, ..scene };
-    assert_eq!(scene.open(ground, &session).await, Ok(()));
-    ground.store.purge_tenant(&scene.tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-    assert_eq!(ground.store.tenant(&TenantRef::Id(scene.tenant.id.clone())).await, Ok(None));
-    assert_eq!(ground.store.browser_session(&session.id).await, Ok(None));
-    assert_eq!(scene.open(ground, &scene.session(0, None)).await, stale);
+    assert_eq!(scene.open(harness, &session).await, Ok(()));
+    harness.store.purge_tenant(&scene.tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
+    assert_eq!(harness.store.tenant(&TenantRef::Id(scene.tenant.id.clone())).await, Ok(None));
+    assert_eq!(harness.store.browser_session(&session.id).await, Ok(None));
+    assert_eq!(scene.open(harness, &scene.session(0, None)).await, stale);
 }
 
-pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(ground: &Ground) {
-    let scene = Scene::new(ground, "acme").await;
+pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(harness: &Harness) {
+    let scene = Scene::new(harness, "acme").await;
     let (one, other) =
-        (scene.opened(ground, 0, Some("ada")).await, scene.opened(ground, 9, Some("grace")).await);
-    let hand: &Hand = &ground.database.hand;
+        (scene.opened(harness, 0, Some("ada")).await, scene.opened(harness, 9, Some("grace")).await);
+    let hand: &Hand = &harness.database.hand;
     hand.does("CREATE TABLE kept AS SELECT * FROM sessions").await;
     let mut tried = 0;
     for (column, _) in hand.columns("sessions").await {
@@ -173,33 +173,33 @@ pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(groun
         }
         tried += 1;
         hand.does(&format!("UPDATE sessions SET {column} = {beside} WHERE id = '{}'", one.id)).await;
-        let refused = ground.store.browser_session(&one.id).await;
+        let refused = harness.store.browser_session(&one.id).await;
         assert!(
             matches!(refused, Err(StoreError::Tampered { table: "sessions", .. })),
             "{column}: {refused:?}"
         );
-        assert_eq!(ground.store.browser_session(&other.id).await, Ok(Some(other.clone())));
+        assert_eq!(harness.store.browser_session(&other.id).await, Ok(Some(other.clone())));
         let of = filter(SessionSelector::Tenant(scene.tenant.id.clone()));
-        assert_eq!(listed(ground, &of).await, std::slice::from_ref(&other), "{column}");
+        assert_eq!(listed(harness, &of).await, std::slice::from_ref(&other), "{column}");
         let ids = [one.id.clone()];
         assert_eq!(
-            ground.store.cancel_browser_sessions(&ids, &event(AuditAction::SessionCancel)).await,
+            harness.store.cancel_browser_sessions(&ids, &event(AuditAction::SessionCancel)).await,
             Ok(0)
         );
         hand.does("DELETE FROM sessions").await;
         hand.does("INSERT INTO sessions SELECT * FROM kept").await;
     }
     assert!(tried >= 5, "{tried}");
-    assert_eq!(ground.store.browser_session(&one.id).await, Ok(Some(one)));
+    assert_eq!(harness.store.browser_session(&one.id).await, Ok(Some(one)));
 }
 
-pub(crate) async fn a_session_is_swept_out_a_day_after_its_end(ground: &Ground) {
-    let scene = Scene::new(ground, "acme").await;
-    let (old, young) = (scene.opened(ground, 0, None).await, scene.opened(ground, 10, None).await);
+pub(crate) async fn a_session_is_swept_out_a_day_after_its_end(harness: &Harness) {
+    let scene = Scene::new(harness, "acme").await;
+    let (old, young) = (scene.opened(harness, 0, None).await, scene.opened(harness, 10, None).await);
     let day = 24 * 3600;
-    ground.store.delete_expired(at(3600 + day - 1)).await.unwrap();
-    assert!(ground.store.browser_session(&old.id).await.unwrap().is_some());
-    ground.store.delete_expired(at(3600 + day)).await.unwrap();
-    assert_eq!(ground.store.browser_session(&old.id).await, Ok(None));
-    assert_eq!(ground.store.browser_session(&young.id).await, Ok(Some(young)));
+    harness.store.delete_expired(at(3600 + day - 1)).await.unwrap();
+    assert!(harness.store.browser_session(&old.id).await.unwrap().is_some());
+    harness.store.delete_expired(at(3600 + day)).await.unwrap();
+    assert_eq!(harness.store.browser_session(&old.id).await, Ok(None));
+    assert_eq!(harness.store.browser_session(&young.id).await, Ok(Some(young)));
 }

@@ -3,19 +3,19 @@
 use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::store::{ChangeRecord, ChangedEntity};
 
-use super::ground::Ground;
-use super::sample::{at, event, next};
+use super::harness::Harness;
+use super::sample_rows::{at, event, next};
 
-pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
-    assert_eq!(ground.store.last_change_number().await, Ok(0));
-    assert_eq!(ground.store.changes_since(0).await, Ok(Some(vec![])));
-    let shared = ground.shared_app("vendor").await;
-    let (tenant, own) = ground.own_tenant("acme").await;
-    let caller = ground.caller("viewer").await;
+pub(crate) async fn changes_come_in_order_and_once(harness: &Harness) {
+    assert_eq!(harness.store.last_change_number().await, Ok(0));
+    assert_eq!(harness.store.changes_since(0).await, Ok(Some(vec![])));
+    let shared = harness.shared_app("vendor").await;
+    let (tenant, own) = harness.own_tenant("acme").await;
+    let caller = harness.caller("viewer").await;
     let later = next(&tenant, |_| ());
-    ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
-    ground.store.delete_caller(&caller.id, 1, &event(AuditAction::CallerDelete)).await.unwrap();
-    let all = ground.store.changes_since(0).await.unwrap().unwrap();
+    harness.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
+    harness.store.delete_caller(&caller.id, 1, &event(AuditAction::CallerDelete)).await.unwrap();
+    let all = harness.store.changes_since(0).await.unwrap().unwrap();
     let what: Vec<ChangedEntity> = all.iter().map(|change| change.entity.clone()).collect();
     let (tenant, caller) = (ChangedEntity::Tenant(tenant.id), ChangedEntity::Caller(caller.id));
     let expected = [
@@ -27,25 +27,25 @@ pub(crate) async fn changes_come_in_order_and_once(ground: &Ground) {
         caller,
     ];
     assert_eq!(what, expected);
-    let last = ground.store.last_change_number().await.unwrap();
+    let last = harness.store.last_change_number().await.unwrap();
     assert_eq!(all.last().map(|change| change.number), Some(last));
     for seen in 0..=last {
         let new: Vec<ChangeRecord> = all.iter().filter(|change| change.number > seen).cloned().collect();
-        assert_eq!(ground.store.changes_since(seen).await, Ok(Some(new)));
+        assert_eq!(harness.store.changes_since(seen).await, Ok(Some(new)));
     }
     // From another log, or from before the database was put back.
-    assert_eq!(ground.store.changes_since(last + 1).await, Ok(None));
+    assert_eq!(harness.store.changes_since(last + 1).await, Ok(None));
 }
 
-pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &Ground) {
+pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(harness: &Harness) {
     for text in ["a", "b", "c", "d"] {
-        ground.caller(text).await;
+        harness.caller(text).await;
     }
-    let whole = ground.store.changes_since(0).await.unwrap();
+    let whole = harness.store.changes_since(0).await.unwrap();
     let ChangedEntity::Caller(other) = whole.as_ref().unwrap()[3].entity.clone() else {
         panic!("a caller changed")
     };
-    ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
+    harness.database.hand.does("CREATE TABLE kept AS SELECT * FROM changes").await;
     let harm = [
         "DELETE FROM changes WHERE number = 2".to_owned(),
         format!("UPDATE changes SET item = '{other}' WHERE number = 2"),
@@ -55,47 +55,47 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(ground: &
         "DELETE FROM changes WHERE number = 1".to_owned(),
     ];
     for sql in harm {
-        assert_eq!(ground.database.hand.does(&sql).await, 1, "{sql}");
-        assert_eq!(ground.store.changes_since(0).await, Ok(None), "{sql}");
-        assert_eq!(ground.store.changes_since(1).await, Ok(None), "{sql}");
+        assert_eq!(harness.database.hand.does(&sql).await, 1, "{sql}");
+        assert_eq!(harness.store.changes_since(0).await, Ok(None), "{sql}");
+        assert_eq!(harness.store.changes_since(1).await, Ok(None), "{sql}");
         // Whoever is past it is not concerned.
-        assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1), "{sql}");
-        ground.database.hand.does("DELETE FROM changes").await;
-        let overriding = match ground.database.hand {
-            super::ground::Hand::Sqlite(_) => "",
-            super::ground::Hand::Postgres(_) => "OVERRIDING SYSTEM VALUE",
+        assert!(matches!(harness.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1), "{sql}");
+        harness.database.hand.does("DELETE FROM changes").await;
+        let overriding = match harness.database.hand {
+            super::harness::Hand::Sqlite(_) => "",
+            super::harness::Hand::Postgres(_) => "OVERRIDING SYSTEM VALUE",
         };
-        ground.database.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
-        assert_eq!(ground.store.changes_since(0).await.unwrap(), whole);
+        harness.database.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
+        assert_eq!(harness.store.changes_since(0).await.unwrap(), whole);
     }
     // A line that is taken off the end shows as soon as another follows.
-    ground.database.hand.does("DELETE FROM changes WHERE number = 4").await;
-    ground.caller("e").await;
-    assert_eq!(ground.store.changes_since(3).await, Ok(None));
+    harness.database.hand.does("DELETE FROM changes WHERE number = 4").await;
+    harness.caller("e").await;
+    assert_eq!(harness.store.changes_since(3).await, Ok(None));
 }
 
-pub(crate) async fn a_log_that_was_swept_says_so(ground: &Ground) {
+pub(crate) async fn a_log_that_was_swept_says_so(harness: &Harness) {
     for text in ["a", "b", "c"] {
-        ground.caller(text).await;
+        harness.caller(text).await;
     }
-    ground.store.delete_expired(at(60)).await.unwrap();
-    assert!(matches!(ground.store.changes_since(0).await, Ok(Some(all)) if all.len() == 3));
-    ground.store.delete_expired(at(2 * 60 * 60)).await.unwrap();
-    assert_eq!(ground.store.changes_since(0).await, Ok(None));
-    assert_eq!(ground.store.changes_since(2).await, Ok(None));
-    assert_eq!(ground.store.last_change_number().await, Ok(3));
-    assert_eq!(ground.store.changes_since(3).await, Ok(Some(vec![])));
-    ground.caller("d").await;
-    assert!(matches!(ground.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1));
+    harness.store.delete_expired(at(60)).await.unwrap();
+    assert!(matches!(harness.store.changes_since(0).await, Ok(Some(all)) if all.len() == 3));
+    harness.store.delete_expired(at(2 * 60 * 60)).await.unwrap();
+    assert_eq!(harness.store.changes_since(0).await, Ok(None));
+    assert_eq!(harness.store.changes_since(2).await, Ok(None));
+    assert_eq!(harness.store.last_change_number().await, Ok(3));
+    assert_eq!(harness.store.changes_since(3).await, Ok(Some(vec![])));
+    harness.caller("d").await;
+    assert!(matches!(harness.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1));
 }
 
-pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
-    let other = ground.reopened(&ground.keys).await;
+pub(crate) async fn changes_of_many_writers_are_never_missed(harness: &Harness) {
+    let other = harness.reopened(&harness.keys).await;
     let writers: Vec<_> = (0..24)
         .map(|number| {
-            let store = if number % 2 == 0 { ground.store.clone() } else { other.clone() };
+            let store = if number % 2 == 0 { harness.store.clone() } else { other.clone() };
             tokio::spawn(async move {
-                let caller = super::sample::caller(&format!("c{number}"), vec![]);
+                let caller = super::sample_rows::caller(&format!("c{number}"), vec![]);
                 store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
             })
         })
@@ -103,7 +103,7 @@ pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
     // A reader that goes on from the last number it saw sees each change once.
     let (mut seen, mut last) = (0, 0);
     while seen < 24 {
-        let new = ground.store.changes_since(last).await.unwrap().expect("the log has no hole");
+        let new = harness.store.changes_since(last).await.unwrap().expect("the log has no hole");
         seen += new.len();
         last = new.last().map_or(last, |change| change.number);
         tokio::task::yield_now().await;
@@ -111,5 +111,5 @@ pub(crate) async fn changes_of_many_writers_are_never_missed(ground: &Ground) {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert_eq!((seen, ground.store.last_change_number().await), (24, Ok(last)));
+    assert_eq!((seen, harness.store.last_change_number().await), (24, Ok(last)));
 }

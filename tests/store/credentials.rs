@@ -11,13 +11,13 @@ use box_token_broker::store::{
     keypair_aad,
 };
 
-use super::ground::Ground;
-use super::sample::{at, event, next, token_key};
+use super::harness::Harness;
+use super::sample_rows::{at, event, next, token_key};
 
 /// What the private half of every keypair is.
 const PRIVATE: &[u8] = b"the private half";
 
-impl Ground {
+impl Harness {
     /// A keypair of an app, made so many seconds after the test's beginning.
     async fn keypair(&self, app: &App, seconds: i64) -> Keypair {
         let keypair = Keypair {
@@ -57,125 +57,125 @@ impl Ground {
     }
 }
 
-pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
-    let (_, other) = ground.own_tenant("other").await;
-    let late = ground.keypair(&app, 20).await;
-    let early = ground.keypair(&app, 10).await;
-    let foreign = ground.keypair(&other, 0).await;
-    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![early.clone(), late.clone()]));
-    assert_eq!(ground.store.keypairs_of_app(&other.id).await, Ok(vec![foreign.clone()]));
-    assert_eq!(ground.private_half(&early.id).await.as_deref(), Some(PRIVATE));
-    assert_eq!(ground.store.keypair(&KeypairId::generate(&SystemEntropy)).await, Ok(None));
+pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
+    let (_, other) = harness.own_tenant("other").await;
+    let late = harness.keypair(&app, 20).await;
+    let early = harness.keypair(&app, 10).await;
+    let foreign = harness.keypair(&other, 0).await;
+    assert_eq!(harness.store.keypairs_of_app(&app.id).await, Ok(vec![early.clone(), late.clone()]));
+    assert_eq!(harness.store.keypairs_of_app(&other.id).await, Ok(vec![foreign.clone()]));
+    assert_eq!(harness.private_half(&early.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(harness.store.keypair(&KeypairId::generate(&SystemEntropy)).await, Ok(None));
 
-    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![]));
-    assert_eq!(ground.store.keypair(&late.id).await, Ok(None));
-    assert_eq!(ground.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
+    harness.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
+    assert_eq!(harness.store.keypairs_of_app(&app.id).await, Ok(vec![]));
+    assert_eq!(harness.store.keypair(&late.id).await, Ok(None));
+    assert_eq!(harness.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
 }
 
-pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone(ground: &Ground) {
-    let (_, victim) = ground.own_tenant("victim").await;
-    let (_, thief) = ground.own_tenant("thief").await;
-    let (moved, whole) = (ground.keypair(&victim, 0).await, ground.keypair(&victim, 1).await);
-    let own = ground.keypair(&thief, 2).await;
-    let hand = &ground.database.hand;
+pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone(harness: &Harness) {
+    let (_, victim) = harness.own_tenant("victim").await;
+    let (_, thief) = harness.own_tenant("thief").await;
+    let (moved, whole) = (harness.keypair(&victim, 0).await, harness.keypair(&victim, 1).await);
+    let own = harness.keypair(&thief, 2).await;
+    let hand = &harness.database.hand;
     hand.does(&format!("UPDATE keypairs SET app_id = '{}' WHERE id = '{}'", thief.id, moved.id)).await;
-    assert_eq!(ground.store.keypairs_of_app(&thief.id).await, Ok(vec![own.clone()]));
-    assert!(matches!(ground.store.keypair(&moved.id).await, Err(StoreError::Tampered { .. })));
+    assert_eq!(harness.store.keypairs_of_app(&thief.id).await, Ok(vec![own.clone()]));
+    assert!(matches!(harness.store.keypair(&moved.id).await, Err(StoreError::Tampered { .. })));
     // Nor does the private half open behind another row's id.
     let private = format!("(SELECT sealed FROM keypairs WHERE id = '{}')", whole.id);
     hand.does(&format!("UPDATE keypairs SET sealed = {private} WHERE id = '{}'", own.id)).await;
-    let (_, sealed) = ground.store.keypair(&own.id).await.unwrap().unwrap();
-    assert!(ground.vault.open(&keypair_aad(&own.id), &sealed).await.is_err());
+    let (_, sealed) = harness.store.keypair(&own.id).await.unwrap().unwrap();
+    assert!(harness.vault.open(&keypair_aad(&own.id), &sealed).await.is_err());
     hand.does(&format!("UPDATE keypairs SET doc = replace(doc, '2048', '1024') WHERE id = '{}'", own.id))
         .await;
-    assert_eq!(ground.store.keypairs_of_app(&thief.id).await, Ok(vec![]));
-    assert_eq!(ground.store.keypairs_of_app(&victim.id).await, Ok(vec![whole.clone()]));
-    assert_eq!(ground.private_half(&whole.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(harness.store.keypairs_of_app(&thief.id).await, Ok(vec![]));
+    assert_eq!(harness.store.keypairs_of_app(&victim.id).await, Ok(vec![whole.clone()]));
+    assert_eq!(harness.private_half(&whole.id).await.as_deref(), Some(PRIVATE));
 }
 
-pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
-    let (used, unused) = (ground.keypair(&app, 0).await, ground.keypair(&app, 1).await);
+pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
+    let (used, unused) = (harness.keypair(&app, 0).await, harness.keypair(&app, 1).await);
     let old_key = token_key(&tenant, tenant.generation);
-    ground.save(&old_key, &app, 60, false).await;
-    let before = ground.store.last_change_number().await.unwrap();
-    let (new_app, new_tenant) = ground.renewed(&app, &tenant).await;
-    ground.switched(&new_app, &new_tenant, &used.id).await.unwrap();
+    harness.save(&old_key, &app, 60, false).await;
+    let before = harness.store.last_change_number().await.unwrap();
+    let (new_app, new_tenant) = harness.renewed(&app, &tenant).await;
+    harness.switched(&new_app, &new_tenant, &used.id).await.unwrap();
 
-    assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(new_app.clone())));
+    assert_eq!(harness.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(new_app.clone())));
     let by = TenantRef::Id(tenant.id.clone());
-    assert_eq!(ground.store.tenant(&by).await, Ok(Some(new_tenant.clone())));
+    assert_eq!(harness.store.tenant(&by).await, Ok(Some(new_tenant.clone())));
     for generation in [app.generation, new_app.generation] {
-        let kept = ground.store.credentials(&app.id, generation).await.unwrap().unwrap();
+        let kept = harness.store.credentials(&app.id, generation).await.unwrap().unwrap();
         assert_eq!(kept.generation, generation);
     }
     // The private half stands among the credentials now; the public one shows what they are made of.
-    assert_eq!(ground.private_half(&used.id).await, None);
-    assert_eq!(ground.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
-    assert_eq!(ground.store.keypairs_of_app(&app.id).await, Ok(vec![used, unused]));
-    let changes = ground.store.changes_since(before).await.unwrap().unwrap();
+    assert_eq!(harness.private_half(&used.id).await, None);
+    assert_eq!(harness.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(harness.store.keypairs_of_app(&app.id).await, Ok(vec![used, unused]));
+    let changes = harness.store.changes_since(before).await.unwrap().unwrap();
     let changed: Vec<ChangedEntity> = changes.into_iter().map(|change| change.entity).collect();
     assert!(changed.contains(&ChangedEntity::App(app.id.clone())), "{changed:?}");
     assert!(changed.contains(&ChangedEntity::Tenant(tenant.id.clone())), "{changed:?}");
-    assert_eq!(ground.actions().await.last().unwrap(), "tenant.credentials");
-    assert_eq!(ground.save(&old_key, &new_app, 60, false).await.1, SaveOutcome::Fenced);
+    assert_eq!(harness.actions().await.last().unwrap(), "tenant.credentials");
+    assert_eq!(harness.save(&old_key, &new_app, 60, false).await.1, SaveOutcome::Fenced);
 
     // The old ones stay while a token is left to be revoked with them, and no longer.
-    ground.store.delete_expired(at(59)).await.unwrap();
-    assert!(ground.store.credentials(&app.id, app.generation).await.unwrap().is_some());
-    ground.store.delete_expired(at(60)).await.unwrap();
-    assert_eq!(ground.store.credentials(&app.id, app.generation).await, Ok(None));
-    assert!(ground.store.credentials(&app.id, new_app.generation).await.unwrap().is_some());
+    harness.store.delete_expired(at(59)).await.unwrap();
+    assert!(harness.store.credentials(&app.id, app.generation).await.unwrap().is_some());
+    harness.store.delete_expired(at(60)).await.unwrap();
+    assert_eq!(harness.store.credentials(&app.id, app.generation).await, Ok(None));
+    assert!(harness.store.credentials(&app.id, new_app.generation).await.unwrap().is_some());
 }
 
-pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
-    let keypair = ground.keypair(&app, 0).await;
-    let (new_app, new_tenant) = ground.renewed(&app, &tenant).await;
-    let before = ground.actions().await;
+pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
+    let keypair = harness.keypair(&app, 0).await;
+    let (new_app, new_tenant) = harness.renewed(&app, &tenant).await;
+    let before = harness.actions().await;
     // Of the two rows that it replaces, either one was changed by somebody else meanwhile.
     let stale_app = next(&new_app, |_| ());
     let stale_tenant = next(&new_tenant, |_| ());
     for (app, tenant) in [(&stale_app, &new_tenant), (&new_app, &stale_tenant)] {
-        let late = ground.switched(app, tenant, &keypair.id).await;
+        let late = harness.switched(app, tenant, &keypair.id).await;
         assert_eq!(late, Err(StoreError::Conflict(Conflict::Version)));
     }
-    assert_eq!(ground.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(app.clone())));
-    assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
-    let kept = ground.store.credentials(&app.id, new_app.generation).await.unwrap().unwrap();
+    assert_eq!(harness.store.app(&AppRef::Id(app.id.clone())).await, Ok(Some(app.clone())));
+    assert_eq!(harness.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
+    let kept = harness.store.credentials(&app.id, new_app.generation).await.unwrap().unwrap();
     assert_eq!(kept.generation, app.generation);
-    assert_eq!(ground.private_half(&keypair.id).await.as_deref(), Some(PRIVATE));
-    assert_eq!(ground.actions().await, before);
+    assert_eq!(harness.private_half(&keypair.id).await.as_deref(), Some(PRIVATE));
+    assert_eq!(harness.actions().await, before);
 }
 
-pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(ground: &Ground) {
-    let app = ground.shared_app("vendor").await;
-    let (own, own_app) = ground.own_tenant("own").await;
-    assert_eq!(ground.store.active_tenant_of_app(&app.id).await, Ok(None));
-    assert_eq!(ground.store.active_tenant_of_app(&own_app.id).await, Ok(Some(own)));
+pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(harness: &Harness) {
+    let app = harness.shared_app("vendor").await;
+    let (own, own_app) = harness.own_tenant("own").await;
+    assert_eq!(harness.store.active_tenant_of_app(&app.id).await, Ok(None));
+    assert_eq!(harness.store.active_tenant_of_app(&own_app.id).await, Ok(Some(own)));
     for (text, state) in
         [("a", TenantState::Suspended), ("b", TenantState::Deleted), ("c", TenantState::Active)]
     {
-        let tenant = next(&ground.tenant_of(&app, text).await, |tenant| tenant.state = state);
-        ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
+        let tenant = next(&harness.tenant_of(&app, text).await, |tenant| tenant.state = state);
+        harness.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
     }
-    let last = ground.tenant_of(&app, "d").await;
-    let found = ground.store.active_tenant_of_app(&app.id).await.unwrap().unwrap();
+    let last = harness.tenant_of(&app, "d").await;
+    let found = harness.store.active_tenant_of_app(&app.id).await.unwrap().unwrap();
     assert_eq!(found.name.as_str(), "c");
     // A row that is refused hides no other, and a state that a hand wrote is none.
-    ground.database.hand.does("UPDATE tenants SET state = 'active' WHERE name IN ('a', 'b')").await;
-    ground.database.hand.does("UPDATE tenants SET doc = replace(doc, 'blue', 'red') WHERE name = 'c'").await;
-    assert_eq!(ground.store.active_tenant_of_app(&app.id).await, Ok(Some(last)));
+    harness.database.hand.does("UPDATE tenants SET state = 'active' WHERE name IN ('a', 'b')").await;
+    harness.database.hand.does("UPDATE tenants SET doc = replace(doc, 'blue', 'red') WHERE name = 'c'").await;
+    assert_eq!(harness.store.active_tenant_of_app(&app.id).await, Ok(Some(last)));
 }
 
-pub(crate) async fn what_is_only_recorded_changes_nothing(ground: &Ground) {
-    let (tenant, _) = ground.own_tenant("acme").await;
-    let before = ground.store.last_change_number().await.unwrap();
-    ground.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
-    ground.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
-    assert_eq!(ground.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
-    assert_eq!(ground.store.last_change_number().await, Ok(before));
-    assert_eq!(ground.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
+pub(crate) async fn what_is_only_recorded_changes_nothing(harness: &Harness) {
+    let (tenant, _) = harness.own_tenant("acme").await;
+    let before = harness.store.last_change_number().await.unwrap();
+    harness.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
+    harness.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();
+    assert_eq!(harness.actions().await, ["tenant.create", "token.revoke", "token.revoke"]);
+    assert_eq!(harness.store.last_change_number().await, Ok(before));
+    assert_eq!(harness.store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant)));
 }

@@ -7,17 +7,17 @@ pub(crate) mod changes;
 pub(crate) mod credentials;
 #[path = "../support/database.rs"]
 pub(crate) mod database;
-pub(crate) mod ground;
+pub(crate) mod harness;
 pub(crate) mod old_schema;
 pub(crate) mod pending;
 pub(crate) mod read_through_cache;
 pub(crate) mod recipients;
-pub(crate) mod sample;
+pub(crate) mod sample_rows;
 pub(crate) mod tampering;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
 
-/// Makes a test of each case, on ground that the given function prepares.
+/// Makes a test of each case, on harness that the given function prepares.
 macro_rules! conformance {
     ($prepare:path) => {
         crate::store::conformance_cases! { $prepare;
@@ -113,9 +113,9 @@ macro_rules! conformance_cases {
         $($(
             #[tokio::test]
             async fn $case() {
-                let ground = $prepare().await;
-                store::$module::$case(&ground).await;
-                ground.end().await;
+                let harness = $prepare().await;
+                store::$module::$case(&harness).await;
+                harness.end().await;
             }
         )*)*
     };

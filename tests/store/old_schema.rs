@@ -15,8 +15,8 @@ use box_token_broker::store::{
 };
 
 use super::database::Database;
-use super::ground::{Ground, Hand};
-use super::sample::{self, all, at, event, name, next, token_key};
+use super::harness::{Hand, Harness};
+use super::sample_rows::{self, all, at, event, name, next, token_key};
 
 /// The tables of version 1, those that others refer to first.
 const TABLES: [&str; 8] =
@@ -75,22 +75,22 @@ async fn copy(from: &Hand, to: &Hand) {
     }
 }
 
-pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
-    let vendor = ground.shared_app("vendor").await;
-    let served = ground.tenant_of(&vendor, "served").await;
-    let caller = ground.caller("portal").await;
+pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
+    let vendor = harness.shared_app("vendor").await;
+    let served = harness.tenant_of(&vendor, "served").await;
+    let caller = harness.caller("portal").await;
     let key = token_key(&tenant, tenant.generation);
-    let (token, _) = ground.save(&key, &app, 60, false).await;
-    ground.save(&key, &app, 120, true).await;
+    let (token, _) = harness.save(&key, &app, 60, false).await;
+    harness.save(&key, &app, 120, true).await;
 
-    let database = version_1(&ground.url).await;
-    copy(&ground.database.hand, &database.hand).await;
+    let database = version_1(&harness.url).await;
+    copy(&harness.database.hand, &database.hand).await;
     let url = database.url.clone();
     assert_eq!(store::migrate(&url).await, Ok(MigrationReport { from: 1, to: 6 }));
-    let (keys, vault) = (ground.keys.clone(), ground.vault.clone());
+    let (keys, vault) = (harness.keys.clone(), harness.vault.clone());
     let store = store::open(&url, vault.clone(), OpenMode::Exclusive).await.unwrap();
-    let migrated = Ground { url, keys, vault, store, database };
+    let migrated = Harness { url, keys, vault, store, database };
     let store = &migrated.store;
 
     // Every row holds together under its MAC.
@@ -109,7 +109,7 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     let by_key = CallerRef::Key(caller.keys[0].id.clone());
     assert_eq!(store.caller(&by_key).await, Ok(Some(caller)));
     assert_eq!(store.pending_tenants().await, Ok(vec![]));
-    assert_eq!(store.changes_since(0).await, ground.store.changes_since(0).await);
+    assert_eq!(store.changes_since(0).await, harness.store.changes_since(0).await);
     // What was recorded then was bound to nothing: the audit begins anew.
     assert_eq!(migrated.actions().await, Vec::<String>::new());
 
@@ -126,13 +126,13 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(ground: &G
     store.update_app(&later, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(store.shared_apps(&all()).await, Ok(vec![later]));
     // Who was in service holds client ID and enterprise as before.
-    let mut second = sample::app(AppOwner::Shared { name: name("second") }, Generation(900));
+    let mut second = sample_rows::app(AppOwner::Shared { name: name("second") }, Generation(900));
     second.client_id = app.client_id.clone();
     let sealed = migrated.sealed(&second).await;
     let taken =
         store.insert_app(NewApp { app: &second, sealed: &sealed }, &event(AuditAction::AppCreate)).await;
     assert_eq!(taken, Err(StoreError::Conflict(Conflict::ClientIdHeld)));
-    let mut rival = sample::tenant("rival", &vendor.id, Generation(901));
+    let mut rival = sample_rows::tenant("rival", &vendor.id, Generation(901));
     rival.enterprise_id = served.enterprise_id.clone();
     let taken = store.insert_tenant(&rival, None, &event(AuditAction::TenantCreate)).await;
     assert_eq!(taken, Err(StoreError::Conflict(Conflict::EnterpriseHeld)));

@@ -14,7 +14,7 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::ground::Ground;
+use super::harness::Harness;
 
 /// The number of the reading that found it.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ struct Desk {
 }
 
 impl Desk {
-    async fn on(ground: &Ground) -> Self {
+    async fn on(harness: &Harness) -> Self {
         let change_feed =
-            ChangeFeed::start(Arc::clone(&ground.store), Arc::new(SystemClock::new())).await.unwrap();
+            ChangeFeed::start(Arc::clone(&harness.store), Arc::new(SystemClock::new())).await.unwrap();
         let change_feed = Arc::new(change_feed);
         let tasks = TaskTracker::new();
         Self {
@@ -81,8 +81,8 @@ impl Desk {
     }
 }
 
-pub(crate) async fn those_who_miss_the_same_together_share_one_reading(ground: &Ground) {
-    let desk = Desk::on(ground).await;
+pub(crate) async fn those_who_miss_the_same_together_share_one_reading(harness: &Harness) {
+    let desk = Desk::on(harness).await;
     let (answers, ()) = tokio::join!(desk.crowd(false), desk.ends(1));
     assert_eq!(answers, vec![Ok(1); 100]);
     assert_eq!(desk.asks(false).await, Ok(1), "it is remembered");
@@ -91,8 +91,8 @@ pub(crate) async fn those_who_miss_the_same_together_share_one_reading(ground: &
     assert_eq!(answer, Ok(2), "until it changes");
 }
 
-pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_it(ground: &Ground) {
-    let desk = Desk::on(ground).await;
+pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_it(harness: &Harness) {
+    let desk = Desk::on(harness).await;
     let late = async {
         while desk.begun.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
@@ -104,8 +104,8 @@ pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_
     assert_eq!(crowd, vec![Ok(2); 100]);
 }
 
-pub(crate) async fn a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered(ground: &Ground) {
-    let desk = Desk::on(ground).await;
+pub(crate) async fn a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered(harness: &Harness) {
+    let desk = Desk::on(harness).await;
     let (answers, ()) = tokio::join!(desk.crowd(true), desk.ends(1));
     assert_eq!(answers, vec![Err(StoreError::Unavailable("planted".to_owned())); 100]);
     let (answer, ()) = tokio::join!(desk.asks(false), desk.ends(2));

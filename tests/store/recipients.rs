@@ -5,18 +5,18 @@ use box_token_broker::domain::id::{CallerId, KeyId};
 use box_token_broker::domain::recipient::Recipient;
 use box_token_broker::store::TokenRecipient;
 
-use super::ground::Ground;
-use super::sample::{at, token_key};
+use super::harness::Harness;
+use super::sample_rows::{at, token_key};
 
 fn receiver(caller: &str, key: &str) -> Recipient {
     Recipient::new(&CallerId::parse(caller).unwrap(), &Credential::Key(KeyId::parse(key).unwrap()))
 }
 
-pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (short, _) = ground.save(&key, &app, 600, false).await;
-    let (long, _) = ground.save(&key, &app, 3600, false).await;
+    let (short, _) = harness.save(&key, &app, 600, false).await;
+    let (long, _) = harness.save(&key, &app, 3600, false).await;
     let giving = |token, seconds, receiver: Recipient| TokenRecipient {
         token,
         expires_at: at(seconds),
@@ -28,29 +28,29 @@ pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(ground: 
         giving(long.clone(), 3600, one.clone()),
         giving(long.clone(), 3600, two.clone()),
     ];
-    ground.store.save_recipients(&all).await.unwrap();
-    ground.store.save_recipients(&all[1..]).await.unwrap();
-    assert_eq!(ground.store.recipients(&short).await, Ok(vec![one.clone()]));
-    let both = ground.store.recipients(&long).await.unwrap();
+    harness.store.save_recipients(&all).await.unwrap();
+    harness.store.save_recipients(&all[1..]).await.unwrap();
+    assert_eq!(harness.store.recipients(&short).await, Ok(vec![one.clone()]));
+    let both = harness.store.recipients(&long).await.unwrap();
     assert!(both.len() == 2 && both.contains(&one) && both.contains(&two), "{both:?}");
-    ground.store.delete_expired(at(600)).await.unwrap();
-    assert_eq!(ground.store.recipients(&short).await, Ok(Vec::new()));
-    assert_eq!(ground.store.recipients(&long).await.unwrap().len(), 2);
+    harness.store.delete_expired(at(600)).await.unwrap();
+    assert_eq!(harness.store.recipients(&short).await, Ok(Vec::new()));
+    assert_eq!(harness.store.recipients(&long).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (token, _) = ground.save(&key, &app, 600, false).await;
-    let (other, _) = ground.save(&key, &app, 3600, false).await;
+    let (token, _) = harness.save(&key, &app, 600, false).await;
+    let (other, _) = harness.save(&key, &app, 3600, false).await;
     let (one, two) = (receiver("cal_a", "key_a"), receiver("cal_b", "key_b"));
     let of = |token: &box_token_broker::domain::id::TokenId, receiver: &Recipient| TokenRecipient {
         token: token.clone(),
         expires_at: at(3600),
         recipient: receiver.clone(),
     };
-    ground.store.save_recipients(&[of(&token, &one), of(&other, &two)]).await.unwrap();
-    let hand = &ground.database.hand;
+    harness.store.save_recipients(&[of(&token, &one), of(&other, &two)]).await.unwrap();
+    let hand = &harness.database.hand;
     hand.does("CREATE TABLE kept AS SELECT * FROM given").await;
     for sql in [
         format!("UPDATE given SET token_id = '{token}' WHERE token_id = '{other}'"),
@@ -59,32 +59,32 @@ pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_a
         ),
     ] {
         hand.does(&sql).await;
-        assert_eq!(ground.store.recipients(&token).await, Ok(vec![one.clone()]), "{sql}");
+        assert_eq!(harness.store.recipients(&token).await, Ok(vec![one.clone()]), "{sql}");
         hand.does("DELETE FROM given").await;
         hand.does("INSERT INTO given SELECT * FROM kept").await;
     }
     for change in ["doc = replace(doc, 'cal_a', 'cal_b')", "expires_at = expires_at + 1", "mac_key = 'x'"] {
         hand.does(&format!("UPDATE given SET {change} WHERE token_id = '{token}'")).await;
-        assert_eq!(ground.store.recipients(&token).await, Ok(Vec::new()), "{change}");
-        assert_eq!(ground.store.recipients(&other).await, Ok(vec![two.clone()]), "{change}");
+        assert_eq!(harness.store.recipients(&token).await, Ok(Vec::new()), "{change}");
+        assert_eq!(harness.store.recipients(&other).await, Ok(vec![two.clone()]), "{change}");
         hand.does("DELETE FROM given").await;
         hand.does("INSERT INTO given SELECT * FROM kept").await;
     }
 }
 
-pub(crate) async fn a_token_is_found_by_its_fingerprint_while_it_may_be_used(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn a_token_is_found_by_its_fingerprint_while_it_may_be_used(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (token, _) = ground.save(&key, &app, 600, false).await;
-    let fingerprints = ground.database.hand.reads("SELECT fingerprint FROM tokens").await;
+    let (token, _) = harness.save(&key, &app, 600, false).await;
+    let fingerprints = harness.database.hand.reads("SELECT fingerprint FROM tokens").await;
     let [fingerprint] = &fingerprints[..] else { panic!("one token: {fingerprints:?}") };
     let found =
-        async |seconds| ground.store.live_token_by_fingerprint(fingerprint, at(seconds)).await.unwrap();
+        async |seconds| harness.store.live_token_by_fingerprint(fingerprint, at(seconds)).await.unwrap();
     assert_eq!(found(0).await.map(|found| found.id), Some(token.clone()));
     assert_eq!(found(600).await, None);
-    assert_eq!(ground.store.live_token_by_fingerprint("another", at(0)).await, Ok(None));
-    ground.store.discard_tokens(std::slice::from_ref(&token)).await.unwrap();
+    assert_eq!(harness.store.live_token_by_fingerprint("another", at(0)).await, Ok(None));
+    harness.store.discard_tokens(std::slice::from_ref(&token)).await.unwrap();
     assert_eq!(found(0).await, None);
-    ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
+    harness.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(found(0).await, None, "the mark is not taken away by hand");
 }

@@ -13,8 +13,8 @@ use box_token_broker::store::{
     credentials_aad,
 };
 
-use super::ground::{Ground, Hand, Holds};
-use super::sample::{all, at, event, name, next, token_key};
+use super::harness::{Hand, Harness, Holds};
+use super::sample_rows::{all, at, event, name, next, token_key};
 
 /// What a database holds of one customer.
 struct Side {
@@ -26,18 +26,18 @@ struct Side {
 }
 
 /// Two of everything: one for the hand, and one that must not notice.
-async fn sides(ground: &Ground) -> (Side, Side) {
-    (side(ground, "victim").await, side(ground, "bystander").await)
+async fn sides(harness: &Harness) -> (Side, Side) {
+    (side(harness, "victim").await, side(harness, "bystander").await)
 }
 
-async fn side(ground: &Ground, text: &str) -> Side {
-    let shared = ground.shared_app(text).await;
-    let (tenant, app) = ground.own_tenant(text).await;
-    let caller = ground.caller(text).await;
+async fn side(harness: &Harness, text: &str) -> Side {
+    let shared = harness.shared_app(text).await;
+    let (tenant, app) = harness.own_tenant(text).await;
+    let caller = harness.caller(text).await;
     let key = token_key(&tenant, tenant.generation);
-    assert_eq!(ground.save(&key, &app, 3600, false).await.1, SaveOutcome::Current);
-    ground.save(&key, &app, 7200, true).await;
-    ground.store.record_key_uses(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
+    assert_eq!(harness.save(&key, &app, 3600, false).await.1, SaveOutcome::Current);
+    harness.save(&key, &app, 7200, true).await;
+    harness.store.record_key_uses(&[(caller.keys[0].id.clone(), at(1))]).await.unwrap();
     Side { tenant, app, shared, caller, key }
 }
 
@@ -52,8 +52,8 @@ fn or_nothing<T: PartialEq + std::fmt::Debug>(read: Result<Option<T>, StoreError
 
 impl Side {
     /// All that the store says of this side is what was written, or nothing at all.
-    async fn says_nothing_else(&self, ground: &Ground, after: &str) {
-        let store = &ground.store;
+    async fn says_nothing_else(&self, harness: &Harness, after: &str) {
+        let store = &harness.store;
         for by in [TenantRef::Id(self.tenant.id.clone()), TenantRef::Name(self.tenant.name.clone())] {
             or_nothing(store.tenant(&by).await, &self.tenant, after);
         }
@@ -63,7 +63,7 @@ impl Side {
             }
             if let Some(sealed) = store.credentials(&app.id, app.generation).await.unwrap() {
                 let place = credentials_aad(&app.id, app.generation);
-                if let Ok(opened) = ground.vault.open(&place, &sealed.sealed).await {
+                if let Ok(opened) = harness.vault.open(&place, &sealed.sealed).await {
                     assert!(opened.expose().windows(4).any(|four| four == b"hush"), "after {after}");
                 }
             }
@@ -89,8 +89,8 @@ impl Side {
     }
 
     /// The store says of this side exactly what was written.
-    async fn is_whole(&self, ground: &Ground, after: &str) {
-        let store = &ground.store;
+    async fn is_whole(&self, harness: &Harness, after: &str) {
+        let store = &harness.store;
         let tenant = store.tenant(&TenantRef::Name(self.tenant.name.clone())).await;
         assert_eq!(tenant, Ok(Some(self.tenant.clone())), "after {after}");
         for app in [&self.app, &self.shared] {
@@ -100,7 +100,7 @@ impl Side {
                 "after {after}"
             );
             let sealed = store.credentials(&app.id, app.generation).await.unwrap().unwrap();
-            ground.vault.open(&credentials_aad(&app.id, app.generation), &sealed.sealed).await.unwrap();
+            harness.vault.open(&credentials_aad(&app.id, app.generation), &sealed.sealed).await.unwrap();
         }
         let key = CallerRef::Key(self.caller.keys[0].id.clone());
         assert_eq!(store.caller(&key).await, Ok(Some(self.caller.clone())), "after {after}");
@@ -108,26 +108,26 @@ impl Side {
         assert_eq!(token.expires_at, at(3600));
     }
 
-    async fn is_listed(&self, ground: &Ground, after: &str) {
-        let tenants = ground.store.tenants(&TenantFilter::default(), &all()).await.unwrap();
+    async fn is_listed(&self, harness: &Harness, after: &str) {
+        let tenants = harness.store.tenants(&TenantFilter::default(), &all()).await.unwrap();
         assert!(tenants.contains(&self.tenant), "after {after}");
-        assert!(ground.store.shared_apps(&all()).await.unwrap().contains(&self.shared), "after {after}");
-        assert!(ground.store.callers(&all()).await.unwrap().contains(&self.caller), "after {after}");
+        assert!(harness.store.shared_apps(&all()).await.unwrap().contains(&self.shared), "after {after}");
+        assert!(harness.store.callers(&all()).await.unwrap().contains(&self.caller), "after {after}");
     }
 }
 
 /// No list holds anything that was not written.
-async fn lists_hold_only(sides: [&Side; 2], ground: &Ground, after: &str) {
-    for tenant in ground.store.tenants(&TenantFilter::default(), &all()).await.unwrap() {
+async fn lists_hold_only(sides: [&Side; 2], harness: &Harness, after: &str) {
+    for tenant in harness.store.tenants(&TenantFilter::default(), &all()).await.unwrap() {
         assert!(sides.iter().any(|side| side.tenant == tenant), "after {after}");
     }
-    for app in ground.store.shared_apps(&all()).await.unwrap() {
+    for app in harness.store.shared_apps(&all()).await.unwrap() {
         assert!(sides.iter().any(|side| side.shared == app), "after {after}");
     }
-    for caller in ground.store.callers(&all()).await.unwrap() {
+    for caller in harness.store.callers(&all()).await.unwrap() {
         assert!(sides.iter().any(|side| side.caller == caller), "after {after}");
     }
-    assert_eq!(ground.store.deleted_tenants().await, Ok(vec![]), "after {after}");
+    assert_eq!(harness.store.deleted_tenants().await, Ok(vec![]), "after {after}");
 }
 
 /// The tables in which a row of the victim's stands, and how to find it and the bystander's.
@@ -192,67 +192,67 @@ fn alterations(hand: &Hand, table: &str, column: &str, holds: Holds, neighbour: 
     values
 }
 
-pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(ground: &Ground) {
-    let (victim, bystander) = sides(ground).await;
-    victim.is_whole(ground, "nothing").await;
+pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(harness: &Harness) {
+    let (victim, bystander) = sides(harness).await;
+    victim.is_whole(harness, "nothing").await;
     for (table, its, others) in rows(&victim, &bystander) {
-        ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
-        for (column, holds) in ground.database.hand.columns(table).await {
+        harness.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        for (column, holds) in harness.database.hand.columns(table).await {
             let mut done = 0;
-            for value in alterations(&ground.database.hand, table, &column, holds, &others) {
+            for value in alterations(&harness.database.hand, table, &column, holds, &others) {
                 let sql = format!("UPDATE {table} SET {column} = {value} WHERE {its}");
                 // What the database itself refuses changes nothing.
-                if ground.database.hand.tries(&sql).await != Some(1) {
+                if harness.database.hand.tries(&sql).await != Some(1) {
                     continue;
                 }
                 done += 1;
-                victim.says_nothing_else(ground, &sql).await;
-                bystander.is_whole(ground, &sql).await;
-                bystander.is_listed(ground, &sql).await;
-                lists_hold_only([&victim, &bystander], ground, &sql).await;
-                ground.database.hand.does(&format!("DELETE FROM {table}")).await;
-                ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+                victim.says_nothing_else(harness, &sql).await;
+                bystander.is_whole(harness, &sql).await;
+                bystander.is_listed(harness, &sql).await;
+                lists_hold_only([&victim, &bystander], harness, &sql).await;
+                harness.database.hand.does(&format!("DELETE FROM {table}")).await;
+                harness.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
             }
             assert!(done > 0, "{table}.{column} was never altered");
         }
-        ground.database.hand.does("DROP TABLE kept").await;
-        victim.is_whole(ground, "all was put back").await;
+        harness.database.hand.does("DROP TABLE kept").await;
+        victim.is_whole(harness, "all was put back").await;
     }
 }
 
-pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(ground: &Ground) {
-    let (victim, bystander) = sides(ground).await;
+pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(harness: &Harness) {
+    let (victim, bystander) = sides(harness).await;
     for (table, its, _) in rows(&victim, &bystander) {
         let sql = format!("DELETE FROM {table} WHERE {its}");
-        ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
-        assert_eq!(ground.database.hand.does(&sql).await, 1, "{sql}");
-        victim.says_nothing_else(ground, &sql).await;
-        bystander.is_whole(ground, &sql).await;
-        lists_hold_only([&victim, &bystander], ground, &sql).await;
-        ground.database.hand.does(&format!("DELETE FROM {table}")).await;
-        ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
-        ground.database.hand.does("DROP TABLE kept").await;
+        harness.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+        assert_eq!(harness.database.hand.does(&sql).await, 1, "{sql}");
+        victim.says_nothing_else(harness, &sql).await;
+        bystander.is_whole(harness, &sql).await;
+        lists_hold_only([&victim, &bystander], harness, &sql).await;
+        harness.database.hand.does(&format!("DELETE FROM {table}")).await;
+        harness.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+        harness.database.hand.does("DROP TABLE kept").await;
     }
     let key = CallerRef::Key(victim.caller.keys[0].id.clone());
-    ground
+    harness
         .database
         .hand
         .does(&format!("DELETE FROM api_keys WHERE caller_id = '{}'", victim.caller.id))
         .await;
-    assert_eq!(ground.store.caller(&key).await, Ok(None));
+    assert_eq!(harness.store.caller(&key).await, Ok(None));
     // A generation is not begun again because the counter is gone.
-    ground.database.hand.does("DELETE FROM generations").await;
-    assert!(matches!(ground.store.next_generation().await, Err(StoreError::Tampered { .. })));
+    harness.database.hand.does("DELETE FROM generations").await;
+    assert!(matches!(harness.store.next_generation().await, Err(StoreError::Tampered { .. })));
 }
 
-pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Ground) {
-    let (victim, bystander) = sides(ground).await;
+pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(harness: &Harness) {
+    let (victim, bystander) = sides(harness).await;
     let table_of = |done: Result<(), StoreError>| match done {
         Err(StoreError::Tampered { table, .. }) => table,
         other => panic!("{other:?}"),
     };
     // A copy of a good row, under another id, name and client ID, even with the document made to fit.
-    ground
+    harness
         .database
         .hand
         .does(&format!(
@@ -263,8 +263,8 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         ))
         .await;
     let forged = CallerRef::Name(name("forged"));
-    assert_eq!(table_of(ground.store.caller(&forged).await.map(drop)), "callers");
-    ground
+    assert_eq!(table_of(harness.store.caller(&forged).await.map(drop)), "callers");
+    harness
         .database
         .hand
         .does(&format!(
@@ -275,8 +275,8 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         ))
         .await;
     let forged = AppRef::Name(name("forged"));
-    assert_eq!(table_of(ground.store.app(&forged).await.map(drop)), "apps");
-    ground
+    assert_eq!(table_of(harness.store.app(&forged).await.map(drop)), "apps");
+    harness
         .database
         .hand
         .does(&format!(
@@ -286,9 +286,9 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         ))
         .await;
     let forged = TenantRef::Name(name("forged"));
-    assert_eq!(table_of(ground.store.tenant(&forged).await.map(drop)), "tenants");
+    assert_eq!(table_of(harness.store.tenant(&forged).await.map(drop)), "tenants");
     // A key of one's own that leads to a strong caller.
-    ground
+    harness
         .database
         .hand
         .does(&format!(
@@ -297,9 +297,9 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         ))
         .await;
     let forged = box_token_broker::domain::id::KeyId::parse("key_forged").unwrap();
-    assert_eq!(ground.store.caller(&CallerRef::Key(forged)).await, Ok(None));
+    assert_eq!(harness.store.caller(&CallerRef::Key(forged)).await, Ok(None));
     // A copy of a token that is filed under another key.
-    ground
+    harness
         .database
         .hand
         .does(&format!(
@@ -311,14 +311,14 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(ground: &Gr
         ))
         .await;
     for side in [&victim, &bystander] {
-        side.is_whole(ground, "rows were put in").await;
-        side.is_listed(ground, "rows were put in").await;
+        side.is_whole(harness, "rows were put in").await;
+        side.is_listed(harness, "rows were put in").await;
     }
-    lists_hold_only([&victim, &bystander], ground, "rows were put in").await;
+    lists_hold_only([&victim, &bystander], harness, "rows were put in").await;
 }
 
-pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Ground) {
-    let (victim, bystander) = sides(ground).await;
+pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(harness: &Harness) {
+    let (victim, bystander) = sides(harness).await;
     let swaps = [
         ("tenants", victim.tenant.id.as_str(), bystander.tenant.id.as_str()),
         ("apps", victim.shared.id.as_str(), bystander.shared.id.as_str()),
@@ -326,7 +326,7 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
     ];
     for (table, one, other) in swaps {
         for columns in [&["doc", "mac_key", "mac"][..], &["id"], &["name"]] {
-            ground.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
+            harness.database.hand.does(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await;
             let from = |column: &&str, id: &str| format!("(SELECT {column} FROM kept WHERE id = '{id}')");
             let set = |other: &str| {
                 let values = columns.iter().map(|column| format!("{column} = {}", from(column, other)));
@@ -335,77 +335,77 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(ground: &Gr
             // Unique columns take a step aside first.
             if columns.len() == 1 {
                 let column = columns[0];
-                ground
+                harness
                     .database
                     .hand
                     .does(&format!("UPDATE {table} SET {column} = 'aside' WHERE id = '{one}'"))
                     .await;
                 let there = from(&column, one);
-                ground
+                harness
                     .database
                     .hand
                     .does(&format!("UPDATE {table} SET {column} = {there} WHERE id = '{other}'"))
                     .await;
                 let there = from(&column, other);
-                ground
+                harness
                     .database
                     .hand
                     .does(&format!("UPDATE {table} SET {column} = {there} WHERE {column} = 'aside'"))
                     .await;
             } else {
-                ground
+                harness
                     .database
                     .hand
                     .does(&format!("UPDATE {table} SET {} WHERE id = '{one}'", set(other)))
                     .await;
-                ground
+                harness
                     .database
                     .hand
                     .does(&format!("UPDATE {table} SET {} WHERE id = '{other}'", set(one)))
                     .await;
             }
             let refused = match table {
-                "tenants" => ground.store.tenant(&TenantRef::Id(victim.tenant.id.clone())).await.map(drop),
-                "apps" => ground.store.app(&AppRef::Id(victim.shared.id.clone())).await.map(drop),
-                _ => ground.store.caller(&CallerRef::Id(victim.caller.id.clone())).await.map(drop),
+                "tenants" => harness.store.tenant(&TenantRef::Id(victim.tenant.id.clone())).await.map(drop),
+                "apps" => harness.store.app(&AppRef::Id(victim.shared.id.clone())).await.map(drop),
+                _ => harness.store.caller(&CallerRef::Id(victim.caller.id.clone())).await.map(drop),
             };
             assert!(matches!(refused, Err(StoreError::Tampered { .. })), "{table} {columns:?}: {refused:?}");
-            ground.database.hand.does(&format!("DELETE FROM {table}")).await;
-            ground.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
-            ground.database.hand.does("DROP TABLE kept").await;
+            harness.database.hand.does(&format!("DELETE FROM {table}")).await;
+            harness.database.hand.does(&format!("INSERT INTO {table} SELECT * FROM kept")).await;
+            harness.database.hand.does("DROP TABLE kept").await;
         }
     }
-    victim.is_whole(ground, "all was put back").await;
+    victim.is_whole(harness, "all was put back").await;
 }
 
-pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(ground: &Ground) {
-    let app = ground.shared_app("vendor").await;
+pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(harness: &Harness) {
+    let app = harness.shared_app("vendor").await;
     let mut tenants = Vec::new();
     for text in ["a", "b", "c", "d", "e", "f"] {
-        tenants.push(ground.tenant_of(&app, text).await);
+        tenants.push(harness.tenant_of(&app, text).await);
     }
-    ground.database.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
+    harness.database.hand.does("UPDATE tenants SET doc = 'x' WHERE name IN ('a', 'b', 'c', 'e')").await;
     let page = PageRequest { after: None, limit: 1 };
-    let first = ground.store.tenants(&TenantFilter::default(), &page).await;
+    let first = harness.store.tenants(&TenantFilter::default(), &page).await;
     assert_eq!(first, Ok(vec![tenants[3].clone()]));
     let page = PageRequest { after: Some(name("d")), limit: 2 };
-    assert_eq!(ground.store.tenants(&TenantFilter::default(), &page).await, Ok(vec![tenants[5].clone()]));
+    assert_eq!(harness.store.tenants(&TenantFilter::default(), &page).await, Ok(vec![tenants[5].clone()]));
 }
 
-pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(ground: &Ground) {
-    let (old, app) = ground.own_tenant("old").await;
-    let old_caller = ground.caller("old").await;
+pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(harness: &Harness) {
+    let (old, app) = harness.own_tenant("old").await;
+    let old_caller = harness.caller("old").await;
     let token = token_key(&old, old.generation);
-    ground.save(&token, &app, 60, false).await;
+    harness.save(&token, &app, 60, false).await;
     // Another key set is used from here on, and the old keys are lost.
     let keys = KeySet::generate(&SystemEntropy);
-    let store = ground.reopened(&keys).await;
+    let store = harness.reopened(&keys).await;
     let unavailable = |done: Result<(), StoreError>| matches!(done, Err(StoreError::KeyUnavailable { .. }));
     assert!(unavailable(store.tenant(&TenantRef::Id(old.id.clone())).await.map(drop)));
     assert!(unavailable(store.app(&AppRef::Id(app.id.clone())).await.map(drop)));
     assert!(unavailable(store.caller(&CallerRef::Key(old_caller.keys[0].id.clone())).await.map(drop)));
     assert_eq!(store.live_token(&token, at(0)).await, Ok(None));
-    let caller = super::sample::caller("young", vec![]);
+    let caller = super::sample_rows::caller("young", vec![]);
     store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
     assert_eq!(store.callers(&all()).await, Ok(vec![caller]));
     // Purging needs no key.
@@ -413,32 +413,32 @@ pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(ground: &Ground)
     assert_eq!(store.credentials(&app.id, app.generation).await, Ok(None));
 }
 
-pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    ground.database.hand.does("UPDATE apps SET version = version + 1").await;
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
-    ground.database.hand.does("UPDATE apps SET version = version - 1").await;
-    ground.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
+    harness.database.hand.does("UPDATE apps SET version = version + 1").await;
+    assert_eq!(harness.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
+    harness.database.hand.does("UPDATE apps SET version = version - 1").await;
+    harness.database.hand.does("UPDATE tenants SET mac_key = 'lost'").await;
+    assert_eq!(harness.save(&key, &app, 60, false).await.1, SaveOutcome::Fenced);
     assert_eq!(
-        ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(),
+        harness.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(),
         2
     );
-    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
-    let (tenant, _) = ground.own_tenant("acme").await;
+pub(crate) async fn a_counter_set_back_gives_no_generation(harness: &Harness) {
+    let (tenant, _) = harness.own_tenant("acme").await;
     let refused = async |sql: &str| {
-        assert_eq!(ground.database.hand.does(sql).await, 1, "{sql}");
-        let done = ground.store.next_generation().await;
+        assert_eq!(harness.database.hand.does(sql).await, 1, "{sql}");
+        let done = harness.store.next_generation().await;
         assert!(
             matches!(done, Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })),
             "{sql}: {done:?}"
         );
     };
-    ground.database.hand.does("CREATE TABLE kept AS SELECT * FROM generations").await;
+    harness.database.hand.does("CREATE TABLE kept AS SELECT * FROM generations").await;
     for sql in [
         "UPDATE generations SET value = value - 1",
         "UPDATE generations SET value = 0",
@@ -448,10 +448,10 @@ pub(crate) async fn a_counter_set_back_gives_no_generation(ground: &Ground) {
         "DELETE FROM generations",
     ] {
         refused(sql).await;
-        ground.database.hand.does("DELETE FROM generations").await;
-        ground.database.hand.does("INSERT INTO generations SELECT * FROM kept").await;
+        harness.database.hand.does("DELETE FROM generations").await;
+        harness.database.hand.does("INSERT INTO generations SELECT * FROM kept").await;
     }
-    assert!(ground.store.next_generation().await.unwrap() > tenant.generation);
+    assert!(harness.store.next_generation().await.unwrap() > tenant.generation);
     let later = next(&tenant, |_| ());
-    ground.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
+    harness.store.update_tenant(&later, &event(AuditAction::TenantUpdate)).await.unwrap();
 }

@@ -8,103 +8,103 @@ use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
 use box_token_broker::store::{SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, token_aad};
 
-use super::ground::Ground;
-use super::sample::{at, event, next, token_key};
+use super::harness::Harness;
+use super::sample_rows::{at, event, next, token_key};
 
-pub(crate) async fn the_token_that_lives_longest_is_found(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn the_token_that_lives_longest_is_found(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let user = TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..key.clone() };
-    let (short, filed) = ground.save(&key, &app, 600, false).await;
+    let (short, filed) = harness.save(&key, &app, 600, false).await;
     assert_eq!(filed, SaveOutcome::Current);
-    let (long, _) = ground.save(&key, &app, 3600, false).await;
-    let (users, _) = ground.save(&user, &app, 9000, false).await;
+    let (long, _) = harness.save(&key, &app, 3600, false).await;
+    let (users, _) = harness.save(&user, &app, 9000, false).await;
 
-    let found = ground.store.live_token(&key, at(0)).await.unwrap().unwrap();
+    let found = harness.store.live_token(&key, at(0)).await.unwrap().unwrap();
     assert_eq!(
         (&found.id, &found.tenant, &found.app, found.expires_at),
         (&long, &tenant.id, &app.id, at(3600))
     );
-    let opened = ground.vault.open(&token_aad(&found.id), &found.sealed).await.unwrap();
+    let opened = harness.vault.open(&token_aad(&found.id), &found.sealed).await.unwrap();
     assert_eq!(opened.expose(), format!("token {long}").as_bytes());
-    assert_eq!(ground.store.live_token(&user, at(0)).await.unwrap().unwrap().id, users);
-    assert_eq!(ground.store.live_token(&key, at(3600)).await, Ok(None));
+    assert_eq!(harness.store.live_token(&user, at(0)).await.unwrap().unwrap().id, users);
+    assert_eq!(harness.store.live_token(&key, at(3600)).await, Ok(None));
     let other = TokenKey { generation: Generation(99), ..key.clone() };
-    assert_eq!(ground.store.live_token(&other, at(0)).await, Ok(None));
+    assert_eq!(harness.store.live_token(&other, at(0)).await, Ok(None));
 
-    let alive = ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(600)).await.unwrap();
+    let alive = harness.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(600)).await.unwrap();
     let ids: Vec<_> = alive.into_iter().map(|token| token.id).collect();
     assert_eq!(ids, [long, users]);
     assert!(!ids.contains(&short));
-    assert_eq!(ground.actions().await, ["tenant.create", "token.mint", "token.mint", "token.mint"]);
+    assert_eq!(harness.actions().await, ["tenant.create", "token.mint", "token.mint", "token.mint"]);
 }
 
 /// The token is kept to be revoked, is never found, and its event says what became of it.
-async fn is_fenced(ground: &Ground, key: &TokenKey, app: &box_token_broker::domain::app::App) {
-    let (id, filed) = ground.save(key, app, 3600, false).await;
+async fn is_fenced(harness: &Harness, key: &TokenKey, app: &box_token_broker::domain::app::App) {
+    let (id, filed) = harness.save(key, app, 3600, false).await;
     assert_eq!(filed, SaveOutcome::Fenced);
-    let found = ground.store.live_token(key, at(0)).await.unwrap();
+    let found = harness.store.live_token(key, at(0)).await.unwrap();
     assert!(found.is_none_or(|token| token.id != id));
-    let alive = ground.store.live_tokens_of_tenant(&key.tenant, &TokenSelector::All, at(0)).await.unwrap();
+    let alive = harness.store.live_tokens_of_tenant(&key.tenant, &TokenSelector::All, at(0)).await.unwrap();
     assert!(alive.iter().any(|token| token.id == id));
-    assert_eq!(ground.actions().await.pop().as_deref(), Some("token.discard"));
-    let docs = ground.database.hand.reads("SELECT doc FROM audit ORDER BY at, number").await;
+    assert_eq!(harness.actions().await.pop().as_deref(), Some("token.discard"));
+    let docs = harness.database.hand.reads("SELECT doc FROM audit ORDER BY at, number").await;
     assert!(docs.last().is_some_and(|doc| doc.contains("token.discard")));
 }
 
-pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let old = token_key(&tenant, tenant.generation);
     // The app's credentials change, then the tenant's: each makes a new generation of both.
     let app = next(&app, |app| app.generation = Generation(tenant.generation.0 + 1));
-    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
-    is_fenced(ground, &old, &app).await;
+    harness.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
+    is_fenced(harness, &old, &app).await;
     let newer = token_key(&tenant, app.generation);
-    assert_eq!(ground.save(&newer, &app, 60, false).await.1, SaveOutcome::Current);
+    assert_eq!(harness.save(&newer, &app, 60, false).await.1, SaveOutcome::Current);
     let tenant = next(&tenant, |tenant| tenant.generation = Generation(app.generation.0 + 1));
-    ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
-    is_fenced(ground, &newer, &app).await;
+    harness.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
+    is_fenced(harness, &newer, &app).await;
     let newest = token_key(&tenant, tenant.generation);
-    assert_eq!(ground.save(&newest, &app, 60, false).await.1, SaveOutcome::Current);
+    assert_eq!(harness.save(&newest, &app, 60, false).await.1, SaveOutcome::Current);
     // Minted through an app that does not serve the tenant any more.
-    let other = ground.shared_app("vendor").await;
+    let other = harness.shared_app("vendor").await;
     is_fenced(
-        ground,
+        harness,
         &TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..newest },
         &other,
     )
     .await;
 }
 
-pub(crate) async fn invariant_5_a_token_of_a_tenant_out_of_service_is_fenced(ground: &Ground) {
-    let (mut tenant, mut app) = ground.own_tenant("acme").await;
+pub(crate) async fn invariant_5_a_token_of_a_tenant_out_of_service_is_fenced(harness: &Harness) {
+    let (mut tenant, mut app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     for state in [TenantState::Suspended, TenantState::Deleted, TenantState::Active] {
         tenant = next(&tenant, |tenant| tenant.state = state);
-        ground.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
+        harness.store.update_tenant(&tenant, &event(AuditAction::TenantUpdate)).await.unwrap();
         if state != TenantState::Active {
-            is_fenced(ground, &key, &app).await;
+            is_fenced(harness, &key, &app).await;
         }
     }
     app = next(&app, |app| app.state = AppState::Suspended);
-    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
-    is_fenced(ground, &key, &app).await;
+    harness.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
+    is_fenced(harness, &key, &app).await;
     app = next(&app, |app| app.state = AppState::Active);
-    ground.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
-    assert_eq!(ground.save(&key, &app, 60, false).await.1, SaveOutcome::Current);
+    harness.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
+    assert_eq!(harness.save(&key, &app, 60, false).await.1, SaveOutcome::Current);
 }
 
-pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn invariant_5_no_token_slips_past_a_change(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let suspended = next(&tenant, |tenant| tenant.state = TenantState::Suspended);
-    let store = ground.store.clone();
+    let store = harness.store.clone();
     let change = async {
         store.update_tenant(&suspended, &event(AuditAction::TenantUpdate)).await.unwrap();
         // What was filed as current was committed before the change, and whoever revokes sees it.
         store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()
     };
-    let saves = futures::future::join_all((0..12).map(|_| ground.save(&key, &app, 60, false)));
+    let saves = futures::future::join_all((0..12).map(|_| harness.save(&key, &app, 60, false)));
     let (seen, saved) = futures::join!(change, saves);
     for (id, filed) in saved {
         let before_the_change = seen.iter().any(|token| token.id == id);
@@ -115,84 +115,86 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(ground: &Ground) {
     }
 }
 
-pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (id, filed) = ground.save(&key, &app, 60, true).await;
+    let (id, filed) = harness.save(&key, &app, 60, true).await;
     assert_eq!(filed, SaveOutcome::Fenced);
-    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
     assert_eq!(
-        ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id,
+        harness.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id,
         id
     );
     // Nor does a hand in the database bring it back.
-    ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
-    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    harness.database.hand.does("UPDATE tokens SET discarded = 0").await;
+    assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
-    ground.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
-    let (_, filed) = ground.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
+pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
+    harness.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
+    let (_, filed) = harness.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
     assert_eq!(filed, SaveOutcome::Fenced);
-    assert_eq!(ground.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
-    assert_eq!(ground.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
+    assert_eq!(harness.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await, Ok(vec![]));
+    assert_eq!(harness.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
 }
 
-pub(crate) async fn dead_and_revoked_tokens_are_erased(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn dead_and_revoked_tokens_are_erased(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (short, _) = ground.save(&key, &app, 60, false).await;
-    let (long, _) = ground.save(&key, &app, 120, false).await;
-    let (revoked, _) = ground.save(&key, &app, 180, false).await;
-    ground.store.delete_expired(at(60)).await.unwrap();
-    ground.store.delete_tokens(&[revoked, short]).await.unwrap();
-    ground.store.delete_tokens(&[]).await.unwrap();
-    assert_eq!(ground.database.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
+    let (short, _) = harness.save(&key, &app, 60, false).await;
+    let (long, _) = harness.save(&key, &app, 120, false).await;
+    let (revoked, _) = harness.save(&key, &app, 180, false).await;
+    harness.store.delete_expired(at(60)).await.unwrap();
+    harness.store.delete_tokens(&[revoked, short]).await.unwrap();
+    harness.store.delete_tokens(&[]).await.unwrap();
+    assert_eq!(harness.database.hand.reads("SELECT id FROM tokens").await, [long.as_str()]);
     assert_eq!(
-        ground.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
+        harness.store.live_token(&key, at(0)).await.map(|token| token.unwrap().id),
         Ok::<_, StoreError>(long)
     );
 }
 
-pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(ground: &Ground) {
-    let (tenant, app) = ground.own_tenant("acme").await;
+pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(harness: &Harness) {
+    let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
-    let (one, _) = ground.save(&key, &app, 60, false).await;
-    let (two, _) = ground.save(&key, &app, 120, false).await;
-    ground.store.discard_tokens(&[]).await.unwrap();
+    let (one, _) = harness.save(&key, &app, 60, false).await;
+    let (two, _) = harness.save(&key, &app, 120, false).await;
+    harness.store.discard_tokens(&[]).await.unwrap();
     // Again, and with one that is gone: both are passed over.
     let gone = box_token_broker::domain::id::TokenId::parse("tok_gone").unwrap();
     for _ in 0..2 {
-        ground.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
+        harness.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
     }
-    assert_eq!(ground.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
+    assert_eq!(harness.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
     let (waiting, _) =
-        ground.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::after(at(0)), 10).await.unwrap();
+        harness.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::after(at(0)), 10).await.unwrap();
     assert_eq!(waiting.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
-    ground.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
-    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    harness.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
+    assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
     // No hand takes the mark away.
-    ground.database.hand.does("UPDATE tokens SET discarded = 0").await;
-    assert_eq!(ground.store.live_token(&key, at(0)).await, Ok(None));
+    harness.database.hand.does("UPDATE tokens SET discarded = 0").await;
+    assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read(ground: &Ground) {
-    let (acme, app) = ground.own_tenant("acme").await;
-    let vendor = ground.shared_app("vendor").await;
-    let north = ground.tenant_of(&vendor, "north").await;
+pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read(
+    harness: &Harness,
+) {
+    let (acme, app) = harness.own_tenant("acme").await;
+    let vendor = harness.shared_app("vendor").await;
+    let north = harness.tenant_of(&vendor, "north").await;
     let (acmes, norths) = (token_key(&acme, acme.generation), token_key(&north, north.generation));
     let (mut of_acme, mut of_north) = (Vec::new(), Vec::new());
     for number in 0..7 {
         // Several end at the same moment.
-        of_acme.push(ground.save(&acmes, &app, 60 + number / 3, number % 2 == 0).await.0);
-        of_north.push(ground.save(&norths, &vendor, 60 + number / 3, false).await.0);
+        of_acme.push(harness.save(&acmes, &app, 60 + number / 3, number % 2 == 0).await.0);
+        of_north.push(harness.save(&norths, &vendor, 60 + number / 3, false).await.0);
     }
-    ground.save(&acmes, &app, 10, false).await;
+    harness.save(&acmes, &app, 10, false).await;
     let walk = async |among: TokenFilter, limit: usize| {
         let (mut met, mut next) = (Vec::new(), Some(TokenCursor::after(at(10))));
         while let Some(after) = next {
-            let (tokens, behind) = ground.store.live_tokens(&among, &after, limit).await.unwrap();
+            let (tokens, behind) = harness.store.live_tokens(&among, &after, limit).await.unwrap();
             met.extend(tokens.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
             next = behind;
         }
@@ -217,7 +219,7 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
         assert!(waiting.len() == 4 && waiting.iter().all(|(.., discarded)| *discarded));
     }
     // Garbage before them all.
-    ground
+    harness
         .database
         .hand
         .does("UPDATE tokens SET tenant_id = '' WHERE app_id = (SELECT id FROM apps WHERE name = 'vendor')")
