@@ -112,20 +112,20 @@ impl Maintenance {
         if let Err(error) = self.store.delete_expired(self.clock.wall()).await {
             tracing::warn!(%error, "expired rows could not be deleted");
         }
-        if let Err(error) = self.registry.finish_lockdowns().await {
+        if let Err(error) = self.registry.lockdowns.finish().await {
             tracing::warn!(%error, "the tokens of a lockdown could not be discarded");
         }
-        if let Err(error) = self.registry.wind_up_deleted().await {
+        if let Err(error) = self.registry.tenants.purge_due().await {
             tracing::warn!(%error, "deleted tenants could not be purged");
         }
         self.revoke_discarded(true).await;
         if let Err(error) = self.authenticator.record_uses().await {
             tracing::warn!(%error, "the last uses of API keys could not be recorded");
         }
-        if let Err(error) = self.registry.try_pending().await {
+        if let Err(error) = self.registry.pending_tenants.try_due().await {
             tracing::warn!(%error, "pending tenants could not be retried");
         }
-        self.registry.try_failing().await;
+        self.registry.tenants.probe_failing().await;
         self.rotate_audit().await;
     }
 }

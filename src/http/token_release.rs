@@ -37,7 +37,7 @@ pub(crate) async fn current(
             // The tenant's first request tries it; whoever comes meanwhile waits for the same trial.
             Err(TokenError::Pending) if !tried => {
                 tried = true;
-                api.registry.verify(tenant).await?;
+                api.registry.pending_tenants.verify(tenant).await?;
                 continue;
             }
             given => given?,

@@ -1,65 +1,83 @@
-//! Reading the audit: all of it for those who may, else one tenant's.
+//! Reading the audit: all records for those who may read everything, else those of one tenant.
+//!
+//! It only reads. Records are written by the calls that they are about, in the same transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
+use super::access::{require, require_everywhere};
+use super::deps::Deps;
+use super::error::RegistryError;
 use crate::audit::SignedCheckpoint;
 use crate::auth::RequestContext;
 use crate::domain::grant::Permission;
-use crate::domain::id::TenantId;
-use crate::registry::{Registry, RegistryError, require};
+use crate::domain::id::{CallerId, TenantId};
 use crate::store::{AuditCursor, AuditFilter, AuditPage, CallerRef, TenantRef};
 
-/// How many read the audit at a time.
-pub(super) const READERS: usize = 2;
-/// How long one waits for a turn.
-const TURN: Duration = Duration::from_secs(1);
+/// How many audit queries run at a time: a query without a matching index must not block the database for others.
+const MAX_READERS: usize = 2;
+/// How long a query waits for a free place.
+const READER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Which records an admin wants to read.
+/// The records that an admin asks for.
 #[derive(Debug, Default)]
 pub struct AuditQuery {
-    /// About this tenant.
+    /// Records about this tenant.
     pub tenant: Option<TenantRef>,
-    /// By this caller, or about it.
+    /// Records of actions by this caller or on it.
     pub caller: Option<CallerRef>,
-    /// Whatever else has to fit.
+    /// Further conditions.
     pub filter: AuditFilter,
 }
 
-impl Registry {
-    /// Records of the audit, the newest first.
+/// The service that reads the audit.
+#[derive(Debug)]
+pub struct AuditReader {
+    deps: Arc<Deps>,
+    readers: Semaphore,
+}
+
+impl AuditReader {
+    pub(super) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps, readers: Semaphore::new(MAX_READERS) }
+    }
+
+    /// Returns a page of audit records, newest first.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells: whoever may not read all of it has to name a tenant.
-    pub async fn audit(
+    /// [`RegistryError::Invalid`] if the query names no tenant and the caller may not read all records.
+    pub async fn list(
         &self,
         context: &RequestContext,
         query: AuditQuery,
-        behind: Option<&AuditCursor>,
+        position: Option<&AuditCursor>,
         limit: usize,
     ) -> Result<AuditPage, RegistryError> {
-        let tenant = self.audited_tenant(context, query.tenant.as_ref()).await?;
+        let tenant = self.readable_tenant(context, query.tenant.as_ref()).await?;
         let mut filter = AuditFilter { tenant, ..query.filter };
         if let Some(caller) = query.caller {
-            filter.caller = match caller {
-                CallerRef::Id(id) => Some(id),
-                by => match self.store.caller(&by).await? {
-                    Some(caller) => Some(caller.id),
-                    // Those who are gone have their story still, and perhaps another has the name.
-                    None => {
-                        let detail = "There is no such caller now; name one that is gone by its id.";
-                        return Err(RegistryError::invalid("/caller", detail));
-                    }
-                },
-            };
+            filter.caller = Some(self.caller_id(caller).await?);
         }
-        // Whoever looks for what no index leads to must not keep the database from the others.
-        let reading = tokio::time::timeout(TURN, self.audit_readers.acquire()).await;
-        let _turn = reading.ok().and_then(Result::ok).ok_or(RegistryError::Overloaded)?;
-        Ok(self.store.audit_records(&filter, behind, limit).await?)
+        let permit = tokio::time::timeout(READER_TIMEOUT, self.readers.acquire()).await;
+        let _permit = permit.ok().and_then(Result::ok).ok_or(RegistryError::Overloaded)?;
+        Ok(self.deps.store.audit_records(&filter, position, limit).await?)
     }
 
-    /// The tenant whose records may be read; `None` for everybody's.
-    async fn audited_tenant(
+    async fn caller_id(&self, caller: CallerRef) -> Result<CallerId, RegistryError> {
+        if let CallerRef::Id(id) = caller {
+            return Ok(id);
+        }
+        // The records of a deleted caller stay, but its name may belong to another one now.
+        self.deps.store.caller(&caller).await?.map(|caller| caller.id).ok_or_else(|| {
+            let detail = "There is no such caller now; name one that is gone by its id.";
+            RegistryError::invalid("/caller", detail)
+        })
+    }
+
+    /// Returns the tenant whose records the caller may read; `None` for all records.
+    async fn readable_tenant(
         &self,
         context: &RequestContext,
         tenant: Option<&TenantRef>,
@@ -77,27 +95,27 @@ impl Registry {
                 false => Err(RegistryError::Forbidden("no grant gives audit:read")),
             };
         };
-        let view = self.broker.view_for(context, tenant).await?;
+        let view = self.deps.broker.view_for(context, tenant).await?;
         match (view, tenant) {
             (Some(view), _) => {
                 let _ = require(context, &view.tenant, Permission::AuditRead)?;
                 Ok(Some(view.tenant.id.clone()))
             }
-            // An erased tenant's story stays; its id is never anybody else's.
+            // The records of an erased tenant stay, and ids are never used again.
             (None, TenantRef::Id(id)) if reads_all => Ok(Some(id.clone())),
             (None, _) => Err(RegistryError::Absent),
         }
     }
 
-    /// The last checkpoint, and the public key by which the next ones are signed.
+    /// Returns the last checkpoint, and the public key that signs the next ones.
     ///
     /// # Errors
-    /// Where the caller may not read everybody's records, or the store does not answer.
+    /// If the caller may not read all records, or the store does not answer.
     pub async fn last_checkpoint(
         &self,
         context: &RequestContext,
     ) -> Result<(Option<SignedCheckpoint>, &[u8]), RegistryError> {
-        super::require_everywhere(context, Permission::AuditRead).map(drop)?;
-        Ok((self.store.last_checkpoint().await?, self.vault.audit_signer().public_key()))
+        require_everywhere(context, Permission::AuditRead).map(drop)?;
+        Ok((self.deps.store.last_checkpoint().await?, self.deps.vault.audit_signer().public_key()))
     }
 }

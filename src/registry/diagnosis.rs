@@ -1,4 +1,6 @@
-//! What works between a tenant and Box, check by check, each with what to click where it does not.
+//! The checks of what works between a tenant and Box, each with a remedy if it fails.
+//!
+//! It runs single checks and words their results. The tenant's test and the registration put them together.
 
 use std::sync::Arc;
 
@@ -14,26 +16,27 @@ use crate::domain::id::BoxId;
 use crate::domain::restriction::{Restriction, RestrictionTarget};
 use crate::domain::scope::Scope;
 use crate::domain::subject::Subject;
+use crate::domain::tenant::ServiceAccount;
 use crate::secret::SecretString;
 use crate::store::StoreError;
 
-/// How far Box's clock and ours may part before the operator should look: half of what an
-/// assertion's life leaves.
+/// The difference between Box's clock and ours, in seconds, above which the operator should act: half of the
+/// margin in an assertion's life.
 const TOLERABLE_SKEW: i64 = 15;
 
-/// What is checked.
+/// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticCheck {
-    /// The private key loads.
+    /// The private key can be loaded.
     Key,
     /// Box accepts an assertion, or client credentials, for the enterprise.
     Assertion,
     /// The service account can be read.
     ServiceAccount,
-    /// A token for a user can be had.
+    /// Box issues a token for a user.
     UserToken,
-    /// The service account may act as a user by the `As-User` header.
+    /// The service account can act as a user with the `As-User` header.
     AsUserHeader,
     /// A token can be exchanged for a narrower one.
     Downscope,
@@ -41,7 +44,7 @@ pub enum DiagnosticCheck {
     Clock,
 }
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
@@ -49,23 +52,23 @@ pub enum CheckOutcome {
     Pass,
     /// It does not.
     Fail,
-    /// It was not tried.
+    /// It was not checked.
     Skipped,
 }
 
-/// One line of a diagnosis.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CheckResult {
-    /// What was checked.
+    /// The check.
     pub check: DiagnosticCheck,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: CheckOutcome,
-    /// The problem's code, where it failed.
+    /// The problem's code, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// What was seen.
+    /// The observation, in words.
     pub detail: String,
-    /// What to do, where it failed.
+    /// The remedy, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<&'static str>,
 }
@@ -73,6 +76,17 @@ pub struct CheckResult {
 impl CheckResult {
     pub(super) fn pass(check: DiagnosticCheck, detail: impl Into<String>) -> Self {
         Self { check, outcome: CheckOutcome::Pass, code: None, detail: detail.into(), fix: None }
+    }
+
+    /// The result if Box issued a token for the enterprise.
+    pub(super) fn assertion_accepted() -> Self {
+        Self::pass(DiagnosticCheck::Assertion, "Box gave a token for the enterprise.")
+    }
+
+    /// The result if Box showed the service account of a token.
+    pub(super) fn service_account_found(account: &ServiceAccount) -> Self {
+        let detail = format!("{}: invite it as a collaborator to what it should see.", account.login);
+        Self::pass(DiagnosticCheck::ServiceAccount, detail)
     }
 
     pub(super) fn skipped(check: DiagnosticCheck, detail: impl Into<String>) -> Self {
@@ -98,7 +112,7 @@ impl CheckResult {
         Self { check, outcome: CheckOutcome::Fail, code: Some(code), detail: detail.into(), fix: Some(fix) }
     }
 
-    /// What stands in the way of the check.
+    /// Returns the result of a check that failed with `error`.
     pub(super) fn failure(check: DiagnosticCheck, error: &TokenError) -> Self {
         let error = error.last();
         if let Some(refusal) = error.refusal() {
@@ -156,7 +170,7 @@ impl CheckResult {
     }
 }
 
-/// The line about the private key.
+/// Returns the check of the private key, which was loaded when it was registered.
 pub(super) fn of_key(app: &App) -> CheckResult {
     match &app.key {
         None if app.is_awaiting_key() => CheckResult::skipped(
@@ -171,80 +185,86 @@ pub(super) fn of_key(app: &App) -> CheckResult {
     }
 }
 
-/// Where tokens that a diagnosis mints are written down.
+/// The tenant and the audit context under which tokens that a check mints are recorded and revoked.
 #[derive(Clone, Copy)]
 pub(super) struct DiagnosticTokens<'a> {
     pub broker: &'a Arc<Broker>,
-    /// Whose they are; in a dry run nobody's, and they are only recorded.
+    /// The tenant that the tokens belong to; `None` in a dry run, which stores none of them.
     pub view: Option<&'a TenantContext>,
     pub cause: &'a AuditContext,
 }
 
-/// The lines that only report, for an enterprise token that works; `user` where one was named.
+/// Returns the checks that need a working enterprise token and do not affect whether credentials are accepted: the
+/// `As-User` header (if a user is given), the exchange for a narrower token, and the clock.
 pub(super) async fn of_token(
-    upstream: &BoxClient,
+    box_client: &BoxClient,
     credentials: &Arc<BoxCredentials>,
     token: &SecretString,
     user: Option<&BoxId>,
-    DiagnosticTokens { broker, view, cause }: DiagnosticTokens<'_>,
+    tokens: DiagnosticTokens<'_>,
 ) -> Vec<CheckResult> {
-    let as_user = async {
-        let Some(user) = user else {
-            return CheckResult::skipped(
-                DiagnosticCheck::AsUserHeader,
-                "Name a `user` to have this checked.",
-            );
-        };
-        match upstream.probe_as_user(token, user).await {
-            Ok(()) => CheckResult::pass(
-                DiagnosticCheck::AsUserHeader,
-                "The header works, so a full enterprise token is as powerful as every user's token: hand \
-                 it only to services that may act as anyone.",
-            ),
-            Err(error) => CheckResult::failure(DiagnosticCheck::AsUserHeader, &error.into()),
-        }
-    };
-    let downscope = async {
-        let Ok(scope) = Scope::parse("item_preview") else {
-            return CheckResult::skipped(DiagnosticCheck::Downscope, "There is no scope to try.");
-        };
-        let restriction = Restriction {
-            scopes: [scope].into_iter().collect(),
-            target: RestrictionTarget::Anything,
-            annotator: None,
-        };
-        let (child, overreach) = match upstream.downscope(credentials, token, &restriction).await {
-            Ok(ExchangeOutcome::Restricted(child)) => (child, None),
-            Ok(ExchangeOutcome::Overreaching(child, overreach)) => (child, Some(overreach)),
-            Err(error) => return CheckResult::failure(DiagnosticCheck::Downscope, &error.into()),
-        };
-        let ended = match view {
-            Some(view) => {
-                broker
-                    .write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause)
-                    .await
-            }
-            None => {
-                let of = (&Subject::ENTERPRISE, Some(&restriction));
-                broker.write_off_unowned(credentials, of, child.token, cause).await;
-                Ok(())
-            }
-        };
-        match (ended, overreach) {
-            (Ok(()), Some(overreach)) => CheckResult::failure(DiagnosticCheck::Downscope, &overreach.into()),
-            (Ok(()), None) => {
-                CheckResult::pass(DiagnosticCheck::Downscope, "Box exchanges the token for a narrower one.")
-            }
-            (Err(error), _) => CheckResult::failure(DiagnosticCheck::Downscope, &error),
-        }
-    };
+    let as_user = check_as_user(box_client, token, user);
+    let downscope = check_downscope(box_client, credentials, token, tokens);
     let (as_user, downscope) = tokio::join!(as_user, downscope);
-    vec![as_user, downscope, of_clock(upstream)]
+    vec![as_user, downscope, of_clock(box_client)]
 }
 
-/// The line about the clocks.
-pub(super) fn of_clock(upstream: &BoxClient) -> CheckResult {
-    let Some(difference) = upstream.clock_difference() else {
+async fn check_as_user(box_client: &BoxClient, token: &SecretString, user: Option<&BoxId>) -> CheckResult {
+    let Some(user) = user else {
+        return CheckResult::skipped(DiagnosticCheck::AsUserHeader, "Name a `user` to have this checked.");
+    };
+    match box_client.probe_as_user(token, user).await {
+        Ok(()) => CheckResult::pass(
+            DiagnosticCheck::AsUserHeader,
+            "The header works, so a full enterprise token is as powerful as every user's token: hand \
+             it only to services that may act as anyone.",
+        ),
+        Err(error) => CheckResult::failure(DiagnosticCheck::AsUserHeader, &error.into()),
+    }
+}
+
+/// Exchanges the token for a narrower one, which is then revoked.
+async fn check_downscope(
+    box_client: &BoxClient,
+    credentials: &Arc<BoxCredentials>,
+    token: &SecretString,
+    DiagnosticTokens { broker, view, cause }: DiagnosticTokens<'_>,
+) -> CheckResult {
+    let Ok(scope) = Scope::parse("item_preview") else {
+        return CheckResult::skipped(DiagnosticCheck::Downscope, "There is no scope to try.");
+    };
+    let restriction = Restriction {
+        scopes: [scope].into_iter().collect(),
+        target: RestrictionTarget::Anything,
+        annotator: None,
+    };
+    let (child, overreach) = match box_client.downscope(credentials, token, &restriction).await {
+        Ok(ExchangeOutcome::Restricted(child)) => (child, None),
+        Ok(ExchangeOutcome::Overreaching(child, overreach)) => (child, Some(overreach)),
+        Err(error) => return CheckResult::failure(DiagnosticCheck::Downscope, &error.into()),
+    };
+    let revoked = match view {
+        Some(view) => {
+            broker.write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause).await
+        }
+        None => {
+            let of = (&Subject::ENTERPRISE, Some(&restriction));
+            broker.write_off_unowned(credentials, of, child.token, cause).await;
+            Ok(())
+        }
+    };
+    match (revoked, overreach) {
+        (Ok(()), Some(overreach)) => CheckResult::failure(DiagnosticCheck::Downscope, &overreach.into()),
+        (Ok(()), None) => {
+            CheckResult::pass(DiagnosticCheck::Downscope, "Box exchanges the token for a narrower one.")
+        }
+        (Err(error), _) => CheckResult::failure(DiagnosticCheck::Downscope, &error),
+    }
+}
+
+/// Returns the check of the difference between Box's clock and ours.
+pub(super) fn of_clock(box_client: &BoxClient) -> CheckResult {
+    let Some(difference) = box_client.clock_difference() else {
         return CheckResult::skipped(DiagnosticCheck::Clock, "Box has not shown its clock yet.");
     };
     let offset = difference.as_secs();

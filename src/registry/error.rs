@@ -1,4 +1,4 @@
-//! Why an admin's call does not succeed.
+//! The errors of admin calls. This module knows nothing of HTTP; `http::error` maps each error to an answer.
 
 use crate::box_api::BoxError;
 use crate::broker::TokenError;
@@ -10,62 +10,62 @@ use crate::store::{Conflict, StoreError};
 /// One field of a request that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where it stands (RFC 6901).
+    /// The field's JSON pointer (RFC 6901).
     pub pointer: String,
-    /// What is wrong with it.
+    /// The reason, for the client.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A fault at `pointer`.
+    /// Returns the error of the field at `pointer`.
     #[must_use]
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// Why an admin's call does not succeed. Nothing was changed.
+/// The reason why an admin's call failed. Nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// To this caller there is no such thing.
+    /// There is no such thing, or the caller cannot see it.
     #[error("no such thing, or no grant on it")]
     Absent,
     /// The caller may not do this; the reason is for the log.
     #[error("refused: {0}")]
     Forbidden(&'static str),
-    /// The request holds what cannot be accepted.
+    /// Fields of the request cannot be accepted.
     #[error("invalid: {0:?}")]
     Invalid(Vec<FieldError>),
-    /// Box's config file is not one that can be used.
+    /// Box's config file cannot be used.
     #[error("the Box config cannot be used: {0:?}")]
     BoxConfig(Vec<ConfigProblem>),
     /// The private key cannot be used.
     #[error("the private key at {pointer} cannot be used: {problem}")]
     Key {
-        /// Where it stands in the request.
+        /// The JSON pointer of the key or its passphrase.
         pointer: &'static str,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: KeyProblem,
     },
-    /// It collides with what is registered.
+    /// The request contradicts what is registered; the text is for the client.
     #[error("conflict: {0}")]
     Conflict(&'static str),
-    /// Somebody else changed the thing at the same moment.
+    /// Another change to the same row came first.
     #[error("overtaken by another change")]
     Overtaken,
-    /// The thing is not at the version that `If-Match` names.
+    /// The row is not at the version in `If-Match`.
     #[error("the thing changed since it was read")]
     Precondition,
-    /// Too many keys are being decoded.
+    /// Too many registrations or audit queries are in progress.
     #[error("too many registrations are under way")]
     Overloaded,
-    /// Box, the seals or the credentials are in the way.
+    /// Box, the store, the seals or the stored credentials failed.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
 impl RegistryError {
-    /// One fault.
+    /// Returns the error of one invalid field.
     #[must_use]
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::at(pointer, detail)])
@@ -99,19 +99,33 @@ impl From<StoreError> for RegistryError {
     }
 }
 
-/// What a failed change is to whoever named the version that it was to be made upon, or named none.
-pub(super) fn unless_expected(expected: Option<i64>, error: StoreError) -> RegistryError {
+/// Refuses a change to a row that is not at the version in `If-Match`, if the request has one.
+pub(super) fn require_version(expected: Option<i64>, current: i64) -> Result<(), RegistryError> {
+    match expected.is_none_or(|expected| expected == current) {
+        true => Ok(()),
+        false => Err(RegistryError::Precondition),
+    }
+}
+
+/// Converts the error of a write. A version conflict is [`RegistryError::Precondition`] if the request has an
+/// `If-Match`, else [`RegistryError::Overtaken`].
+pub(super) fn conflict_error(expected: Option<i64>, error: StoreError) -> RegistryError {
     match error {
         StoreError::Conflict(Conflict::Version) if expected.is_some() => RegistryError::Precondition,
         error => error.into(),
     }
 }
 
-/// What to do about a client ID that is registered already.
+/// Returns [`RegistryError::Invalid`] unless the list is empty.
+pub(super) fn require_none(errors: Vec<FieldError>) -> Result<(), RegistryError> {
+    if errors.is_empty() { Ok(()) } else { Err(RegistryError::Invalid(errors)) }
+}
+
+/// The conflict's text for a client ID that is registered already.
 pub(super) const CLIENT_ID_HELD: &str = "This client ID is registered already. An app that serves several \
     tenants is registered once as a shared app (POST /v1/apps), and its tenants with `app` and `enterprise_id`.";
 
-/// Where in a document a value stands, as RFC 6901 writes it.
+/// Returns the JSON pointer (RFC 6901) of a path in a document.
 pub(super) fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
@@ -119,10 +133,15 @@ pub(super) fn pointer_of(path: &serde_path_to_error::Path) -> String {
         pointer.push('/');
         match segment {
             Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => pointer.push_str(&escape_pointer(key)),
             Segment::Enum { variant } => pointer.push_str(variant),
             Segment::Unknown => pointer.push('?'),
         }
     }
     pointer
+}
+
+/// Escapes a field name for a JSON pointer (RFC 6901, section 3).
+pub(super) fn escape_pointer(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }

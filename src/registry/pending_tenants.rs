@@ -1,78 +1,68 @@
-//! Customers who are not ready: stored untested, tried again and again, and in service by themselves
-//! once Box gives a token for them.
+//! Pending tenants: stored untested, tried at Box again and again, and activated once Box issues a token.
+//!
+//! It owns the times of the next attempts, which are kept in memory only.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio_util::task::TaskTracker;
 
-use crate::box_api::{BoxCredentials, MintedToken};
+use super::deps::Deps;
+use super::error::RegistryError;
+use super::rows;
+use super::test_mint::{TestedCredentials, revoke_test_token};
 use crate::broker::{TenantContext, TokenError};
 use crate::clock::Monotonic;
-use crate::domain::app::{App, AppSecrets, AppState};
+use crate::domain::app::{App, AppState};
 use crate::domain::audit_event::{AuditAction, AuditContext};
 use crate::domain::id::TenantId;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
-use crate::registry::Registry;
-use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck};
-use crate::registry::error::{FieldError, RegistryError};
-use crate::registry::registration::RegistrationOutcome;
+use crate::flight::Flights;
 use crate::store::{AppRef, ChangedEntity, Conflict, StoreError, TenantRef};
 
-/// How long a pending tenant is left alone after its first trial, and at most; the time doubles.
+/// The pause after a pending tenant's first attempt; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
-const LONGEST_PAUSE: Duration = Duration::from_hours(6);
-/// How many are tried at once.
-const AT_ONCE: usize = 8;
-/// How often somebody else's change in the very moment is made room for.
-const ATTEMPTS: usize = 3;
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_hours(6);
+/// How many pending tenants are tried at a time.
+const CONCURRENCY: usize = 8;
+/// How often an activation is attempted if the tenant's row changes meanwhile.
+const MAX_ACTIVATION_ATTEMPTS: usize = 3;
 
-/// When a pending tenant is tried next, and how long it is left alone after that.
+/// The time of a pending tenant's next attempt, and the pause after it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RetryTimer {
-    at: Monotonic,
+struct RetryTimer {
+    due: Monotonic,
     pause: Duration,
 }
 
-pub(super) type RetryTimers = HashMap<TenantId, RetryTimer>;
+type RetryTimers = HashMap<TenantId, RetryTimer>;
 
-impl Registry {
-    /// Stores a tenant that is not tested yet, and makes the key that it is to have.
-    pub(super) async fn put_off(
-        &self,
-        view: Arc<TenantContext>,
-        own: Option<&AppSecrets>,
-        warnings: Vec<FieldError>,
-        dry_run: bool,
-        cause: &AuditContext,
-    ) -> Result<RegistrationOutcome, RegistryError> {
-        let mut keypair = None;
-        if !dry_run {
-            self.insert(&view, own, cause).await?;
-            if view.app.is_awaiting_key() {
-                keypair = Some(self.keypair_for(&view.app, cause).await?);
-            }
-        }
-        let when = match view.app.is_awaiting_key() {
-            true => "It is tried when the keypair is activated.",
-            false => "It is tried from time to time, and comes into service once Box gives a token.",
-        };
-        let diagnosis =
-            vec![diagnosis::of_key(&view.app), CheckResult::skipped(DiagnosticCheck::Assertion, when)];
-        Ok(RegistrationOutcome { view, diagnosis, warnings, created: true, keypair })
+/// The service that tries and activates pending tenants.
+#[derive(Debug)]
+pub struct PendingTenants {
+    deps: Arc<Deps>,
+    attempts: Flights<TenantId, Result<(), RegistryError>>,
+    timers: Mutex<RetryTimers>,
+}
+
+impl PendingTenants {
+    pub(super) fn new(deps: Arc<Deps>, tasks: TaskTracker) -> Self {
+        Self { deps, attempts: Flights::new(tasks), timers: Mutex::default() }
     }
 
-    /// Tries those pending tenants whose time has come: first at once, then after a minute, and each
-    /// time after twice as long, up to six hours.
+    /// Tries the pending tenants that are due: at once, then after a minute, and then after pauses that double up to
+    /// six hours.
     ///
     /// # Errors
-    /// Where the store does not answer. What fails for one tenant shows in its health.
-    pub async fn try_pending(self: &Arc<Self>) -> Result<(), StoreError> {
-        let tenants = self.store.pending_tenants().await?;
-        let due = self.due(tenants);
+    /// If the store does not answer. The failure of one tenant shows in its health.
+    pub async fn try_due(self: &Arc<Self>) -> Result<(), StoreError> {
+        let tenants = self.deps.store.pending_tenants().await?;
+        let due = self.take_due(tenants);
         futures::stream::iter(due)
-            .for_each_concurrent(AT_ONCE, async |tenant| {
+            .for_each_concurrent(CONCURRENCY, async |tenant| {
                 if let Err(error) = self.verify(&TenantRef::Id(tenant.id.clone())).await {
                     tracing::info!(tenant = %tenant.id, %error, "a tenant stays pending");
                 }
@@ -81,155 +71,149 @@ impl Registry {
         Ok(())
     }
 
-    fn due(&self, mut tenants: Vec<Tenant>) -> Vec<Tenant> {
-        let now = self.clock.monotonic();
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut still: RetryTimers = tenants
+    /// Returns the tenants that are due, sets their next timers and drops the timers of tenants not pending any more.
+    fn take_due(&self, mut tenants: Vec<Tenant>) -> Vec<Tenant> {
+        let now = self.deps.clock.monotonic();
+        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending: RetryTimers = tenants
             .iter()
             .map(|tenant| {
-                let new = RetryTimer { at: now, pause: FIRST_PAUSE };
-                (tenant.id.clone(), waits.get(&tenant.id).copied().unwrap_or(new))
+                let new = RetryTimer { due: now, pause: FIRST_PAUSE };
+                (tenant.id.clone(), timers.get(&tenant.id).copied().unwrap_or(new))
             })
             .collect();
         tenants.retain(|tenant| {
-            let Some(wait) = still.get_mut(&tenant.id).filter(|wait| wait.at <= now) else { return false };
-            *wait = RetryTimer { at: now.plus(wait.pause), pause: (2 * wait.pause).min(LONGEST_PAUSE) };
+            let Some(timer) = pending.get_mut(&tenant.id).filter(|timer| timer.due <= now) else {
+                return false;
+            };
+            *timer = RetryTimer { due: now.plus(timer.pause), pause: (2 * timer.pause).min(MAX_PAUSE) };
             true
         });
-        *waits = still;
+        *timers = pending;
         tenants
     }
 
-    /// Tries a pending tenant at Box and brings it into service. All who ask at the same time share
-    /// one trial. One that is not pending any more is well.
+    /// Tries a pending tenant at Box and activates it. Simultaneous calls share one attempt. A tenant that is no longer
+    /// pending is a success.
     ///
     /// # Errors
-    /// What stands in its way; it stays pending then.
+    /// The reason why the tenant stays pending.
     pub async fn verify(self: &Arc<Self>, tenant: &TenantRef) -> Result<(), RegistryError> {
-        let view = self.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
+        let view = self.deps.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
         let id = view.tenant.id.clone();
-        let registry = Arc::clone(self);
-        let trial = self.trials.join(id.clone(), || async move { registry.try_one(&id).await });
-        trial.await.map_err(|_| TokenError::Crashed)?
+        let deps = Arc::clone(&self.deps);
+        let attempt = self.attempts.join(id.clone(), || async move { attempt(&deps, &id).await });
+        attempt.await.map_err(|_| TokenError::Crashed)?
     }
+}
 
-    async fn try_one(&self, id: &TenantId) -> Result<(), RegistryError> {
-        let Some(view) = self.still_pending(id).await? else { return Ok(()) };
-        let verified = self.try_at_box(&view).await;
-        if let Err(error @ TokenError::Store(StoreError::Conflict(_))) = &verified {
-            self.broker.note_failure(&view, error);
-        }
-        verified.map_err(|error| match error {
-            TokenError::Store(error) => error.into(),
-            error => error.into(),
-        })
+async fn attempt(deps: &Deps, id: &TenantId) -> Result<(), RegistryError> {
+    let Some(view) = load_pending(deps, id).await? else { return Ok(()) };
+    let verified = verify_at_box(deps, &view).await;
+    if let Err(error @ TokenError::Store(StoreError::Conflict(_))) = &verified {
+        deps.broker.note_failure(&view, error);
     }
+    verified.map_err(|error| match error {
+        TokenError::Store(error) => error.into(),
+        error => error.into(),
+    })
+}
 
-    async fn try_at_box(&self, view: &TenantContext) -> Result<(), TokenError> {
-        if view.app.is_awaiting_key() {
-            return Err(TokenError::Pending);
+async fn verify_at_box(deps: &Deps, view: &TenantContext) -> Result<(), TokenError> {
+    if view.app.is_awaiting_key() {
+        return Err(TokenError::Pending);
+    }
+    if matches!(view.app.state, AppState::Suspended | AppState::Locked) {
+        return Err(TokenError::Suspended);
+    }
+    let holder = deps.store.app(&AppRef::ClientId(view.app.client_id.clone())).await?;
+    if holder.is_some_and(|holder| holder.id != view.app.id) {
+        return Err(StoreError::Conflict(Conflict::ClientIdHeld).into());
+    }
+    let (minted, credentials) = deps.broker.knock(view).await?;
+    match deps.box_client.service_account(&minted.token).await {
+        Ok(account) => {
+            store_activation(deps, &view.tenant.id, TestedCredentials { credentials, minted, account }).await
         }
-        if matches!(view.app.state, AppState::Suspended | AppState::Locked) {
-            return Err(TokenError::Suspended);
+        Err(error) => {
+            revoke_test_token(deps, &credentials, minted.token, &AuditContext::BROKER).await;
+            let error = error.into();
+            deps.broker.note_failure(view, &error);
+            Err(error)
         }
-        let holder = self.store.app(&AppRef::ClientId(view.app.client_id.clone())).await?;
-        if holder.is_some_and(|holder| holder.id != view.app.id) {
-            return Err(StoreError::Conflict(Conflict::ClientIdHeld).into());
+    }
+}
+
+/// Activates a tenant and keeps the test's token as its first. The token is revoked if the tenant was not activated.
+async fn store_activation(deps: &Deps, id: &TenantId, tested: TestedCredentials) -> Result<(), TokenError> {
+    let cause = AuditContext::BROKER;
+    let TestedCredentials { credentials, minted, account } = tested;
+    let activated = activate(deps, id, &account, &cause).await;
+    if let Ok(Some(view)) = &activated {
+        if let Err(error) = deps.broker.adopt(view, minted, &cause).await {
+            tracing::warn!(tenant = %id, %error, "a tenant begins without its first token");
         }
-        let (minted, credentials) = self.broker.knock(view).await?;
-        let account = match self.upstream.service_account(&minted.token).await {
-            Ok(account) => account,
-            Err(error) => {
-                self.write_off(&credentials, minted.token, &AuditContext::BROKER).await;
-                let error = error.into();
-                self.broker.note_failure(view, &error);
-                return Err(error);
-            }
+    } else {
+        revoke_test_token(deps, &credentials, minted.token, &cause).await;
+    }
+    Ok(activated.map(drop)?)
+}
+
+/// Writes the rows of an activated tenant and of its own app. Returns `None` if it is not pending any more.
+async fn activate(
+    deps: &Deps,
+    id: &TenantId,
+    account: &ServiceAccount,
+    cause: &AuditContext,
+) -> Result<Option<TenantContext>, StoreError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let Some(TenantContext { tenant, app }) = load_pending(deps, id).await? else { return Ok(None) };
+        let now = deps.now();
+        let tenant = Tenant {
+            state: TenantState::Active,
+            service_account: Some(account.clone()),
+            version: tenant.version + 1,
+            updated_at: now,
+            ..tenant
         };
-        self.bring_in(&view.tenant.id, account, (&credentials, minted)).await
-    }
-
-    /// Brings a tenant into service that Box gave a token for, and keeps the token as its first.
-    async fn bring_in(
-        &self,
-        id: &TenantId,
-        account: ServiceAccount,
-        (credentials, minted): (&Arc<BoxCredentials>, MintedToken),
-    ) -> Result<(), TokenError> {
-        let cause = AuditContext::BROKER;
-        let mut attempts = 0;
-        let brought = loop {
-            attempts += 1;
-            let view = match self.still_pending(id).await {
-                Ok(Some(view)) => view,
-                Ok(None) => break Ok(None),
-                Err(error) => break Err(error),
-            };
-            let now = self.now();
-            let TenantContext { tenant, app } = &view;
-            let tenant = Tenant {
-                state: TenantState::Active,
-                service_account: Some(account.clone()),
-                version: tenant.version + 1,
-                updated_at: now,
-                ..tenant.clone()
-            };
-            let app = match app.is_shared() {
-                true => app.clone(),
-                false => {
-                    App { state: AppState::Active, version: app.version + 1, updated_at: now, ..app.clone() }
-                }
-            };
-            let told = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
-            let event = self.event_of(&tenant, &cause, AuditAction::TenantActivate, told);
-            let own = (!app.is_shared()).then_some(&app);
-            let admitted = self.store.activate_tenant(&tenant, own, &event).await;
-            self.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));
-            self.broker.forget(&ChangedEntity::App(app.id.clone()));
-            match admitted {
-                Ok(()) => break Ok(Some(TenantContext { tenant, app })),
-                // Somebody changed it in this moment: look again.
-                Err(StoreError::Conflict(Conflict::Version)) if attempts < ATTEMPTS => {}
-                Err(error) => break Err(error),
-            }
+        let app = match app.is_shared() {
+            true => app,
+            false => App { state: AppState::Active, version: app.version + 1, updated_at: now, ..app },
         };
-        match brought {
-            Ok(Some(view)) => {
-                if let Err(error) = self.broker.adopt(&view, minted, &cause).await {
-                    tracing::warn!(tenant = %id, %error, "a tenant begins without its first token");
-                }
-                Ok(())
-            }
-            Ok(None) => {
-                self.write_off(credentials, minted.token, &cause).await;
-                Ok(())
-            }
-            Err(error) => {
-                self.write_off(credentials, minted.token, &cause).await;
-                Err(error.into())
-            }
+        let detail = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
+        let event = rows::tenants::audit_event(deps, &tenant, cause, AuditAction::TenantActivate, detail);
+        let own_app = (!app.is_shared()).then_some(&app);
+        let admitted = deps.store.activate_tenant(&tenant, own_app, &event).await;
+        deps.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));
+        deps.broker.forget(&ChangedEntity::App(app.id.clone()));
+        match admitted {
+            Ok(()) => return Ok(Some(TenantContext { tenant, app })),
+            Err(StoreError::Conflict(Conflict::Version)) if attempts < MAX_ACTIVATION_ATTEMPTS => {}
+            Err(error) => return Err(error),
         }
     }
+}
 
-    /// The tenant as it stands in the store, while it is pending.
-    async fn still_pending(&self, id: &TenantId) -> Result<Option<TenantContext>, StoreError> {
-        let tenant = self.store.tenant(&TenantRef::Id(id.clone())).await?;
-        let app = match &tenant {
-            Some(tenant) => self.store.app(&AppRef::Id(tenant.app.clone())).await?,
-            None => None,
-        };
-        match tenant.zip(app) {
-            Some((tenant, app)) if tenant.state == TenantState::Pending => {
-                Ok(Some(TenantContext { tenant, app }))
+/// Returns the tenant and its app from the store while it is pending. Otherwise makes the broker forget its copies,
+/// which are out of date.
+async fn load_pending(deps: &Deps, id: &TenantId) -> Result<Option<TenantContext>, StoreError> {
+    let tenant = deps.store.tenant(&TenantRef::Id(id.clone())).await?;
+    let app = match &tenant {
+        Some(tenant) => deps.store.app(&AppRef::Id(tenant.app.clone())).await?,
+        None => None,
+    };
+    match tenant.zip(app) {
+        Some((tenant, app)) if tenant.state == TenantState::Pending => {
+            Ok(Some(TenantContext { tenant, app }))
+        }
+        found => {
+            deps.broker.forget(&ChangedEntity::Tenant(id.clone()));
+            if let Some((_, app)) = found {
+                deps.broker.forget(&ChangedEntity::App(app.id));
             }
-            found => {
-                // Somebody else changed it, and what is remembered is old.
-                self.broker.forget(&ChangedEntity::Tenant(id.clone()));
-                if let Some((_, app)) = found {
-                    self.broker.forget(&ChangedEntity::App(app.id));
-                }
-                Ok(None)
-            }
+            Ok(None)
         }
     }
 }

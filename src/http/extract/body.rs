@@ -140,7 +140,7 @@ pub(crate) fn parse<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<T, ApiErr
     blank_byte_order_marks(&mut bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let value = strict_json::decode(&mut deserializer).map_err(|error| match error {
-        DecodeError::Fault(fault) => ApiError::Invalid(vec![fault]),
+        DecodeError::Field(fault) => ApiError::Invalid(vec![fault]),
         DecodeError::NotJson(error) => ApiError::Malformed(format!("The body is not JSON: {error}.")),
     })?;
     deserializer

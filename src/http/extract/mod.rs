@@ -117,7 +117,7 @@ pub(crate) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
         }
     }
     strict_json::decode(serde_json::Value::Object(document)).map_err(|error| match error {
-        DecodeError::Fault(FieldError { pointer, detail }) => {
+        DecodeError::Field(FieldError { pointer, detail }) => {
             ApiError::invalid(pointer, format!("In the query: {detail}"))
         }
         DecodeError::NotJson(error) => ApiError::Malformed(format!("The query cannot be read: {error}.")),

@@ -75,7 +75,7 @@ async fn replace(
     })?;
     let replaced = run_detached(api.tasks.clone(), async move {
         let context = &caller.context;
-        api.registry.replace_app_credentials(context, &app, material, body.enterprise_id).await
+        api.registry.credentials.replace_for_app(context, &app, material, body.enterprise_id).await
     })
     .await?;
     Ok(respond_registered(&replaced))
@@ -94,7 +94,7 @@ async fn make_keypair(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
-    let (found, keypair) = api.registry.make_app_keypair(&caller.context, &app).await?;
+    let (found, keypair) = api.registry.keypairs.create_for_app(&caller.context, &app).await?;
     let path = format!("/v1/apps/{}/keypairs", found.id);
     Ok(KeypairResponse::of(&found, &keypair, &path).created())
 }
@@ -119,7 +119,7 @@ async fn activate(
     let activated = run_detached(api.tasks.clone(), async move {
         let context = &caller.context;
         let how = (body.public_key_id.as_str(), body.enterprise_id);
-        api.registry.activate_app_keypair(context, &app, &keypair, how).await
+        api.registry.keypairs.activate_for_app(context, &app, &keypair, how).await
     })
     .await?;
     Ok(respond_registered(&activated))

@@ -20,7 +20,8 @@ use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::run_detached::run_detached;
 use crate::registry::diagnosis::CheckResult;
 use crate::registry::{
-    AppPatch, AppRegistration, AppView, CredentialFields, RegisteredApp, Registry, RequestedState, name_of,
+    AppPatch, AppRegistration, AppRegistrationOutcome, AppView, Apps, CredentialFields, RequestedState,
+    shared_app_name,
 };
 use crate::store::AppRef;
 
@@ -76,7 +77,7 @@ impl<'a> From<&'a AppView> for AppResponse<'a> {
     fn from(AppView { app, tenants }: &'a AppView) -> Self {
         Self {
             id: app.id.as_str(),
-            app: name_of(app).map_or("", Name::as_str),
+            app: shared_app_name(app).map_or("", Name::as_str),
             client_id: app.client_id.as_str(),
             auth: app.auth,
             key: app.key.as_ref(),
@@ -127,13 +128,14 @@ async fn register(
     Json(body): Json<RegisterAppRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    Registry::may_register_apps(&caller.context)?;
+    Apps::require_registration_permission(&caller.context)?;
     let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;
-    let registration = AppRegistration { name: body.app, material, enterprise_id: body.enterprise_id };
+    let registration =
+        AppRegistration { name: body.app, credentials: material, enterprise_id: body.enterprise_id };
     let registered = run_detached(api.tasks.clone(), async move {
-        api.registry.register_app(&caller.context, registration).await
+        api.registry.apps.register(&caller.context, registration).await
     })
     .await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -150,7 +152,7 @@ async fn register(
 /// List shared apps.
 async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
     let page = page(caller.query.limit.as_deref(), caller.query.cursor.as_deref())?;
-    let listing = api.registry.apps(&caller.context, page).await?;
+    let listing = api.registry.apps.list(&caller.context, page).await?;
     let items = listing.items.iter().map(AppResponse::from).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
@@ -169,7 +171,7 @@ async fn read(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(&api.registry.app(&caller.context, &app).await?))
+    Ok(respond(&api.registry.apps.get(&caller.context, &app).await?))
 }
 
 #[utoipa::path(
@@ -189,7 +191,7 @@ async fn patch(
     MergePatch(patch): MergePatch<AppPatch>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    Ok(respond(&api.registry.patch_app(&caller.context, &app, &patch, expected).await?))
+    Ok(respond(&api.registry.apps.patch(&caller.context, &app, &patch, expected).await?))
 }
 
 #[utoipa::path(
@@ -206,11 +208,11 @@ async fn delete(
     PathParams(app): PathParams<AppRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_app(&caller.context, &app, expected).await?;
+    api.registry.apps.delete(&caller.context, &app, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) fn respond_registered(registered: &RegisteredApp) -> Response {
+pub(crate) fn respond_registered(registered: &AppRegistrationOutcome) -> Response {
     let body = RegisteredAppResponse {
         app: AppResponse::from(&registered.app),
         diagnosis: &registered.diagnosis,

@@ -186,7 +186,7 @@ async fn list(
     caller: AuthenticatedRequest<ListAuditQuery>,
 ) -> Result<Response, ApiError> {
     let (query, behind, limit) = asked(caller.query)?;
-    let stretch = api.registry.audit(&caller.context, query, behind.as_ref(), limit).await?;
+    let stretch = api.registry.audit.list(&caller.context, query, behind.as_ref(), limit).await?;
     let body = AuditResponse {
         items: stretch.records.iter().map(response).collect(),
         next_cursor: stretch.next.as_ref().map(cursor),
@@ -203,7 +203,7 @@ async fn list(
 )]
 /// The last signed checkpoint of the audit, to be kept elsewhere.
 async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Result<Response, ApiError> {
-    let (signed, public_key) = api.registry.last_checkpoint(&caller.context).await?;
+    let (signed, public_key) = api.registry.audit.last_checkpoint(&caller.context).await?;
     let signature = signed.as_ref().map(|signed| &signed.signature);
     let body = CheckpointResponse {
         checkpoint: signed.as_ref().and_then(|signed| serde_json::from_str(&signed.content).ok()),

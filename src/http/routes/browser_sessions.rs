@@ -176,11 +176,11 @@ async fn open(
     let new = new_session(body)?;
     let context = &caller.context;
     caller.story.asked_session(&new);
-    let opened = match api.registry.open_session(context, &tenant, &new).await {
+    let opened = match api.registry.sessions.open(context, &tenant, &new).await {
         // The tenant's first request tries it.
         Err(RegistryError::Token(TokenError::Pending)) => {
-            api.registry.verify(&tenant).await?;
-            api.registry.open_session(context, &tenant, &new).await
+            api.registry.pending_tenants.verify(&tenant).await?;
+            api.registry.sessions.open(context, &tenant, &new).await
         }
         opened => opened,
     };
@@ -211,7 +211,7 @@ async fn list(
     let (limit, behind) = (limit(most.as_deref())?, cursor.as_deref().map(position).transpose()?);
     let on_behalf_of = on_behalf_of.as_deref().map(person).transpose()?;
     let (sessions, next) =
-        api.registry.sessions(&caller.context, &tenant, on_behalf_of, behind, limit).await?;
+        api.registry.sessions.list(&caller.context, &tenant, on_behalf_of, behind, limit).await?;
     let items = sessions.iter().map(response).collect();
     Ok(axum::Json(ListResponse { items, next_cursor: next.as_ref().map(cursor_of) }).into_response())
 }
@@ -230,7 +230,7 @@ async fn cancel_all(
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<StatusCode, ApiError> {
     let who = person(&caller.query.on_behalf_of)?;
-    api.registry.cancel_sessions_for(&caller.context, &tenant, &who).await?;
+    api.registry.sessions.cancel_for_person(&caller.context, &tenant, &who).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -248,7 +248,7 @@ async fn cancel(
     PathParams(tenant): PathParams<TenantRef>,
     PathParams(session): PathParams<SessionId>,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.cancel_session(&caller.context, &tenant, &session).await?;
+    api.registry.sessions.cancel(&caller.context, &tenant, &session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

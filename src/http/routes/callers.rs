@@ -21,7 +21,7 @@ use crate::http::extract::{
 use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::routes::trusts::TrustResponse;
 use crate::registry::callers::grants::GrantSpec;
-use crate::registry::callers::{CallerPatch, CallerView, NewCaller};
+use crate::registry::callers::{CallerPatch, CallerSpec, CallerView};
 use crate::store::CallerRef;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -145,8 +145,8 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
     let CreateCallerRequest { name, kind, grants, rate_limit } = body;
-    let new = NewCaller { name, kind, grants, rate_limit };
-    let view = api.registry.create_caller(&calling.context, new).await?;
+    let new = CallerSpec { name, kind, grants, rate_limit };
+    let view = api.registry.callers.create(&calling.context, new).await?;
     Ok((StatusCode::CREATED, respond(&view)).into_response())
 }
 
@@ -160,7 +160,7 @@ async fn create(
 /// List the callers that one could have made.
 async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Response, ApiError> {
     let page = page(calling.query.limit.as_deref(), calling.query.cursor.as_deref())?;
-    let listing = api.registry.callers(&calling.context, page).await?;
+    let listing = api.registry.callers.list(&calling.context, page).await?;
     let items = listing.items.iter().map(response).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
@@ -179,7 +179,7 @@ async fn read(
     calling: Calling,
     PathParams(caller): PathParams<CallerRef>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(&api.registry.caller(&calling.context, &caller).await?))
+    Ok(respond(&api.registry.callers.get(&calling.context, &caller).await?))
 }
 
 #[utoipa::path(
@@ -199,7 +199,7 @@ async fn patch(
     MergePatch(patch): MergePatch<CallerPatch>,
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
-    Ok(respond(&api.registry.patch_caller(&calling.context, &caller, &patch, expected).await?))
+    Ok(respond(&api.registry.callers.patch(&calling.context, &caller, &patch, expected).await?))
 }
 
 #[utoipa::path(
@@ -216,7 +216,7 @@ async fn delete(
     PathParams(caller): PathParams<CallerRef>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_caller(&calling.context, &caller, expected).await?;
+    api.registry.callers.delete(&calling.context, &caller, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -237,7 +237,7 @@ async fn create_key(
 ) -> Result<Response, ApiError> {
     let calling = calling.now(&api).await?;
     let CreateKeyRequest { expires_at } = body.map(|Json(body)| body).unwrap_or_default();
-    let new = api.registry.create_key(&calling.context, &caller, expires_at).await?;
+    let new = api.registry.callers.create_key(&calling.context, &caller, expires_at).await?;
     let body = NewKeyResponse { id: new.id.as_str(), key: new.key.expose(), expires_at: new.expires_at };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::CREATED, no_store, axum::Json(body)).into_response())
@@ -257,7 +257,7 @@ async fn revoke_key(
     PathParams(caller): PathParams<CallerRef>,
     PathParams(key): PathParams<KeyId>,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.revoke_key(&calling.context, &caller, &key).await?;
+    api.registry.callers.revoke_key(&calling.context, &caller, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -20,7 +20,7 @@ use crate::http::routes::registration::{
 };
 use crate::http::routes::tenants::{TenantResponse, respond};
 use crate::http::run_detached::run_detached;
-use crate::registry::{CredentialFields, steps};
+use crate::registry::{CredentialFields, activation_steps};
 use crate::store::TenantRef;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -79,7 +79,11 @@ pub(crate) struct KeypairResponse<'a> {
 impl<'a> KeypairResponse<'a> {
     /// `path` is where the app's keypairs are.
     pub(crate) fn of(app: &App, keypair: &'a Keypair, path: &str) -> Self {
-        Self { id: keypair.id.as_str(), public_key: &keypair.public_key, steps: steps(app, keypair, path) }
+        Self {
+            id: keypair.id.as_str(),
+            public_key: &keypair.public_key,
+            steps: activation_steps(app, keypair, path),
+        }
     }
 
     /// The answer to whoever had it made.
@@ -111,7 +115,7 @@ async fn replace(
     let revoke_old = matches!(caller.query.revoke_old, Some(QueryFlag::True));
     let state = api.clone();
     let replaced = run_detached(api.tasks.clone(), async move {
-        api.registry.replace_credentials(&caller.context, &tenant, material, revoke_old).await
+        api.registry.credentials.replace_for_tenant(&caller.context, &tenant, material, revoke_old).await
     })
     .await?;
     Ok(respond_registered(&state, &replaced))
@@ -130,7 +134,7 @@ async fn make_keypair(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
-    let (app, keypair) = api.registry.make_keypair(&caller.context, &tenant).await?;
+    let (app, keypair) = api.registry.keypairs.create_for_tenant(&caller.context, &tenant).await?;
     let name = match &tenant {
         TenantRef::Id(id) => id.as_str(),
         TenantRef::Name(name) => name.as_str(),
@@ -158,7 +162,7 @@ async fn activate(
     let state = api.clone();
     let activated = run_detached(api.tasks.clone(), async move {
         let context = &caller.context;
-        api.registry.activate_keypair(context, &tenant, &keypair, &body.public_key_id).await
+        api.registry.keypairs.activate_for_tenant(context, &tenant, &keypair, &body.public_key_id).await
     })
     .await?;
     Ok(respond_registered(&state, &activated))
@@ -177,6 +181,6 @@ async fn flush(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
-    let view = api.registry.flush_tenant(&caller.context, &tenant).await?;
+    let view = api.registry.tenants.flush(&caller.context, &tenant).await?;
     Ok(respond(&api, &view))
 }

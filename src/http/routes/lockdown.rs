@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
 use crate::http::run_detached::run_detached;
-use crate::registry::Lockdown;
+use crate::registry::LockdownOutcome;
 use crate::store::{AppRef, CallerRef, TenantRef};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -31,10 +31,10 @@ pub(crate) struct LockdownResponse {
     sessions: usize,
 }
 
-impl From<Lockdown> for LockdownResponse {
-    fn from(Lockdown { toll, sessions }: Lockdown) -> Self {
-        let queued = toll.tokens.saturating_sub(toll.revoked);
-        Self { tokens: toll.tokens, revoked: toll.revoked, queued, sessions }
+impl From<LockdownOutcome> for LockdownResponse {
+    fn from(LockdownOutcome { report, sessions }: LockdownOutcome) -> Self {
+        let queued = report.tokens.saturating_sub(report.revoked);
+        Self { tokens: report.tokens, revoked: report.revoked, queued, sessions }
     }
 }
 
@@ -53,11 +53,9 @@ async fn lock_tenant(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Locked {
-    let locked =
-        run_detached(
-            api.tasks.clone(),
-            async move { api.registry.lock_tenant(&caller.context, &tenant).await },
-        );
+    let locked = run_detached(api.tasks.clone(), async move {
+        api.registry.lockdowns.lock_tenant(&caller.context, &tenant).await
+    });
     Ok(axum::Json(locked.await?.into()))
 }
 
@@ -74,8 +72,9 @@ async fn lock_app(
     caller: AuthenticatedRequest,
     PathParams(app): PathParams<AppRef>,
 ) -> Locked {
-    let locked =
-        run_detached(api.tasks.clone(), async move { api.registry.lock_app(&caller.context, &app).await });
+    let locked = run_detached(api.tasks.clone(), async move {
+        api.registry.lockdowns.lock_app(&caller.context, &app).await
+    });
     Ok(axum::Json(locked.await?.into()))
 }
 
@@ -92,10 +91,8 @@ async fn lock_caller(
     calling: AuthenticatedRequest,
     PathParams(caller): PathParams<CallerRef>,
 ) -> Locked {
-    let locked =
-        run_detached(
-            api.tasks.clone(),
-            async move { api.registry.lock_caller(&calling.context, &caller).await },
-        );
+    let locked = run_detached(api.tasks.clone(), async move {
+        api.registry.lockdowns.lock_caller(&calling.context, &caller).await
+    });
     Ok(axum::Json(locked.await?.into()))
 }

@@ -104,15 +104,15 @@ async fn explain(
 ) -> Result<axum::Json<ExplainResponse>, ApiError> {
     let caller = caller.now(&api).await?;
     let tenant = TenantRef::parse(&body.tenant).ok_or(ApiError::NotFound)?;
-    api.registry.may_explain(&caller.context, &tenant).await?;
+    api.registry.policy.require_permission(&caller.context, &tenant).await?;
     let question = ExplainQuery {
-        who: who(&api, body.caller, body.claims).await?,
+        caller: who(&api, body.caller, body.claims).await?,
         tenant,
         subject: body.subject.unwrap_or(Subject::ENTERPRISE),
         restriction: restriction(body.scopes, body.resource)?,
         on_behalf_of: body.on_behalf_of,
     };
-    Ok(axum::Json(api.registry.explain(&caller.context, &question).await?.into()))
+    Ok(axum::Json(api.registry.policy.explain(&caller.context, &question).await?.into()))
 }
 
 async fn who(

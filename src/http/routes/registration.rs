@@ -22,7 +22,8 @@ use crate::http::routes::tenants::{TenantResponse, etag};
 use crate::http::run_detached::run_detached;
 use crate::registry::diagnosis::CheckResult;
 use crate::registry::{
-    AppSource, CredentialFields, CredentialInput, FieldError, Registration, RegistrationOutcome, Registry,
+    AppSource, CredentialFields, CredentialInput, FieldError, RegistrationOutcome, TenantRegistrar,
+    TenantRegistration,
 };
 
 /// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
@@ -139,7 +140,7 @@ pub(crate) fn material(
 }
 
 impl RegisterRequest {
-    pub(crate) fn into_registration(self, verify_later: bool) -> Result<Registration, ApiError> {
+    pub(crate) fn into_registration(self, verify_later: bool) -> Result<TenantRegistration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
         let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
         {
@@ -170,7 +171,7 @@ impl RegisterRequest {
                 return Err(ApiError::invalid("/config", detail));
             }
         };
-        Ok(Registration {
+        Ok(TenantRegistration {
             name: self.tenant,
             display_name: self.display_name,
             labels: self.labels,
@@ -268,16 +269,14 @@ pub(crate) async fn register(
     Json(body): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    Registry::may_register(&caller.context)?;
+    TenantRegistrar::require_permission(&caller.context)?;
     let dry_run = matches!(caller.query.dry_run, Some(QueryFlag::True));
     let registration = body.into_registration(caller.query.verify.is_some())?;
     let (tasks, state) = (api.tasks.clone(), api.clone());
-    let registered =
-        run_detached(
-            tasks,
-            async move { api.registry.register(&caller.context, registration, dry_run).await },
-        )
-        .await?;
+    let registered = run_detached(tasks, async move {
+        api.registry.registrar.register(&caller.context, registration, dry_run).await
+    })
+    .await?;
     let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, respond_registered(&state, &registered)).into_response())
 }

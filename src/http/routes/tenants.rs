@@ -108,7 +108,7 @@ impl<'a> TenantResponse<'a> {
             key: app.key.as_ref(),
             generation: view.generation().0,
             service_account: tenant.service_account.as_ref(),
-            health: api.registry.health(view),
+            health: api.registry.tenants.health(view),
             policy: &tenant.policy,
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
@@ -187,7 +187,7 @@ async fn list(
     caller: AuthenticatedRequest<ListTenantsQuery>,
 ) -> Result<Response, ApiError> {
     let (filter, page) = asked(&caller.query)?;
-    let listing = api.registry.tenants(&caller.context, (&filter, caller.query.health), page).await?;
+    let listing = api.registry.tenants.list(&caller.context, (&filter, caller.query.health), page).await?;
     let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
     Ok(axum::Json(body).into_response())
@@ -221,7 +221,7 @@ async fn read(
     caller: AuthenticatedRequest,
     PathParams(tenant): PathParams<TenantRef>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(&api, &*api.registry.tenant(&caller.context, &tenant).await?))
+    Ok(respond(&api, &*api.registry.tenants.get(&caller.context, &tenant).await?))
 }
 
 #[utoipa::path(
@@ -241,7 +241,7 @@ async fn patch(
     MergePatch(patch): MergePatch<Value>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    let view = api.registry.patch_tenant(&caller.context, &tenant, &patch, expected).await?;
+    let view = api.registry.tenants.patch(&caller.context, &tenant, &patch, expected).await?;
     Ok(respond(&api, &view))
 }
 
@@ -260,7 +260,7 @@ async fn delete(
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
     let now = matches!(caller.query.purge, Some(PurgeMode::Now));
-    api.registry.delete_tenant(&caller.context, &tenant, now, expected).await?;
+    api.registry.tenants.delete(&caller.context, &tenant, now, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -282,7 +282,7 @@ async fn test(
     let caller = caller.now(&api).await?;
     let TestRequest { user } = body.map(|Json(body)| body).unwrap_or_default();
     let diagnosis = run_detached(api.tasks.clone(), async move {
-        api.registry.test_tenant(&caller.context, &tenant, user.as_ref()).await
+        api.registry.tenants.test(&caller.context, &tenant, user.as_ref()).await
     })
     .await?;
     Ok(axum::Json(TestResponse { diagnosis }))

@@ -92,7 +92,7 @@ async fn create(
     let calling = calling.now(&api).await?;
     let CreateTrustRequest { issuer, audience, subject, claims } = body;
     let conditions = TrustConditions { issuer, audience, subject, claims: claims.unwrap_or_default() };
-    let trust = api.registry.create_trust(&calling.context, &caller, conditions).await?;
+    let trust = api.registry.callers.create_trust(&calling.context, &caller, conditions).await?;
     Ok((StatusCode::CREATED, axum::Json(TrustResponse::from(&trust))).into_response())
 }
 
@@ -110,6 +110,6 @@ async fn delete(
     PathParams(caller): PathParams<CallerRef>,
     PathParams(trust): PathParams<TrustId>,
 ) -> Result<StatusCode, ApiError> {
-    api.registry.delete_trust(&calling.context, &caller, &trust).await?;
+    api.registry.callers.delete_trust(&calling.context, &caller, &trust).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -124,7 +124,7 @@ async fn seen<'a>(api: &Api, opened: &'a AuthenticatedCaller) -> WhoamiCaller<'a
         name: caller.name.as_str(),
         kind: caller.kind,
         state: caller.state,
-        grants: api.registry.specs_of(&caller.grants).await,
+        grants: api.registry.callers.grant_specs(&caller.grants).await,
     }
 }
 

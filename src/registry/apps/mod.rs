@@ -1,33 +1,31 @@
-//! Shared apps: one Box app of a vendor's that serves many customers.
+//! Shared apps: a vendor's Box app that serves many customers.
+//!
+//! A tenant's own app is no concern of this module: it is registered and changed with its tenant.
+
+mod registration;
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::registration::{AppRegistration, AppRegistrationOutcome};
+
+use super::access::require_everywhere;
+use super::deps::Deps;
+use super::error::{RegistryError, conflict_error, require_version};
+use super::lock_enforcement::enforce_on_app;
+use super::page::ListPage;
+use super::retry::retry_on_conflict;
+use super::rows;
+use super::strict_json::non_null;
+use super::tenants::RequestedState;
 use crate::auth::RequestContext;
-use crate::broker::credentials_of;
-use crate::domain::app::{App, AppOwner, AppState};
-use crate::domain::audit_event::{AuditAction, AuditEvent};
+use crate::domain::app::{App, AppState};
+use crate::domain::audit_event::AuditAction;
 use crate::domain::grant::Permission;
-use crate::domain::id::{AppId, BoxId, Name};
-use crate::registry::credential_input::{CredentialInput, check_enterprise};
-use crate::registry::diagnosis::{self, CheckResult, DiagnosticCheck};
-use crate::registry::error::{CLIENT_ID_HELD, FieldError, RegistryError, unless_expected};
-use crate::registry::strict_json::non_null;
-use crate::registry::tenants::{ListPage, RequestedState};
-use crate::registry::{Registry, on_what_stands, require_everywhere};
-use crate::store::{AppRef, ChangedEntity, NewApp, PageRequest};
+use crate::store::{AppRef, ChangedEntity, PageRequest};
 
-/// A shared app to be registered.
-#[derive(Debug)]
-pub struct AppRegistration {
-    /// Its name.
-    pub name: Name,
-    /// Its credentials.
-    pub material: CredentialInput,
-    /// An enterprise that authorised it, to test it with.
-    pub enterprise_id: Option<BoxId>,
-}
-
-/// What a PATCH may change of an app.
+/// The fields of an app that a PATCH can change.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppPatch {
@@ -36,231 +34,121 @@ pub struct AppPatch {
     pub state: Option<RequestedState>,
 }
 
-/// A shared app and how many tenants it serves.
+/// A shared app and the number of its tenants.
 #[derive(Debug)]
 pub struct AppView {
     /// The app.
     pub app: App,
-    /// How many tenants it serves, deleted ones counting.
+    /// The number of tenants that it serves, including deleted ones.
     pub tenants: u64,
 }
 
-/// A shared app that was registered, or is already.
-#[derive(Debug)]
-pub struct RegisteredApp {
-    /// The app.
-    pub app: AppView,
-    /// What was checked.
-    pub diagnosis: Vec<CheckResult>,
-    /// What the request held that has no use here.
-    pub warnings: Vec<FieldError>,
-    /// False where it was registered before, with the same credentials.
-    pub created: bool,
+impl AppView {
+    pub(super) async fn load(deps: &Deps, app: App) -> Result<Self, RegistryError> {
+        let tenants = deps.store.count_tenants_of_app(&app.id).await?;
+        Ok(Self { app, tenants })
+    }
 }
 
-impl Registry {
-    /// Refuses whoever may register no apps, whatever they sent.
-    ///
-    /// # Errors
-    /// [`RegistryError::Forbidden`].
-    pub fn may_register_apps(context: &RequestContext) -> Result<(), RegistryError> {
-        require_everywhere(context, Permission::AppsWrite).map(drop)
+/// The service of shared apps.
+#[derive(Debug)]
+pub struct Apps {
+    deps: Arc<Deps>,
+}
+
+impl Apps {
+    pub(super) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
     }
 
-    /// Registers a shared app, after Box has given a token for the enterprise where one is named.
+    /// Returns a page of the shared apps, ordered by name.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells; nothing is stored then.
-    pub async fn register_app(
-        &self,
-        context: &RequestContext,
-        registration: AppRegistration,
-    ) -> Result<RegisteredApp, RegistryError> {
-        let context = require_everywhere(context, Permission::AppsWrite)?;
-        let AppRegistration { name, material, enterprise_id } = registration;
-        let reading = material.read()?;
-        reading.refuse_generated_key("Register the app with a key; `keypairs` makes the next one.")?;
-        if let Some(id) = &enterprise_id {
-            check_enterprise(id)?;
-        }
-        let key = self.decode(&reading).await?;
-        let warnings = reading.warnings.clone();
-        let owner = AppOwner::Shared { name: name.clone() };
-        let (mut app, secrets) = self.new_app(self.new_id(AppId::generate), owner, &reading, key.as_ref());
-        if let Some(known) = self.store.app(&AppRef::Name(name)).await? {
-            if !self.holds_these(&known, &app, &secrets).await? {
-                return Err(RegistryError::Conflict("The name is taken."));
-            }
-            let diagnosis = vec![diagnosis::of_key(&known)];
-            return Ok(RegisteredApp {
-                app: self.counted(known).await?,
-                diagnosis,
-                warnings,
-                created: false,
-            });
-        }
-        if self.store.app(&AppRef::ClientId(app.client_id.clone())).await?.is_some() {
-            return Err(RegistryError::Conflict(CLIENT_ID_HELD));
-        }
-        let mut diagnosis = vec![diagnosis::of_key(&app)];
-        match enterprise_id.as_ref().or(reading.config.enterprise_id.as_ref()) {
-            None => {
-                let why = "Name an `enterprise_id` that authorised the app to have this checked.";
-                diagnosis.push(CheckResult::skipped(DiagnosticCheck::Assertion, why));
-            }
-            Some(enterprise) => {
-                let credentials = std::sync::Arc::new(credentials_of(&app, secrets.clone())?);
-                let cause = context.audit_context();
-                let tested = self.test_mint(&credentials, enterprise, &cause).await?;
-                // No tenant is there yet whose token it could be.
-                self.write_off(&credentials, tested.minted.token, &cause).await;
-                diagnosis.push(CheckResult::pass(
-                    DiagnosticCheck::Assertion,
-                    "Box gave a token for the enterprise.",
-                ));
-                diagnosis.push(CheckResult::pass(DiagnosticCheck::ServiceAccount, tested.account.login));
-                diagnosis.push(diagnosis::of_clock(&self.upstream));
-            }
-        }
-        app.generation = self.store.next_generation().await?;
-        let sealed = self.seal(&app, &secrets).await?;
-        let event = self.app_event(&context, &app, AuditAction::AppCreate, None);
-        self.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
-        Ok(RegisteredApp { app: AppView { app, tenants: 0 }, diagnosis, warnings, created: true })
-    }
-
-    /// The shared apps, in the order of their names.
-    ///
-    /// # Errors
-    /// Where the caller neither manages nor uses apps.
-    pub async fn apps(
+    /// If the caller neither manages nor uses apps.
+    pub async fn list(
         &self,
         context: &RequestContext,
         mut page: PageRequest,
     ) -> Result<ListPage<AppView>, RegistryError> {
         require_app_reader(context)?;
-        let wanted = page.limit;
-        page.limit = wanted + 1;
-        let mut apps = self.store.shared_apps(&page).await?;
-        let more = apps.len() > wanted;
-        apps.truncate(wanted);
-        let next = apps.last().filter(|_| more).and_then(name_of).cloned();
+        let limit = page.limit;
+        page.limit = limit + 1;
+        let mut apps = self.deps.store.shared_apps(&page).await?;
+        let has_next = apps.len() > limit;
+        apps.truncate(limit);
+        let next = apps.last().filter(|_| has_next).and_then(rows::apps::shared_app_name).cloned();
         let mut items = Vec::with_capacity(apps.len());
         for app in apps {
-            items.push(self.counted(app).await?);
+            items.push(AppView::load(&self.deps, app).await?);
         }
         Ok(ListPage { items, next })
     }
 
-    /// One shared app.
+    /// Returns one shared app.
     ///
     /// # Errors
-    /// Where there is none, or the caller neither manages nor uses apps.
-    pub async fn app(&self, context: &RequestContext, app: &AppRef) -> Result<AppView, RegistryError> {
+    /// If there is none, or the caller neither manages nor uses apps.
+    pub async fn get(&self, context: &RequestContext, app: &AppRef) -> Result<AppView, RegistryError> {
         require_app_reader(context)?;
-        let app = self.shared_app(app).await?;
-        self.counted(app).await
+        let app = rows::apps::load_shared(&self.deps, app).await?;
+        AppView::load(&self.deps, app).await
     }
 
-    /// Takes a shared app in or out of service, and with it every tenant that it serves.
+    /// Takes a shared app and all its tenants in or out of service. `expected` is the version in `If-Match`.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells.
-    pub async fn patch_app(
+    /// Those of [`RegistryError`]; nothing is changed then.
+    pub async fn patch(
         &self,
         context: &RequestContext,
         app: &AppRef,
         patch: &AppPatch,
         expected: Option<i64>,
     ) -> Result<AppView, RegistryError> {
-        on_what_stands(|| self.patch_app_once(context, app, patch, expected)).await
+        let deps = &*self.deps;
+        retry_on_conflict(|| async move {
+            let mut context = require_everywhere(context, Permission::AppsWrite)?;
+            let current = rows::apps::load_shared(deps, app).await?;
+            require_version(expected, current.version)?;
+            let state = patch.state.map_or(current.state, AppState::from);
+            if state == current.state {
+                return AppView::load(deps, current).await;
+            }
+            if current.state == AppState::Locked {
+                context = require_everywhere(&context, Permission::Lockdown)?;
+                enforce_on_app(deps, current.id.clone()).await?;
+            }
+            let next = App { state, version: current.version + 1, updated_at: deps.now(), ..current };
+            let (cause, detail) = (context.audit_context(), Some(format!("state {state:?}")));
+            let event = rows::apps::audit_event(deps, &cause, &next, AuditAction::AppUpdate, detail);
+            rows::apps::replace(deps, &next, &event, expected).await?;
+            AppView::load(deps, next).await
+        })
+        .await
     }
 
-    async fn patch_app_once(
-        &self,
-        context: &RequestContext,
-        app: &AppRef,
-        patch: &AppPatch,
-        expected: Option<i64>,
-    ) -> Result<AppView, RegistryError> {
-        let mut context = require_everywhere(context, Permission::AppsWrite)?;
-        let current = self.shared_app(app).await?;
-        if expected.is_some_and(|version| version != current.version) {
-            return Err(RegistryError::Precondition);
-        }
-        let state = patch.state.map_or(current.state, AppState::from);
-        if state == current.state {
-            return self.counted(current).await;
-        }
-        if current.state == AppState::Locked {
-            context = require_everywhere(&context, Permission::Lockdown)?;
-            self.finish_app(current.id.clone()).await?;
-        }
-        let next = App { state, version: current.version + 1, updated_at: self.now(), ..current };
-        let told = Some(format!("state {state:?}"));
-        let event = self.app_event(&context, &next, AuditAction::AppUpdate, told);
-        let updated = self.store.update_app(&next, &event).await;
-        self.broker.forget(&ChangedEntity::App(next.id.clone()));
-        match updated {
-            Ok(()) => self.counted(next).await,
-            Err(error) => Err(unless_expected(expected, error)),
-        }
-    }
-
-    /// Erases a shared app that serves nobody.
+    /// Deletes a shared app that serves no tenant.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells.
-    pub async fn delete_app(
+    /// Those of [`RegistryError`]; nothing is changed then.
+    pub async fn delete(
         &self,
         context: &RequestContext,
         app: &AppRef,
         expected: Option<i64>,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.delete_app_once(context, app, expected)).await
-    }
-
-    async fn delete_app_once(
-        &self,
-        context: &RequestContext,
-        app: &AppRef,
-        expected: Option<i64>,
-    ) -> Result<(), RegistryError> {
-        let context = require_everywhere(context, Permission::AppsWrite)?;
-        let app = self.shared_app(app).await?;
-        if expected.is_some_and(|version| version != app.version) {
-            return Err(RegistryError::Precondition);
-        }
-        let event = self.app_event(&context, &app, AuditAction::AppDelete, None);
-        let deleted = self.store.delete_app(&app.id, app.version, &event).await;
-        self.broker.forget(&ChangedEntity::App(app.id));
-        deleted.map_err(|error| unless_expected(expected, error))
-    }
-
-    /// A tenant's own app is not on this list: it is seen through its tenant alone.
-    pub(super) async fn shared_app(&self, app: &AppRef) -> Result<App, RegistryError> {
-        let found = self.store.app(app).await?;
-        found.filter(App::is_shared).ok_or(RegistryError::Absent)
-    }
-
-    pub(super) async fn counted(&self, app: App) -> Result<AppView, RegistryError> {
-        let tenants = self.store.count_tenants_of_app(&app.id).await?;
-        Ok(AppView { app, tenants })
-    }
-
-    pub(super) fn app_event(
-        &self,
-        context: &RequestContext,
-        app: &App,
-        action: AuditAction,
-        detail: Option<String>,
-    ) -> AuditEvent {
-        AuditEvent {
-            app: Some(app.id.clone()),
-            generation: Some(app.generation),
-            detail: detail.or_else(|| name_of(app).map(ToString::to_string)),
-            ..context.audit_context().event(self.now(), action)
-        }
+        let deps = &*self.deps;
+        retry_on_conflict(|| async move {
+            let context = require_everywhere(context, Permission::AppsWrite)?;
+            let app = rows::apps::load_shared(deps, app).await?;
+            require_version(expected, app.version)?;
+            let cause = context.audit_context();
+            let event = rows::apps::audit_event(deps, &cause, &app, AuditAction::AppDelete, None);
+            let deleted = deps.store.delete_app(&app.id, app.version, &event).await;
+            deps.broker.forget(&ChangedEntity::App(app.id));
+            deleted.map_err(|error| conflict_error(expected, error))
+        })
+        .await
     }
 }
 
@@ -268,13 +156,4 @@ fn require_app_reader(context: &RequestContext) -> Result<(), RegistryError> {
     require_everywhere(context, Permission::AppsWrite)
         .or_else(|_| require_everywhere(context, Permission::AppsUse))
         .map(drop)
-}
-
-/// The name of a shared app.
-#[must_use]
-pub fn name_of(app: &App) -> Option<&Name> {
-    match &app.owner {
-        AppOwner::Shared { name } => Some(name),
-        AppOwner::Tenant { .. } => None,
-    }
 }

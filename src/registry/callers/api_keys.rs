@@ -1,9 +1,10 @@
-//! Callers' API keys: two may live at once, and each is shown once.
+//! The API keys of callers. A caller has at most two live keys, and each is shown once.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Callers;
 use crate::auth::{RequestContext, api_key};
 use crate::clock::Clock;
 use crate::crypto::Vault;
@@ -13,95 +14,89 @@ use crate::domain::grant::Grant;
 use crate::domain::id::{CallerId, KeyId, Name};
 use crate::domain::session::SessionCredential;
 use crate::entropy::Entropy;
-use crate::registry::callers::{event_of, told};
 use crate::registry::error::RegistryError;
-use crate::registry::{Registry, on_what_stands};
+use crate::registry::retry::retry_on_conflict;
+use crate::registry::rows::callers::{audit_event, describe, load_managed, replace};
+use crate::registry::session_cancellation::cancel_orphaned;
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
 
-/// A key that was just made; it is shown this once.
+/// A new key. It is shown this once.
 #[derive(Debug)]
 pub struct CreatedApiKey {
     /// The key's id.
     pub id: KeyId,
     /// The key.
     pub key: SecretString,
-    /// When it ends by itself.
+    /// The time at which it expires, if any.
     pub expires_at: Option<Timestamp>,
 }
 
-impl Registry {
-    /// Makes a key for a caller. Keys that have ended make room; two may live at once.
+impl Callers {
+    /// Creates a key for a caller. Expired keys are removed to make room.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells.
+    /// [`RegistryError::Conflict`] if the caller has two live keys.
     pub async fn create_key(
         &self,
         context: &RequestContext,
         caller: &CallerRef,
         expires_at: Option<Timestamp>,
     ) -> Result<CreatedApiKey, RegistryError> {
-        on_what_stands(|| self.create_key_once(context, caller, expires_at)).await
+        let deps = &*self.deps;
+        retry_on_conflict(|| async move {
+            let now = deps.now();
+            let (context, mut next) = load_managed(deps, context, caller).await?;
+            if expires_at.is_some_and(|end| end <= now) {
+                return Err(RegistryError::invalid("/expires_at", "A key has to end in the future."));
+            }
+            next.keys.retain(|key| key.is_live(now));
+            if next.keys.len() >= Caller::MAX_KEYS {
+                return Err(RegistryError::Conflict(
+                    "The caller has two live keys; revoke one of them first.",
+                ));
+            }
+            let (created, stored) = generate_key(deps.entropy.as_ref(), &deps.vault, now, expires_at);
+            next.keys.push(stored);
+            let cause = context.audit_context();
+            let event = audit_event(&next, &cause, now, AuditAction::KeyCreate, created.id.to_string());
+            replace(deps, next, &event, None).await?;
+            Ok(created)
+        })
+        .await
     }
 
-    async fn create_key_once(
-        &self,
-        context: &RequestContext,
-        caller: &CallerRef,
-        expires_at: Option<Timestamp>,
-    ) -> Result<CreatedApiKey, RegistryError> {
-        let now = self.now();
-        let (context, mut next) = self.manageable(context, caller).await?;
-        if expires_at.is_some_and(|end| end <= now) {
-            return Err(RegistryError::invalid("/expires_at", "A key has to end in the future."));
-        }
-        next.keys.retain(|key| key.is_live(now));
-        if next.keys.len() >= Caller::MAX_KEYS {
-            return Err(RegistryError::Conflict("The caller has two live keys; revoke one of them first."));
-        }
-        let (new, stored) = make_key(self.entropy.as_ref(), &self.vault, now, expires_at);
-        next.keys.push(stored);
-        let cause = context.audit_context();
-        let event = event_of(&next, &cause, now, AuditAction::KeyCreate, new.id.to_string());
-        self.replace_caller(next, &event, None).await?;
-        Ok(new)
-    }
-
-    /// Revokes a key: it opens nothing any more.
+    /// Revokes a key and cancels the browser sessions that were opened with it.
     ///
     /// # Errors
-    /// As [`RegistryError`] tells.
+    /// [`RegistryError::Absent`] if the caller has no such key.
     pub async fn revoke_key(
         &self,
         context: &RequestContext,
         caller: &CallerRef,
         key: &KeyId,
     ) -> Result<(), RegistryError> {
-        on_what_stands(|| self.revoke_key_once(context, caller, key)).await
-    }
-
-    async fn revoke_key_once(
-        &self,
-        context: &RequestContext,
-        caller: &CallerRef,
-        key: &KeyId,
-    ) -> Result<(), RegistryError> {
-        let (context, mut next) = self.manageable(context, caller).await?;
-        let before = next.keys.len();
-        next.keys.retain(|kept| kept.id != *key);
-        if next.keys.len() == before {
-            return Err(RegistryError::Absent);
-        }
-        let cause = context.audit_context();
-        let event = event_of(&next, &cause, self.now(), AuditAction::KeyRevoke, key.to_string());
-        let next = self.replace_caller(next, &event, None).await?;
-        let with = SessionCredential::Key(key.clone());
-        self.end_orphans(&next, &cause, |session| session.owner.credential == with).await;
-        Ok(())
+        let deps = &*self.deps;
+        retry_on_conflict(|| async move {
+            let (context, mut next) = load_managed(deps, context, caller).await?;
+            let before = next.keys.len();
+            next.keys.retain(|kept| kept.id != *key);
+            if next.keys.len() == before {
+                return Err(RegistryError::Absent);
+            }
+            let cause = context.audit_context();
+            let event = audit_event(&next, &cause, deps.now(), AuditAction::KeyRevoke, key.to_string());
+            let next = replace(deps, next, &event, None).await?;
+            let credential = SessionCredential::Key(key.clone());
+            cancel_orphaned(deps, &next, &cause, |session| session.owner.credential == credential).await;
+            Ok(())
+        })
+        .await
     }
 }
 
-fn make_key(
+/// Generates a key: as it is shown, and as it is stored.
+fn generate_key(
     entropy: &dyn Entropy,
     vault: &Vault,
     now: Timestamp,
@@ -120,11 +115,10 @@ fn make_key(
     (CreatedApiKey { id, key, expires_at }, stored)
 }
 
-/// Makes an admin that may do everything, with a key, for whoever has the database and the key set
-/// in their hands.
+/// Creates an admin with all permissions and a key: for the command line, whose user has the database and the key set.
 ///
 /// # Errors
-/// Where the name is taken or the store does not answer.
+/// If the name is taken or the store does not answer.
 pub async fn create_admin(
     store: &Arc<dyn Store>,
     vault: &Vault,
@@ -133,7 +127,7 @@ pub async fn create_admin(
     name: Name,
 ) -> Result<CreatedApiKey, StoreError> {
     let now = clock.wall();
-    let (new, stored) = make_key(entropy, vault, now, None);
+    let (new, stored) = generate_key(entropy, vault, now, None);
     let caller = Caller {
         id: CallerId::generate(entropy),
         name,
@@ -147,7 +141,8 @@ pub async fn create_admin(
         created_at: now,
         version: 1,
     };
-    let event = event_of(&caller, &AuditContext::COMMAND_LINE, now, AuditAction::CallerCreate, told(&caller));
+    let event =
+        audit_event(&caller, &AuditContext::COMMAND_LINE, now, AuditAction::CallerCreate, describe(&caller));
     store.insert_caller(&caller, &event).await?;
     Ok(new)
 }

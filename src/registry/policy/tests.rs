@@ -1,12 +1,17 @@
-//! What is explained is what a request gets, for whatever grants, policy and state there are.
+//! The explanation equals the decision on a request, for random grants, policies and states.
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::query::{ExplainCaller, ExplainQuery, judge};
+use super::reasons::reason;
+use super::warnings::warnings;
+use crate::broker::TenantContext;
 use crate::broker::decision::decide;
+use crate::domain::caller::Caller;
 use crate::domain::policy::Policy;
 use crate::domain::policy::strategies::{some_grant, some_policy, some_request};
+use crate::store::TenantRef;
 
 const DAY: &str = "2026-01-02T00:00:00Z";
 
@@ -38,7 +43,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_is_allowed_where_some_caller_is_served_and_the_first_such_decides(
+    fn explanation_names_the_first_caller_that_a_release_would_serve(
         grants in proptest::collection::vec(proptest::collection::vec(some_grant(), 0..3), 1..4),
         policy in some_policy(),
         asked in some_request(),
@@ -48,29 +53,29 @@ proptest! {
         let callers: Vec<Caller> = grants.into_iter().map(caller).collect();
         let view = view(&policy, (tenant, app));
         let served: Vec<_> = callers.iter().map(|one| decide(one, &view, asked.request())).collect();
-        let question = ExplainQuery {
-            who: ExplainCaller::Caller(None),
+        let query = ExplainQuery {
+            caller: ExplainCaller::Caller(None),
             tenant: TenantRef::Id(view.tenant.id.clone()),
             subject: asked.subject.clone(),
             restriction: asked.restriction.clone(),
             on_behalf_of: asked.on_behalf_of.clone(),
         };
-        let found = judge(&callers, &view, question.ask());
+        let judgement = judge(&callers, &view, query.access_request());
         let first = served.iter().position(Result::is_ok);
-        prop_assert_eq!(found.is_ok(), first.is_some());
-        match found {
-            Ok((who, grounds)) => {
+        prop_assert_eq!(judgement.is_ok(), first.is_some());
+        match judgement {
+            Ok((who, basis)) => {
                 let first = first.unwrap();
                 prop_assert!(std::ptr::eq(who, &callers[first]));
-                prop_assert_eq!(Ok(grounds), served[first]);
+                prop_assert_eq!(Ok(basis), served[first]);
                 prop_assert_eq!((tenant, app), ("active", "active"));
-                let observed = warnings(&callers, &view, &question, &found);
+                let observed = warnings(&callers, &view, &query, &judgement);
                 let observed = observed.iter().any(|warning| warning.code == "observed");
-                prop_assert_eq!(observed, grounds.waived.is_some());
+                prop_assert_eq!(observed, basis.waived.is_some());
             }
             // No other refusal came further than the one that is told.
             Err(told) => prop_assert!(served.iter().all(|one| one.unwrap_err() <= told)),
         }
-        prop_assert!(reason(&question, &found).ends_with('.'));
+        prop_assert!(reason(&query, &judgement).ends_with('.'));
     }
 }

@@ -1,6 +1,7 @@
-//! Derived types read an array for an object, its items taken for fields in the order of the code,
-//! and an object for a name. This stands around a deserializer, and everything in it, and lets
-//! objects be objects and names be texts.
+//! A deserializer that accepts only objects for structs and only texts for enums.
+//!
+//! Types with derived `Deserialize` also accept an array for a struct (its items in the order of the fields) and an
+//! object for an enum. This wrapper around another deserializer, and around everything in it, refuses both.
 
 use std::fmt;
 
@@ -9,13 +10,13 @@ use serde::de::{
     Visitor,
 };
 
-/// A deserializer, or what is read from it, under the stricter rules.
+/// A deserializer, or a part of one, with the stricter rules.
 pub(super) struct StrictDeserializer<T>(pub(super) T);
 
-macro_rules! pass_on {
+macro_rules! forward {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method($($name,)* Within { visitor, object: false })
+            self.0.$method($($name,)* StrictVisitor { visitor, object: false })
         }
     )*};
 }
@@ -23,7 +24,7 @@ macro_rules! pass_on {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<D> {
     type Error = D::Error;
 
-    pass_on! {
+    forward! {
         deserialize_any() deserialize_bool()
         deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
         deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
@@ -41,7 +42,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_struct(name, fields, Within { visitor, object: true })
+        self.0.deserialize_struct(name, fields, StrictVisitor { visitor, object: true })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -50,7 +51,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_str(ByName { visitor, variants })
+        self.0.deserialize_str(VariantVisitor { visitor, variants })
     }
 
     fn is_human_readable(&self) -> bool {
@@ -58,14 +59,14 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<D> {
     }
 }
 
-/// Hands what is read on to a visitor; what stands inside it is strict too.
-struct Within<V> {
+/// A visitor that passes values on to another one, and makes the parts inside them strict too.
+struct StrictVisitor<V> {
     visitor: V,
-    /// Whether only an object will do.
+    /// True if only an object is accepted.
     object: bool,
 }
 
-macro_rules! take {
+macro_rules! forward_visit {
     ($($method:ident($type:ty))*) => {$(
         fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
             self.visitor.$method(value)
@@ -73,14 +74,14 @@ macro_rules! take {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Within<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for StrictVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.visitor.expecting(f)
     }
 
-    take! {
+    forward_visit! {
         visit_bool(bool) visit_i64(i64) visit_i128(i128) visit_u64(u64) visit_u128(u128) visit_f64(f64)
         visit_char(char) visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
         visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
@@ -154,23 +155,23 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for StrictDeserializer<S
     }
 }
 
-/// One of a few names. None of the types that are read has a variant with anything in it.
-struct ByName<V> {
+/// A visitor for an enum, whose variants have no content.
+struct VariantVisitor<V> {
     visitor: V,
     variants: &'static [&'static str],
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for ByName<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for VariantVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, name) in self.variants.iter().enumerate() {
-            let between = match place {
+        for (index, name) in self.variants.iter().enumerate() {
+            let separator = match index {
                 0 => "",
-                _ if place + 1 == self.variants.len() => " or ",
+                _ if index + 1 == self.variants.len() => " or ",
                 _ => ", ",
             };
-            write!(f, "{between}`{name}`")?;
+            write!(f, "{separator}`{name}`")?;
         }
         Ok(())
     }

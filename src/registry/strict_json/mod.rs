@@ -1,25 +1,38 @@
-//! How JSON from outside becomes a type: strictly, and with words for whoever wrote it.
+//! Strict decoding of JSON from clients, with error messages in JSON's own words.
+//!
+//! Every request body and every patch is decoded here. No error quotes a value, because it may be a secret in the
+//! wrong place.
 
 mod deserializer;
 
 use serde::{Deserialize, Deserializer};
 
 use self::deserializer::StrictDeserializer;
-use crate::registry::error::{FieldError, pointer_of};
+use crate::registry::error::{FieldError, RegistryError, pointer_of};
 
-/// Why a document is not what it should be.
+/// The reason why a document cannot be decoded.
 #[derive(Debug)]
 pub enum DecodeError {
-    /// It is not JSON at all.
+    /// It is not JSON.
     NotJson(serde_json::Error),
-    /// One of its values is not what is expected there.
-    Fault(FieldError),
+    /// One of its fields cannot be accepted.
+    Field(FieldError),
 }
 
-/// Reads a document.
+impl DecodeError {
+    /// Returns the error of a request whose field at `pointer` holds the document.
+    pub(super) fn in_field(self, pointer: &str) -> RegistryError {
+        match self {
+            Self::Field(error) => RegistryError::Invalid(vec![error]),
+            Self::NotJson(error) => RegistryError::invalid(pointer, error.to_string()),
+        }
+    }
+}
+
+/// Decodes a document.
 ///
 /// # Errors
-/// The first thing that is wrong. No value is quoted: it may be a secret in the wrong place.
+/// The first error in the document.
 pub fn decode<'de, T, D>(document: D) -> Result<T, DecodeError>
 where
     T: Deserialize<'de>,
@@ -30,11 +43,11 @@ where
         let error = error.into_inner();
         let message = error.to_string();
         if error.is_data() {
-            DecodeError::Fault(FieldError::at(pointer, in_plain_words(&message)))
+            DecodeError::Field(FieldError::at(pointer, in_plain_words(&message)))
         } else if message.starts_with("recursion limit") {
-            // How it goes on down there helps nobody: the field of the whole is named.
+            // The path is very deep here, so only its first field is named.
             let field = pointer.match_indices('/').nth(1).map_or(&*pointer, |(end, _)| &pointer[..end]);
-            DecodeError::Fault(FieldError::at(
+            DecodeError::Field(FieldError::at(
                 field,
                 "Objects and arrays stand too deep in one another here.",
             ))
@@ -44,17 +57,17 @@ where
     })
 }
 
-/// For a field of a patch that may be left out and cannot be removed: `null` is refused.
+/// Deserializes a field of a patch that may be absent but not removed: `null` is an error.
 ///
 /// # Errors
-/// As `T`'s own.
+/// Those of `T`.
 pub(super) fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
 }
 
-/// serde's message without the value that it quotes, and without words that only Rust has.
+/// Returns serde's message without the value that it quotes, and without words of Rust.
 fn in_plain_words(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     if !message.starts_with("invalid ") && !message.starts_with("unknown variant ") {
@@ -62,13 +75,13 @@ fn in_plain_words(message: &str) -> String {
     }
     let expected = message.rfind(", expected ").map(|place| &message[place + ", expected ".len()..]);
     match expected {
-        Some(expected) => format!("Expected {}.", plain(expected)),
+        Some(expected) => format!("Expected {}.", json_words(expected)),
         None => "This value has no use here.".to_owned(),
     }
 }
 
-/// What serde expects, in JSON's own words.
-fn plain(expected: &str) -> &str {
+/// Returns the words of JSON for a type of Rust.
+fn json_words(expected: &str) -> &str {
     match expected {
         "a map" => "a JSON object",
         "a sequence" => "an array",

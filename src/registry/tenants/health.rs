@@ -1,26 +1,30 @@
-//! How a tenant is, with what to do where it fails.
+//! The health of tenants: whether Box issues tokens for them, and the remedy if it does not.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{Health, TenantContext};
+use super::Tenants;
+use crate::broker::{Health, TenantContext, TokenError};
 use crate::domain::app::AppState;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::tenant::TenantState;
-use crate::registry::Registry;
+use crate::registry::deps::Deps;
 use crate::registry::diagnosis::{CheckResult, DiagnosticCheck};
 use crate::store::TenantRef;
 
-/// Whether tokens of a tenant can be had.
+/// How many failing tenants are probed in one round.
+const PROBES_PER_ROUND: usize = 8;
+
+/// Whether Box issues tokens for a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
-    /// Box gave one when it was last asked.
+    /// Box issued a token when it was last asked.
     Ok,
-    /// It did not, for a reason that concerns the whole tenant.
+    /// Box did not, for a reason that concerns the whole tenant.
     Failing,
-    /// Nobody asked since the broker started.
+    /// Box was not asked since the broker started.
     Unknown,
 }
 
@@ -28,56 +32,46 @@ pub enum HealthState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
-    /// Whether tokens can be had.
+    /// Whether Box issues tokens.
     pub state: HealthState,
     /// The problem's code, while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// What an admin should do about it.
+    /// The remedy for an admin, while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<&'static str>,
-    /// Since when it is so.
+    /// The time since which the state is so.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
-/// How many failing tenants are asked about in a round.
-const IN_A_ROUND: usize = 8;
-
-impl Registry {
-    /// Asks Box for a token of some of the tenants that fail, in turn by chance: while callers are served
-    /// what they have, nobody else would notice that all is well again. A token that comes is kept.
-    pub async fn try_failing(&self) {
-        let mut failing = self.broker.failing();
+impl Tenants {
+    /// Asks Box for a token of up to eight failing tenants, chosen in rotation from a random start.
+    ///
+    /// While callers are served from the cache, no request would notice that a tenant has recovered. A token that
+    /// Box issues is kept.
+    pub async fn probe_failing(&self) {
+        let mut failing = self.deps.broker.failing();
         if failing.is_empty() {
             return;
         }
         let mut random = [0; 4];
-        self.entropy.fill(&mut random);
+        self.deps.entropy.fill(&mut random);
         let first = usize::try_from(u32::from_le_bytes(random)).unwrap_or_default() % failing.len();
         failing.rotate_left(first);
-        failing.truncate(IN_A_ROUND);
-        futures::future::join_all(failing.into_iter().map(|tenant| self.ask_after(tenant))).await;
-    }
-
-    async fn ask_after(&self, tenant: TenantId) {
-        let asked = async {
-            let Some(view) = self.broker.view(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
-            if view.tenant.state != TenantState::Active || view.app.state != AppState::Active {
-                return Ok(());
+        failing.truncate(PROBES_PER_ROUND);
+        let probes = failing.into_iter().map(async |tenant: TenantId| {
+            if let Err(error) = probe(&self.deps, &tenant).await {
+                tracing::debug!(%tenant, %error, "a tenant fails still");
             }
-            let (minted, _) = self.broker.knock(&view).await?;
-            self.broker.adopt(&view, minted, &AuditContext::BROKER).await
-        };
-        if let Err(error) = asked.await {
-            tracing::debug!(%tenant, %error, "a tenant fails still");
-        }
+        });
+        futures::future::join_all(probes).await;
     }
 
-    /// A tenant's health, as this process knows it.
+    /// Returns a tenant's health as this process knows it.
     #[must_use]
     pub fn health(&self, view: &TenantContext) -> HealthView {
-        let (state, since, failed) = match self.broker.health(view) {
+        let (state, since, failed) = match self.deps.broker.health(view) {
             Health::Unknown(since) => (HealthState::Unknown, since, None),
             Health::Well(since) => (HealthState::Ok, since, None),
             Health::Failing(since, error) => {
@@ -88,4 +82,14 @@ impl Registry {
         let (code, fix) = failed.map_or((None, None), |failed| (failed.code, failed.fix));
         HealthView { state, code, fix, since }
     }
+}
+
+/// Asks Box for a token of a tenant in service, and keeps it.
+async fn probe(deps: &Deps, tenant: &TenantId) -> Result<(), TokenError> {
+    let Some(view) = deps.broker.view(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
+    if view.tenant.state != TenantState::Active || view.app.state != AppState::Active {
+        return Ok(());
+    }
+    let (minted, _) = deps.broker.knock(&view).await?;
+    deps.broker.adopt(&view, minted, &AuditContext::BROKER).await
 }
