@@ -5,35 +5,11 @@
 //! it. A row that does not hold together is refused alone, and never costs its neighbours anything.
 //! Secrets come here sealed and leave sealed.
 
-mod apps;
 mod audit;
-mod audit_types;
-mod audit_writer;
-mod authenticated_row;
 mod browser_sessions;
-mod callers;
 pub mod change_feed;
-mod changes;
-mod checkpoints;
-mod connection;
-mod engine;
-mod generation_counter;
-mod instance_lock;
-mod keypairs;
-mod open;
-mod page_builder;
-mod postgres;
 pub mod read_through_cache;
-mod recipients;
-mod schema;
-mod session_types;
 mod sql;
-mod sql_store;
-mod sqlite;
-mod sqlx_error;
-mod tenants;
-mod time_limit;
-mod token_types;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -55,11 +31,10 @@ use crate::domain::session::BrowserSession;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::domain::token_key::TokenKey;
 
-pub use audit_types::{AuditCursor, AuditFilter, AuditPage, AuditRecord, StoredAuditRecord};
-pub use open::{OpenError, OpenMode, migrate, open};
-pub use schema::MigrationReport;
-pub use session_types::{NewBrowserSession, SessionCursor, SessionFilter, SessionPage, SessionSelector};
-pub use token_types::{
+pub use audit::{AuditCursor, AuditFilter, AuditPage, AuditRecord, StoredAuditRecord};
+pub use sql::{MigrationReport, OpenError, OpenMode, migrate, open};
+pub use browser_sessions::{NewBrowserSession, SessionCursor, SessionFilter, SessionPage, SessionSelector};
+pub use tokens::{
     NewToken, SaveOutcome, StoredToken, TokenCursor, TokenFilter, TokenRecipient, TokenSelector, token_aad,
 };
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::instance_lock::{self, ServeLock};
 use super::schema::{CURRENT, MigrationReport, SchemaState};
-use super::sql_store::SqlStore;
+use super::SqlStore;
 use super::time_limit::bounded;
 use super::{Store, StoreError, postgres, schema, sqlite};
 use crate::config::DatabaseUrl;

@@ -6,7 +6,7 @@ use super::audit_writer::AuditWriter;
 use super::authenticated_row::{left_out, mac_of, refused, verified};
 use super::connection::Connection;
 use super::engine::Engine;
-use super::sql::SqlRow;
+use super::statement::SqlRow;
 use super::{Result, StoreError, TokenRecipient};
 use crate::crypto::{AadContext, RowMac, Vault, sha256_hex};
 use crate::domain::id::TokenId;

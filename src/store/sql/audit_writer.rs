@@ -63,7 +63,7 @@ impl AuditWriter {
         let page = session.page(|| self.open_page(day));
         let link = page
             .chain
-            .append(self.vault.audit_signer(), event)
+            .append(self.vault.notary(), event)
             .map_err(|error| StoreError::Unexpected(error.to_string()))?;
         match tokio::time::timeout(SHARE, insert(session, &link, event)).await {
             Ok(Ok(())) => Ok(()),

@@ -2,11 +2,11 @@
 
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
-use super::changes::record;
+use super::change_log::record;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::page_builder::PageBuilder;
-use super::sql::{SqlRow, holding};
+use super::statement::{SqlRow, holding};
 use super::tenants::{self, count_of_app};
 use super::{
     AppRef, ChangedEntity, Conflict, CredentialSwitch, NewApp, PageRequest, Result, StoreError,

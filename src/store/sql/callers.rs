@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
-use super::changes::record;
+use super::change_log::record;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::page_builder::PageBuilder;
-use super::sql::{SqlRow, holding};
+use super::statement::{SqlRow, holding};
 use super::{CallerRef, ChangedEntity, Conflict, PageRequest, Result, StoreError};
 use crate::crypto::Vault;
 use crate::domain::audit_event::AuditEvent;
@@ -79,7 +79,7 @@ pub(super) async fn trusting(engine: &Engine, vault: &Vault, issuer: &str) -> Re
 }
 
 fn trusts(caller: &Caller, issuer: &str) -> bool {
-    let trusts = caller.trusts.iter().any(|trust| trust.conditions.issuer == issuer);
+    let trusts = caller.trusts.iter().any(|trust| trust.terms.issuer == issuer);
     if !trusts {
         tracing::error!(issuer, caller = %caller.id, "the index of trusts names a caller that has no such trust");
     }
@@ -171,8 +171,7 @@ async fn index_keys(session: &mut Connection, caller: &Caller) -> Result<()> {
 async fn index_trusts(session: &mut Connection, caller: &Caller) -> Result<()> {
     let id = caller.id.as_str();
     session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
-    let issuers: BTreeSet<&str> =
-        caller.trusts.iter().map(|trust| trust.conditions.issuer.as_str()).collect();
+    let issuers: BTreeSet<&str> = caller.trusts.iter().map(|trust| trust.terms.issuer.as_str()).collect();
     for issuer in issuers {
         let sql = "INSERT INTO caller_trusts (issuer, caller_id) VALUES ($1, $2)";
         session.run(sql, &[issuer.into(), id.into()]).await?;

@@ -4,10 +4,10 @@
 //! the counter decides something: it is authenticated like every row that does.
 
 use super::authenticated_row::{mac_of, refused, verified};
-use super::changes::alone;
+use super::change_log::alone;
 use super::connection::Connection;
 use super::engine::Engine;
-use super::sql::SqlRow;
+use super::statement::SqlRow;
 use super::{Result, StoreError};
 use crate::crypto::{AadContext, Vault};
 use crate::domain::id::Generation;

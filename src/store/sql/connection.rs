@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
 use super::audit_writer::ChainAppend;
-use super::sql::{Sql, SqlRow, SqlValue, bind};
+use super::statement::{Sql, SqlRow, SqlValue, bind};
 use super::sqlx_error::failure;
 use super::{Result, StoreError};
 

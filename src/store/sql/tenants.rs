@@ -3,11 +3,11 @@
 use super::apps;
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
-use super::changes::record;
+use super::change_log::record;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::page_builder::PageBuilder;
-use super::sql::{SqlRow, holding};
+use super::statement::{SqlRow, holding};
 use super::{ChangedEntity, Conflict, NewApp, PageRequest, Result, StoreError, TenantFilter, TenantRef};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppOwner};
@@ -47,7 +47,7 @@ impl StoredDocument for Tenant {
 
 /// The state that the indexes see: a tenant that Box never gave a token for reserves nothing, locked or not.
 fn state(tenant: &Tenant) -> TenantState {
-    if tenant.is_unverified() { TenantState::Pending } else { tenant.state }
+    if tenant.is_unproven() { TenantState::Pending } else { tenant.state }
 }
 
 fn purge_at(tenant: &Tenant) -> Option<i64> {

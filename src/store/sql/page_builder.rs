@@ -1,7 +1,7 @@
 //! Filling a page of a list although some rows are left out of it.
 
 use super::PageRequest;
-use super::sql::SqlRow;
+use super::statement::SqlRow;
 
 /// How many rows are read at once.
 const AT_ONCE: usize = 256;

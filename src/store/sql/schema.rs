@@ -1,37 +1,37 @@
 //! The schema's versions. A migration that was ever released is never changed again.
 
 use super::Result;
-use super::changes::alone;
+use super::change_log::alone;
 use super::connection::Connection;
 use super::engine::Engine;
-use super::sql::Sql;
+use super::statement::Sql;
 use crate::crypto::sha256_hex;
 
 /// The migrations in their order; the first brings the schema to version 1.
 const MIGRATIONS: [Sql; 6] = [
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0001_foundation.sql"),
-        postgres: include_str!("../../migrations/postgres/0001_foundation.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
+        postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
     },
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0002_credentials_that_change.sql"),
-        postgres: include_str!("../../migrations/postgres/0002_credentials_that_change.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0002_credentials_that_change.sql"),
+        postgres: include_str!("../../../migrations/postgres/0002_credentials_that_change.sql"),
     },
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0003_audit.sql"),
-        postgres: include_str!("../../migrations/postgres/0003_audit.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0003_audit.sql"),
+        postgres: include_str!("../../../migrations/postgres/0003_audit.sql"),
     },
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0004_trusts.sql"),
-        postgres: include_str!("../../migrations/postgres/0004_trusts.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0004_trusts.sql"),
+        postgres: include_str!("../../../migrations/postgres/0004_trusts.sql"),
     },
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0005_browser_sessions.sql"),
-        postgres: include_str!("../../migrations/postgres/0005_browser_sessions.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0005_browser_sessions.sql"),
+        postgres: include_str!("../../../migrations/postgres/0005_browser_sessions.sql"),
     },
     Sql {
-        sqlite: include_str!("../../migrations/sqlite/0006_given.sql"),
-        postgres: include_str!("../../migrations/postgres/0006_given.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0006_given.sql"),
+        postgres: include_str!("../../../migrations/postgres/0006_given.sql"),
     },
 ];
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::audit::{select, stored};
+use super::audit_records::{select, stored};
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::refused;
-use super::changes::alone;
+use super::change_log::alone;
 use super::connection::Connection;
 use super::engine::Engine;
-use super::sql::{Sql, SqlRow};
+use super::statement::{Sql, SqlRow};
 use super::{Result, StoreError};
 use crate::audit::{
     ChainLink, ChainTip, Checkpoint, CheckpointHead, Day, DayRange, DroppedRange, ExportManifest,
@@ -42,7 +42,7 @@ pub(super) async fn last(session: &mut Connection, ledger: &AuditWriter) -> Resu
         let sql = "SELECT number, content, sign_key, signature FROM audit_checkpoints
              WHERE number <= $1 ORDER BY number DESC LIMIT 50";
         let rows = session.rows(sql, &[below.into()]).await?;
-        let good = |signed: &SignedCheckpoint| signed.verify(ledger.audit_signer()).is_ok();
+        let good = |signed: &SignedCheckpoint| signed.verify(ledger.notary()).is_ok();
         if let Some(found) = rows.iter().filter_map(signed).find(good) {
             return Ok(Some(found));
         }
@@ -121,7 +121,7 @@ async fn head_of(
         [before, last] => (before.mac.as_slice().try_into().ok(), last),
         _ => return Ok(None),
     };
-    let mac = before.and_then(|before| verify_link(ledger.audit_signer(), &before, last).ok());
+    let mac = before.and_then(|before| verify_link(ledger.notary(), &before, last).ok());
     Ok(mac.map(|mac| ChainTip { number, mac }))
 }
 
@@ -136,7 +136,7 @@ async fn last_of(session: &mut Connection, ledger: &AuditWriter) -> Result<Optio
          WHERE number > $1 ORDER BY number LIMIT 1000";
     for row in session.rows(sql, &[last.0.into()]).await? {
         let Some(next) = signed(&row) else { break };
-        let follows = next.verify(ledger.audit_signer()).is_ok_and(|checkpoint| {
+        let follows = next.verify(ledger.notary()).is_ok_and(|checkpoint| {
             next.number == last.0 + 1 && checkpoint.previous.as_ref() == Some(&last.1)
         });
         if !follows {
@@ -171,7 +171,7 @@ async fn write(
         dropped,
         export,
     };
-    let signed = SignedCheckpoint::sign(ledger.audit_signer(), &checkpoint)
+    let signed = SignedCheckpoint::sign(ledger.notary(), &checkpoint)
         .map_err(|error| StoreError::Unexpected(error.to_string()))?;
     let sql = "INSERT INTO audit_checkpoints (number, day, content, sign_key, signature)
          VALUES ($1, $2, $3, $4, $5)";

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::sql::SqlRow;
+use super::statement::SqlRow;
 use super::{Result, StoreError};
 use crate::crypto::{AadContext, CryptoError, RowMac, Vault};
 

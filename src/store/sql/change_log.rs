@@ -9,7 +9,7 @@ use super::audit_writer::AuditWriter;
 use super::authenticated_row::{mac_of, verified};
 use super::connection::Connection;
 use super::engine::Engine;
-use super::sql::{Sql, SqlRow};
+use super::statement::{Sql, SqlRow};
 use super::{ChangeRecord, ChangedEntity, Result, StoreError};
 use crate::crypto::{AadContext, Vault};
 use crate::domain::audit_event::AuditEvent;

@@ -1,21 +1,45 @@
 //! The store on a database that speaks SQL.
 
+mod apps;
+mod audit_records;
+mod audit_writer;
+mod authenticated_row;
+mod browser_sessions;
+mod callers;
+mod change_log;
+mod checkpoints;
+mod connection;
+mod engine;
+mod generation_counter;
+mod instance_lock;
+mod keypairs;
+mod open;
+mod page_builder;
+mod postgres;
+mod recipients;
+mod schema;
+mod sqlite;
+mod sqlx_error;
+mod statement;
+mod tenants;
+mod time_limit;
+mod tokens;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::audit_writer::AuditWriter;
-use super::engine::Engine;
-use super::open::InstanceLock;
-use super::time_limit::bounded;
+use audit_writer::AuditWriter;
+use engine::Engine;
+use open::InstanceLock;
+use time_limit::bounded;
 use super::{
     AppRef, AuditCursor, AuditFilter, AuditPage, CallerRef, ChangeRecord, CredentialSwitch, NewApp,
     NewBrowserSession, NewToken, PageRequest, Result, SaveOutcome, SessionCursor, SessionFilter, SessionPage,
     Store, StoredAuditRecord, StoredCredentials, StoredToken, TenantFilter, TenantRef, TokenCursor,
-    TokenFilter, TokenRecipient, TokenSelector, apps, audit, browser_sessions, callers, changes, checkpoints,
-    generation_counter, keypairs, recipients, tenants, tokens,
+    TokenFilter, TokenRecipient, TokenSelector, ChangedEntity, Conflict, StoreError, SessionSelector, AuditRecord
 };
 use crate::audit::{Day, DayRange, SignedCheckpoint};
 use crate::crypto::Vault;
@@ -29,6 +53,9 @@ use crate::domain::recipient::Recipient;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
+
+pub use open::{OpenError, OpenMode, migrate, open};
+pub use schema::MigrationReport;
 
 #[derive(Debug)]
 pub(super) struct SqlStore {
@@ -266,11 +293,11 @@ impl Store for SqlStore {
     }
 
     async fn last_change_number(&self) -> Result<i64> {
-        bounded(changes::last(&self.engine)).await
+        bounded(change_log::last(&self.engine)).await
     }
 
     async fn changes_since(&self, number: i64) -> Result<Option<Vec<ChangeRecord>>> {
-        bounded(changes::since(&self.engine, &self.ledger, number)).await
+        bounded(change_log::since(&self.engine, &self.ledger, number)).await
     }
 
     async fn delete_expired(&self, now: Timestamp) -> Result<()> {
@@ -283,7 +310,7 @@ impl Store for SqlStore {
         behind: Option<&AuditCursor>,
         limit: usize,
     ) -> Result<AuditPage> {
-        bounded(audit::list(&self.engine, &self.ledger, filter, behind, limit)).await
+        bounded(audit_records::list(&self.engine, &self.ledger, filter, behind, limit)).await
     }
 
     async fn audit_chain_links(
@@ -292,7 +319,7 @@ impl Store for SqlStore {
         behind: Option<(Day, &WriterId, i64)>,
         limit: usize,
     ) -> Result<Vec<StoredAuditRecord>> {
-        bounded(audit::links(&self.engine, range, behind, limit)).await
+        bounded(audit_records::links(&self.engine, range, behind, limit)).await
     }
 
     async fn checkpoints_after(&self, behind: i64, limit: usize) -> Result<Vec<SignedCheckpoint>> {

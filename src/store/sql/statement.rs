@@ -22,7 +22,7 @@ impl From<&'static str> for Sql {
 /// there a writing transaction is alone from its beginning.
 macro_rules! holding {
     ($query:expr, $lock:literal) => {
-        $crate::store::sql::Sql { sqlite: $query, postgres: concat!($query, " ", $lock) }
+        $crate::store::sql::statement::Sql { sqlite: $query, postgres: concat!($query, " ", $lock) }
     };
 }
 pub(super) use holding;

@@ -2,9 +2,9 @@
 
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, refused, write};
-use super::changes::record;
+use super::change_log::record;
 use super::engine::Engine;
-use super::sql::SqlRow;
+use super::statement::SqlRow;
 use super::{ChangedEntity, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
