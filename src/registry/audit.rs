@@ -14,7 +14,7 @@ use crate::audit::SignedCheckpoint;
 use crate::auth::RequestContext;
 use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, TenantId};
-use crate::store::{AuditCursor, AuditFilter, AuditPage, CallerRef, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, Page, PageRequest, TenantRef};
 
 /// How many audit queries run at a time: a query without a matching index must not block the database for others.
 const MAX_READERS: usize = 2;
@@ -52,9 +52,8 @@ impl AuditReader {
         &self,
         context: &RequestContext,
         query: AuditQuery,
-        position: Option<&AuditCursor>,
-        limit: usize,
-    ) -> Result<AuditPage, RegistryError> {
+        page: &PageRequest<AuditCursor>,
+    ) -> Result<Page<AuditRecord, AuditCursor>, RegistryError> {
         let tenant = self.readable_tenant(context, query.tenant.as_ref()).await?;
         let mut filter = AuditFilter { tenant, ..query.filter };
         if let Some(caller) = query.caller {
@@ -62,7 +61,7 @@ impl AuditReader {
         }
         let permit = tokio::time::timeout(READER_TIMEOUT, self.readers.acquire()).await;
         let _permit = permit.ok().and_then(Result::ok).ok_or(RegistryError::Overloaded)?;
-        Ok(self.deps.store.audit_records(&filter, position, limit).await?)
+        Ok(self.deps.store.audit_records(&filter, page).await?)
     }
 
     async fn caller_id(&self, caller: CallerRef) -> Result<CallerId, RegistryError> {

@@ -7,7 +7,7 @@ use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::caller::Caller;
 use crate::domain::id::SessionId;
 use crate::domain::session::BrowserSession;
-use crate::store::{ChangedEntity, SessionFilter, SessionSelector};
+use crate::store::{ChangedEntity, PageRequest, SessionFilter, SessionSelector};
 
 /// How many sessions are read or cancelled at a time.
 pub(super) const BATCH_SIZE: usize = 100;
@@ -43,13 +43,14 @@ pub(super) async fn cancel_found(
 ) -> Result<usize, RegistryError> {
     let (mut position, mut cancelled) = (None, 0);
     loop {
-        let batch = deps.store.browser_sessions(filter, position.as_ref(), BATCH_SIZE).await?;
+        let page = PageRequest { after: position, limit: BATCH_SIZE };
+        let page = deps.store.browser_sessions(filter, &page).await?;
         let is_open = |session: &BrowserSession| session.cancelled_at.is_none() && matches(session);
-        let sessions: Vec<BrowserSession> = batch.sessions.into_iter().filter(is_open).collect();
+        let sessions: Vec<BrowserSession> = page.items.into_iter().filter(is_open).collect();
         if !sessions.is_empty() {
             cancelled += cancel(deps, &filter.selector, &sessions, cause).await?;
         }
-        position = match batch.next {
+        position = match page.next {
             None => return Ok(cancelled),
             next => next,
         };

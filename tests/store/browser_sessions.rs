@@ -13,7 +13,8 @@ use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::Tenant;
 use box_token_broker::entropy::SystemEntropy;
 use box_token_broker::store::{
-    ChangedEntity, Conflict, NewBrowserSession, SessionFilter, SessionSelector, StoreError, TenantRef,
+    ChangedEntity, Conflict, NewBrowserSession, PageRequest, SessionFilter, SessionSelector, StoreError,
+    TenantRef,
 };
 
 use super::harness::{Hand, Harness};
@@ -72,7 +73,7 @@ fn filter(of: SessionSelector) -> SessionFilter {
 }
 
 async fn listed(harness: &Harness, filter: &SessionFilter) -> Vec<BrowserSession> {
-    harness.store.browser_sessions(filter, None, 100).await.unwrap().sessions
+    harness.store.browser_sessions(filter, &PageRequest { after: None, limit: 100 }).await.unwrap().items
 }
 
 pub(crate) async fn a_session_comes_back_as_it_was_written(harness: &Harness) {
@@ -93,12 +94,12 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(harness: &Ha
     all.sort_by_key(|session| (session.created_at, session.id.clone()));
     let of_acme = filter(SessionSelector::Tenant(acme.tenant.id.clone()));
     assert_eq!(listed(harness, &of_acme).await, all);
-    let (mut walked, mut behind) = (Vec::new(), None);
+    let (mut walked, mut after) = (Vec::new(), None);
     loop {
-        let stretch = harness.store.browser_sessions(&of_acme, behind.as_ref(), 2).await.unwrap();
-        walked.extend(stretch.sessions);
-        behind = stretch.next;
-        if behind.is_none() {
+        let page = harness.store.browser_sessions(&of_acme, &PageRequest { after, limit: 2 }).await.unwrap();
+        walked.extend(page.items);
+        after = page.next;
+        if after.is_none() {
             break;
         }
     }

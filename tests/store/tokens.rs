@@ -6,7 +6,9 @@ use box_token_broker::domain::id::{BoxId, Generation};
 use box_token_broker::domain::subject::Subject;
 use box_token_broker::domain::tenant::TenantState;
 use box_token_broker::domain::token_key::TokenKey;
-use box_token_broker::store::{SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, token_aad};
+use box_token_broker::store::{
+    PageRequest, SaveOutcome, StoreError, TokenCursor, TokenFilter, TokenSelector, token_aad,
+};
 
 use super::harness::Harness;
 use super::sample_rows::{at, event, next, token_key};
@@ -167,9 +169,9 @@ pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(harness: &
         harness.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
     }
     assert_eq!(harness.store.live_token(&key, at(0)).await.unwrap().map(|token| token.id), Some(one.clone()));
-    let (waiting, _) =
-        harness.store.live_tokens(&TokenFilter::Discarded, &TokenCursor::after(at(0)), 10).await.unwrap();
-    assert_eq!(waiting.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
+    let first = PageRequest { after: Some(TokenCursor::after(at(0))), limit: 10 };
+    let waiting = harness.store.live_tokens(&TokenFilter::Discarded, &first).await.unwrap();
+    assert_eq!(waiting.items.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
     harness.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
     // No hand takes the mark away.
@@ -192,11 +194,11 @@ pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cann
     }
     harness.save(&acmes, &app, 10, false).await;
     let walk = async |among: TokenFilter, limit: usize| {
-        let (mut met, mut next) = (Vec::new(), Some(TokenCursor::after(at(10))));
-        while let Some(after) = next {
-            let (tokens, behind) = harness.store.live_tokens(&among, &after, limit).await.unwrap();
-            met.extend(tokens.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
-            next = behind;
+        let (mut met, mut after) = (Vec::new(), Some(TokenCursor::after(at(10))));
+        while after.is_some() {
+            let page = harness.store.live_tokens(&among, &PageRequest { after, limit }).await.unwrap();
+            met.extend(page.items.into_iter().map(|token| (token.expires_at, token.id, token.discarded)));
+            after = page.next;
         }
         assert!(met.is_sorted(), "in the order of their ends");
         met

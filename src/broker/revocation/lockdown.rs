@@ -12,7 +12,7 @@ use crate::broker::revocation::fence::{named_tenants, reaches};
 use crate::broker::{Broker, TokenError};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AppId, TenantId, TokenId};
-use crate::store::{StoreError, StoredToken, TenantRef, TokenCursor, TokenFilter};
+use crate::store::{PageRequest, StoreError, StoredToken, TenantRef, TokenCursor, TokenFilter};
 
 /// How many rows are looked at at once.
 const STRETCH: usize = 500;
@@ -132,10 +132,13 @@ impl Broker {
         &self,
         walk: &mut TokenScan,
     ) -> Result<Option<Vec<StoredToken>>, StoreError> {
-        let Some(after) = &walk.next else { return Ok(None) };
-        let (rows, next) = self.store.live_tokens(&walk.among, after, STRETCH).await?;
-        walk.next = next;
-        Ok(Some(rows))
+        if walk.next.is_none() {
+            return Ok(None);
+        }
+        let page = PageRequest { after: walk.next.clone(), limit: STRETCH };
+        let tokens = self.store.live_tokens(&walk.among, &page).await?;
+        walk.next = tokens.next;
+        Ok(Some(tokens.items))
     }
 
     /// Those of some rows that are within reach.

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::audit::UsageReport;
 use crate::domain::audit_event::{AuditAction, AuditOutcome};
 use crate::registry::callers::grants::parse_tenant;
-use crate::store::{AuditCursor, AuditFilter, Store, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, PageRequest, Store, TenantRef};
 
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
@@ -76,17 +76,18 @@ pub(super) async fn run(args: ReportArgs) -> Result<(), Failure> {
 
 async fn report(store: &dyn Store, filter: &AuditFilter) -> Result<UsageReport, Failure> {
     let mut report = UsageReport::default();
-    let mut behind: Option<AuditCursor> = None;
+    let mut after: Option<AuditCursor> = None;
     loop {
-        let stretch = store.audit_records(filter, behind.as_ref(), BATCH_SIZE).await?;
-        if stretch.refused > 0 {
+        let page = PageRequest { after, limit: BATCH_SIZE };
+        let page = store.audit_records(filter, &page).await?;
+        if page.refused > 0 {
             let told = "some of these records were altered: run `audit verify`, which names the first";
             return Err(Failure::failed(told));
         }
-        stretch.records.iter().for_each(|record| report.add(&record.event));
-        match stretch.next {
-            Some(next) => behind = Some(next),
+        page.items.iter().for_each(|record| report.add(&record.event));
+        after = match page.next {
             None => return Ok(report),
-        }
+            next => next,
+        };
     }
 }

@@ -19,7 +19,7 @@ use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::{AuthenticatedRequest, PathParam, limit, time};
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::AuditQuery;
-use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, TenantRef};
+use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, PageRequest, TenantRef};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(checkpoint))
@@ -185,12 +185,12 @@ async fn list(
     State(api): State<Api>,
     caller: AuthenticatedRequest<ListAuditQuery>,
 ) -> Result<Response, ApiError> {
-    let (query, behind, limit) = asked(caller.query)?;
-    let stretch = api.registry.audit.list(&caller.context, query, behind.as_ref(), limit).await?;
+    let (query, after, limit) = asked(caller.query)?;
+    let page = api.registry.audit.list(&caller.context, query, &PageRequest { after, limit }).await?;
     let body = AuditResponse {
-        items: stretch.records.iter().map(response).collect(),
-        next_cursor: stretch.next.as_ref().map(cursor),
-        altered: stretch.refused,
+        items: page.items.iter().map(response).collect(),
+        next_cursor: page.next.as_ref().map(cursor),
+        altered: page.refused,
     };
     Ok(axum::Json(body).into_response())
 }

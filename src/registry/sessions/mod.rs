@@ -20,7 +20,7 @@ use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::AccessRequest;
 use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
-use crate::store::{SessionCursor, SessionFilter, SessionSelector, TenantRef};
+use crate::store::{PageRequest, SessionCursor, SessionFilter, SessionSelector, TenantRef};
 
 /// How many batches of rows one list request reads to find sessions that the caller may see.
 const MAX_BATCHES: usize = 10;
@@ -62,14 +62,15 @@ impl Sessions {
             |session: &BrowserSession| require_cancellation(&context, &view.tenant, session).is_some();
         let mut found = Vec::new();
         for _ in 0..MAX_BATCHES {
-            let batch = deps.store.browser_sessions(&filter, position.as_ref(), BATCH_SIZE).await?;
-            found.extend(batch.sessions.into_iter().filter(may_cancel));
+            let page = PageRequest { after: position.take(), limit: BATCH_SIZE };
+            let page = deps.store.browser_sessions(&filter, &page).await?;
+            found.extend(page.items.into_iter().filter(may_cancel));
             if found.len() > limit {
                 found.truncate(limit);
                 let next = found.last().map(SessionCursor::behind);
                 return Ok((found, next));
             }
-            position = batch.next;
+            position = page.next;
             if position.is_none() || found.len() == limit {
                 break;
             }

@@ -1,21 +1,24 @@
-//! Writing the audit: each transaction adds its events to one chain, which nobody else adds to meanwhile.
+//! The writer of the audit: it appends events to hash chains, each of which one transaction at a time appends
+//! to.
+//!
+//! It owns the chains of this process and the knowledge of how far they go, which it trusts more than the
+//! database. It must not begin or commit a transaction.
 
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::{Result, StoreError};
 use crate::audit::{Chain, ChainLink, ChainTip, Day, SignedCheckpoint};
 use crate::crypto::Vault;
 use crate::domain::audit_event::{Actor, AuditEvent};
 use crate::domain::id::{AppId, CallerId, TenantId, WriterId};
+use crate::store::{Result, StoreError};
 
-/// How long writing an event may take: its share of a call's budget.
-const SHARE: Duration = Duration::from_secs(1);
+/// The time that writing an event may take, which is part of the time of its call.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The vault, and the chains that this process adds to.
+/// The writer of the audit in this process.
 #[derive(Clone, Debug)]
 pub(super) struct AuditWriter {
     vault: Arc<Vault>,
@@ -24,22 +27,14 @@ pub(super) struct AuditWriter {
 
 #[derive(Debug, Default)]
 struct Chains {
-    /// Those that nobody adds to at the moment.
+    /// The chains that no transaction appends to at the moment.
     idle: Vec<Chain>,
-    /// How far this process's own go that grew since the last checkpoint.
+    /// The tips of this process's chains that have grown since the last checkpoint.
     grown: HashMap<WriterId, (Day, ChainTip)>,
-    /// All that this process ever added to since it began, of the last days.
+    /// All chains of this process, of the last days, whose tip is known.
     own: HashMap<WriterId, Day>,
     /// The last checkpoint that this process saw: its number, and the hash of its content.
     last: Option<(i64, String)>,
-}
-
-impl Deref for AuditWriter {
-    type Target = Vault;
-
-    fn deref(&self) -> &Vault {
-        &self.vault
-    }
 }
 
 impl AuditWriter {
@@ -47,44 +42,15 @@ impl AuditWriter {
         Self { vault, chains: Arc::default() }
     }
 
-    /// Writes an event of this moment within the session's transaction.
-    pub(super) async fn write(&self, session: &mut Connection, event: &AuditEvent) -> Result<()> {
-        self.write_on(session, Day::of(event.at), event).await
-    }
-
-    /// Writes an event on that day within the session's transaction: it may be of an earlier one, whose
-    /// chains may be dropped by now.
-    pub(super) async fn write_on(
-        &self,
-        session: &mut Connection,
-        day: Day,
-        event: &AuditEvent,
-    ) -> Result<()> {
-        let page = session.page(|| self.open_page(day));
-        let link = page
-            .chain
-            .append(self.vault.notary(), event)
-            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
-        match tokio::time::timeout(SHARE, insert(session, &link, event)).await {
-            Ok(Ok(())) => Ok(()),
-            // Whatever keeps the audit from being written, what it is to tell of is not done meanwhile.
-            Ok(Err(error)) => {
-                // Somebody may have put a record where this one belongs: the chain cannot go on.
-                session.spoil_page();
-                Err(unwritable(&error.to_string()))
-            }
-            Err(_) => Err(unwritable("no answer in time")),
-        }
-    }
-
-    /// A chain of that day that nobody else adds to: no chain outlives its day.
-    fn open_page(&self, day: Day) -> ChainAppend {
+    /// Takes a chain of that day that no other transaction appends to. A chain never continues on the next
+    /// day, so that whole days can be dropped.
+    pub(super) fn take_chain(&self, day: Day) -> ChainAppend {
         let mut chains = self.chains();
         chains.idle.retain(|chain| chain.day >= day);
-        // The last one first, so that no more chains grow than are needed.
-        let place = chains.idle.iter().rposition(|chain| chain.day == day);
-        let chain = match place {
-            Some(place) => chains.idle.remove(place),
+        // The chain that was used last comes first, so that no more chains grow than are needed.
+        let index = chains.idle.iter().rposition(|chain| chain.day == day);
+        let chain = match index {
+            Some(index) => chains.idle.remove(index),
             None => {
                 let chain = Chain::new(WriterId::generate(self.vault.entropy()), day);
                 chains.own.retain(|_, of| *of >= day.plus_days(-2));
@@ -96,26 +62,54 @@ impl AuditWriter {
         ChainAppend { before: Some(chain.clone()), chain, committed: false, chains: Arc::clone(&self.chains) }
     }
 
-    /// How far this process's own chains go that grew since the last checkpoint.
-    pub(super) fn grown(&self) -> HashMap<WriterId, (Day, ChainTip)> {
+    /// Writes an event to the chain, within the transaction of the connection.
+    pub(super) async fn write(
+        &self,
+        connection: &mut Connection,
+        append: &mut ChainAppend,
+        event: &AuditEvent,
+    ) -> Result<()> {
+        let link = append
+            .chain
+            .append(self.vault.audit_signer(), event)
+            .map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        match tokio::time::timeout(WRITE_TIMEOUT, insert(connection, &link, event)).await {
+            Ok(Ok(())) => Ok(()),
+            // If the audit cannot be written, the change that it records is not made.
+            Ok(Err(error)) => {
+                // The row may have been inserted from outside: the chain cannot continue.
+                append.abandon();
+                Err(unwritable(&error.to_string()))
+            }
+            Err(_) => Err(unwritable("no answer in time")),
+        }
+    }
+
+    /// Returns the tips of this process's own chains that have grown since the last checkpoint.
+    pub(super) fn grown_chains(&self) -> HashMap<WriterId, (Day, ChainTip)> {
         self.chains().grown.clone()
     }
 
-    /// True for a chain of this process whose end it knows: not for one whose last commit is in doubt.
+    /// Returns true for a chain of this process whose tip is known. After a commit with an unknown outcome
+    /// it is not.
     pub(super) fn is_own(&self, writer: &WriterId) -> bool {
         self.chains().own.contains_key(writer)
     }
 
-    /// The last checkpoint that this process saw.
+    /// Returns the number and hash of the last checkpoint that this process saw.
     pub(super) fn last_checkpoint(&self) -> Option<(i64, String)> {
         self.chains().last.clone()
     }
 
-    /// Takes note of a checkpoint that covers `heads`.
-    pub(super) fn covered(&self, checkpoint: &SignedCheckpoint, heads: &HashMap<WriterId, (Day, ChainTip)>) {
+    /// Records that a checkpoint covers the chains up to `tips`.
+    pub(super) fn mark_covered(
+        &self,
+        checkpoint: &SignedCheckpoint,
+        tips: &HashMap<WriterId, (Day, ChainTip)>,
+    ) {
         let mut chains = self.chains();
-        chains.grown.retain(|writer, (_, head)| {
-            heads.get(writer).is_none_or(|(_, covered)| covered.number < head.number)
+        chains.grown.retain(|writer, (_, tip)| {
+            tips.get(writer).is_none_or(|(_, covered)| covered.number < tip.number)
         });
         chains.last = Some((checkpoint.number, checkpoint.hash()));
     }
@@ -129,40 +123,40 @@ fn unwritable(reason: &str) -> StoreError {
     StoreError::Unavailable(format!("the audit cannot be written: {reason}"))
 }
 
-/// What one transaction adds to a chain.
+/// The records that one transaction appends to a chain.
 #[derive(Debug)]
 pub(super) struct ChainAppend {
     chain: Chain,
-    /// The chain as it was, where it is certain that nothing was added.
+    /// The chain before the transaction, as long as it is certain that a rollback restores it.
     before: Option<Chain>,
     committed: bool,
     chains: Arc<Mutex<Chains>>,
 }
 
 impl ChainAppend {
-    /// Writes down how far the chain goes now, as the last thing before the commit. From here on nobody
-    /// knows whether it does, until the commit is known to have happened.
-    pub(super) async fn close(&mut self, session: &mut Connection) -> Result<()> {
+    /// Writes the new tip of the chain, as the last statement before the commit. From here on the tip in the
+    /// database is unknown until the commit has succeeded.
+    pub(super) async fn write_tip(&mut self, connection: &mut Connection) -> Result<()> {
         self.before = None;
-        let Chain { writer, day, tip: head } = &self.chain;
+        let Chain { writer, day, tip } = &self.chain;
         let sql = "INSERT INTO audit_chains (writer, day, number, mac, covered) VALUES ($1, $2, $3, $4, 0)
              ON CONFLICT (writer) DO UPDATE SET number = excluded.number, mac = excluded.mac";
-        let mac = head.mac.as_slice();
-        session.run(sql, &[writer.as_str().into(), day.0.into(), head.number.into(), mac.into()]).await?;
-        Ok(())
+        let mac = tip.mac.as_slice();
+        let values = [writer.as_str().into(), day.0.into(), tip.number.into(), mac.into()];
+        connection.execute(sql, &values).await.map(drop)
     }
 
-    /// Has nobody add to the chain any more.
-    pub(super) fn spoil(&mut self) {
+    /// Makes sure that nothing is appended to the chain any more.
+    fn abandon(&mut self) {
         self.before = None;
     }
 
-    /// Gives the chain back for others to add to.
-    pub(super) fn committed(mut self) {
+    /// Returns the chain after a commit, for other transactions to append to.
+    pub(super) fn release(mut self) {
         self.committed = true;
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let Chain { writer, day, tip: head } = self.chain.clone();
-        chains.grown.insert(writer, (day, head));
+        let Chain { writer, day, tip } = self.chain.clone();
+        chains.grown.insert(writer, (day, tip));
         chains.idle.push(self.chain.clone());
     }
 }
@@ -175,8 +169,7 @@ impl Drop for ChainAppend {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         match self.before.take() {
             Some(before) => chains.idle.push(before),
-            // A chain of which it is not known how far it goes is never added to again, and as long as
-            // the store says that it is.
+            // Nothing is appended to a chain whose tip is unknown; its length is what the database says.
             None => {
                 chains.grown.remove(&self.chain.writer);
                 chains.own.remove(&self.chain.writer);
@@ -185,7 +178,7 @@ impl Drop for ChainAppend {
     }
 }
 
-async fn insert(session: &mut Connection, link: &ChainLink, event: &AuditEvent) -> Result<()> {
+async fn insert(connection: &mut Connection, link: &ChainLink, event: &AuditEvent) -> Result<()> {
     let sql = "INSERT INTO audit
          (day, writer, number, at, action, outcome, actor_id, tenant_id, app_id, caller_id, on_behalf_of,
           fingerprint, doc, mac_key, mac)
@@ -208,10 +201,10 @@ async fn insert(session: &mut Connection, link: &ChainLink, event: &AuditEvent) 
         (&link.key).into(),
         (&link.mac).into(),
     ];
-    session.run(sql, &values).await.map(drop)
+    connection.execute(sql, &values).await.map(drop)
 }
 
-/// What stands in columns beside an event, taken out of it.
+/// The columns of an event that are not fields of it.
 pub(super) struct AuditColumns<'a> {
     pub(super) actor: Option<&'a str>,
     pub(super) on_behalf_of: Option<&'a str>,

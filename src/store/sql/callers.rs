@@ -1,21 +1,22 @@
-//! Callers, and the indexes that lead from an API key or an issuer to them.
+//! The store of callers on SQL, and the indexes that lead from an API key or an issuer to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::audit_writer::AuditWriter;
-use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, write};
-use super::change_log::record;
+use super::SqlStore;
+use super::authenticated_row::{
+    AuthenticatedDocument, StoredDocument, authenticate, fetch_document, verify_rows,
+};
 use super::connection::Connection;
-use super::engine::Engine;
-use super::page_builder::PageBuilder;
-use super::statement::{SqlRow, holding};
-use super::{CallerRef, ChangedEntity, Conflict, PageRequest, Result, StoreError};
+use super::statement::{SqlRow, locking};
+use super::timeout::with_timeout;
 use crate::crypto::Vault;
 use crate::domain::audit_event::AuditEvent;
 use crate::domain::caller::Caller;
 use crate::domain::id::{CallerId, KeyId};
+use crate::store::{CallerRef, CallerStore, ChangedEntity, Conflict, PageRequest, Result, StoreError};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -39,72 +40,148 @@ impl StoredDocument for Caller {
     }
 }
 
-pub(super) async fn find(engine: &Engine, vault: &Vault, by: &CallerRef) -> Result<Option<Caller>> {
-    let (sql, value) = match by {
-        CallerRef::Id(id) => (select!("WHERE id = $1"), id.as_str()),
-        CallerRef::Name(name) => (select!("WHERE name = $1"), name.as_str()),
-        CallerRef::Key(id) => {
-            (select!("WHERE id = (SELECT caller_id FROM api_keys WHERE key_id = $1)"), id.as_str())
+#[async_trait]
+impl CallerStore for SqlStore {
+    async fn caller(&self, by: &CallerRef) -> Result<Option<Caller>> {
+        let (sql, value) = match by {
+            CallerRef::Id(id) => (select!("WHERE id = $1"), id.as_str()),
+            CallerRef::Name(name) => (select!("WHERE name = $1"), name.as_str()),
+            CallerRef::Key(id) => {
+                (select!("WHERE id = (SELECT caller_id FROM api_keys WHERE key_id = $1)"), id.as_str())
+            }
+        };
+        with_timeout(async {
+            let mut connection = self.engine.reader().await?;
+            let caller: Option<Caller> =
+                fetch_document(&mut connection, &self.vault, sql, &[value.into()]).await?;
+            Ok(caller.filter(|caller| match by {
+                CallerRef::Key(id) => lists_key(caller, id),
+                CallerRef::Id(_) | CallerRef::Name(_) => true,
+            }))
+        })
+        .await
+    }
+
+    async fn callers(&self, page: &PageRequest) -> Result<Vec<Caller>> {
+        let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
+        with_timeout(self.list_by_name(sql, page, |_| true)).await
+    }
+
+    async fn callers_trusting_issuer(&self, issuer: &str) -> Result<Vec<Caller>> {
+        with_timeout(async {
+            let sql =
+                select!("WHERE id IN (SELECT caller_id FROM caller_trusts WHERE issuer = $1) ORDER BY id");
+            let rows = self.engine.reader().await?.fetch_all(sql, &[issuer.into()]).await?;
+            Ok(verify_rows(&self.vault, &rows).filter(|caller| trusts_issuer(caller, issuer)).collect())
+        })
+        .await
+    }
+
+    async fn insert_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()> {
+        with_timeout(async {
+            let mut transaction = self.begin_audited().await?;
+            insert(&mut transaction, &self.vault, caller).await?;
+            index_keys(&mut transaction, caller).await?;
+            index_trusts(&mut transaction, caller).await?;
+            let changed = [ChangedEntity::Caller(caller.id.clone())];
+            transaction.commit_change(&self.vault, event, &changed).await
+        })
+        .await
+    }
+
+    async fn update_caller(&self, caller: &Caller, event: &AuditEvent) -> Result<()> {
+        with_timeout(async {
+            let mut transaction = self.begin_audited().await?;
+            replace(&mut transaction, &self.vault, caller).await?;
+            index_keys(&mut transaction, caller).await?;
+            index_trusts(&mut transaction, caller).await?;
+            let changed = [ChangedEntity::Caller(caller.id.clone())];
+            transaction.commit_change(&self.vault, event, &changed).await
+        })
+        .await
+    }
+
+    async fn delete_caller(&self, id: &CallerId, version: i64, event: &AuditEvent) -> Result<()> {
+        with_timeout(async {
+            let mut transaction = self.begin_audited().await?;
+            transaction.execute("DELETE FROM api_keys WHERE caller_id = $1", &[id.as_str().into()]).await?;
+            transaction
+                .execute("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.as_str().into()])
+                .await?;
+            let sql = "DELETE FROM callers WHERE id = $1 AND version = $2";
+            if transaction.execute(sql, &[id.as_str().into(), version.into()]).await? == 0 {
+                return Err(StoreError::Conflict(Conflict::Version));
+            }
+            let changed = [ChangedEntity::Caller(id.clone())];
+            transaction.commit_change(&self.vault, event, &changed).await
+        })
+        .await
+    }
+
+    /// A single statement for all keys would need an array, which SQLite does not have.
+    async fn record_key_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<()> {
+        if uses.is_empty() {
+            return Ok(());
         }
-    };
-    let row = engine.read().await?.row(sql, &[value.into()]).await?;
-    let caller: Option<Caller> = row.map(|row| read(vault, &row)).transpose()?;
-    Ok(caller.filter(|caller| match by {
-        CallerRef::Key(id) => lists(caller, id),
-        CallerRef::Id(_) | CallerRef::Name(_) => true,
-    }))
+        with_timeout(async {
+            let mut connection = self.engine.begin().await?;
+            let sql = "UPDATE api_keys SET last_used_at = $1
+                 WHERE key_id = $2 AND (last_used_at IS NULL OR last_used_at < $1)";
+            // Always in the same order, so that two processes cannot deadlock.
+            for (key, at) in uses.iter().collect::<BTreeSet<_>>() {
+                connection.execute(sql, &[at.as_millisecond().into(), key.as_str().into()]).await?;
+            }
+            connection.commit().await
+        })
+        .await
+    }
+
+    async fn last_key_uses(&self, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
+        with_timeout(async {
+            let sql =
+                "SELECT key_id, last_used_at FROM api_keys WHERE caller_id = $1 AND last_used_at IS NOT NULL";
+            let rows = self.engine.reader().await?.fetch_all(sql, &[caller.as_str().into()]).await?;
+            Ok(rows.iter().filter_map(read_last_use).collect())
+        })
+        .await
+    }
 }
 
-/// The caller, whom nobody else changes until the transaction ends.
-pub(super) async fn hold(session: &mut Connection, vault: &Vault, id: &CallerId) -> Result<Option<Caller>> {
-    let sql = holding!(select!("WHERE id = $1"), "FOR SHARE");
-    let row = session.row(sql, &[id.as_str().into()]).await?;
-    row.map(|row| read(vault, &row)).transpose()
+fn read_last_use(row: &SqlRow) -> Option<(KeyId, Timestamp)> {
+    let key = KeyId::parse(&row.get::<String>("key_id")?).ok()?;
+    Some((key, Timestamp::from_millisecond(row.get("last_used_at")?).ok()?))
 }
 
-/// The index says that the key is the caller's; only the caller's own row can know.
-fn lists(caller: &Caller, id: &KeyId) -> bool {
-    let listed = caller.keys.iter().any(|key| key.id == *id);
-    if !listed {
+/// Returns the caller and locks its row against changes until the transaction ends.
+pub(super) async fn lock(
+    connection: &mut Connection,
+    vault: &Vault,
+    id: &CallerId,
+) -> Result<Option<Caller>> {
+    let sql = locking!(select!("WHERE id = $1"), "FOR SHARE");
+    fetch_document(connection, vault, sql, &[id.as_str().into()]).await
+}
+
+/// Returns true if the caller's own row lists the key, which the index alone does not prove.
+fn lists_key(caller: &Caller, id: &KeyId) -> bool {
+    let is_listed = caller.keys.iter().any(|key| key.id == *id);
+    if !is_listed {
         tracing::error!(key = %id, caller = %caller.id, "the index of API keys names a caller that has no such key");
     }
-    listed
+    is_listed
 }
 
-/// Whom tokens of an issuer may open. The index only says where to look.
-pub(super) async fn trusting(engine: &Engine, vault: &Vault, issuer: &str) -> Result<Vec<Caller>> {
-    let sql = select!("WHERE id IN (SELECT caller_id FROM caller_trusts WHERE issuer = $1) ORDER BY id");
-    let rows = engine.read().await?.rows(sql, &[issuer.into()]).await?;
-    Ok(read_each(vault, &rows).filter(|caller| trusts(caller, issuer)).collect())
-}
-
-fn trusts(caller: &Caller, issuer: &str) -> bool {
-    let trusts = caller.trusts.iter().any(|trust| trust.terms.issuer == issuer);
-    if !trusts {
+/// Returns true if the caller's own row has a trust of the issuer, which the index alone does not prove.
+fn trusts_issuer(caller: &Caller, issuer: &str) -> bool {
+    let is_trusted = caller.trusts.iter().any(|trust| trust.conditions.issuer == issuer);
+    if !is_trusted {
         tracing::error!(issuer, caller = %caller.id, "the index of trusts names a caller that has no such trust");
     }
-    trusts
+    is_trusted
 }
 
-pub(super) async fn list(engine: &Engine, vault: &Vault, page: &PageRequest) -> Result<Vec<Caller>> {
-    let mut session = engine.read().await?;
-    let mut stretch = PageBuilder::new(page);
-    while let Some((after, limit)) = stretch.next() {
-        let sql = select!("WHERE name > $1 ORDER BY name LIMIT $2");
-        let rows = session.rows(sql, &[(&after).into(), limit.into()]).await?;
-        stretch.take(&rows, read_each(vault, &rows));
-    }
-    Ok(stretch.items)
-}
-
-pub(super) async fn insert(
-    engine: &Engine,
-    ledger: &AuditWriter,
-    caller: &Caller,
-    event: &AuditEvent,
-) -> Result<()> {
-    let mut session = engine.write().await?;
-    let AuthenticatedDocument { doc, mac } = write(ledger, caller)?;
+async fn insert(connection: &mut Connection, vault: &Vault, caller: &Caller) -> Result<()> {
+    let AuthenticatedDocument { doc, mac } = authenticate(vault, caller)?;
     let sql = "INSERT INTO callers (id, name, version, doc, mac_key, mac) VALUES ($1, $2, $3, $4, $5, $6)";
     let values = [
         caller.id.as_str().into(),
@@ -114,21 +191,12 @@ pub(super) async fn insert(
         (&mac.key).into(),
         (&mac.mac).into(),
     ];
-    session.run(sql, &values).await?;
-    index_keys(&mut session, caller).await?;
-    index_trusts(&mut session, caller).await?;
-    record(&mut session, ledger, event, &[ChangedEntity::Caller(caller.id.clone())]).await?;
-    session.commit().await
+    connection.execute(sql, &values).await.map(drop)
 }
 
-pub(super) async fn update(
-    engine: &Engine,
-    ledger: &AuditWriter,
-    caller: &Caller,
-    event: &AuditEvent,
-) -> Result<()> {
-    let mut session = engine.write().await?;
-    let AuthenticatedDocument { doc, mac } = write(ledger, caller)?;
+/// Replaces the row of a caller, whose version must be one more than the stored one.
+async fn replace(connection: &mut Connection, vault: &Vault, caller: &Caller) -> Result<()> {
+    let AuthenticatedDocument { doc, mac } = authenticate(vault, caller)?;
     let sql = "UPDATE callers SET name = $1, version = $2, doc = $3, mac_key = $4, mac = $5
          WHERE id = $6 AND version = $7";
     let values = [
@@ -140,86 +208,39 @@ pub(super) async fn update(
         caller.id.as_str().into(),
         (caller.version - 1).into(),
     ];
-    if session.run(sql, &values).await? == 0 {
+    if connection.execute(sql, &values).await? == 0 {
         return Err(StoreError::Conflict(Conflict::Version));
     }
-    index_keys(&mut session, caller).await?;
-    index_trusts(&mut session, caller).await?;
-    record(&mut session, ledger, event, &[ChangedEntity::Caller(caller.id.clone())]).await?;
-    session.commit().await
+    Ok(())
 }
 
-/// Makes the index say of this caller what its row says.
-async fn index_keys(session: &mut Connection, caller: &Caller) -> Result<()> {
+/// Brings the index of API keys in line with the caller's row.
+async fn index_keys(connection: &mut Connection, caller: &Caller) -> Result<()> {
     let listed: BTreeSet<&str> = caller.keys.iter().map(|key| key.id.as_str()).collect();
     let sql = "SELECT key_id FROM api_keys WHERE caller_id = $1";
-    let rows = session.rows(sql, &[caller.id.as_str().into()]).await?;
+    let rows = connection.fetch_all(sql, &[caller.id.as_str().into()]).await?;
     for key in rows.iter().filter_map(|row| row.get::<String>("key_id")) {
         if !listed.contains(key.as_str()) {
-            session.run("DELETE FROM api_keys WHERE key_id = $1", &[(&key).into()]).await?;
+            connection.execute("DELETE FROM api_keys WHERE key_id = $1", &[(&key).into()]).await?;
         }
     }
     let sql = "INSERT INTO api_keys (key_id, caller_id) VALUES ($1, $2)
          ON CONFLICT (key_id) DO UPDATE SET caller_id = excluded.caller_id";
     for key in listed {
-        session.run(sql, &[key.into(), caller.id.as_str().into()]).await?;
+        connection.execute(sql, &[key.into(), caller.id.as_str().into()]).await?;
     }
     Ok(())
 }
 
-/// The same for the issuers that it trusts.
-async fn index_trusts(session: &mut Connection, caller: &Caller) -> Result<()> {
+/// Brings the index of trusted issuers in line with the caller's row.
+async fn index_trusts(connection: &mut Connection, caller: &Caller) -> Result<()> {
     let id = caller.id.as_str();
-    session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
-    let issuers: BTreeSet<&str> = caller.trusts.iter().map(|trust| trust.terms.issuer.as_str()).collect();
+    connection.execute("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.into()]).await?;
+    let issuers: BTreeSet<&str> =
+        caller.trusts.iter().map(|trust| trust.conditions.issuer.as_str()).collect();
     for issuer in issuers {
         let sql = "INSERT INTO caller_trusts (issuer, caller_id) VALUES ($1, $2)";
-        session.run(sql, &[issuer.into(), id.into()]).await?;
+        connection.execute(sql, &[issuer.into(), id.into()]).await?;
     }
     Ok(())
-}
-
-pub(super) async fn delete(
-    engine: &Engine,
-    ledger: &AuditWriter,
-    id: &CallerId,
-    version: i64,
-    event: &AuditEvent,
-) -> Result<()> {
-    let mut session = engine.write().await?;
-    session.run("DELETE FROM api_keys WHERE caller_id = $1", &[id.as_str().into()]).await?;
-    session.run("DELETE FROM caller_trusts WHERE caller_id = $1", &[id.as_str().into()]).await?;
-    let sql = "DELETE FROM callers WHERE id = $1 AND version = $2";
-    if session.run(sql, &[id.as_str().into(), version.into()]).await? == 0 {
-        return Err(StoreError::Conflict(Conflict::Version));
-    }
-    record(&mut session, ledger, event, &[ChangedEntity::Caller(id.clone())]).await?;
-    session.commit().await
-}
-
-/// One statement for all keys' uses would need an array, which SQLite does not know.
-pub(super) async fn record_key_uses(engine: &Engine, uses: &[(KeyId, Timestamp)]) -> Result<()> {
-    if uses.is_empty() {
-        return Ok(());
-    }
-    let mut session = engine.write().await?;
-    let sql = "UPDATE api_keys SET last_used_at = $1
-         WHERE key_id = $2 AND (last_used_at IS NULL OR last_used_at < $1)";
-    // In one order, so that two processes never wait for each other.
-    for (key, at) in uses.iter().collect::<BTreeSet<_>>() {
-        session.run(sql, &[at.as_millisecond().into(), key.as_str().into()]).await?;
-    }
-    session.commit().await
-}
-
-pub(super) async fn last_key_uses(engine: &Engine, caller: &CallerId) -> Result<BTreeMap<KeyId, Timestamp>> {
-    let sql = "SELECT key_id, last_used_at FROM api_keys WHERE caller_id = $1 AND last_used_at IS NOT NULL";
-    let rows = engine.read().await?.rows(sql, &[caller.as_str().into()]).await?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| {
-            let key = KeyId::parse(&row.get::<String>("key_id")?).ok()?;
-            Some((key, Timestamp::from_millisecond(row.get("last_used_at")?).ok()?))
-        })
-        .collect())
 }

@@ -1,4 +1,4 @@
-//! One connection while it is used, and what becomes of it afterwards.
+//! A pooled connection while it is in use, and how it returns to its pool.
 
 use std::mem;
 use std::time::Duration;
@@ -6,21 +6,18 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
-use super::audit_writer::ChainAppend;
+use super::sqlx_error::store_error;
 use super::statement::{Sql, SqlRow, SqlValue, bind};
-use super::sqlx_error::failure;
-use super::{Result, StoreError};
+use crate::store::{Result, StoreError};
 
-/// How long a connection may take to be tidied up for the next one who needs it.
-const TIDYING: Duration = Duration::from_secs(1);
+/// The time that a connection may take to return to its pool.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection from a pool. Where its last statement failed or was never awaited to its end, nobody
-/// knows what state it is in: such a connection is closed at once, and not given back.
+/// A connection from a pool. If its last statement failed or was dropped before its end, the state of the
+/// connection is unknown: it is closed at once and does not return to the pool.
 pub(super) struct Connection {
-    link: Option<ConnectionKind>,
+    inner: Option<ConnectionKind>,
     state: State,
-    /// What the transaction adds to the audit.
-    page: Option<ChainAppend>,
 }
 
 pub(super) enum ConnectionKind {
@@ -36,98 +33,85 @@ enum State {
 }
 
 impl Connection {
-    pub(super) fn new(link: ConnectionKind) -> Self {
-        Self { link: Some(link), state: State::Idle, page: None }
+    pub(super) fn new(inner: ConnectionKind) -> Self {
+        Self { inner: Some(inner), state: State::Idle }
     }
 
-    /// Runs a statement and tells how many rows it concerned.
-    pub(super) async fn run(&mut self, sql: impl Into<Sql>, values: &[SqlValue<'_>]) -> Result<u64> {
+    /// Runs a statement and returns the number of rows that it affected.
+    pub(super) async fn execute(&mut self, sql: impl Into<Sql>, values: &[SqlValue<'_>]) -> Result<u64> {
         let (sql, before) = (sql.into(), mem::replace(&mut self.state, State::Unknown));
-        let done = match &mut self.link {
-            Some(ConnectionKind::Sqlite(link)) => {
-                bind(sql.sqlite, values).execute(&mut **link).await.map(|done| done.rows_affected())
+        let done = match &mut self.inner {
+            Some(ConnectionKind::Sqlite(inner)) => {
+                bind(sql.sqlite, values).execute(&mut **inner).await.map(|done| done.rows_affected())
             }
-            Some(ConnectionKind::Postgres(link)) => {
-                bind(sql.postgres, values).execute(&mut **link).await.map(|done| done.rows_affected())
+            Some(ConnectionKind::Postgres(inner)) => {
+                bind(sql.postgres, values).execute(&mut **inner).await.map(|done| done.rows_affected())
             }
             None => Err(sqlx::Error::PoolClosed),
         };
-        self.settle(before, done)
+        self.finish_statement(before, done)
     }
 
-    /// Runs a query.
-    pub(super) async fn rows(&mut self, sql: impl Into<Sql>, values: &[SqlValue<'_>]) -> Result<Vec<SqlRow>> {
+    /// Runs a query and returns its rows.
+    pub(super) async fn fetch_all(
+        &mut self,
+        sql: impl Into<Sql>,
+        values: &[SqlValue<'_>],
+    ) -> Result<Vec<SqlRow>> {
         let (sql, before) = (sql.into(), mem::replace(&mut self.state, State::Unknown));
-        let done = match &mut self.link {
-            Some(ConnectionKind::Sqlite(link)) => {
-                let rows = bind(sql.sqlite, values).fetch_all(&mut **link).await;
+        let done = match &mut self.inner {
+            Some(ConnectionKind::Sqlite(inner)) => {
+                let rows = bind(sql.sqlite, values).fetch_all(&mut **inner).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
-            Some(ConnectionKind::Postgres(link)) => {
-                let rows = bind(sql.postgres, values).fetch_all(&mut **link).await;
+            Some(ConnectionKind::Postgres(inner)) => {
+                let rows = bind(sql.postgres, values).fetch_all(&mut **inner).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Postgres).collect())
             }
             None => Err(sqlx::Error::PoolClosed),
         };
-        self.settle(before, done)
+        self.finish_statement(before, done)
     }
 
-    /// Runs a query that has one row at most.
-    pub(super) async fn row(
+    /// Runs a query that returns one row at most.
+    pub(super) async fn fetch_optional(
         &mut self,
         sql: impl Into<Sql>,
         values: &[SqlValue<'_>],
     ) -> Result<Option<SqlRow>> {
-        Ok(self.rows(sql, values).await?.pop())
+        Ok(self.fetch_all(sql, values).await?.pop())
     }
 
-    /// Runs several statements, which take no parameters.
-    pub(super) async fn script(&mut self, sql: Sql) -> Result<()> {
+    /// Runs several statements without parameters.
+    pub(super) async fn execute_script(&mut self, sql: Sql) -> Result<()> {
         let before = mem::replace(&mut self.state, State::Unknown);
-        let done = match &mut self.link {
-            Some(ConnectionKind::Sqlite(link)) => link.execute(sqlx::raw_sql(sql.sqlite)).await.map(drop),
-            Some(ConnectionKind::Postgres(link)) => link.execute(sqlx::raw_sql(sql.postgres)).await.map(drop),
+        let done = match &mut self.inner {
+            Some(ConnectionKind::Sqlite(inner)) => inner.execute(sqlx::raw_sql(sql.sqlite)).await.map(drop),
+            Some(ConnectionKind::Postgres(inner)) => {
+                inner.execute(sqlx::raw_sql(sql.postgres)).await.map(drop)
+            }
             None => Err(sqlx::Error::PoolClosed),
         };
-        self.settle(before, done)
+        self.finish_statement(before, done)
     }
 
-    /// Begins a transaction that writes; in SQLite it is alone from here on.
+    /// Begins a transaction that writes; in SQLite no other transaction can write until it ends.
     pub(super) async fn begin(&mut self) -> Result<()> {
-        self.run(Sql { sqlite: "BEGIN IMMEDIATE", postgres: "BEGIN" }, &[]).await?;
+        self.execute(Sql { sqlite: "BEGIN IMMEDIATE", postgres: "BEGIN" }, &[]).await?;
         self.state = State::InTransaction;
         Ok(())
     }
 
-    /// The page of the audit that this transaction writes on, taken where it has none yet.
-    pub(super) fn page(&mut self, take: impl FnOnce() -> ChainAppend) -> &mut ChainAppend {
-        self.page.get_or_insert_with(take)
-    }
-
-    /// Has nobody add to the page's chain any more.
-    pub(super) fn spoil_page(&mut self) {
-        if let Some(page) = &mut self.page {
-            page.spoil();
-        }
-    }
-
-    /// Makes what the transaction changed last.
+    /// Commits the transaction.
     pub(super) async fn commit(mut self) -> Result<()> {
-        let mut page = self.page.take();
-        if let Some(page) = &mut page {
-            page.close(&mut self).await?;
-        }
-        self.run("COMMIT", &[]).await?;
-        if let Some(page) = page {
-            page.committed();
-        }
+        self.execute("COMMIT", &[]).await?;
         self.state = State::Idle;
         Ok(())
     }
 
-    fn settle<T>(&mut self, before: State, done: Result<T, sqlx::Error>) -> Result<T> {
-        let done = done.map_err(failure);
-        // A collision is an answer: the connection is as good as before.
+    fn finish_statement<T>(&mut self, before: State, done: Result<T, sqlx::Error>) -> Result<T> {
+        let done = done.map_err(store_error);
+        // A conflict is a regular answer and leaves the connection usable.
         if matches!(done, Ok(_) | Err(StoreError::Conflict(_))) {
             self.state = before;
         }
@@ -137,56 +121,56 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let Some(link) = self.link.take() else { return };
+        let Some(inner) = self.inner.take() else { return };
         match (self.state, tokio::runtime::Handle::try_current()) {
-            (State::Unknown, _) | (_, Err(_)) => link.cut(),
+            (State::Unknown, _) | (_, Err(_)) => inner.close(),
             (state, Ok(runtime)) => {
-                let tidied = link.give_back(state == State::InTransaction);
-                runtime.spawn(async { tokio::time::timeout(TIDYING, tidied).await });
+                let returned = inner.return_to_pool(state == State::InTransaction);
+                runtime.spawn(async { tokio::time::timeout(RETURN_TIMEOUT, returned).await });
             }
         }
     }
 }
 
 impl ConnectionKind {
-    /// Gives the connection back to its pool, which tries it once more. Where this takes too long
-    /// and is dropped, the connection is closed: a frozen server must not hold a place in the pool.
-    async fn give_back(self, roll_back: bool) {
+    /// Returns the connection to its pool, which tests it. If this takes too long and is dropped, the
+    /// connection is closed: a frozen server must not occupy a place in the pool.
+    async fn return_to_pool(self, roll_back: bool) {
         match self {
-            Self::Sqlite(link) => give_back(link, roll_back).await,
-            Self::Postgres(link) => give_back(link, roll_back).await,
+            Self::Sqlite(inner) => return_to_pool(inner, roll_back).await,
+            Self::Postgres(inner) => return_to_pool(inner, roll_back).await,
         }
     }
 
-    fn cut(self) {
+    fn close(self) {
         match self {
-            Self::Sqlite(link) => drop(link.detach()),
-            Self::Postgres(link) => drop(link.detach()),
+            Self::Sqlite(inner) => drop(inner.detach()),
+            Self::Postgres(inner) => drop(inner.detach()),
         }
     }
 }
 
-async fn give_back<Db: sqlx::Database>(link: PoolConnection<Db>, roll_back: bool)
+async fn return_to_pool<Db: sqlx::Database>(connection: PoolConnection<Db>, roll_back: bool)
 where
     for<'c> &'c mut Db::Connection: Executor<'c, Database = Db>,
 {
-    let mut link = PooledConnection(Some(link));
-    let Some(connection) = &mut link.0 else { return };
+    let mut guard = ClosedOnDrop(Some(connection));
+    let Some(connection) = &mut guard.0 else { return };
     if roll_back && (&mut **connection).execute("ROLLBACK").await.is_err() {
         return;
     }
-    if let Some(mut connection) = link.0.take() {
+    if let Some(mut connection) = guard.0.take() {
         connection.return_to_pool().await;
     }
 }
 
-/// A connection that is closed unless it is taken out.
-struct PooledConnection<Db: sqlx::Database>(Option<PoolConnection<Db>>);
+/// A guard that closes its connection on drop, unless the connection was taken out.
+struct ClosedOnDrop<Db: sqlx::Database>(Option<PoolConnection<Db>>);
 
-impl<Db: sqlx::Database> Drop for PooledConnection<Db> {
+impl<Db: sqlx::Database> Drop for ClosedOnDrop<Db> {
     fn drop(&mut self) {
-        if let Some(link) = self.0.take() {
-            drop(link.detach());
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
         }
     }
 }

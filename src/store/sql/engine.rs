@@ -1,16 +1,16 @@
-//! The two engines as one: where connections come from.
+//! The two database engines behind one type that hands out connections.
 
 use sqlx::{PgPool, SqlitePool};
 
-use super::Result;
 use super::connection::{Connection, ConnectionKind};
-use super::sqlx_error::failure;
-use super::time_limit::bounded;
+use super::sqlx_error::store_error;
+use super::timeout::with_timeout;
+use crate::store::Result;
 
 /// An open database.
 #[derive(Debug)]
 pub(super) enum Engine {
-    /// One connection that writes, and a few that only read.
+    /// One connection that writes, and several that only read.
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
@@ -19,35 +19,40 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// A connection for single queries.
-    pub(super) async fn read(&self) -> Result<Connection> {
+    /// Returns a connection for single queries.
+    pub(super) async fn reader(&self) -> Result<Connection> {
         Ok(Connection::new(match self {
-            Self::Sqlite { readers, .. } => ConnectionKind::Sqlite(readers.acquire().await.map_err(failure)?),
-            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(failure)?),
+            Self::Sqlite { readers, .. } => {
+                ConnectionKind::Sqlite(readers.acquire().await.map_err(store_error)?)
+            }
+            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(store_error)?),
         }))
     }
 
-    /// A connection on which a transaction has begun; it is undone unless it is committed.
-    pub(super) async fn write(&self) -> Result<Connection> {
-        let mut session = self.write_plainly().await?;
-        session.begin().await?;
-        Ok(session)
+    /// Returns a connection on which a transaction has begun. The transaction is rolled back unless it is
+    /// committed.
+    pub(super) async fn begin(&self) -> Result<Connection> {
+        let mut connection = self.writer().await?;
+        connection.begin().await?;
+        Ok(connection)
     }
 
-    /// A connection that may write, without a transaction.
-    pub(super) async fn write_plainly(&self) -> Result<Connection> {
+    /// Returns a connection that can write, without a transaction.
+    pub(super) async fn writer(&self) -> Result<Connection> {
         Ok(Connection::new(match self {
-            Self::Sqlite { writer, .. } => ConnectionKind::Sqlite(writer.acquire().await.map_err(failure)?),
-            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(failure)?),
+            Self::Sqlite { writer, .. } => {
+                ConnectionKind::Sqlite(writer.acquire().await.map_err(store_error)?)
+            }
+            Self::Postgres(pool) => ConnectionKind::Postgres(pool.acquire().await.map_err(store_error)?),
         }))
     }
 
-    /// Overwrites what was erased in the files themselves. SQLite keeps old pages in its write-ahead
-    /// log until that is begun anew; Postgres keeps old rows until it vacuums.
-    pub(super) async fn scrub(&self) {
+    /// Removes erased rows from the write-ahead log of SQLite, which keeps old pages until it is truncated.
+    /// Postgres keeps old rows until it vacuums.
+    pub(super) async fn truncate_wal(&self) {
         let Self::Sqlite { .. } = self else { return };
-        let done = bounded(async {
-            let row = self.write_plainly().await?.row("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?;
+        let done = with_timeout(async {
+            let row = self.writer().await?.fetch_optional("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?;
             Ok(row.and_then(|row| row.get::<i64>("busy")) == Some(0))
         });
         if !matches!(done.await, Ok(true)) {

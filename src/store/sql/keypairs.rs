@@ -1,15 +1,14 @@
-//! Keypairs that were made here and wait for Box to learn their public half.
+//! The rows of keypairs, which were generated here and wait until Box knows their public half.
 
-use super::audit_writer::AuditWriter;
-use super::authenticated_row::{AuthenticatedDocument, StoredDocument, read, read_each, refused, write};
-use super::change_log::record;
-use super::engine::Engine;
+use super::authenticated_row::{
+    AuthenticatedDocument, StoredDocument, authenticate, tampered, verify_row, verify_rows,
+};
+use super::connection::Connection;
 use super::statement::SqlRow;
-use super::{ChangedEntity, Result};
 use crate::crypto::Vault;
 use crate::domain::app::Keypair;
-use crate::domain::audit_event::AuditEvent;
 use crate::domain::id::{AppId, KeypairId};
+use crate::store::Result;
 
 impl StoredDocument for Keypair {
     const TABLE: &'static str = "keypairs";
@@ -29,14 +28,12 @@ impl StoredDocument for Keypair {
 }
 
 pub(super) async fn insert(
-    engine: &Engine,
-    ledger: &AuditWriter,
+    connection: &mut Connection,
+    vault: &Vault,
     keypair: &Keypair,
     sealed: &[u8],
-    event: &AuditEvent,
 ) -> Result<()> {
-    let mut session = engine.write().await?;
-    let AuthenticatedDocument { doc, mac } = write(ledger, keypair)?;
+    let AuthenticatedDocument { doc, mac } = authenticate(vault, keypair)?;
     let sql = "INSERT INTO keypairs (id, app_id, version, doc, mac_key, mac, sealed)
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = [
@@ -48,27 +45,31 @@ pub(super) async fn insert(
         (&mac.mac).into(),
         sealed.into(),
     ];
-    session.run(sql, &values).await?;
-    record(&mut session, ledger, event, &[ChangedEntity::App(keypair.app.clone())]).await?;
-    session.commit().await
+    connection.execute(sql, &values).await.map(drop)
 }
 
 pub(super) async fn find(
-    engine: &Engine,
+    connection: &mut Connection,
     vault: &Vault,
     id: &KeypairId,
 ) -> Result<Option<(Keypair, Vec<u8>)>> {
     let sql = "SELECT id, app_id, version, doc, mac_key, mac, sealed FROM keypairs WHERE id = $1";
-    let Some(row) = engine.read().await?.row(sql, &[id.as_str().into()]).await? else { return Ok(None) };
-    let keypair: Keypair = read(vault, &row)?;
-    let sealed = row.get("sealed").ok_or_else(|| refused(Keypair::TABLE, id.as_str()))?;
+    let Some(row) = connection.fetch_optional(sql, &[id.as_str().into()]).await? else { return Ok(None) };
+    let keypair: Keypair = verify_row(vault, &row)?;
+    let sealed = row.get("sealed").ok_or_else(|| tampered(Keypair::TABLE, id.as_str()))?;
     Ok(Some((keypair, sealed)))
 }
 
-pub(super) async fn of_app(engine: &Engine, vault: &Vault, app: &AppId) -> Result<Vec<Keypair>> {
+pub(super) async fn of_app(connection: &mut Connection, vault: &Vault, app: &AppId) -> Result<Vec<Keypair>> {
     let sql = "SELECT id, app_id, version, doc, mac_key, mac FROM keypairs WHERE app_id = $1";
-    let rows = engine.read().await?.rows(sql, &[app.as_str().into()]).await?;
-    let mut keypairs: Vec<Keypair> = read_each(vault, &rows).collect();
+    let rows = connection.fetch_all(sql, &[app.as_str().into()]).await?;
+    let mut keypairs: Vec<Keypair> = verify_rows(vault, &rows).collect();
     keypairs.sort_by_key(|keypair| keypair.created_at);
     Ok(keypairs)
+}
+
+pub(super) async fn erase_private_half(connection: &mut Connection, id: &KeypairId) -> Result<()> {
+    let nothing: &[u8] = &[];
+    let sql = "UPDATE keypairs SET sealed = $1 WHERE id = $2";
+    connection.execute(sql, &[nothing.into(), id.as_str().into()]).await.map(drop)
 }

@@ -1,188 +1,103 @@
-//! Opening a database, and what can be wrong with it.
+//! Opening and migrating a database: it decides who may open one, and checks that its schema fits.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::engine::Engine;
-use super::instance_lock::{self, ServeLock};
-use super::schema::{CURRENT, MigrationReport, SchemaState};
-use super::SqlStore;
-use super::time_limit::bounded;
-use super::{Store, StoreError, postgres, schema, sqlite};
+use super::instance_lock::{self, InstanceLock, SessionLock};
+use super::schema::{CURRENT_VERSION, MigrationReport, SchemaState};
+use super::timeout::with_timeout;
+use super::{SqlStore, postgres, schema, sqlite};
 use crate::config::DatabaseUrl;
 use crate::crypto::Vault;
+use crate::store::{OpenError, Store, StoreError};
 
-/// Who opens a database.
+/// The way to open a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// The service. There can be one at a time.
+    /// As the service, of which there can be only one at a time.
     Exclusive,
-    /// A command, which may work while the service does.
+    /// As a command, which may run beside the service.
     Shared,
 }
 
-/// Why a database could not be opened: what is wrong, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The file could not be made or locked.
-    #[error(
-        "{path}: cannot make or open the database file: {reason}; make its folder and give it to this user"
-    )]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The service runs already.
-    #[error("{database}: another `serve` works on this database; stop it first")]
-    AnotherServe {
-        /// Which database.
-        database: String,
-    },
-    /// The path is a folder's.
-    #[error("{path}: this is a folder; name a file in it, as in `sqlite:{path}/broker.db`")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The schema was not migrated yet.
-    #[error(
-        "{database}: the schema is at version {found} and must be at {needed}; run `box-token-broker migrate`"
-    )]
-    OldSchema {
-        /// Which database.
-        database: String,
-        /// Its schema's version.
-        found: usize,
-        /// The version this program works with.
-        needed: usize,
-    },
-    /// A newer program has been here.
-    #[error(
-        "{database}: the schema is at version {found} and this program knows {known}; run the newer program"
-    )]
-    NewerSchema {
-        /// Which database.
-        database: String,
-        /// Its schema's version.
-        found: usize,
-        /// The version this program works with.
-        known: usize,
-    },
-    /// The schema does not come from this program's migrations.
-    #[error(
-        "{database}: version {version} of the schema was made by another program; use a database of its own"
-    )]
-    ForeignSchema {
-        /// Which database.
-        database: String,
-        /// The first version that differs.
-        version: usize,
-    },
-    /// The URL is not one that the driver understands.
-    #[error(
-        "`database.url` is not a Postgres URL that can be used; write `postgres://USER:PASSWORD@HOST/DATABASE`"
-    )]
-    Url,
-    /// The database does not let itself be used.
-    #[error("{database}: {reason}; check `database.url`, and that the database runs and lets this user in")]
-    Database {
-        /// Which database.
-        database: String,
-        /// What it says.
-        reason: StoreError,
-    },
-}
-
-/// Opens a database for use. An SQLite file is made and migrated where needed; Postgres must have
-/// been migrated.
+/// Opens a database. An SQLite file is created and migrated if necessary; a Postgres database must have been
+/// migrated.
 ///
 /// # Errors
-/// Where the database does not answer, is at another schema, or belongs to another `serve`.
-pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, how: OpenMode) -> Result<Arc<dyn Store>, OpenError> {
-    let database = DisplayUrl::new(url)?;
+/// If the database does not answer, has another schema, or belongs to another `serve`.
+pub async fn open(url: &DatabaseUrl, vault: Arc<Vault>, mode: OpenMode) -> Result<Arc<dyn Store>, OpenError> {
+    let database = Database::new(url)?;
     let lock = match url {
-        DatabaseUrl::Sqlite(path) => database.open_file(path, how).await?.map(InstanceLock::File),
-        DatabaseUrl::Postgres(_) => database.open_server(how).await?.map(InstanceLock::Session),
+        DatabaseUrl::Sqlite(path) => database.open_file(path, mode).await?.map(InstanceLock::File),
+        DatabaseUrl::Postgres(_) => database.open_server(mode).await?.map(InstanceLock::Session),
     };
     Ok(Arc::new(SqlStore::new(database.engine, vault, lock)))
 }
 
-/// Brings a database's schema to the version that this program works with; an SQLite file is made
-/// where there is none.
+/// Migrates the schema of a database to the version that this program works with; an SQLite file is created if
+/// there is none.
 ///
 /// # Errors
-/// Where the database does not answer, is newer than the program, or a `serve` works on the file.
+/// If the database does not answer, is newer than the program, or is a file that a `serve` works on.
 pub async fn migrate(url: &DatabaseUrl) -> Result<MigrationReport, OpenError> {
-    let database = DisplayUrl::new(url)?;
+    let database = Database::new(url)?;
     let _lock = match url {
         DatabaseUrl::Sqlite(path) => Some(lock(path)?),
         DatabaseUrl::Postgres(_) => {
-            database.reach().await?;
+            database.check_connection().await?;
             None
         }
     };
     let from = database.migrate().await?;
-    Ok(MigrationReport { from, to: CURRENT })
+    Ok(MigrationReport { from, to: CURRENT_VERSION })
 }
 
-/// How often a file is asked again whose schema others are making; each time waits for about a second.
-const MAKING: usize = 5;
+/// The number of retries on a file whose schema another process is creating; each takes about a second.
+const SCHEMA_RETRIES: usize = 5;
 
-/// What keeps a second `serve` away, for as long as it lives.
-#[derive(Debug)]
-pub(super) enum InstanceLock {
-    /// On a file beside the database's.
-    #[expect(dead_code, reason = "held, not looked at")]
-    File(File),
-    /// Of a session at the server.
-    #[expect(dead_code, reason = "held, not looked at")]
-    Session(ServeLock),
-}
-
-/// A database under a name that can be shown: without user and password.
-struct DisplayUrl {
+/// A database, and its name for messages: without user and password.
+struct Database {
     engine: Engine,
     name: String,
 }
 
-impl DisplayUrl {
+impl Database {
     fn new(url: &DatabaseUrl) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) if path.is_dir() => Err(OpenError::Folder { path: path.clone() }),
             DatabaseUrl::Sqlite(path) => {
                 sqlite::create(path).map_err(|error| file_error(path, &error))?;
-                Ok(Self { engine: sqlite::engine(path), name: path.display().to_string() })
+                Ok(Self { engine: sqlite::open_pools(path), name: path.display().to_string() })
             }
             DatabaseUrl::Postgres(url) => {
-                let (engine, name) = postgres::engine(url).map_err(|_| OpenError::Url)?;
+                let (engine, name) = postgres::open_pool(url).map_err(|_| OpenError::Url)?;
                 Ok(Self { engine, name })
             }
         }
     }
 
-    /// Finds out whether the server lets itself be used: a pool would only say that it waited.
-    async fn reach(&self) -> Result<(), OpenError> {
+    /// Checks that the server accepts connections: a pool would only report that it waited.
+    async fn check_connection(&self) -> Result<(), OpenError> {
         let Engine::Postgres(pool) = &self.engine else { return Ok(()) };
         let session = instance_lock::connect(&pool.connect_options()).await;
         session.map(drop).map_err(|reason| self.error(reason))
     }
 
-    async fn open_server(&self, how: OpenMode) -> Result<Option<ServeLock>, OpenError> {
-        self.reach().await?;
-        let standing = bounded(schema::standing(&self.engine)).await;
-        let found = self.check(standing)?;
-        if found < CURRENT {
+    async fn open_server(&self, mode: OpenMode) -> Result<Option<SessionLock>, OpenError> {
+        self.check_connection().await?;
+        let state = with_timeout(schema::state_of(&self.engine)).await;
+        let found = self.check_state(state)?;
+        if found < CURRENT_VERSION {
             let database = self.name.clone();
-            return Err(OpenError::OldSchema { database, found, needed: CURRENT });
+            return Err(OpenError::OldSchema { database, found, needed: CURRENT_VERSION });
         }
         let Engine::Postgres(pool) = &self.engine else { return Ok(None) };
-        if how == OpenMode::Shared {
+        if mode == OpenMode::Shared {
             return Ok(None);
         }
-        match instance_lock::take(&pool.connect_options()).await {
+        match instance_lock::acquire(&pool.connect_options()).await {
             Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => Err(OpenError::AnotherServe { database: self.name.clone() }),
             Err(reason) => Err(self.error(reason)),
@@ -193,20 +108,20 @@ impl DisplayUrl {
         OpenError::Database { database: self.name.clone(), reason }
     }
 
-    async fn open_file(&self, path: &Path, how: OpenMode) -> Result<Option<File>, OpenError> {
-        if how == OpenMode::Exclusive {
-            let lock = lock_in_time(path).await?;
+    async fn open_file(&self, path: &Path, mode: OpenMode) -> Result<Option<File>, OpenError> {
+        if mode == OpenMode::Exclusive {
+            let lock = lock_with_retries(path).await?;
             self.migrate().await?;
             return Ok(Some(lock));
         }
-        let standing = patiently(async || bounded(schema::standing(&self.engine)).await).await;
-        match self.check(standing)? {
-            CURRENT => {}
+        let state = retry_while_locked(async || with_timeout(schema::state_of(&self.engine)).await).await;
+        match self.check_state(state)? {
+            CURRENT_VERSION => {}
             0 => {
-                let made = patiently(async || schema::migrate(&self.engine).await).await;
-                self.check(made)?;
+                let created = retry_while_locked(async || schema::migrate(&self.engine).await).await;
+                self.check_state(created)?;
             }
-            // A running `serve` works with the schema as it stands.
+            // A running `serve` works with the schema as it is.
             _ => {
                 let _lock = lock(path)?;
                 self.migrate().await?;
@@ -215,46 +130,50 @@ impl DisplayUrl {
         Ok(None)
     }
 
-    /// Migrates, and tells where the schema stood before.
+    /// Migrates the schema and returns the version that it had before.
     async fn migrate(&self) -> Result<usize, OpenError> {
-        let standing = schema::migrate(&self.engine).await;
-        self.check(standing)
+        let state = schema::migrate(&self.engine).await;
+        self.check_state(state)
     }
 
-    /// The version at which the schema stands, if it is one to work with or to migrate.
-    fn check(&self, standing: super::Result<SchemaState>) -> Result<usize, OpenError> {
+    /// Returns the version of the schema, if this program can work with it or migrate it.
+    fn check_state(&self, state: crate::store::Result<SchemaState>) -> Result<usize, OpenError> {
         let database = self.name.clone();
-        match standing {
+        match state {
             Ok(SchemaState::At(version)) => Ok(version),
-            Ok(SchemaState::Newer(found)) => Err(OpenError::NewerSchema { database, found, known: CURRENT }),
+            Ok(SchemaState::Newer(found)) => {
+                Err(OpenError::NewerSchema { database, found, known: CURRENT_VERSION })
+            }
             Ok(SchemaState::Altered(version)) => Err(OpenError::ForeignSchema { database, version }),
             Err(reason) => Err(self.error(reason)),
         }
     }
 }
 
-/// What another process keeps locked while it makes the schema is asked for again.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    for _ in 0..MAKING {
-        match ask().await {
-            Err(StoreError::Unavailable(_)) => tokio::time::sleep(instance_lock::RETRY).await,
-            answer => return answer,
+/// Retries while another process creates the schema and keeps it locked.
+async fn retry_while_locked<T>(attempt: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 0..SCHEMA_RETRIES {
+        match attempt().await {
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(instance_lock::RETRY_INTERVAL).await,
+            result => return result,
         }
     }
-    ask().await
+    attempt().await
 }
 
-/// Waits for a `serve` that is just ending.
-async fn lock_in_time(path: &Path) -> Result<File, OpenError> {
-    let tries = async {
+/// Locks the file of a database, and waits for a `serve` that is just ending.
+async fn lock_with_retries(path: &Path) -> Result<File, OpenError> {
+    let attempts = async {
         loop {
             match lock(path) {
-                Err(OpenError::AnotherServe { .. }) => tokio::time::sleep(instance_lock::RETRY).await,
-                tried => return tried,
+                Err(OpenError::AnotherServe { .. }) => {
+                    tokio::time::sleep(instance_lock::RETRY_INTERVAL).await
+                }
+                result => return result,
             }
         }
     };
-    tokio::time::timeout(instance_lock::ENDING, tries).await.unwrap_or_else(|_| lock(path))
+    tokio::time::timeout(instance_lock::ACQUIRE_TIMEOUT, attempts).await.unwrap_or_else(|_| lock(path))
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -1,11 +1,11 @@
-//! The schema's versions. A migration that was ever released is never changed again.
+//! The versions of the schema, and the migration from one to the next. A released migration never changes.
 
-use super::Result;
-use super::change_log::alone;
+use super::change_log::lock_numbering;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::statement::Sql;
 use crate::crypto::sha256_hex;
+use crate::store::Result;
 
 /// The migrations in their order; the first brings the schema to version 1.
 const MIGRATIONS: [Sql; 6] = [
@@ -36,9 +36,9 @@ const MIGRATIONS: [Sql; 6] = [
 ];
 
 /// The version that this program works with.
-pub(super) const CURRENT: usize = MIGRATIONS.len();
+pub(super) const CURRENT_VERSION: usize = MIGRATIONS.len();
 
-/// What a migration did to the schema.
+/// The report of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
     /// The version it had; 0 for an empty database.
@@ -47,10 +47,10 @@ pub struct MigrationReport {
     pub to: usize,
 }
 
-/// Where a schema stands.
+/// The state of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemaState {
-    /// At this version, which is [`CURRENT`] or older.
+    /// At this version, which is [`CURRENT_VERSION`] or older.
     At(usize),
     /// At this version, which this program does not know.
     Newer(usize),
@@ -58,49 +58,54 @@ pub(super) enum SchemaState {
     Altered(usize),
 }
 
-/// Where the schema stands.
-pub(super) async fn standing(engine: &Engine) -> Result<SchemaState> {
-    let mut session = engine.write_plainly().await?;
-    read_standing(engine, &mut session).await
+/// Returns the state of the schema.
+pub(super) async fn state_of(engine: &Engine) -> Result<SchemaState> {
+    let mut connection = engine.writer().await?;
+    read_state(engine, &mut connection).await
 }
 
-/// Brings an older schema to [`CURRENT`], as a whole or not at all, and tells where it stood before.
-/// What is newer or altered is left as it is.
+/// Migrates an older schema to [`CURRENT_VERSION`], as a whole or not at all, and returns its state before. A newer
+/// or altered schema is left as it is.
 pub(super) async fn migrate(engine: &Engine) -> Result<SchemaState> {
-    let mut session = engine.write().await?;
-    session.run(Sql { sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0" }, &[]).await?;
-    alone(&mut session).await?;
-    let standing = read_standing(engine, &mut session).await?;
-    let SchemaState::At(from) = standing else { return Ok(standing) };
+    let mut connection = engine.begin().await?;
+    connection.execute(Sql { sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0" }, &[]).await?;
+    lock_numbering(&mut connection).await?;
+    let state = read_state(engine, &mut connection).await?;
+    let SchemaState::At(from) = state else { return Ok(state) };
     if from == 0 {
         let sql =
             "CREATE TABLE schema_versions (version BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
-        session.run(sql, &[]).await?;
+        connection.execute(sql, &[]).await?;
     }
     for (version, migration) in (1..).zip(MIGRATIONS).skip(from) {
-        session.script(migration).await?;
+        connection.execute_script(migration).await?;
         let sql = "INSERT INTO schema_versions (version, checksum) VALUES ($1, $2)";
-        session.run(sql, &[version.into(), (&checksum(engine, migration)).into()]).await?;
+        connection.execute(sql, &[version.into(), (&checksum(engine, migration)).into()]).await?;
     }
-    session.commit().await?;
-    Ok(standing)
+    connection.commit().await?;
+    Ok(state)
 }
 
-async fn read_standing(engine: &Engine, session: &mut Connection) -> Result<SchemaState> {
+async fn read_state(engine: &Engine, connection: &mut Connection) -> Result<SchemaState> {
     let sql = Sql {
         sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'",
         postgres: "SELECT 1 WHERE to_regclass('schema_versions') IS NOT NULL",
     };
-    if session.row(sql, &[]).await?.is_none() {
+    if connection.fetch_optional(sql, &[]).await?.is_none() {
         return Ok(SchemaState::At(0));
     }
-    let rows = session.rows("SELECT version, checksum FROM schema_versions ORDER BY version", &[]).await?;
+    let rows =
+        connection.fetch_all("SELECT version, checksum FROM schema_versions ORDER BY version", &[]).await?;
     for (version, (row, migration)) in (1..).zip(rows.iter().zip(MIGRATIONS)) {
         if row.get::<String>("checksum") != Some(checksum(engine, migration)) {
             return Ok(SchemaState::Altered(version));
         }
     }
-    Ok(if rows.len() > CURRENT { SchemaState::Newer(rows.len()) } else { SchemaState::At(rows.len()) })
+    Ok(if rows.len() > CURRENT_VERSION {
+        SchemaState::Newer(rows.len())
+    } else {
+        SchemaState::At(rows.len())
+    })
 }
 
 fn checksum(engine: &Engine, migration: Sql) -> String {

@@ -1,4 +1,4 @@
-//! One way to write a statement, bind to it and read its rows, whichever engine runs it.
+//! Statements, their parameters and their rows, for both engines.
 
 use sqlx::postgres::PgRow;
 use sqlx::query::Query;
@@ -18,14 +18,14 @@ impl From<&'static str> for Sql {
     }
 }
 
-/// A query whose rows nobody else changes until the transaction ends. SQLite needs no words for it:
-/// there a writing transaction is alone from its beginning.
-macro_rules! holding {
+/// Adds a row lock to a query, so that the rows do not change until the transaction ends. SQLite needs none:
+/// there only one transaction writes at a time.
+macro_rules! locking {
     ($query:expr, $lock:literal) => {
         $crate::store::sql::statement::Sql { sqlite: $query, postgres: concat!($query, " ", $lock) }
     };
 }
-pub(super) use holding;
+pub(super) use locking;
 
 /// A parameter.
 #[derive(Clone, Copy)]
@@ -61,7 +61,7 @@ impl<'a> From<&'a Vec<u8>> for SqlValue<'a> {
     }
 }
 
-/// A statement with its parameters bound: never a text made of them.
+/// Binds the parameters to a statement. Values never become part of its text.
 pub(super) fn bind<'q, DB>(text: &'static str, values: &[SqlValue<'q>]) -> Query<'q, DB, DB::Arguments>
 where
     DB: Database,
@@ -80,13 +80,13 @@ where
     })
 }
 
-/// One row of an answer.
+/// One row of a result.
 pub(super) enum SqlRow {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
 
-/// What a column may be read as.
+/// A type that a column can be read as, on both engines.
 pub(super) trait FromColumn:
     for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
 {
@@ -98,14 +98,14 @@ impl<T> FromColumn for T where
 }
 
 impl SqlRow {
-    /// The column of that name; `None` where it holds nothing, or nothing of that type, which a hand in
-    /// the database can bring about.
+    /// Returns the column of that name; `None` if it is null or of another type, as after a manual edit of
+    /// the database.
     pub(super) fn get<T: FromColumn>(&self, column: &str) -> Option<T> {
-        self.maybe(column).flatten()
+        self.get_nullable(column).flatten()
     }
 
-    /// The column of that name, which may hold nothing; `None` where it holds something of another type.
-    pub(super) fn maybe<T: FromColumn>(&self, column: &str) -> Option<Option<T>> {
+    /// Returns the column of that name, which may be null; `None` if it is of another type.
+    pub(super) fn get_nullable<T: FromColumn>(&self, column: &str) -> Option<Option<T>> {
         match self {
             Self::Sqlite(row) => row.try_get(column).ok(),
             Self::Postgres(row) => row.try_get(column).ok(),
