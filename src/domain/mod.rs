@@ -11,6 +11,7 @@ pub mod box_refusal;
 pub mod caller;
 pub mod grant;
 pub mod id;
+mod length_prefixed;
 pub mod on_behalf_of;
 pub mod origin;
 pub mod policy;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit_event::Credential;
 use super::id::{CallerId, KeyId, SessionId, TenantId, TrustId};
+use super::length_prefixed::LengthPrefixed;
 use super::on_behalf_of::OnBehalfOf;
 use super::origin::Origin;
 use super::resource::{Resource, ResourceType};
@@ -155,43 +156,19 @@ impl BrowserSession {
     #[must_use]
     pub fn encoding(&self) -> Vec<u8> {
         let Self { id, tenant, subject, resources, read, write, origins, owner, on_behalf_of, .. } = self;
-        let mut fields = Fields(Vec::with_capacity(512));
-        fields.texts([id.as_str(), tenant.as_str(), &subject.to_string()]);
-        fields.list(resources.iter().map(ToString::to_string));
-        fields.list(read.iter().map(|scope| scope.as_str().to_owned()));
-        fields.number(i64::from(write.is_some()));
-        fields.list(write.iter().flat_map(ScopeSet::iter).map(|scope| scope.as_str().to_owned()));
-        fields.list(origins.iter().map(ToString::to_string));
-        fields.texts([owner.caller.as_str(), owner.credential.as_str()]);
-        fields.list(on_behalf_of.iter().map(ToString::to_string));
-        fields.list(self.min_ttl.iter().map(ToString::to_string));
-        fields.number(self.created_at.as_millisecond());
-        fields.number(self.expires_at.as_millisecond());
-        fields.0
-    }
-}
-
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn push(&mut self, field: &[u8]) {
-        self.0.extend_from_slice(&(field.len() as u64).to_be_bytes());
-        self.0.extend_from_slice(field);
-    }
-
-    fn number(&mut self, number: i64) {
-        self.push(&number.to_be_bytes());
-    }
-
-    fn texts<const N: usize>(&mut self, texts: [&str; N]) {
-        texts.iter().for_each(|text| self.push(text.as_bytes()));
-    }
-
-    /// Texts behind their number.
-    fn list(&mut self, texts: impl Iterator<Item = String>) {
-        let texts: Vec<String> = texts.collect();
-        self.push(&(texts.len() as u64).to_be_bytes());
-        texts.iter().for_each(|text| self.push(text.as_bytes()));
+        let mut fields = LengthPrefixed::with_capacity(512);
+        fields.push_texts([id.as_str(), tenant.as_str(), &subject.to_string()]);
+        fields.push_list(resources.iter().map(ToString::to_string));
+        fields.push_list(read.iter().map(|scope| scope.as_str().to_owned()));
+        fields.push_number(i64::from(write.is_some()));
+        fields.push_list(write.iter().flat_map(ScopeSet::iter).map(|scope| scope.as_str().to_owned()));
+        fields.push_list(origins.iter().map(ToString::to_string));
+        fields.push_texts([owner.caller.as_str(), owner.credential.as_str()]);
+        fields.push_list(on_behalf_of.iter().map(ToString::to_string));
+        fields.push_list(self.min_ttl.iter().map(ToString::to_string));
+        fields.push_number(self.created_at.as_millisecond());
+        fields.push_number(self.expires_at.as_millisecond());
+        fields.into_bytes()
     }
 }
 

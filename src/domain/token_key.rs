@@ -1,6 +1,7 @@
 //! The one typed key of cache, flight and stored tokens.
 
 use super::id::{BoxId, Generation, TenantId};
+use super::length_prefixed::LengthPrefixed;
 use super::resource::{Resource, ResourceType};
 use super::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
 use super::scope::{Scope, ScopeSet};
@@ -31,7 +32,7 @@ impl TokenKey {
     /// delimiter inside a field can move a boundary.
     #[must_use]
     pub fn encoding(&self) -> Vec<u8> {
-        let mut fields = Fields(Vec::with_capacity(256));
+        let mut fields = LengthPrefixed::with_capacity(256);
         fields.push(b"token-key-1");
         fields.push(self.tenant.as_str().as_bytes());
         fields.push(&self.generation.0.to_be_bytes());
@@ -44,7 +45,7 @@ impl TokenKey {
         }
         let Some(restriction) = &self.restriction else {
             fields.push(b"full");
-            return fields.0;
+            return fields.into_bytes();
         };
         fields.push(b"restricted");
         fields.push(&(restriction.scopes.len() as u64).to_be_bytes());
@@ -70,7 +71,7 @@ impl TokenKey {
             fields.push(annotator.id.as_bytes());
             fields.push(annotator.name.as_bytes());
         }
-        fields.0
+        fields.into_bytes()
     }
 }
 
@@ -138,15 +139,6 @@ impl<'a> KeyDecoder<'a> {
         }
         let annotator = Annotator::new(self.text()?, self.text()?).ok()?;
         Some(Restriction { scopes, target, annotator: Some(annotator) })
-    }
-}
-
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn push(&mut self, field: &[u8]) {
-        self.0.extend_from_slice(&(field.len() as u64).to_be_bytes());
-        self.0.extend_from_slice(field);
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, Encoding};
 
 /// A way to write bytes, and the bytes so written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +19,8 @@ pub(crate) fn forms(secret: &[u8]) -> Vec<Form> {
     add("hex", hex::encode(secret));
     add("upper-case hex", hex::encode_upper(secret));
     for shift in 0..3 {
-        add(&format!("base64 behind {shift} bytes"), base64_within(secret, shift, &STANDARD_NO_PAD));
-        add(&format!("URL-safe base64 behind {shift} bytes"), base64_within(secret, shift, &URL_SAFE_NO_PAD));
+        add(&format!("base64 behind {shift} bytes"), base64_within(secret, shift, &BASE64_NOPAD));
+        add(&format!("URL-safe base64 behind {shift} bytes"), base64_within(secret, shift, &BASE64URL_NOPAD));
     }
     add("a list of numbers", numbers(secret, ", "));
     add("a JSON list of numbers", numbers(secret, ","));
@@ -44,8 +43,8 @@ pub(crate) fn forms(secret: &[u8]) -> Vec<Form> {
 
 /// The characters of base64 that come from the secret alone, when `shift` bytes stand before it and
 /// anything behind it.
-fn base64_within(secret: &[u8], shift: usize, engine: &impl base64::Engine) -> String {
-    let text = engine.encode([&[0; 2][..shift], secret].concat());
+fn base64_within(secret: &[u8], shift: usize, encoding: &Encoding) -> String {
+    let text = encoding.encode(&[&[0; 2][..shift], secret].concat());
     let from = (shift * 8).div_ceil(6);
     let to = (shift + secret.len()) * 8 / 6;
     text[from..to].to_owned()
@@ -72,10 +71,10 @@ fn percent(secret: &[u8], plain: &[u8], lower: bool) -> String {
 fn base64_is_cut_to_what_depends_on_the_secret_alone() {
     let secret = b"What stands around this does not show in it";
     for shift in 0..3 {
-        let inside = base64_within(secret, shift, &STANDARD_NO_PAD);
+        let inside = base64_within(secret, shift, &BASE64_NOPAD);
         assert!(inside.len() >= secret.len() * 4 / 3 - 2, "nearly all of it is left");
         for around in [[0_u8; 6], [255; 6], *b"<(&+/>"] {
-            let text = STANDARD_NO_PAD.encode([&around[..3 + shift], secret, &around].concat());
+            let text = BASE64_NOPAD.encode(&[&around[..3 + shift], secret, &around].concat());
             assert!(text.contains(&inside), "behind {shift}");
         }
     }

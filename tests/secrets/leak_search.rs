@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::api_client::{PORTAL, Visitor};
@@ -165,7 +164,7 @@ fn key_set(place: &Place) -> Vec<Canary> {
         .flatten()
         .map(|entry| {
             let name = format!("the key set's {}", entry["id"]);
-            Canary::new(name, STANDARD.decode(entry["key"].as_str().unwrap()).unwrap())
+            Canary::new(name, BASE64.decode(entry["key"].as_str().unwrap().as_bytes()).unwrap())
         })
         .collect()
 }

@@ -1,9 +1,8 @@
 //! A searcher that finds nothing proves nothing: here it finds what was put there.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use box_sandbox::AppPrivateKey;
 use box_token_broker::entropy::{Entropy as _, SystemEntropy, random_base62};
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL};
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 
@@ -59,11 +58,7 @@ fn s8_the_searcher_finds_a_planted_secret_in_a_line_of_a_log_however_it_was_enco
         }
         for shift in 0..6 {
             let around = [&b"before"[..shift], &secret, b"behind"].concat();
-            texts.extend([
-                STANDARD.encode(&around),
-                URL_SAFE.encode(&around),
-                STANDARD_NO_PAD.encode(&around),
-            ]);
+            texts.extend([BASE64.encode(&around), BASE64URL.encode(&around), BASE64_NOPAD.encode(&around)]);
         }
         for text in texts {
             let log = format!("{{\"level\":\"TRACE\",\"message\":\"sent {text}, and waits\"}}\n");
@@ -86,7 +81,7 @@ fn s1_the_searcher_finds_a_private_key_in_whichever_format_it_was_put_down() {
         let found = searcher.find("", der);
         assert_eq!(found.len(), 3, "d, p and q: {found:?}");
         for shift in 0..3 {
-            let text = STANDARD.encode([&[7; 2][..shift], der].concat());
+            let text = BASE64.encode(&[&[7; 2][..shift], der].concat());
             assert_eq!(
                 searcher.find("", text.as_bytes()).iter().filter(|line| line.contains("'s ")).count(),
                 3

@@ -2,8 +2,7 @@
 //!
 //! This module owns the encoding. Whether a JWT is valid is decided elsewhere.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 
 /// The decoded parts of a JWT whose signature and claims are not verified.
@@ -36,5 +35,5 @@ impl<'a> UnverifiedJwt<'a> {
 }
 
 fn json_object(part: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).ok()?).ok()
 }

@@ -1,7 +1,6 @@
 //! The key set's JSON document, field by field.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_path_to_error::Segment;
@@ -62,8 +61,7 @@ pub(super) fn read(json: &[u8]) -> Result<Vec<KeyEntry>, KeySetError> {
 /// The document of these keys.
 #[expect(clippy::expect_used, reason = "texts and numbers always serialise, and memory takes every byte")]
 pub(super) fn write(keys: &[KeyEntry]) -> SecretBytes {
-    let encoded: Vec<_> =
-        keys.iter().map(|key| Zeroizing::new(STANDARD.encode(key.secret.expose()))).collect();
+    let encoded: Vec<_> = keys.iter().map(|key| Zeroizing::new(BASE64.encode(key.secret.expose()))).collect();
     let entries = |kind: KeyKind| {
         let of_kind = keys.iter().zip(&encoded).filter(|(key, _)| key.kind == kind);
         of_kind.map(|(key, encoded)| Entry::write(key, encoded)).collect()
@@ -130,8 +128,12 @@ impl Entry<SecretString> {
         if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(letter) {
             return Err(KeySetError::InvalidId { pointer: format!("/{kind}/{index}/id") });
         }
-        let secret = STANDARD.decode(self.key.expose()).map(SecretBytes::new);
-        let Some(secret) = secret.ok().filter(|secret| secret.expose().len() == KEY_LEN) else {
+        // The decoder accepts padding between blocks too; a key set may have it only at the end.
+        let text = self.key.expose();
+        let is_canonical = !text.trim_end_matches('=').contains('=');
+        let secret = BASE64.decode(text.as_bytes()).map(SecretBytes::new);
+        let Some(secret) = secret.ok().filter(|secret| is_canonical && secret.expose().len() == KEY_LEN)
+        else {
             return Err(KeySetError::InvalidKey { pointer: format!("/{kind}/{index}/key") });
         };
         let state = match self.state {

@@ -1,13 +1,15 @@
-//! Grants, policies and asks made by chance, from so few parts that they often meet: for properties.
+//! Random grants, policies and requests for property tests, made of so few parts that they often match.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::grant::TenantSelector;
-use crate::domain::id::{BoxId, Name};
+use crate::domain::grant::{Grant, Permission, TenantSelector};
+use crate::domain::id::{BoxId, Name, TenantId};
+use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::resource::{Resource, ResourceType};
-use crate::domain::restriction::SharedLink;
+use crate::domain::restriction::{Restriction, RestrictionTarget, SharedLink};
 use crate::domain::scope::Scope;
+use crate::domain::subject::Subject;
 
 pub(crate) fn scopes(names: &[&str]) -> ScopeSet {
     names.iter().map(|name| Scope::parse(name).unwrap()).collect()
@@ -17,7 +19,7 @@ pub(crate) fn folder(id: &str) -> Resource {
     Resource { kind: ResourceType::Folder, id: BoxId::parse(id).unwrap() }
 }
 
-/// One thing that can be asked.
+/// A random token request.
 #[derive(Clone, Debug)]
 pub(crate) struct RandomRequest {
     pub(crate) subject: Subject,

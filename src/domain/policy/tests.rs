@@ -1,11 +1,16 @@
-//! What [`decide`] says, rule by rule, and against a second telling of the rules.
+//! [`decide`] rule by rule, and against a second formulation of the rules.
+
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::strategies::{RandomRequest, folder, scopes, some_grant, some_policy, some_request};
 use super::*;
-use crate::domain::grant::TenantSelector;
-use crate::domain::id::Name;
+use crate::domain::grant::{Grant, Permission, TenantSelector};
+use crate::domain::id::{Name, TenantId};
+use crate::domain::on_behalf_of::OnBehalfOf;
+use crate::domain::restriction::{Restriction, RestrictionTarget};
+use crate::domain::subject::Subject;
 
 const ALLOWED: Decision = Decision::Allowed(DecisionBasis { grant: 0, waived: None });
 

@@ -5,13 +5,10 @@ use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{self, Decode, Reader, Tag};
 use rsa::pkcs1::{self, RsaPrivateKeyRef, UintRef};
 
+use super::der::saturating_u64;
 use super::key_problem::KeyProblem;
-use super::pbes2;
+use super::limits::{MAX_BITS, MIN_BITS};
 
-/// The shortest modulus that Box takes.
-pub(super) const MIN_BITS: u32 = 2048;
-/// The longest modulus whose signatures are affordable: each doubling costs some seven times more.
-pub(super) const MAX_BITS: u32 = 4096;
 /// Above this a public exponent makes each verification slow; the bound is that of the `rsa` crate
 /// and of `aws-lc`.
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
@@ -23,9 +20,9 @@ pub(super) struct ValidatedKey {
 }
 
 /// Reads PKCS#8 (RFC 5208, RFC 5958) or PKCS#1 (RFC 8017, A.1.2), by what it is and not by its label.
-pub(super) fn read(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
+pub(super) fn read_and_validate(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
     let pkcs1 = match second_tag(der)? {
-        Tag::Sequence => unwrapped(der)?,
+        Tag::Sequence => pkcs1_within(der)?,
         _ => der,
     };
     let key = RsaPrivateKeyRef::from_der(pkcs1).map_err(|_| KeyProblem::Damaged)?;
@@ -39,7 +36,7 @@ pub(super) fn read(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
     if key.other_prime_infos.is_some() {
         return Err(KeyProblem::ManyPrimes);
     }
-    let exponent = pbes2::saturating(key.public_exponent);
+    let exponent = saturating_u64(key.public_exponent);
     if exponent < 3 || exponent.is_multiple_of(2) || exponent > MAX_EXPONENT {
         return Err(KeyProblem::Exponent);
     }
@@ -64,7 +61,7 @@ fn second_tag(der: &[u8]) -> Result<Tag, KeyProblem> {
 }
 
 /// The PKCS#1 key within PKCS#8.
-fn unwrapped(der: &[u8]) -> Result<&[u8], KeyProblem> {
+fn pkcs1_within(der: &[u8]) -> Result<&[u8], KeyProblem> {
     let wrapped = PrivateKeyInfoRef::from_der(der).map_err(|_| KeyProblem::Damaged)?;
     if wrapped.algorithm.oid != pkcs1::ALGORITHM_OID {
         return Err(KeyProblem::OtherAlgorithm { name: algorithm_name(&wrapped.algorithm.oid.to_string()) });

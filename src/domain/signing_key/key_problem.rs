@@ -1,8 +1,6 @@
 //! Why a text is no signing key, and what its owner can do.
 
-use super::components::{MAX_BITS, MIN_BITS};
-use super::pbes2::{MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P};
-use super::pem::MAX_TEXT;
+use super::limits::{MAX_BITS, MAX_PEM_BYTES, MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P, MIN_BITS};
 
 /// Writes the key anew in the form that Box itself uses.
 const CONVERT: &str = "openssl pkcs8 -topk8 -v2 des3 -in key.pem -out converted.pem";
@@ -14,7 +12,7 @@ pub enum KeyProblem {
     #[error("the private key is empty")]
     Empty,
     /// The text is longer than any key is.
-    #[error("the private key's text is longer than {MAX_TEXT} bytes: no RSA key is")]
+    #[error("the private key's text is longer than {MAX_PEM_BYTES} bytes: no RSA key is")]
     TooLong,
     /// No `BEGIN` line.
     #[error("the private key is not PEM: it has no line `-----BEGIN … PRIVATE KEY-----`")]

@@ -5,7 +5,9 @@
 //! before any is done, as the text comes from outside.
 
 mod components;
+mod der;
 mod key_problem;
+mod limits;
 mod pbes2;
 mod pem;
 mod pem_encryption;
@@ -37,20 +39,20 @@ impl SigningKey {
     pub fn parse(pem: &SecretString, passphrase: Option<&SecretString>) -> Result<Self, KeyProblem> {
         let block = pem::PemBlock::find(pem.expose())?;
         let passphrase = passphrase.filter(|text| !text.is_empty());
-        let opened = match (&block.lock, block.is_encrypted_pkcs8()) {
-            (Some(lock), _) => Some(lock.open(&block.der, passphrase)?),
-            (None, true) => Some(pbes2::open(&block.der, passphrase)?),
+        let decrypted = match (&block.encryption, block.is_encrypted_pkcs8()) {
+            (Some(encryption), _) => Some(encryption.decrypt(&block.der, passphrase)?),
+            (None, true) => Some(pbes2::decrypt(&block.der, passphrase)?),
             (None, false) => None,
         };
-        let key = match opened {
+        let key = match decrypted {
             // A wrong passphrase passes for a right one, once in 256 times, until what it opened is read.
-            Some(der) => components::read(&der).map_err(|problem| match problem {
+            Some(der) => components::read_and_validate(&der).map_err(|problem| match problem {
                 KeyProblem::Damaged => KeyProblem::WrongPassphrase,
                 other => other,
             })?,
-            None => components::read(&block.der)?,
+            None => components::read_and_validate(&block.der)?,
         };
-        Self::of(&key)
+        Self::from_validated(&key)
     }
 
     /// Reads a key from unencrypted PKCS#8 or PKCS#1 in DER.
@@ -58,10 +60,10 @@ impl SigningKey {
     /// # Errors
     /// [`KeyProblem`] says what is wrong with it.
     pub fn from_der(der: &SecretBytes) -> Result<Self, KeyProblem> {
-        Self::of(&components::read(der.expose())?)
+        Self::from_validated(&components::read_and_validate(der.expose())?)
     }
 
-    fn of(key: &components::ValidatedKey) -> Result<Self, KeyProblem> {
+    fn from_validated(key: &components::ValidatedKey) -> Result<Self, KeyProblem> {
         let private = key.private.to_pkcs8_der().map_err(|_| KeyProblem::Inconsistent)?;
         let public = key.private.to_public_key();
         let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| KeyProblem::Inconsistent)?;

@@ -5,32 +5,30 @@
 
 use pkcs5::pbes2::{self, EncryptionScheme, Kdf, Parameters, Pbkdf2Params, Pbkdf2Prf, Salt, ScryptParams};
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef};
-use pkcs8::der::{self, Decode, SliceReader};
+use pkcs8::der::{self, Decode};
 use pkcs8::spki::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
+use super::der::{algorithm, octets, saturating_u64};
 use super::key_problem::KeyProblem;
+use super::limits::{MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P};
 use crate::secret::SecretString;
 
-/// PBKDF2 rounds; a million took 0.4 to 0.9 s.
-pub(super) const MAX_ROUNDS: u32 = 200_000;
-/// scrypt's N · r · 128 bytes; twice OpenSSL's default.
-pub(super) const MAX_SCRYPT_MIB: u64 = 32;
-/// scrypt's passes over that memory.
-pub(super) const MAX_SCRYPT_P: u64 = 2;
-
 /// What was encrypted; without authentication, so it may be garbage.
-pub(super) fn open(der: &[u8], passphrase: Option<&SecretString>) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
-    let (scheme, sealed) = AnyRef::from_der(der)
+pub(super) fn decrypt(
+    der: &[u8],
+    passphrase: Option<&SecretString>,
+) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+    let (scheme, ciphertext) = AnyRef::from_der(der)
         .and_then(|whole| whole.sequence(|reader| Ok((algorithm(reader)?, octets(reader)?))))
         .map_err(damaged)?;
-    let parameters = bounded(scheme)?;
+    let parameters = checked_parameters(scheme)?;
     let block = if matches!(parameters.encryption, EncryptionScheme::DesEde3Cbc { .. }) { 8 } else { 16 };
-    if sealed.is_empty() || !sealed.len().is_multiple_of(block) {
+    if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(block) {
         return Err(KeyProblem::Damaged);
     }
     let passphrase = passphrase.ok_or(KeyProblem::PassphraseMissing)?;
-    let mut buffer = Zeroizing::new(sealed.to_vec());
+    let mut buffer = Zeroizing::new(ciphertext.to_vec());
     let length = parameters
         .decrypt_in_place(passphrase.expose(), &mut buffer)
         .map_err(|error| match error {
@@ -43,15 +41,16 @@ pub(super) fn open(der: &[u8], passphrase: Option<&SecretString>) -> Result<Zero
 }
 
 /// The parameters, where they are of a known kind and cost no more than they may.
-fn bounded(scheme: AlgorithmIdentifierRef<'_>) -> Result<Parameters, KeyProblem> {
+fn checked_parameters(scheme: AlgorithmIdentifierRef<'_>) -> Result<Parameters, KeyProblem> {
     if scheme.oid != pbes2::PBES2_OID {
         return Err(unsupported(scheme.oid));
     }
-    let (kdf, cipher) =
-        inside(&scheme)?.sequence(|reader| Ok((algorithm(reader)?, algorithm(reader)?))).map_err(damaged)?;
+    let (kdf, cipher) = parameters_of(&scheme)?
+        .sequence(|reader| Ok((algorithm(reader)?, algorithm(reader)?)))
+        .map_err(damaged)?;
     let kdf = match kdf.oid {
-        pbes2::PBKDF2_OID => Kdf::Pbkdf2(pbkdf2(inside(&kdf)?)?),
-        pbes2::SCRYPT_OID => Kdf::Scrypt(scrypt(inside(&kdf)?)?),
+        pbes2::PBKDF2_OID => Kdf::Pbkdf2(pbkdf2(parameters_of(&kdf)?)?),
+        pbes2::SCRYPT_OID => Kdf::Scrypt(scrypt(parameters_of(&kdf)?)?),
         oid => return Err(unsupported(oid)),
     };
     Ok(Parameters { kdf, encryption: encryption(&cipher)? })
@@ -69,7 +68,7 @@ fn pbkdf2(parameters: AnyRef<'_>) -> Result<Pbkdf2Params, KeyProblem> {
             ))
         })
         .map_err(damaged)?;
-    let rounds = saturating(rounds);
+    let rounds = saturating_u64(rounds);
     let iteration_count = match u32::try_from(rounds) {
         Ok(0) => return Err(KeyProblem::Damaged),
         Ok(count) if count <= MAX_ROUNDS => count,
@@ -95,7 +94,7 @@ fn scrypt(parameters: AnyRef<'_>) -> Result<ScryptParams, KeyProblem> {
             ))
         })
         .map_err(damaged)?;
-    let (n, r, p) = (saturating(n), saturating(r), saturating(p));
+    let (n, r, p) = (saturating_u64(n), saturating_u64(r), saturating_u64(p));
     let memory = n.saturating_mul(r).saturating_mul(128);
     let too_much = KeyProblem::TooMuchMemory { n, r, p };
     if memory > MAX_SCRYPT_MIB << 20 || p > MAX_SCRYPT_P {
@@ -116,7 +115,7 @@ fn scrypt(parameters: AnyRef<'_>) -> Result<ScryptParams, KeyProblem> {
 /// The cipher with its initialisation vector, whose length the crate takes on trust.
 fn encryption(cipher: &AlgorithmIdentifierRef<'_>) -> Result<EncryptionScheme, KeyProblem> {
     let iv = || {
-        let octets = inside(cipher)?.decode_as::<&OctetStringRef>();
+        let octets = parameters_of(cipher)?.decode_as::<&OctetStringRef>();
         octets.map(OctetStringRef::as_bytes).map_err(damaged)
     };
     let block = || iv()?.try_into().map_err(|_| KeyProblem::Damaged);
@@ -139,24 +138,7 @@ fn salt(bytes: &[u8]) -> Result<Salt, KeyProblem> {
     Salt::new(bytes).map_err(damaged)
 }
 
-/// The number, or the largest there is for one that is larger.
-pub(super) fn saturating(number: UintRef<'_>) -> u64 {
-    let bytes = number.as_bytes();
-    if bytes.len() > 8 {
-        return u64::MAX;
-    }
-    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-}
-
-fn algorithm<'a>(reader: &mut SliceReader<'a>) -> der::Result<AlgorithmIdentifierRef<'a>> {
-    AlgorithmIdentifierRef::decode(reader)
-}
-
-fn octets<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
-    <&OctetStringRef>::decode(reader).map(OctetStringRef::as_bytes)
-}
-
-fn inside<'a>(algorithm: &AlgorithmIdentifierRef<'a>) -> Result<AnyRef<'a>, KeyProblem> {
+fn parameters_of<'a>(algorithm: &AlgorithmIdentifierRef<'a>) -> Result<AnyRef<'a>, KeyProblem> {
     algorithm.parameters.ok_or(KeyProblem::Damaged)
 }
 

@@ -3,18 +3,16 @@
 use zeroize::Zeroizing;
 
 use super::key_problem::KeyProblem;
+use super::limits::MAX_PEM_BYTES;
 use super::pem_encryption::PemEncryption;
 
-/// The longest text that is looked at, in bytes: some eight times a 4096-bit key's.
-pub(super) const MAX_TEXT: usize = 32 * 1024;
-
-const LONGEST_LABEL: usize = 40;
+const MAX_LABEL_LENGTH: usize = 40;
 
 /// The private key's block of a PEM text.
 pub(super) struct PemBlock {
     label: String,
     /// How it is encrypted, where its headers say that it is.
-    pub lock: Option<PemEncryption>,
+    pub encryption: Option<PemEncryption>,
     /// What the base64 says.
     pub der: Zeroizing<Vec<u8>>,
 }
@@ -23,24 +21,24 @@ impl PemBlock {
     /// The first private key of the text; what stands around it (certificates, `openssl pkcs12`'s
     /// bag attributes) is passed over.
     pub(super) fn find(text: &str) -> Result<Self, KeyProblem> {
-        if text.len() > MAX_TEXT {
+        if text.len() > MAX_PEM_BYTES {
             return Err(KeyProblem::TooLong);
         }
-        let text = mended(text);
+        let text = restore_line_breaks(text);
         if text.chars().all(|character| character.is_whitespace() || character == '\u{feff}') {
             return Err(KeyProblem::Empty);
         }
-        let blocks: Vec<(&str, &str)> = begun_blocks(&text).collect();
+        let blocks: Vec<(&str, &str)> = pem_blocks(&text).collect();
         let private = blocks.iter().find(|(label, _)| label.ends_with("PRIVATE KEY"));
         let (label, rest) = private.or(blocks.first()).ok_or(KeyProblem::NotPem)?;
-        if let Some(problem) = refusal_of(label) {
+        if let Some(problem) = problem_with_label(label) {
             return Err(problem);
         }
         let (body, _) = rest
             .split_once(&format!("-----END {label}-----"))
             .ok_or_else(|| KeyProblem::Truncated { label: (*label).to_owned() })?;
-        let (lock, base64) = PemEncryption::read(body)?;
-        Ok(Self { label: (*label).to_owned(), lock, der: decoded(base64)? })
+        let (encryption, base64) = PemEncryption::read(body)?;
+        Ok(Self { label: (*label).to_owned(), encryption, der: decode_base64(base64)? })
     }
 
     /// True for PKCS#8 `EncryptedPrivateKeyInfo`.
@@ -50,7 +48,7 @@ impl PemBlock {
 }
 
 /// The text with line breaks where somebody's shell or JSON encoder left `\n`, however often escaped.
-fn mended(text: &str) -> Zeroizing<String> {
+fn restore_line_breaks(text: &str) -> Zeroizing<String> {
     let mut mended = Zeroizing::new(String::with_capacity(text.len()));
     let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
     while let Some(character) = characters.next() {
@@ -64,7 +62,7 @@ fn mended(text: &str) -> Zeroizing<String> {
 }
 
 /// Each `BEGIN` line's label, with all that follows the line.
-fn begun_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
+fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split_inclusive("-----BEGIN ")
         .skip(1)
         .scan(text, |rest, _| {
@@ -76,11 +74,11 @@ fn begun_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn is_label(label: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
-    (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(letter)
+    (1..=MAX_LABEL_LENGTH).contains(&label.len()) && label.bytes().all(letter)
 }
 
 /// What the label alone tells of a block that is no RSA key.
-fn refusal_of(label: &str) -> Option<KeyProblem> {
+fn problem_with_label(label: &str) -> Option<KeyProblem> {
     let algorithm = |name: &str| Some(KeyProblem::OtherAlgorithm { name: name.to_owned() });
     match label {
         "PRIVATE KEY" | "RSA PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => None,
@@ -93,7 +91,7 @@ fn refusal_of(label: &str) -> Option<KeyProblem> {
 }
 
 /// Base64 wherever its lines break, also without its padding.
-fn decoded(base64: &str) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+fn decode_base64(base64: &str) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
     let mut dense = Zeroizing::new(String::with_capacity(base64.len()));
     dense.extend(base64.chars().filter(|character| !character.is_whitespace()));
     let dense = dense.trim_end_matches('=').as_bytes();

@@ -29,9 +29,10 @@ impl PemEncryption {
     /// Takes the headers off a PEM body, where it has some, also where their line breaks are gone:
     /// the initialisation vector's length tells where the base64 begins.
     pub(super) fn read(body: &str) -> Result<(Option<Self>, &str), KeyProblem> {
-        let Some(rest) = after(body, "Proc-Type:") else { return Ok((None, body)) };
-        let found = after(rest, "4,").and_then(|rest| after(rest, "ENCRYPTED"));
-        let found = found.and_then(|rest| after(rest, "DEK-Info:")).and_then(|rest| rest.split_once(','));
+        let Some(rest) = strip_word(body, "Proc-Type:") else { return Ok((None, body)) };
+        let found = strip_word(rest, "4,").and_then(|rest| strip_word(rest, "ENCRYPTED"));
+        let found =
+            found.and_then(|rest| strip_word(rest, "DEK-Info:")).and_then(|rest| rest.split_once(','));
         let (name, rest) = found.ok_or(KeyProblem::Damaged)?;
         let cipher = Cipher::named(name.trim())?;
         let rest = rest.trim_start();
@@ -41,30 +42,30 @@ impl PemEncryption {
     }
 
     /// What was encrypted; without authentication, so it may be garbage.
-    pub(super) fn open(
+    pub(super) fn decrypt(
         &self,
-        sealed: &[u8],
+        ciphertext: &[u8],
         passphrase: Option<&SecretString>,
     ) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
-        if sealed.is_empty() || !sealed.len().is_multiple_of(self.cipher.iv_length()) {
+        if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(self.cipher.iv_length()) {
             return Err(KeyProblem::Damaged);
         }
         let passphrase = passphrase.ok_or(KeyProblem::PassphraseMissing)?;
         match self.cipher {
-            Cipher::DesEde3 => self.decrypt::<TdesEde3, 24>(sealed, passphrase),
-            Cipher::Aes128 => self.decrypt::<Aes128, 16>(sealed, passphrase),
-            Cipher::Aes192 => self.decrypt::<Aes192, 24>(sealed, passphrase),
-            Cipher::Aes256 => self.decrypt::<Aes256, 32>(sealed, passphrase),
+            Cipher::DesEde3 => self.decrypt_with::<TdesEde3, 24>(ciphertext, passphrase),
+            Cipher::Aes128 => self.decrypt_with::<Aes128, 16>(ciphertext, passphrase),
+            Cipher::Aes192 => self.decrypt_with::<Aes192, 24>(ciphertext, passphrase),
+            Cipher::Aes256 => self.decrypt_with::<Aes256, 32>(ciphertext, passphrase),
         }
     }
 
-    fn decrypt<C: BlockCipherDecrypt + KeyInit, const KEY: usize>(
+    fn decrypt_with<C: BlockCipherDecrypt + KeyInit, const KEY: usize>(
         &self,
-        sealed: &[u8],
+        ciphertext: &[u8],
         passphrase: &SecretString,
     ) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
         let key = derived_key::<KEY>(passphrase, &self.iv);
-        let mut buffer = Zeroizing::new(sealed.to_vec());
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = cbc::Decryptor::<C>::new_from_slices(&*key, &self.iv)
             .map_err(|_| KeyProblem::Damaged)?
             .decrypt_padded::<Pkcs7>(&mut buffer)
@@ -122,6 +123,6 @@ fn derived_key<const KEY: usize>(passphrase: &SecretString, iv: &[u8]) -> Zeroiz
 }
 
 /// What follows `word`, where the text begins with it; white space around it does not count.
-fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.trim_start().strip_prefix(word).map(str::trim_start)
 }

@@ -4,8 +4,7 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 use crate::crypto::{sha256, sha256_hex};
 use crate::http::Api;
@@ -34,7 +33,7 @@ pub(crate) fn router() -> Router<Api> {
 /// What a page puts into `integrity` when it loads the module (W3C Subresource Integrity).
 #[must_use]
 pub fn integrity() -> String {
-    format!("sha256-{}", STANDARD.encode(sha256(MODULE.as_bytes())))
+    format!("sha256-{}", BASE64.encode(&sha256(MODULE.as_bytes())))
 }
 
 /// The path that serves this version of the module.

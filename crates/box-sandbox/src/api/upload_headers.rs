@@ -1,7 +1,6 @@
 //! The headers of uploads in parts.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 use crate::http::ErrorResponse;
 use crate::state::BodyDigest;
@@ -10,7 +9,7 @@ use crate::state::BodyDigest;
 pub(super) fn digest(header: Option<&str>) -> Result<BodyDigest, ErrorResponse> {
     let parse = || {
         let (algorithm, value) = header?.split_once('=')?;
-        let bytes = STANDARD.decode(value.trim()).ok()?;
+        let bytes = BASE64.decode(value.trim().as_bytes()).ok()?;
         match algorithm.trim().to_ascii_lowercase().as_str() {
             "sha" | "sha-1" => bytes.try_into().ok().map(BodyDigest::Sha1),
             "sha-256" => bytes.try_into().ok().map(BodyDigest::Sha256),

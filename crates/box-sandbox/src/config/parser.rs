@@ -1,7 +1,6 @@
 //! The parser of app config files, with document types of its own.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use rsa::pkcs1::DecodeRsaPrivateKey as _;
 use rsa::pkcs8::{DecodePrivateKey as _, EncryptedPrivateKeyInfoRef};
 use serde::Deserialize;
@@ -125,7 +124,7 @@ fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
     let (body, _) = rest.split_once("-----END ")?;
     let body = body.replace("\\r", "").replace("\\n", "");
     let packed: String = body.chars().filter(|character| !character.is_whitespace()).collect();
-    Some((label, STANDARD.decode(packed).ok()?))
+    Some((label, BASE64.decode(packed.as_bytes()).ok()?))
 }
 
 #[cfg(test)]
