@@ -1,148 +1,141 @@
-//! In which folders an item lies, for browser sessions that have several folders: Box is asked once, with
-//! a token that nobody gets.
+//! The folders that contain an item, for browser sessions with several folders. Box is asked once, with a token
+//! that no caller receives.
+//!
+//! [`AncestorLookup`] owns what Box reported, for a few minutes. It does not decide what a session may see.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, TokenError, TtlRequirement};
-use crate::box_api::BoxError;
-use crate::broker::tenant_context::TenantContext;
+use super::TokenError;
+use super::cache::BoundedCache;
+use super::minter::Minter;
+use super::request::TtlRequirement;
+use super::tenant_context::TenantContext;
+use super::token_store::TokenStore;
+use super::upstream::Upstream;
+use crate::box_api::{BoxClient, BoxError};
 use crate::clock::{Clock, Monotonic};
-use crate::domain::audit_event::AuditContext;
+use crate::domain::event::AuditContext;
 use crate::domain::id::BoxId;
-use crate::domain::resource::Resource;
-use crate::domain::subject::Subject;
+use crate::domain::subject::{Resource, Subject};
 use crate::domain::token_key::TokenKey;
 use crate::flight::Flights;
 
-/// For how long it is remembered. An item that was moved meanwhile gets a token of its old folder, by
-/// which Box shows it no more.
-const SEEN: Duration = Duration::from_mins(5);
-/// And that the subject does not see an item.
-const UNSEEN: Duration = Duration::from_secs(10);
-/// How many bytes of this are remembered; each item counts for at least half a kilobyte.
-const MEMORY: u64 = 32 * 1024 * 1024;
+/// The time for which an item's folders are remembered. An item that was moved meanwhile gets a token of its old
+/// folder, through which Box no longer shows it.
+const FOUND_TTL: Duration = Duration::from_mins(5);
+/// The time for which it is remembered that the subject does not see an item.
+const NOT_FOUND_TTL: Duration = Duration::from_secs(10);
+/// The most bytes of memory that remembered items take. Each counts for at least half a kilobyte.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The folders that an item lies in, the outermost first; `None` where the subject does not see it.
+/// The folders that contain an item, the outermost first; `None` if the subject does not see the item.
 pub type Ancestors = Option<Arc<[BoxId]>>;
 
-/// An item, and by whose full token it is looked at.
-type Looked = (TokenKey, Resource);
+/// An item, and the key of the full token with which it is looked up.
+type ItemKey = (TokenKey, Resource);
 
-/// What is known of where items lie.
+/// The look-up of the folders that contain items.
 #[derive(Debug)]
-pub(super) struct AncestorLookup {
-    known: Cache<Looked, (Ancestors, Monotonic)>,
-    looks: Flights<Looked, Result<Ancestors, TokenError>>,
+pub struct AncestorLookup {
+    minter: Arc<Minter>,
+    tokens: Arc<TokenStore>,
+    upstream: Arc<Upstream>,
+    clock: Arc<dyn Clock>,
+    /// The known folders, and the time until which they count.
+    known: BoundedCache<ItemKey, (Ancestors, Monotonic)>,
+    lookups: Flights<ItemKey, Result<Ancestors, TokenError>>,
 }
 
 impl AncestorLookup {
-    pub(super) fn new(tasks: TaskTracker) -> Self {
-        let weight = |_: &Looked, (ancestors, _): &(Ancestors, Monotonic)| {
-            let folders = ancestors.as_ref().map_or(0, |folders| folders.len());
-            u32::try_from(512 + 64 * folders).unwrap_or(u32::MAX)
-        };
-        let known = Cache::builder()
-            .max_capacity(MEMORY)
-            .weigher(weight)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        Self { known, looks: Flights::new(tasks) }
+    /// Returns a look-up that knows nothing yet.
+    pub(super) fn new(
+        minter: Arc<Minter>,
+        tokens: Arc<TokenStore>,
+        upstream: Arc<Upstream>,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let known = BoundedCache::weighed(MAX_BYTES, |_, (ancestors, _): &(Ancestors, Monotonic)| {
+            512 + 64 * ancestors.as_ref().map_or(0, |folders| folders.len())
+        });
+        Self { minter, tokens, upstream, clock, known, lookups: Flights::new(tasks) }
     }
 
-    fn recall(&self, looked: &Looked, clock: &dyn Clock) -> Option<Ancestors> {
-        let (ancestors, until) = self.known.get(looked)?;
-        (clock.monotonic() < until).then_some(ancestors)
-    }
-
-    fn keep(&self, looked: Looked, ancestors: &Ancestors, clock: &dyn Clock) {
-        let time = if ancestors.is_some() { SEEN } else { UNSEEN };
-        self.known.insert(looked, (ancestors.clone(), clock.monotonic().plus(time)));
-    }
-}
-
-impl Broker {
-    /// In which folders an item lies, as far as that is known without asking Box.
+    /// Returns the folders that contain an item, if they are known without asking Box.
     #[must_use]
-    pub fn known_ancestors(
-        &self,
-        view: &TenantContext,
-        subject: &Subject,
-        item: &Resource,
-    ) -> Option<Ancestors> {
-        self.items.recall(&(full_key(view, subject), item.clone()), self.clock.as_ref())
+    pub fn cached(&self, tenant: &TenantContext, subject: &Subject, item: &Resource) -> Option<Ancestors> {
+        self.get(&(tenant.token_key(subject, None), item.clone()))
     }
 
-    /// In which folders an item lies, as the subject sees them. All who ask at the same time share one
-    /// look at Box.
+    /// Returns the folders that contain an item, as the subject sees them. Concurrent calls share one request to
+    /// Box.
     ///
     /// # Errors
-    /// Where the subject's token cannot be had, or Box does not answer.
-    pub async fn ancestors(
+    /// If the subject's token cannot be minted, or Box does not answer.
+    pub async fn find(
         self: &Arc<Self>,
-        view: &Arc<TenantContext>,
+        tenant: &Arc<TenantContext>,
         subject: &Subject,
         item: &Resource,
         cause: &AuditContext,
     ) -> Result<Ancestors, TokenError> {
-        let looked = (full_key(view, subject), item.clone());
-        if let Some(ancestors) = self.items.recall(&looked, self.clock.as_ref()) {
+        let item = (tenant.token_key(subject, None), item.clone());
+        if let Some(ancestors) = self.get(&item) {
             return Ok(ancestors);
         }
-        let look = || {
-            let (broker, view, looked, cause) =
-                (Arc::clone(self), Arc::clone(view), looked.clone(), cause.clone());
-            async move { broker.look_at(&view, looked, &cause).await }
+        let request = || {
+            let (lookup, tenant, item, cause) =
+                (Arc::clone(self), Arc::clone(tenant), item.clone(), cause.clone());
+            async move { lookup.request(&tenant, item, &cause).await }
         };
-        self.items.looks.join(looked.clone(), look).await.map_err(|_| TokenError::Crashed)?
+        self.lookups.join(item.clone(), request).await.map_err(|_| TokenError::Crashed)?
     }
 
-    async fn look_at(
-        self: &Arc<Self>,
-        view: &Arc<TenantContext>,
-        looked: Looked,
+    fn get(&self, item: &ItemKey) -> Option<Ancestors> {
+        let (ancestors, until) = self.known.get(item)?;
+        (self.clock.monotonic() < until).then_some(ancestors)
+    }
+
+    fn insert(&self, item: ItemKey, ancestors: &Ancestors) {
+        let ttl = if ancestors.is_some() { FOUND_TTL } else { NOT_FOUND_TTL };
+        self.known.insert(item, (ancestors.clone(), self.clock.monotonic().plus(ttl)));
+    }
+
+    /// Asks Box for the folders of an item. A dead token is replaced once.
+    async fn request(
+        &self,
+        tenant: &Arc<TenantContext>,
+        item: ItemKey,
         cause: &AuditContext,
     ) -> Result<Ancestors, TokenError> {
-        let (key, item) = &looked;
-        let mut renewed = false;
+        let (key, resource) = &item;
+        let mut is_renewed = false;
         loop {
             let by = || cause.clone();
-            let token = self.obtain(view, key, TtlRequirement::Serve(None), &by).await?;
-            let asked = self.ask(view, key, async |upstream| match upstream.ancestors(&token.secret, item).await {
-                // What is wrong with one item says nothing of the token.
+            let token = self.minter.obtain(tenant, key, TtlRequirement::Serve(None), &by).await?;
+            let request = async |client: &BoxClient| match client.ancestors(&token.secret, resource).await {
+                // A response that makes no sense for one item says nothing of the token.
                 Err(error @ BoxError::Protocol { .. }) => {
-                    tracing::warn!(%error, tenant = %key.tenant, %item, "where an item lies cannot be read");
+                    tracing::warn!(%error, tenant = %key.tenant, item = %resource, "where an item lies cannot be read");
                     Ok(None)
                 }
-                seen => seen,
-            });
-            match asked.await? {
-                Err(BoxError::TokenDead { .. }) if !renewed => {
-                    renewed = true;
-                    // The row first: whoever misses it in memory must not find it in the store.
-                    self.store.delete_tokens(std::slice::from_ref(&token.row)).await?;
-                    self.memory.forget_token(key, &token);
+                result => result,
+            };
+            match self.upstream.call(tenant, key, request).await? {
+                Err(BoxError::TokenDead { .. }) if !is_renewed => {
+                    is_renewed = true;
+                    self.tokens.forget(&token).await?;
                 }
                 Err(error) => return Err(error.into()),
                 Ok(ancestors) => {
                     let ancestors = ancestors.map(Arc::from);
-                    self.items.keep(looked, &ancestors, self.clock.as_ref());
+                    self.insert(item, &ancestors);
                     return Ok(ancestors);
                 }
             }
         }
-    }
-}
-
-fn full_key(view: &TenantContext, subject: &Subject) -> TokenKey {
-    TokenKey {
-        tenant: view.tenant.id.clone(),
-        generation: view.generation(),
-        subject: subject.clone(),
-        restriction: None,
     }
 }

@@ -1,4 +1,7 @@
-//! Whether a token may leave: by grants and policy, and by where the tenant and its app stand.
+//! The decision whether a token may be released: by grants and policy, then by the state of the caller, the
+//! tenant and its app.
+//!
+//! It holds no state and asks nobody. Releases and explanations are decided by the same functions.
 
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
@@ -7,7 +10,7 @@ use crate::domain::caller::{Caller, CallerState};
 use crate::domain::policy::{self, AccessRequest, Decision, DecisionBasis, DenialReason};
 use crate::domain::tenant::TenantState;
 
-/// What keeps back what grants and policy allow.
+/// A state that blocks a request which grants and policy allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Block {
     /// The tenant is deleted.
@@ -24,12 +27,12 @@ pub enum Block {
     TenantPending,
     /// The app that serves it was never tested at Box.
     AppPending,
-    /// The caller is locked: nothing opens it.
+    /// The caller is locked: no credential authenticates as it.
     CallerLocked,
 }
 
 impl Block {
-    /// The hold's name in the audit.
+    /// Returns the block's name in audit records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,13 +47,13 @@ impl Block {
         }
     }
 
-    /// What holds a tenant's tokens back from a caller at this moment.
+    /// Returns the block on a tenant's tokens for a caller, if there is one now.
     #[must_use]
-    pub fn on(caller: &Caller, view: &TenantContext) -> Option<Self> {
+    pub fn on(caller: &Caller, context: &TenantContext) -> Option<Self> {
         if caller.state == CallerState::Locked {
             return Some(Self::CallerLocked);
         }
-        match (view.tenant.state, view.app.state) {
+        match (context.tenant.state, context.app.state) {
             (TenantState::Deleted, _) => Some(Self::TenantDeleted),
             (TenantState::Locked, _) => Some(Self::TenantLocked),
             (_, AppState::Locked) => Some(Self::AppLocked),
@@ -63,20 +66,20 @@ impl Block {
     }
 }
 
-/// Why an ask is refused; what comes later came nearer to allowing it.
+/// The reason for which a request is denied. A later variant came closer to being allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denial {
-    /// No grant is on the tenant.
+    /// The caller has no grant on the tenant.
     NoGrant,
-    /// A rule of the grants or of the policy is against it.
+    /// A rule of the grants or of the policy forbids it.
     Rule(DenialReason),
-    /// It would be allowed, did nothing hold it back.
+    /// Grants and policy allow it, but a state blocks it.
     Block(Block),
 }
 
 impl From<Denial> for TokenError {
-    fn from(refused: Denial) -> Self {
-        match refused {
+    fn from(denial: Denial) -> Self {
+        match denial {
             Denial::NoGrant | Denial::Block(Block::TenantDeleted | Block::CallerLocked) => Self::Absent,
             Denial::Rule(rule) => Self::Forbidden(rule),
             Denial::Block(
@@ -87,42 +90,40 @@ impl From<Denial> for TokenError {
     }
 }
 
-/// Judges by grants and policy, then by where the caller, the tenant and its app stand. Releases and those who
-/// ask why about them are judged here alike.
+/// Decides by grants and policy, then by the state of the caller, the tenant and its app.
 ///
 /// # Errors
-/// Why it is refused.
+/// Returns the reason for which the request is denied.
 pub fn decide(
     caller: &Caller,
-    view: &TenantContext,
-    ask: AccessRequest<'_>,
+    context: &TenantContext,
+    request: AccessRequest<'_>,
 ) -> Result<DecisionBasis, Denial> {
-    let tenant = &view.tenant;
-    match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, ask) {
-        Decision::TenantHidden => Err(Denial::NoGrant),
+    let tenant = &context.tenant;
+    match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, request) {
+        Decision::Absent => Err(Denial::NoGrant),
         Decision::Forbidden(rule) => Err(Denial::Rule(rule)),
-        Decision::Allowed(grounds) => match Block::on(caller, view) {
-            Some(hold) => Err(Denial::Block(hold)),
-            None => Ok(grounds),
+        Decision::Allowed(basis) => match Block::on(caller, context) {
+            Some(block) => Err(Denial::Block(block)),
+            None => Ok(basis),
         },
     }
 }
 
-/// Judges each caller alone: the first that may decides; where none may, the refusal that came furthest
-/// tells most.
+/// Decides for each caller alone and returns the first that is allowed.
 ///
 /// # Errors
-/// Why none may.
+/// If none is allowed, returns the denial that came closest to being allowed.
 pub fn first_allowed<'a, T>(
     callers: impl IntoIterator<Item = (T, &'a Caller)>,
-    view: &TenantContext,
-    ask: AccessRequest<'_>,
+    context: &TenantContext,
+    request: AccessRequest<'_>,
 ) -> Result<(T, DecisionBasis), Denial> {
     let mut nearest = Denial::NoGrant;
     for (this, caller) in callers {
-        match decide(caller, view, ask) {
-            Ok(grounds) => return Ok((this, grounds)),
-            Err(refused) => nearest = nearest.max(refused),
+        match decide(caller, context, request) {
+            Ok(basis) => return Ok((this, basis)),
+            Err(denial) => nearest = nearest.max(denial),
         }
     }
     Err(nearest)

@@ -1,122 +1,146 @@
-//! Tokens that somebody says are dead: looked at once, and replaced only where they are.
+//! The liveness of tokens that a caller reports as dead: checked at Box once, and replaced only if they are dead.
+//!
+//! [`LivenessChecker`] owns the checks under way and remembers the last deaths. It mints nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Broker, TokenError, TtlRequirement};
+use tokio_util::task::TaskTracker;
+
+use super::cache::{AccessToken, BoundedCache, TokenCache};
+use super::error::{OutageScope, TokenError};
+use super::tenant_context::{TenantContext, TenantDirectory};
+use super::token_store::TokenStore;
+use super::upstream::Upstream;
 use crate::box_api::BoxError;
-use crate::broker::cache::token::AccessToken;
-use crate::broker::tenant_context::TenantContext;
-use crate::broker::upstream::circuit_breaker::OutageScope;
-use crate::broker::upstream::concurrency_limiter::NoPermit;
-use crate::domain::audit_event::AuditContext;
+use crate::clock::{Clock, Monotonic};
+use crate::domain::id::TokenId;
 use crate::domain::token_key::TokenKey;
-use crate::secret::SecretString;
+use crate::flight::Flights;
 
-/// How long a token that was found alive is believed to be.
-const BELIEVED: Duration = Duration::from_secs(5);
-/// How long Box is not asked again about a token when it did not answer.
-const UNSEEN: Duration = Duration::from_secs(1);
-/// How long somebody waits to hear whether a token is dead who does not say that it is.
-const LONGEST_DOUBT: Duration = Duration::from_secs(2);
-/// A token that replaced a dead one and dies itself within this time is not replaced again until it
-/// is over: whatever kills them would kill the next one too.
-const AGAIN: Duration = Duration::from_secs(30);
+/// The time for which a token counts as alive after a check or its mint.
+const ALIVE_TTL: Duration = Duration::from_secs(5);
+/// The time for which a reported token is not checked again after a check failed.
+const FAILED_CHECK_TTL: Duration = Duration::from_secs(1);
+/// The longest time that a caller waits for a check if it did not report the token.
+const UNREPORTED_WAIT_LIMIT: Duration = Duration::from_secs(2);
+/// The time within which a second death of a subject's token is not followed by another mint until it is over:
+/// the cause would kill the next token too.
+const REPEATED_DEATH_INTERVAL: Duration = Duration::from_secs(30);
+/// The most keys whose last death is remembered.
+const MAX_DEATHS: u64 = 10_000;
 
-/// What Box said of a token.
+/// The status of a token at Box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenStatus {
     Alive,
     Dead,
 }
 
-impl Broker {
-    /// The token under `key` for somebody to whom Box answered 401 with `rejected`. Where that is the
-    /// current one, all who say so share one look at Box; any other token proves nothing, and gets
-    /// the current one.
-    pub(super) async fn replace(
+/// The liveness checks of tokens at Box.
+#[derive(Debug)]
+pub struct LivenessChecker {
+    tenants: Arc<TenantDirectory>,
+    cache: Arc<TokenCache>,
+    tokens: Arc<TokenStore>,
+    upstream: Arc<Upstream>,
+    clock: Arc<dyn Clock>,
+    checks: Flights<TokenId, Result<TokenStatus, TokenError>>,
+    deaths: BoundedCache<TokenKey, Monotonic>,
+}
+
+impl LivenessChecker {
+    /// Returns a checker with no checks under way.
+    pub(super) fn new(
+        tenants: Arc<TenantDirectory>,
+        (cache, tokens): (Arc<TokenCache>, Arc<TokenStore>),
+        upstream: Arc<Upstream>,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let (checks, deaths) = (Flights::new(tasks), BoundedCache::new(MAX_DEATHS));
+        Self { tenants, cache, tokens, upstream, clock, checks, deaths }
+    }
+
+    /// Returns the status of a token that a caller reports as dead. All callers that report it share one check.
+    ///
+    /// # Errors
+    /// If Box does not answer now, or did not a moment ago.
+    pub(super) async fn check_reported(
         self: &Arc<Self>,
-        view: &Arc<TenantContext>,
-        key: &TokenKey,
-        need: TtlRequirement,
-        rejected: &SecretString,
-        cause: &(dyn Fn() -> AuditContext + Sync),
-    ) -> Result<Arc<AccessToken>, TokenError> {
-        let current = self.obtain(view, key, need, cause).await?;
-        if current.secret != *rejected || current.was_alive_within(BELIEVED, self.clock.as_ref()) {
-            return Ok(current);
-        }
-        // Where Box does not answer, those who go on reporting do not go on asking.
-        if let Some((error, retry_after)) = current.was_unseen_within(UNSEEN, self.clock.as_ref()) {
-            return Err(TokenError::Down {
-                extent: OutageScope::Subject,
-                error: Box::new(error),
-                retry_after,
-            });
-        }
-        let look = self.looks.join(current.row.clone(), || {
-            let (broker, view) = (Arc::clone(self), Arc::clone(view));
-            let (key, token) = (key.clone(), Arc::clone(&current));
-            async move { broker.look(&view, &key, &token).await }
-        });
-        match look.await.map_err(|_| TokenError::Crashed)?? {
-            TokenStatus::Alive => Ok(current),
-            TokenStatus::Dead => self.obtain(view, key, need, cause).await,
-        }
-    }
-
-    /// True where Box does not take a token any more, which is forgotten then. For somebody who may have seen a
-    /// 401 and does not say so: a token that was minted or seen alive a moment ago is not doubted, and where
-    /// Box does not tell in time the token is as good as it was.
-    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<AccessToken>) -> bool {
-        let clock = self.clock.as_ref();
-        let is_believed = token.life.age(clock) < BELIEVED || token.was_alive_within(BELIEVED, clock);
-        if is_believed || token.was_unseen_within(BELIEVED, clock).is_some() {
-            return false;
-        }
-        let look = self.looks.join(token.row.clone(), || {
-            let (broker, token) = (Arc::clone(self), Arc::clone(token));
-            async move {
-                let view = broker.view_of(&token.key).await?.ok_or(TokenError::Absent)?;
-                broker.look(&view, &token.key, &token).await
-            }
-        });
-        matches!(tokio::time::timeout(LONGEST_DOUBT, look).await, Ok(Ok(Ok(TokenStatus::Dead))))
-    }
-
-    /// Asks Box whether a token is alive, and forgets one that is not.
-    async fn look(
-        &self,
-        view: &TenantContext,
-        key: &TokenKey,
+        tenant: &Arc<TenantContext>,
         token: &Arc<AccessToken>,
     ) -> Result<TokenStatus, TokenError> {
-        // Somebody else saw to it between this one's look into memory and now: to do so again would be one
-        // question too many, and count one death as two.
-        if token.was_alive_within(BELIEVED, self.clock.as_ref()) {
+        let clock = self.clock.as_ref();
+        if token.was_alive_within(ALIVE_TTL, clock) {
             return Ok(TokenStatus::Alive);
         }
-        if self.memory.token(key).is_none_or(|kept| kept.row != token.row) {
+        // While Box does not answer, repeated reports cause no further checks.
+        if let Some((error, retry_after)) = token.failed_check_within(FAILED_CHECK_TTL, clock) {
+            let error = Box::new(error);
+            return Err(TokenError::Down { scope: OutageScope::Subject, error, retry_after });
+        }
+        let check = self.checks.join(token.row.clone(), || {
+            let (checker, tenant, token) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(token));
+            async move { checker.check(&tenant, &token).await }
+        });
+        check.await.map_err(|_| TokenError::Crashed)?
+    }
+
+    /// Returns true, and forgets the token, if Box reports it dead. For a caller that may have received a 401 and
+    /// does not report it: a token that was minted or found alive recently is not checked, and a check that
+    /// fails or takes too long leaves it as it is.
+    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<AccessToken>) -> bool {
+        let clock = self.clock.as_ref();
+        let counts_as_alive =
+            token.lifetime.age(clock) < ALIVE_TTL || token.was_alive_within(ALIVE_TTL, clock);
+        if counts_as_alive || token.failed_check_within(ALIVE_TTL, clock).is_some() {
+            return false;
+        }
+        let check = self.checks.join(token.row.clone(), || {
+            let (checker, token) = (Arc::clone(self), Arc::clone(token));
+            async move {
+                let tenant = checker.tenants.find_by_key(&token.key).await?.ok_or(TokenError::Absent)?;
+                checker.check(&tenant, &token).await
+            }
+        });
+        matches!(tokio::time::timeout(UNREPORTED_WAIT_LIMIT, check).await, Ok(Ok(Ok(TokenStatus::Dead))))
+    }
+
+    /// Asks Box whether a token is alive, and forgets a dead one.
+    async fn check(&self, tenant: &TenantContext, token: &Arc<AccessToken>) -> Result<TokenStatus, TokenError> {
+        let (key, clock) = (&token.key, self.clock.as_ref());
+        // Another check may have ended since this one was decided on. To repeat it would be one request too many,
+        // and count one death as two.
+        if token.was_alive_within(ALIVE_TTL, clock) {
+            return Ok(TokenStatus::Alive);
+        }
+        if self.cache.get(key).is_none_or(|cached| cached.row != token.row) {
             return Ok(TokenStatus::Dead);
         }
-        let turn = self.turns.take(view).await.map_err(|NoPermit| TokenError::Overloaded)?;
-        let alive = self.upstream.is_alive(&token.secret).await.map_err(TokenError::from);
-        drop(turn);
-        if alive.inspect_err(|error| token.note_unseen(error, self.clock.as_ref()))? {
-            token.note_alive(self.clock.as_ref());
+        let permit = self.upstream.permit(tenant).await?;
+        let is_alive = self.upstream.client().is_alive(&token.secret).await.map_err(TokenError::from);
+        drop(permit);
+        if is_alive.inspect_err(|error| token.note_failed_check(error, clock))? {
+            token.note_alive(clock);
             return Ok(TokenStatus::Alive);
         }
         tracing::info!(tenant = %key.tenant, subject = %key.subject, token = %token.row, "a token died before its time");
-        // The row first: whoever misses it in memory must not find it in the store.
-        self.store.delete_tokens(std::slice::from_ref(&token.row)).await?;
-        self.memory.forget_token(key, token);
+        self.tokens.forget(token).await?;
+        self.note_death(key);
+        Ok(TokenStatus::Dead)
+    }
+
+    /// Records a death. After two within a short time, no token is minted for the rest of it.
+    fn note_death(&self, key: &TokenKey) {
         let now = self.clock.monotonic();
-        if let Some(before) = self.memory.note_death(key, now).filter(|before| now.since(*before) < AGAIN) {
-            let rest = AGAIN.saturating_sub(now.since(before));
+        let before = self.deaths.get(key);
+        self.deaths.insert(key.clone(), now);
+        if let Some(before) = before.filter(|before| now.since(*before) < REPEATED_DEATH_INTERVAL) {
+            let rest = REPEATED_DEATH_INTERVAL.saturating_sub(now.since(before));
             let reason = "Box kills this subject's tokens as soon as they are minted".to_owned();
             let error = BoxError::Unavailable { reason, retry_after: Some(rest) };
-            self.gate.hold(key, rest, &error.into());
+            self.upstream.hold(key, rest, &error.into());
         }
-        Ok(TokenStatus::Dead)
     }
 }

@@ -1,155 +1,79 @@
-//! To whom full tokens were given. It is noted at once, and written down within a second, so that whoever has
-//! such a token can exchange it after a restart too.
+//! The recipients of full tokens. They are recorded at once and stored within a second, so that a recipient can
+//! exchange its token after a restart too.
+//!
+//! [`TokenRecipients`] owns the recipients that are not stored yet. It decides nothing: a caller that is not
+//! recorded, because memory was full, can still use its token.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Broker;
+use super::cache::{AccessToken, TokenCache};
 use crate::auth::AuthenticatedCaller;
-use crate::broker::cache::token::AccessToken;
 use crate::domain::id::TokenId;
-use crate::domain::recipient::Recipient;
-use crate::store::{StoreError, TokenRecipient};
+use crate::domain::receiver::Recipient;
+use crate::store::{Store, StoreError, TokenRecipient};
 
-/// To how many a token's givings are remembered, and in how many bytes. Whoever comes later can use the token, and
-/// not have it exchanged by itself.
-const REMEMBERED: usize = 1024;
-const REMEMBERED_BYTES: usize = 256 * 1024;
-/// In how many bytes those of all tokens together are.
-const REMEMBERED_IN_ALL: usize = 64 * 1024 * 1024;
-/// How many bytes of givings wait at most to be written down.
-const WAITING: usize = 16 * 1024 * 1024;
-/// How many are written at once, and how often in one go: the audit has its turn each second.
-const AT_ONCE: usize = 200;
-const TIMES: usize = 10;
+/// The most bytes of memory that the recipients of all tokens take together.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of recipients that wait to be stored.
+const MAX_UNSTORED_BYTES: usize = 16 * 1024 * 1024;
+/// The most recipients that are stored in one transaction, and the most transactions in one run: the audit is
+/// written in between.
+const BATCH: usize = 200;
+const BATCHES: usize = 10;
 
-/// To whom this process gave a token.
-#[derive(Debug, Default)]
-pub struct RecipientSet(RwLock<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    all: Vec<Recipient>,
-    /// How much memory they take.
-    bytes: usize,
-}
-
-impl Known {
-    /// Takes note of one, where it is new and there is room; how many bytes it takes then.
-    fn note(&mut self, receiver: Recipient) -> Option<usize> {
-        let bytes = receiver.bytes();
-        let has_room = self.all.len() < REMEMBERED && self.bytes + bytes <= REMEMBERED_BYTES;
-        if !has_room || self.all.contains(&receiver) {
-            return None;
-        }
-        self.all.push(receiver);
-        self.bytes += bytes;
-        Some(bytes)
-    }
-}
-
-impl RecipientSet {
-    /// True where this caller was given the token when it came with the same.
-    #[must_use]
-    pub fn contain(&self, by: &AuthenticatedCaller) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.all.iter().any(|receiver| receiver.is(&by.caller.id, &by.credential))
-    }
-
-    /// Takes note of one, and hands it back where it is new.
-    fn note(&self, by: &AuthenticatedCaller) -> Option<Recipient> {
-        // Whoever comes when there is no room waits for nobody.
-        if self.contain(by) || self.are_all() {
-            return None;
-        }
-        let receiver = Recipient::new(&by.caller.id, &by.credential);
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.note(receiver.clone()).map(|_| receiver)
-    }
-
-    /// True where no more are remembered.
-    fn are_all(&self) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.all.len() >= REMEMBERED || known.bytes >= REMEMBERED_BYTES
-    }
-
-    /// Takes note of those to whom it was given by an earlier process; how many bytes they take.
-    fn recall(&self, earlier: Vec<Recipient>) -> usize {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        earlier.into_iter().filter_map(|receiver| known.note(receiver)).sum()
-    }
-
-    /// How many bytes they take.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-
-    /// All of them, in the order in which they were given it.
-    pub(super) fn all(&self) -> Vec<Recipient> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).all.clone()
-    }
-}
-
-/// What was given lately.
-#[derive(Debug, Default)]
+/// The recipients of the tokens in memory, and those that wait to be stored.
+#[derive(Debug)]
 pub(super) struct TokenRecipients {
-    /// Those that are not written down yet.
-    unwritten: Mutex<Unwritten>,
-    /// How many bytes are in memory at most: tokens that are gone are taken off now and then.
-    remembered: AtomicUsize,
+    store: Arc<dyn Store>,
+    cache: Arc<TokenCache>,
+    unstored: Mutex<Unstored>,
+    /// The bytes of recipients in memory. Tokens that left the cache are subtracted from time to time.
+    bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Unwritten {
-    givings: Vec<TokenRecipient>,
-    /// How much memory their receivers take.
+struct Unstored {
+    recipients: Vec<TokenRecipient>,
+    /// The bytes of memory that they take.
     bytes: usize,
 }
 
 impl TokenRecipients {
-    fn lock(&self) -> MutexGuard<'_, Unwritten> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns a record in which nothing waits to be stored.
+    pub(super) fn new(store: Arc<dyn Store>, cache: Arc<TokenCache>) -> Self {
+        Self { store, cache, unstored: Mutex::default(), bytes: AtomicUsize::new(0) }
     }
 
-    /// To whom a token was given that nobody else knows of yet.
-    pub(super) fn of(&self, token: &TokenId) -> Vec<Recipient> {
-        let waiting = self.lock();
-        let of_it = waiting.givings.iter().filter(|giving| giving.token == *token);
-        of_it.map(|giving| giving.recipient.clone()).collect()
-    }
-}
-
-impl Broker {
-    /// Takes note that a full token is given to somebody.
-    pub(super) fn save_recipients(&self, token: &AccessToken, by: &AuthenticatedCaller) {
-        let is_full = || self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL;
-        if token.key.restriction.is_some() || is_full() {
+    /// Records that a full token was given to a caller.
+    pub(super) fn add(&self, token: &AccessToken, caller: &AuthenticatedCaller) {
+        if token.key.restriction.is_some() || self.is_full() {
             return;
         }
-        let Some(receiver) = token.receivers.note(by) else { return };
-        let bytes = receiver.bytes();
-        self.givings.remembered.fetch_add(bytes, Ordering::Relaxed);
-        let mut waiting = self.givings.lock();
-        if waiting.bytes + bytes <= WAITING {
-            waiting.bytes += bytes;
-            waiting.givings.push(TokenRecipient {
+        let Some(recipient) = token.recipients.add(caller) else { return };
+        let bytes = recipient.bytes();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let mut unstored = self.lock();
+        if unstored.bytes + bytes <= MAX_UNSTORED_BYTES {
+            unstored.bytes += bytes;
+            unstored.recipients.push(TokenRecipient {
                 token: token.row.clone(),
-                expires_at: token.life.ends_at(),
-                recipient: receiver,
+                until: token.lifetime.ends_at(),
+                receiver: recipient,
             });
         }
     }
 
-    /// Takes note of those to whom an earlier process gave a token that is found again. Where the store does not
-    /// tell, it is asked once somebody wants to know.
-    pub(super) async fn recall_receivers(&self, token: &AccessToken) {
+    /// Adds the recipients that an earlier process stored for a token. If the store is unavailable, it is asked
+    /// again when the recipients are needed.
+    pub(super) async fn restore(&self, token: &AccessToken) {
         if token.key.restriction.is_some() {
             return;
         }
-        match self.store.recipients(&token.row).await {
+        match self.store.receivers(&token.row).await {
             Ok(earlier) => {
-                let recalled = token.receivers.recall(earlier);
-                self.givings.remembered.fetch_add(recalled, Ordering::Relaxed);
+                let bytes = token.recipients.restore(earlier);
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::debug!(token = %token.row, %error, "to whom a token was given is not known yet")
@@ -157,23 +81,49 @@ impl Broker {
         }
     }
 
-    /// Writes down to whom tokens were given: some, or `everything`. What is not written yet stays to be found
-    /// meanwhile.
-    pub(super) async fn write_givings(&self, everything: bool) -> Result<(), StoreError> {
-        if self.givings.remembered.load(Ordering::Relaxed) >= REMEMBERED_IN_ALL {
-            self.givings.remembered.store(self.memory.bytes_of_receivers(), Ordering::Relaxed);
+    /// Returns all recipients of a token: those that are stored, and those that wait to be.
+    pub(super) async fn of(&self, token: &TokenId) -> Result<Vec<Recipient>, StoreError> {
+        // The waiting ones first: they may be stored meanwhile.
+        let mut all = self.unstored_of(token);
+        for recipient in self.store.receivers(token).await? {
+            if !all.contains(&recipient) {
+                all.push(recipient);
+            }
         }
-        for _ in 0..if everything { usize::MAX } else { TIMES } {
-            let some: Vec<_> = self.givings.lock().givings.iter().take(AT_ONCE).cloned().collect();
-            if some.is_empty() {
+        Ok(all)
+    }
+
+    /// Stores the waiting recipients: a bounded number of them, or `everything`. The others can be found
+    /// meanwhile. Only one task may do this at a time.
+    pub(super) async fn write(&self, everything: bool) -> Result<(), StoreError> {
+        if self.is_full() {
+            self.bytes.store(self.cache.recipient_bytes(), Ordering::Relaxed);
+        }
+        for _ in 0..if everything { usize::MAX } else { BATCHES } {
+            let batch: Vec<_> = self.lock().recipients.iter().take(BATCH).cloned().collect();
+            if batch.is_empty() {
                 return Ok(());
             }
-            self.store.save_recipients(&some).await?;
-            // One writes at a time, and others only append.
-            let mut waiting = self.givings.lock();
-            waiting.givings.drain(..some.len());
-            waiting.bytes -= some.iter().map(|giving| giving.recipient.bytes()).sum::<usize>();
+            self.store.note_given(&batch).await?;
+            // Others only append meanwhile.
+            let mut unstored = self.lock();
+            unstored.recipients.drain(..batch.len());
+            unstored.bytes -= batch.iter().map(|stored| stored.receiver.bytes()).sum::<usize>();
         }
         Ok(())
+    }
+
+    fn unstored_of(&self, token: &TokenId) -> Vec<Recipient> {
+        let unstored = self.lock();
+        let of_it = unstored.recipients.iter().filter(|waiting| waiting.token == *token);
+        of_it.map(|waiting| waiting.receiver.clone()).collect()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= MAX_BYTES
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unstored> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,102 +1,109 @@
-//! Full tokens that somebody presents to have them exchanged.
+//! Subject tokens: full tokens of this broker that a caller presents to exchange them.
+//!
+//! [`SubjectTokens`] finds them in memory or in the store. Who may exchange one is decided by its caller.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Broker, TokenError};
-use crate::broker::cache::lifetime::TokenLifetime;
-use crate::broker::cache::token::AccessToken;
-use crate::broker::tenant_context::TenantContext;
-use crate::broker::token_store::sealed_token::SealedToken;
+use super::TokenError;
+use super::cache::{AccessToken, TokenCache, TokenLifetime};
+use super::recipients::TokenRecipients;
+use super::token_store::{SealedToken, TokenStore};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
-use crate::domain::recipient::Recipient;
+use crate::domain::receiver::Recipient;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
-use crate::store::{StoredToken, TenantRef};
+use crate::store::{Store, StoredToken};
 
-/// A live full token of this broker's that somebody presents.
+/// A live full token of this broker that a caller presents.
 #[derive(Debug)]
 pub struct SubjectToken {
-    /// What it was minted for.
+    /// The key under which it was minted.
     pub key: TokenKey,
-    /// Its row in the store.
+    /// The id of its row in the store.
     pub row: TokenId,
-    life: TokenLifetime,
-    /// What is in memory of it.
-    kept: Option<Arc<AccessToken>>,
+    lifetime: TokenLifetime,
+    /// The token in memory, if it was found there.
+    cached: Option<Arc<AccessToken>>,
 }
 
 impl SubjectToken {
-    /// How long it still lives.
+    /// Returns its remaining lifetime.
     #[must_use]
     pub fn left(&self, clock: &dyn Clock) -> Duration {
-        self.life.left(clock)
+        self.lifetime.left(clock)
     }
 
-    /// To whom this process gave it, as far as it is in memory.
+    /// Returns its recipients, as far as they are in memory.
     #[must_use]
-    pub fn receivers(&self) -> Vec<Recipient> {
-        self.kept.as_ref().map(|token| token.receivers.all()).unwrap_or_default()
+    pub fn cached_recipients(&self) -> Vec<Recipient> {
+        self.cached.as_ref().map(|token| token.recipients.all()).unwrap_or_default()
     }
 }
 
-impl Broker {
-    /// The live full token that this is, where it is in memory.
+/// The look-up of subject tokens.
+#[derive(Debug)]
+pub struct SubjectTokens {
+    store: Arc<dyn Store>,
+    cache: Arc<TokenCache>,
+    tokens: Arc<TokenStore>,
+    recipients: Arc<TokenRecipients>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SubjectTokens {
+    /// Returns a look-up in this cache and this store.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        cache: Arc<TokenCache>,
+        tokens: Arc<TokenStore>,
+        recipients: Arc<TokenRecipients>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, cache, tokens, recipients, clock }
+    }
+
+    /// Returns the live full token with this text, if it is in memory.
     #[must_use]
-    pub fn presented_in_memory(&self, token: &SecretString) -> Option<SubjectToken> {
-        let kept = self.memory.full_token_with(&sha256_hex(token.expose().as_bytes()))?;
-        let lives = kept.secret == *token && !kept.life.left(self.clock.as_ref()).is_zero();
-        lives.then(|| SubjectToken {
-            key: kept.key.clone(),
-            row: kept.row.clone(),
-            life: kept.life,
-            kept: Some(kept),
+    pub fn find_cached(&self, token: &SecretString) -> Option<SubjectToken> {
+        let cached = self.cache.find_full(&sha256_hex(token.expose().as_bytes()))?;
+        let is_live = cached.secret == *token && !cached.lifetime.left(self.clock.as_ref()).is_zero();
+        is_live.then(|| SubjectToken {
+            key: cached.key.clone(),
+            row: cached.row.clone(),
+            lifetime: cached.lifetime,
+            cached: Some(cached),
         })
     }
 
-    /// The live full token that this is, where the store has it.
+    /// Returns the live full token with this text, if it is in the store.
     ///
     /// # Errors
-    /// Where the store does not answer, or where what it has cannot be opened.
-    pub async fn presented(&self, token: &SecretString) -> Result<Option<SubjectToken>, TokenError> {
+    /// If the store does not answer, or the stored token cannot be opened.
+    pub async fn find_stored(&self, token: &SecretString) -> Result<Option<SubjectToken>, TokenError> {
         let fingerprint = sha256_hex(token.expose().as_bytes());
-        let Some(row) = self.store.live_token_by_fingerprint(&fingerprint, self.clock.wall()).await? else {
+        let Some(row) = self.store.live_token_with(&fingerprint, self.clock.wall()).await? else {
             return Ok(None);
         };
-        let sealed = self.opened(&row).await?;
-        Ok(self.full(row, &sealed, token))
+        let sealed = self.tokens.open(&row).await?;
+        Ok(self.full_token(row, &sealed, token))
     }
 
-    fn full(&self, row: StoredToken, sealed: &SealedToken, token: &SecretString) -> Option<SubjectToken> {
+    /// Returns the recipients of a token: those that are stored, and those that wait to be.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn recipients_of(&self, token: &SubjectToken) -> Result<Vec<Recipient>, TokenError> {
+        Ok(self.recipients.of(&token.row).await?)
+    }
+
+    fn full_token(&self, row: StoredToken, sealed: &SealedToken, token: &SecretString) -> Option<SubjectToken> {
         let key = sealed.key()?;
         let is_it = sealed.secret == *token && sealed.serves(&key) && key.restriction.is_none();
-        let life = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());
-        let lives = is_it && !life.left(self.clock.as_ref()).is_zero();
-        lives.then_some(SubjectToken { key, row: row.id, life, kept: None })
-    }
-
-    /// To whom a token was given by what is written down, and by what is about to be.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn receivers_of(&self, token: &SubjectToken) -> Result<Vec<Recipient>, TokenError> {
-        // First what waits: it may be written down meanwhile.
-        let mut all = self.givings.of(&token.row);
-        for receiver in self.store.recipients(&token.row).await? {
-            if !all.contains(&receiver) {
-                all.push(receiver);
-            }
-        }
-        Ok(all)
-    }
-
-    /// The tenant of a token, as it stands.
-    ///
-    /// # Errors
-    /// As those of [`Broker::view`].
-    pub async fn view_of(&self, key: &TokenKey) -> Result<Option<Arc<TenantContext>>, TokenError> {
-        Ok(self.view(&TenantRef::Id(key.tenant.clone())).await?)
+        let lifetime = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());
+        let is_live = is_it && !lifetime.left(self.clock.as_ref()).is_zero();
+        is_live.then_some(SubjectToken { key, row: row.id, lifetime, cached: None })
     }
 }

@@ -1,20 +1,27 @@
-//! What is known of tenants: how they stand, whether their tokens can be had, and what is forgotten when
-//! they change.
+//! The tenants with the apps that serve them.
+//!
+//! [`TenantDirectory`] reads them through a cache that follows the change feed. It decides nothing about
+//! access, except that it hides from a caller a tenant whose row is refused and on which it has no grant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Broker, TokenError};
+use tokio_util::task::TaskTracker;
+
+use super::TokenError;
 use crate::auth::RequestContext;
-use crate::broker::upstream::health::Health;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
+use crate::domain::subject::{Restriction, Subject};
 use crate::domain::tenant::Tenant;
-use crate::store::change_feed::{ChangeFeed, ChangeToken};
-use crate::store::read_through_cache::Cacheable;
+use crate::domain::token_key::TokenKey;
+use crate::store::lookups::{Cacheable, ReadThroughCache};
+use crate::store::watch::{ChangeFeed, ChangeToken};
 use crate::store::{AppRef, ChangedEntity, Store, StoreError, TenantRef};
 
-/// How many names and ids of tenants are remembered at most.
-pub(super) const TENANTS: u64 = 100_000;
+/// The largest number of names and ids of tenants in the cache.
+const MAX_TENANTS: u64 = 100_000;
 
 /// A tenant together with the app that serves it.
 #[derive(Debug)]
@@ -26,10 +33,33 @@ pub struct TenantContext {
 }
 
 impl TenantContext {
-    /// The generation that tokens of this moment belong to.
+    /// Returns the generation that tokens minted now belong to.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.tenant.effective_generation(&self.app)
+    }
+
+    /// Returns the tenant's id.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.tenant.id
+    }
+
+    /// Returns the tenant's labels, by which grants select tenants.
+    #[must_use]
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.tenant.labels
+    }
+
+    /// Returns the key of a token of this tenant, in the current generation.
+    #[must_use]
+    pub fn token_key(&self, subject: &Subject, restriction: Option<&Restriction>) -> TokenKey {
+        TokenKey {
+            tenant: self.tenant.id.clone(),
+            generation: self.generation(),
+            subject: subject.clone(),
+            restriction: restriction.cloned(),
+        }
     }
 
     async fn read(store: Arc<dyn Store>, by: TenantRef) -> Result<Option<Arc<Self>>, StoreError> {
@@ -37,95 +67,101 @@ impl TenantContext {
         let app = store.app(&AppRef::Id(tenant.app.clone())).await?;
         match app.filter(|app| app.may_serve(&tenant.id)) {
             Some(app) => Ok(Some(Arc::new(Self { tenant, app }))),
-            None => Err(StoreError::Tampered { table: "apps", id: tenant.app.as_str().to_owned() }),
+            None => Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() }),
         }
     }
 }
 
 impl Cacheable<TenantRef> for Option<Arc<TenantContext>> {
-    fn is_current(&self, _: &TenantRef, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
+    fn is_current(&self, _: &TenantRef, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
         match self {
-            Some(view) => {
-                change_feed.unchanged_since(since, &[view.tenant.id.as_str(), view.app.id.as_str()])
+            Some(context) => {
+                watch.is_current(stamp, &[context.tenant.id.as_str(), context.app.id.as_str()])
             }
-            None => change_feed.nothing_changed_since(since),
+            None => watch.is_still(stamp),
         }
     }
 }
 
-impl Broker {
-    /// The tenant and its app as they stand, for this caller: whoever has no grant on a tenant does not
-    /// learn from a row that is refused that it is there.
+/// The tenants of the store, read through a cache.
+#[derive(Debug)]
+pub struct TenantDirectory {
+    store: Arc<dyn Store>,
+    changes: Arc<ChangeFeed>,
+    contexts: ReadThroughCache<TenantRef, Option<Arc<TenantContext>>>,
+}
+
+impl TenantDirectory {
+    /// Returns a directory with an empty cache, whose entries count for `max_age` while the store is away.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        changes: Arc<ChangeFeed>,
+        max_age: Duration,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let contexts = ReadThroughCache::new(Arc::clone(&changes), max_age, MAX_TENANTS, tasks);
+        Self { store, changes, contexts }
+    }
+
+    /// Returns a tenant and its app in their current state.
     ///
     /// # Errors
-    /// As those of [`Broker::view`].
-    pub async fn view_for(
+    /// If the store is unavailable and the cached entry is too old, or if a row is refused.
+    pub async fn find(&self, by: &TenantRef) -> Result<Option<Arc<TenantContext>>, StoreError> {
+        let read = || TenantContext::read(Arc::clone(&self.store), by.clone());
+        Ok(self.contexts.look_up(by, read).await?.found.clone())
+    }
+
+    /// Returns a tenant and its app in their current state, for this caller. To a caller without a grant on
+    /// it, a tenant whose row is refused does not exist.
+    ///
+    /// # Errors
+    /// As [`TenantDirectory::find`].
+    pub async fn find_for(
         &self,
         context: &RequestContext,
-        tenant: &TenantRef,
+        by: &TenantRef,
     ) -> Result<Option<Arc<TenantContext>>, StoreError> {
-        let (id, name) = match tenant {
+        let (id, name) = match by {
             TenantRef::Id(id) => (Some(id), None),
             TenantRef::Name(name) => (None, Some(name)),
         };
-        match self.view(tenant).await {
-            Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
+        match self.find(by).await {
+            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
                 if !context.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
             }
-            view => view,
+            found => found,
         }
     }
 
-    /// The tenant and its app as they stand.
+    /// Returns the tenant of a token in its current state.
     ///
     /// # Errors
-    /// Where the store does not answer and what is in memory is too old, or where a row is refused.
-    pub async fn view(&self, by: &TenantRef) -> Result<Option<Arc<TenantContext>>, StoreError> {
-        let read = || TenantContext::read(Arc::clone(&self.store), by.clone());
-        Ok(self.tenants.get_or_load(by, read).await?.value.clone())
+    /// As [`TenantDirectory::find`].
+    pub async fn find_by_key(&self, key: &TokenKey) -> Result<Option<Arc<TenantContext>>, TokenError> {
+        Ok(self.find(&TenantRef::Id(key.tenant.clone())).await?)
     }
 
-    /// Whether tokens of a tenant can be had, as far as anybody tried.
+    /// Returns the id of a tenant, if it is known without asking the store.
     #[must_use]
-    pub fn health(&self, view: &TenantContext) -> Health {
-        self.healths.of(view)
-    }
-
-    /// Takes note of what keeps a tenant from coming into service.
-    pub fn note_failure(&self, view: &TenantContext, error: &TokenError) {
-        self.healths.note_failure(&view.tenant.id, error);
-    }
-
-    /// Forgets a tenant that was erased.
-    pub fn forget_erased(&self, tenant: &TenantId) {
-        self.healths.forget(tenant);
-        self.forget(&ChangedEntity::Tenant(tenant.clone()));
-    }
-
-    /// The tenants whose tokens cannot be had, as far as this process knows.
-    #[must_use]
-    pub fn failing(&self) -> Vec<TenantId> {
-        self.healths.failing()
-    }
-
-    /// Forgets what Box refused to a tenant: a test showed that it refuses no more.
-    pub fn forgive(&self, view: &TenantContext) {
-        self.gate.forgive_tenant(&view.tenant.id);
-        self.gate.forgive_app(&view.app.id);
-    }
-
-    /// Drops what is in memory of what changed; what was read from it meanwhile is told by its stamp.
-    pub fn forget(&self, what: &ChangedEntity) {
-        self.change_feed.mark_changed(what);
-        match what {
-            ChangedEntity::Tenant(tenant) => self.gate.forgive_tenant(tenant),
-            ChangedEntity::App(app) => {
-                self.gate.forgive_app(app);
-                self.memory.forget_credentials(app);
+    pub fn cached_id(&self, by: &TenantRef) -> Option<TenantId> {
+        match by {
+            TenantRef::Id(id) => Some(id.clone()),
+            TenantRef::Name(_) => {
+                self.contexts.last_known(by)?.found.as_ref().map(|context| context.tenant.id.clone())
             }
-            ChangedEntity::Caller(_) | ChangedEntity::Session(_) => {}
         }
+    }
+
+    /// Asks the store for changes now.
+    pub(super) async fn refresh(&self) -> Result<(), StoreError> {
+        self.changes.poll().await
+    }
+
+    /// Outdates what the caches hold of an entity that changed.
+    pub(super) fn note_change(&self, entity: &ChangedEntity) {
+        self.changes.note(entity);
     }
 }

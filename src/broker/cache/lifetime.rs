@@ -1,4 +1,6 @@
-//! How long a token may still be used, by our own clocks.
+//! The lifetime of a token, judged by our own clocks.
+//!
+//! Values only: nothing here reads a setting or decides what is served.
 
 use std::time::Duration;
 
@@ -6,41 +8,41 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{Clock, Monotonic};
 
-/// The share of a token's life that is its floor at most, so that short lives leave room.
+/// The largest floor, as a share of the lifetime: short-lived tokens stay usable.
 const FLOOR_SHARE: u32 = 10;
-/// Less than a second would be told as none.
-const LEAST: Duration = Duration::from_secs(1);
-/// The largest margin before its end at which a token is renewed, and the share of its life.
+/// The smallest floor: responses state whole seconds, and less would read as 0.
+const SMALLEST_FLOOR: Duration = Duration::from_secs(1);
+/// The largest renewal margin, and the largest as a share of the lifetime.
 const WIDEST_MARGIN: Duration = Duration::from_mins(10);
 const MARGIN_SHARE: u32 = 5;
 
-/// A token's life: how long Box gave it, and when it ends on the wall clock and on the monotonic
-/// one. A step of the wall clock cannot lengthen it, nor can a sleep of the machine.
+/// The lifetime of a token: what Box gave, and its end on the wall clock and on the monotonic clock. Neither a
+/// step of the wall clock nor a suspended machine can lengthen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenLifetime {
-    /// What Box gave.
+    /// The lifetime that Box gave.
     pub given: Duration,
-    /// When it began, by the wall clock.
+    /// Its begin, by the wall clock.
     pub began: Timestamp,
     ends: Monotonic,
 }
 
 impl TokenLifetime {
-    /// A life of `given` that began when Box was asked.
+    /// Returns a lifetime of `given` that began when the request was sent to Box.
     #[must_use]
     pub fn new(given: Duration, (began, monotonic): (Timestamp, Monotonic)) -> Self {
         Self { given, began, ends: monotonic.plus(given) }
     }
 
-    /// A life that began before this process did, of which only the wall clock's times are known.
+    /// Returns a lifetime that began in an earlier process, of which only the wall clock's times are known.
     #[must_use]
     pub fn restored(given: Duration, began: Timestamp, clock: &dyn Clock) -> Self {
-        let mut life = Self { given, began, ends: clock.monotonic() };
-        life.ends = clock.monotonic().plus(life.left_by_wall(clock.wall()));
-        life
+        let mut lifetime = Self { given, began, ends: clock.monotonic() };
+        lifetime.ends = clock.monotonic().plus(lifetime.left_by_wall(clock.wall()));
+        lifetime
     }
 
-    /// When it ends, by the wall clock.
+    /// Returns its end, by the wall clock.
     #[must_use]
     pub fn ends_at(&self) -> Timestamp {
         self.began
@@ -48,13 +50,13 @@ impl TokenLifetime {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// What remains, by whichever clock leaves less; never more than was given.
+    /// Returns the remaining lifetime by the clock that leaves less; never more than Box gave.
     #[must_use]
     pub fn left(&self, clock: &dyn Clock) -> Duration {
         self.left_by_wall(clock.wall()).min(self.ends.since(clock.monotonic()))
     }
 
-    /// How much of it is over.
+    /// Returns the elapsed part of the lifetime.
     #[must_use]
     pub fn age(&self, clock: &dyn Clock) -> Duration {
         self.given - self.left(clock)
@@ -65,26 +67,26 @@ impl TokenLifetime {
         Duration::try_from(left).unwrap_or(Duration::ZERO).min(self.given)
     }
 
-    /// The least life with which it may leave: the smaller of `min_ttl` and a tenth of its life, or
-    /// what the caller was promised.
+    /// Returns the least remaining lifetime with which the token may be served: the smaller of the setting
+    /// `min_ttl` and a tenth of the lifetime, or more if the caller demands it.
     #[must_use]
-    pub fn floor(&self, min_ttl: Duration, promised: Option<Duration>) -> Duration {
-        min_ttl.min(self.given / FLOOR_SHARE).max(promised.unwrap_or_default()).max(LEAST)
+    pub fn floor(&self, min_ttl: Duration, demanded: Option<Duration>) -> Duration {
+        min_ttl.min(self.given / FLOOR_SHARE).max(demanded.unwrap_or_default()).max(SMALLEST_FLOOR)
     }
 
-    /// How long before its end it should be renewed at the latest: `setting`, or the smaller of
-    /// 10 min and a fifth of its life; a little above its floor in any case, where nobody can have it
-    /// any more.
+    /// Returns the remaining lifetime at which the token is renewed at the latest: `setting`, or the smaller
+    /// of 10 min and a fifth of the lifetime; always a little more than the floor, below which it cannot be
+    /// served.
     #[must_use]
     pub fn margin(&self, setting: Option<Duration>, min_ttl: Duration) -> Duration {
         let floor = self.floor(min_ttl, None);
         setting.unwrap_or(WIDEST_MARGIN).min(self.given / MARGIN_SHARE).max(floor + floor / MARGIN_SHARE)
     }
 
-    /// When a token in use is renewed: up to half its margin before that begins, by `jitter` (0 to
-    /// 255), so that tokens of one moment part.
+    /// Returns the time at which a token in use is renewed: up to half the margin before the margin begins,
+    /// by `jitter` (0 to 255), so that tokens minted at the same time are renewed at different times.
     #[must_use]
-    pub fn renewal(&self, margin: Duration, jitter: u8) -> Monotonic {
+    pub fn renewal_at(&self, margin: Duration, jitter: u8) -> Monotonic {
         let lead = margin + margin / 2 * u32::from(jitter) / 255;
         Monotonic::START.plus(self.ends.since(Monotonic::START).saturating_sub(lead))
     }
@@ -102,15 +104,15 @@ mod tests {
     #[test]
     fn invariant_3_a_step_of_the_wall_clock_lengthens_no_life() {
         let clock = clock();
-        let life = TokenLifetime::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
+        let lifetime = TokenLifetime::new(Duration::from_secs(3600), (clock.wall(), clock.monotonic()));
         clock.advance(Duration::from_secs(600));
-        assert_eq!(life.left(&clock), Duration::from_secs(3000));
+        assert_eq!(lifetime.left(&clock), Duration::from_secs(3000));
         clock.step(SignedDuration::from_secs(-7200));
-        assert_eq!(life.left(&clock), Duration::from_secs(3000));
+        assert_eq!(lifetime.left(&clock), Duration::from_secs(3000));
         clock.step(SignedDuration::from_secs(7200 + 1000));
-        assert_eq!(life.left(&clock), Duration::from_secs(2000));
+        assert_eq!(lifetime.left(&clock), Duration::from_secs(2000));
         clock.step(SignedDuration::from_secs(86_400));
-        assert_eq!(life.left(&clock), Duration::ZERO);
+        assert_eq!(lifetime.left(&clock), Duration::ZERO);
     }
 
     #[test]
@@ -118,10 +120,10 @@ mod tests {
         let clock = clock();
         let began = clock.wall();
         clock.step(SignedDuration::from_secs(-86_400));
-        let life = TokenLifetime::restored(Duration::from_secs(3600), began, &clock);
-        assert_eq!(life.left(&clock), Duration::from_secs(3600));
+        let lifetime = TokenLifetime::restored(Duration::from_secs(3600), began, &clock);
+        assert_eq!(lifetime.left(&clock), Duration::from_secs(3600));
         clock.advance(Duration::from_secs(3600));
-        assert_eq!(life.left(&clock), Duration::ZERO);
+        assert_eq!(lifetime.left(&clock), Duration::ZERO);
     }
 
     #[test]
@@ -141,7 +143,7 @@ mod tests {
             "above the floor"
         );
         let begun = clock.monotonic();
-        assert_eq!(long.renewal(Duration::from_secs(600), 0).since(begun), Duration::from_secs(3000));
-        assert_eq!(long.renewal(Duration::from_secs(600), 255).since(begun), Duration::from_secs(2700));
+        assert_eq!(long.renewal_at(Duration::from_secs(600), 0).since(begun), Duration::from_secs(3000));
+        assert_eq!(long.renewal_at(Duration::from_secs(600), 255).since(begun), Duration::from_secs(2700));
     }
 }

@@ -1,167 +1,178 @@
-//! A token in memory, and what is known of it.
+//! A token in memory, with the state that decides how it is served, renewed and checked.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::lifetime::TokenLifetime;
+use super::recipient_set::RecipientSet;
 use crate::auth::AuthenticatedCaller;
 use crate::box_api::RestrictedObject;
-use crate::broker::cache::lifetime::TokenLifetime;
 use crate::broker::error::TokenError;
-use crate::broker::recipients::RecipientSet;
 use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 
-/// How long a renewal that failed is not tried again.
+/// The time until a failed renewal is tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
-/// A token with what is known of it.
+/// The times by which a token is renewed.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalTimes {
+    /// The remaining lifetime at which the next request renews it.
+    pub margin: Duration,
+    /// The time at which it is renewed without a request, if it is in use.
+    pub at: Monotonic,
+}
+
+/// A token that Box gave.
 #[derive(Debug)]
 pub struct AccessToken {
     /// The token itself.
     pub secret: SecretString,
-    /// How long it may be used.
-    pub life: TokenLifetime,
-    /// How long before its end it is renewed.
-    pub margin: Duration,
-    /// How Box restricted it; `None` for a full token.
+    /// The time for which it may be used.
+    pub lifetime: TokenLifetime,
+    /// The times by which it is renewed.
+    pub renewal: RenewalTimes,
+    /// The restriction that Box reported; `None` for a full token.
     pub restricted_to: Option<Vec<RestrictedObject>>,
-    /// What it was minted for.
+    /// The key under which it was minted.
     pub key: TokenKey,
-    /// SHA-256 of it, in lower-case hex.
+    /// Its SHA-256, in lower-case hex.
     pub fingerprint: Box<str>,
-    /// Its row in the store.
+    /// The id of its row in the store.
     pub row: TokenId,
-    /// When it is renewed by itself, if somebody used it.
-    pub renewal: Monotonic,
-    /// To whom it was given; a full token alone.
-    pub receivers: RecipientSet,
-    /// True once somebody had it for a full one, by a token exchange.
+    /// The callers to whom it was given; only for a full token.
+    pub recipients: RecipientSet,
+    /// True once a caller received it by a token exchange.
     exchanged: AtomicBool,
-    /// True once somebody had it from memory.
+    /// True once a caller received it from memory.
     used: AtomicBool,
-    /// When somebody last set out to renew it.
-    renewed: Mutex<Option<Monotonic>>,
-    /// When Box was last seen to take it.
-    alive: Mutex<Option<Monotonic>>,
-    /// When Box did not even say whether it takes it, and why.
-    unseen: Mutex<Option<(Monotonic, TokenError)>>,
+    /// The time at which its last renewal began.
+    renewal_began: Mutex<Option<Monotonic>>,
+    liveness: Mutex<Liveness>,
+}
+
+/// The results of the last liveness checks of a token.
+#[derive(Debug, Default)]
+struct Liveness {
+    /// The time at which Box last accepted it.
+    confirmed: Option<Monotonic>,
+    /// The time and the error of the last check that got no result.
+    failed: Option<(Monotonic, TokenError)>,
 }
 
 impl AccessToken {
-    /// A token that nobody renews yet.
+    /// Returns a token that nobody has used or renewed yet.
     #[must_use]
     pub fn new(
         secret: SecretString,
-        life: TokenLifetime,
-        (margin, renewal): (Duration, Monotonic),
+        lifetime: TokenLifetime,
+        renewal: RenewalTimes,
         restricted_to: Option<Vec<RestrictedObject>>,
         (key, row): (TokenKey, TokenId),
     ) -> Self {
         Self {
             fingerprint: sha256_hex(secret.expose().as_bytes()).into(),
             secret,
-            life,
-            margin,
+            lifetime,
+            renewal,
             restricted_to,
             key,
             row,
-            renewal,
-            receivers: RecipientSet::default(),
+            recipients: RecipientSet::default(),
             exchanged: AtomicBool::new(false),
             used: AtomicBool::new(false),
-            renewed: Mutex::new(None),
-            alive: Mutex::new(None),
-            unseen: Mutex::new(None),
+            renewal_began: Mutex::new(None),
+            liveness: Mutex::default(),
         }
     }
 
-    /// Takes note that Box could not be asked about it.
-    pub(in crate::broker) fn note_unseen(&self, error: &TokenError, clock: &dyn Clock) {
-        *self.unseen.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((clock.monotonic(), error.clone()));
+    /// Records that a liveness check got no result from Box.
+    pub(in crate::broker) fn note_failed_check(&self, error: &TokenError, clock: &dyn Clock) {
+        self.liveness().failed = Some((clock.monotonic(), error.clone()));
     }
 
-    /// Why Box could not be asked about it, where that is less than this time ago, and how much of the
-    /// time is left.
-    pub(in crate::broker) fn was_unseen_within(
+    /// Returns the error of a liveness check that failed less than `time` ago, and the rest of that time.
+    pub(in crate::broker) fn failed_check_within(
         &self,
         time: Duration,
         clock: &dyn Clock,
     ) -> Option<(TokenError, Duration)> {
-        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, error) = unseen.as_ref()?;
+        let liveness = self.liveness();
+        let (at, error) = liveness.failed.as_ref()?;
         let left = time.saturating_sub(clock.monotonic().since(*at));
         (!left.is_zero()).then(|| (error.clone(), left))
     }
 
-    /// Takes note that Box took it.
+    /// Records that Box accepts the token.
     pub(in crate::broker) fn note_alive(&self, clock: &dyn Clock) {
-        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.monotonic());
+        self.liveness().confirmed = Some(clock.monotonic());
     }
 
-    /// True where Box took it within this time.
+    /// Returns true if Box accepted the token less than `time` ago.
     pub(in crate::broker) fn was_alive_within(&self, time: Duration, clock: &dyn Clock) -> bool {
-        let alive = *self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.is_some_and(|alive| clock.monotonic().since(alive) < time)
+        let confirmed = self.liveness().confirmed;
+        confirmed.is_some_and(|confirmed| clock.monotonic().since(confirmed) < time)
     }
 
-    /// Takes note that somebody had it for a full one, by a token exchange.
+    /// Records that a caller received the token by a token exchange.
     pub fn note_exchange(&self) {
         self.exchanged.store(true, Ordering::Relaxed);
     }
 
-    /// True where whoever asks like a client of Box's had it before: this caller with a full one, and with a
-    /// downscoped one anybody who exchanged something for it, who may have shown no credentials.
+    /// Returns true if a caller of the OAuth token endpoint may have received the token before: for a full
+    /// token this caller, for a restricted one anybody by a token exchange, which needs no credentials.
     #[must_use]
-    pub fn was_had(&self, by: &AuthenticatedCaller) -> bool {
+    pub fn may_have_been_received_by(&self, caller: &AuthenticatedCaller) -> bool {
         match self.key.restriction {
-            None => self.receivers.contain(by),
+            None => self.recipients.contains(caller),
             Some(_) => self.exchanged.load(Ordering::Relaxed),
         }
     }
 
-    /// Takes note that somebody had it from memory.
-    pub fn note_use(&self) {
-        // Nearly always it is noted already: a line of memory that everybody reads stays everybody's.
+    /// Records that a caller received the token from memory.
+    pub(in crate::broker) fn note_use(&self) {
+        // It is nearly always set already; without a write the cache line stays shared between cores.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// True where somebody had it from memory.
-    #[must_use]
-    pub fn is_in_use(&self) -> bool {
+    /// Returns true if a caller received the token from memory.
+    pub(in crate::broker) fn is_in_use(&self) -> bool {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// True while more than `needed` of its life remains.
-    #[must_use]
-    pub fn outlives(&self, needed: Duration, clock: &dyn Clock) -> bool {
-        self.life.left(clock) > needed
+    /// Returns true if more than `needed` of its lifetime remains.
+    pub(in crate::broker) fn outlives(&self, needed: Duration, clock: &dyn Clock) -> bool {
+        self.lifetime.left(clock) > needed
     }
 
-    /// True for the one who is to renew it: the first to see it inside its margin, and the first
-    /// after each pause while that fails.
-    #[must_use]
-    pub fn wants_renewal(&self, clock: &dyn Clock) -> bool {
-        if self.outlives(self.margin, clock) {
+    /// Returns true to the one request that renews the token: the first inside its margin, and the first
+    /// after each pause while renewals fail.
+    pub(in crate::broker) fn begins_renewal(&self, clock: &dyn Clock) -> bool {
+        if self.outlives(self.renewal.margin, clock) {
             return false;
         }
         let now = clock.monotonic();
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = renewed.is_none_or(|last| now.since(last) >= RENEWAL_PAUSE);
-        if due {
-            *renewed = Some(now);
+        let mut began = self.renewal_began.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = began.is_none_or(|last| now.since(last) >= RENEWAL_PAUSE);
+        if is_due {
+            *began = Some(now);
         }
-        due
+        is_due
     }
 
-    pub(in crate::broker) fn bytes(&self) -> usize {
+    /// Returns the bytes of memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
         let restricted = self.restricted_to.as_ref().map_or(0, Vec::len);
         size_of::<Self>() + self.secret.expose().len() + self.fingerprint.len() + restricted * 160
+    }
+
+    fn liveness(&self) -> MutexGuard<'_, Liveness> {
+        self.liveness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

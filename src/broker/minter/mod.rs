@@ -1,405 +1,335 @@
-//! From credentials to a token that is kept: the slow path.
+//! The mint of tokens, one flight per key at a time.
+//!
+//! [`Minter`] returns a token from the cache, from the store or from Box, in this order. A flight waits for
+//! revocations that affect its key, asks Box through [`Upstream`], saves the token with its audit record, and
+//! caches it, unless it was revoked meanwhile. The caller was authorised before: nothing here decides who may
+//! have a token.
+
+mod downscope;
+mod enterprise_check;
+mod test_mint;
 
 use std::sync::Arc;
 
-use crate::box_api::{
-    AppAuthentication, BoxClient, BoxCredentials, BoxError, ExchangeOutcome, LocalSigner, MintedToken,
-};
-use crate::broker::cache::lifetime::TokenLifetime;
-use crate::broker::cache::token::AccessToken;
-use crate::broker::tenant_context::TenantContext;
-use crate::broker::token_store::sealed_token::{self, SealedToken};
-use crate::broker::upstream::concurrency_limiter::NoPermit;
-use crate::broker::upstream::health::concerns_the_tenant;
-use crate::broker::{Broker, TokenError, TtlRequirement};
-use crate::crypto::sha256_hex;
-use crate::domain::app::{App, AppSecrets, AuthMethod};
-use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
-use crate::domain::id::{AppId, Generation, TokenId};
-use crate::domain::restriction::Restriction;
-use crate::domain::subject::Subject;
+use self::enterprise_check::EnterpriseMembers;
+use super::TokenError;
+use super::audit_counter::AuditCounter;
+use super::cache::{AccessToken, TokenCache, TtlPolicy};
+use super::credentials::CredentialCache;
+use super::request::{BOX_WAIT_LIMIT, TtlRequirement};
+use super::revocation::{Revocation, RevocationFence};
+use super::tenant_context::TenantContext;
+use super::token_store::{MintDisposition, TokenStore};
+use super::upstream::Upstream;
+use crate::box_api::{BoxCredentials, BoxError, MintedToken};
+use crate::clock::Clock;
+use crate::domain::event::AuditContext;
+use crate::domain::id::TokenId;
 use crate::domain::token_key::TokenKey;
-use crate::store::{NewToken, SaveOutcome, StoreError, credentials_aad, token_aad};
+use crate::flight::Flights;
+use crate::store::{SaveOutcome, StoreError};
 
-impl Broker {
-    /// The token under `key` that the store holds. A row that cannot be used is told to the operator
-    /// and passed over: minting anew costs less than refusing.
-    pub(in crate::broker) async fn stored(
-        &self,
-        key: &TokenKey,
-    ) -> Result<Option<Arc<AccessToken>>, StoreError> {
-        let Some(row) = self.store.live_token(key, self.clock.wall()).await? else { return Ok(None) };
-        // What is in memory knows more than its row does: when it ends by the monotonic clock, and
-        // when somebody last set out to renew it.
-        if let Some(known) = self.memory.token(key).filter(|known| known.row == row.id) {
-            return Ok(Some(known));
+/// The result of a flight.
+#[derive(Clone, Debug)]
+struct MintOutcome {
+    token: Arc<AccessToken>,
+    /// True if the token was minted by this flight.
+    is_new: bool,
+}
+
+/// The origin of tokens: the cache, the store, or Box.
+#[derive(Debug)]
+pub struct Minter {
+    cache: Arc<TokenCache>,
+    ttl: Arc<TtlPolicy>,
+    tokens: Arc<TokenStore>,
+    credentials: Arc<CredentialCache>,
+    upstream: Arc<Upstream>,
+    fence: Arc<RevocationFence>,
+    revocation: Arc<Revocation>,
+    audit: Arc<AuditCounter>,
+    clock: Arc<dyn Clock>,
+    flights: Flights<TokenKey, Result<MintOutcome, TokenError>>,
+    members: EnterpriseMembers,
+}
+
+/// The parts that a [`Minter`] works with.
+#[derive(Debug)]
+pub(super) struct MinterParts {
+    pub(super) cache: Arc<TokenCache>,
+    pub(super) ttl: Arc<TtlPolicy>,
+    pub(super) tokens: Arc<TokenStore>,
+    pub(super) credentials: Arc<CredentialCache>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) fence: Arc<RevocationFence>,
+    pub(super) revocation: Arc<Revocation>,
+    pub(super) audit: Arc<AuditCounter>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: tokio_util::task::TaskTracker,
+}
+
+/// Makes the audit context of a mint, if one is needed: a token from the cache needs none.
+pub(super) type AuditCause<'a> = &'a (dyn Fn() -> AuditContext + Sync);
+
+impl Minter {
+    /// Returns a minter with no flights under way.
+    pub(super) fn new(parts: MinterParts) -> Self {
+        let MinterParts {
+            cache,
+            ttl,
+            tokens,
+            credentials,
+            upstream,
+            fence,
+            revocation,
+            audit,
+            clock,
+            tasks,
+        } = parts;
+        let (flights, members) = (Flights::new(tasks), EnterpriseMembers::default());
+        Self {
+            cache,
+            ttl,
+            tokens,
+            credentials,
+            upstream,
+            fence,
+            revocation,
+            audit,
+            clock,
+            flights,
+            members,
         }
-        let opened = match self.vault.open(&token_aad(&row.id), &row.sealed).await {
-            Ok(document) => SealedToken::read(&document),
-            Err(error) => {
-                tracing::error!(token = %row.id, tenant = %key.tenant, %error, "a stored token cannot be opened");
-                return Ok(None);
-            }
-        };
-        let Some(sealed) = opened.filter(|sealed| sealed.serves(key)) else {
-            tracing::error!(token = %row.id, tenant = %key.tenant, "a stored token is not what its row says");
-            return Ok(None);
-        };
-        let life = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());
-        let token = self.token_of(sealed.secret, life, sealed.restricted_to, (key.clone(), row.id));
-        self.recall_receivers(&token).await;
-        Ok(Some(token))
     }
 
-    /// Mints or exchanges, and keeps what comes of it; `revocations` is how many there were when it began.
-    pub(in crate::broker) async fn mint(
+    /// Returns the token of `key`: from the cache, from the store, or from Box.
+    pub(super) async fn obtain(
         self: &Arc<Self>,
-        view: &Arc<TenantContext>,
+        tenant: &Arc<TenantContext>,
         key: &TokenKey,
-        (need, revocations): (TtlRequirement, u64),
-        cause: &AuditContext,
+        requirement: TtlRequirement,
+        cause: AuditCause<'_>,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        self.can_record().await?;
-        let credentials = self.credentials_for(view, key).await?;
-        let Some(restriction) = &key.restriction else {
-            let (enterprise, subject) = (&view.tenant.enterprise_id, &key.subject);
-            let minted = self
-                .ask(view, key, async |upstream| upstream.mint(&credentials, enterprise, subject).await)
-                .await??;
-            self.prove_enterprise(view, key, &credentials, &minted, cause).await?;
-            return self.file(view, key, &credentials, (minted, revocations), cause).await;
-        };
-        let minted = self.exchange(view, key, restriction, &credentials, need, cause).await?;
-        self.file(view, key, &credentials, (minted, revocations), cause).await
-    }
-
-    /// Exchanges the subject's full token for a restricted one. The full one is renewed first where
-    /// it has little life left, and minted anew where Box finds it dead.
-    async fn exchange(
-        self: &Arc<Self>,
-        view: &Arc<TenantContext>,
-        key: &TokenKey,
-        restriction: &Restriction,
-        credentials: &Arc<BoxCredentials>,
-        need: TtlRequirement,
-        cause: &AuditContext,
-    ) -> Result<MintedToken, TokenError> {
-        let promised = need.promised();
-        let parent_key = key.parent();
-        let began = self.clock.monotonic();
-        loop {
-            let by = || cause.clone();
-            let parent =
-                Box::pin(self.obtain(view, &parent_key, TtlRequirement::Last(promised), &by)).await?;
-            let exchanged = self
-                .ask(view, key, async |upstream| {
-                    upstream.downscope(credentials, &parent.secret, restriction).await
-                })
-                .await?;
-            match exchanged {
-                // One that was minted since then is dead for a reason that another mint does not mend.
-                Err(BoxError::ParentDead { .. })
-                    if parent.life.age(self.clock.as_ref()) > self.clock.monotonic().since(began) =>
-                {
-                    // The row first: whoever misses it in memory must not find it in the store.
-                    self.store.delete_tokens(std::slice::from_ref(&parent.row)).await?;
-                    self.memory.forget_token(&parent_key, &parent);
+        if let Some(token) = self.cache.get(key) {
+            if self.ttl.meets(&token, requirement) {
+                if token.begins_renewal(self.clock.as_ref()) {
+                    let renewal = || self.fly(tenant, key, TtlRequirement::Renew, cause());
+                    self.flights.begin(key.clone(), renewal);
                 }
-                Err(error) => return Err(error.into()),
-                Ok(ExchangeOutcome::Restricted(child)) => return Ok(child),
-                Ok(ExchangeOutcome::Overreaching(child, overreach)) => {
-                    let refusal = overreach.into();
-                    self.gate.settle(view, key, Some(&refusal));
-                    self.note(key, Some(&refusal));
-                    self.end(view, key, credentials, child, cause, MintDisposition::Discarded(&refusal))
-                        .await?;
-                    return Err(refusal);
-                }
+                token.note_use();
+                return Ok(token);
+            }
+            // A token that cannot be served any more proves nothing: Box may give longer lifetimes by now.
+            if self.ttl.meets(&token, TtlRequirement::Serve(None)) {
+                check_min_ttl(&token, requirement)?;
             }
         }
+        tokio::time::timeout(BOX_WAIT_LIMIT, self.join_flight(tenant, key, requirement, cause))
+            .await
+            .map_err(|_| TokenError::too_late())?
     }
 
-    /// On a shared app a user's token is kept for use only after Box showed that the user belongs to
-    /// the tenant's enterprise; the assertion itself names none.
-    async fn prove_enterprise(
+    /// Renews the token of `key`, in the flight that is under way or in a new one.
+    pub(super) async fn renew(
         self: &Arc<Self>,
-        view: &TenantContext,
+        tenant: &Arc<TenantContext>,
         key: &TokenKey,
-        credentials: &Arc<BoxCredentials>,
-        minted: &MintedToken,
-        cause: &AuditContext,
     ) -> Result<(), TokenError> {
-        let Subject::User { id: user } = &key.subject else { return Ok(()) };
-        if !view.app.is_shared() || self.memory.is_member(key, user) {
-            return Ok(());
+        let renewal = || self.fly(tenant, key, TtlRequirement::Renew, AuditContext::BROKER);
+        match self.flights.join(key.clone(), renewal).await {
+            Ok(outcome) => outcome.map(drop),
+            Err(_) => Err(TokenError::Crashed),
         }
-        let refusal = match self.upstream.enterprise_of(&minted.token).await {
-            Ok(Some(enterprise)) if enterprise == view.tenant.enterprise_id => {
-                self.memory.keep_member(key, user);
-                return Ok(());
-            }
-            Ok(_) => TokenError::ForeignUser,
-            Err(error) => error.into(),
-        };
-        self.gate.settle(view, key, Some(&refusal));
-        self.end(view, key, credentials, minted.clone(), cause, MintDisposition::Discarded(&refusal)).await?;
-        Err(refusal)
     }
 
-    /// Keeps a minted token, in the store before anywhere else; `revocations` is how many there were
-    /// when its mint began.
-    pub(in crate::broker) async fn file(
+    async fn join_flight(
         self: &Arc<Self>,
-        view: &TenantContext,
+        tenant: &Arc<TenantContext>,
         key: &TokenKey,
-        credentials: &Arc<BoxCredentials>,
-        (minted, revocations): (MintedToken, u64),
+        requirement: TtlRequirement,
+        cause: AuditCause<'_>,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        // A flight that was under way already may bring a token that was enough for its first caller only.
+        for _ in 0..2 {
+            let flight = self.flights.join(key.clone(), || self.fly(tenant, key, requirement, cause()));
+            let outcome = match flight.await.map_err(|_| TokenError::Crashed)? {
+                // Another caller's `min_ttl` cannot be met; this one's is judged by itself.
+                Err(TokenError::MinTtlUnavailable { given, .. }) if !requirement.exceeds(given) => continue,
+                outcome => outcome?,
+            };
+            if self.ttl.meets(&outcome.token, requirement) {
+                return Ok(outcome.token);
+            }
+            check_min_ttl(&outcome.token, requirement)?;
+            if outcome.is_new {
+                break;
+            }
+        }
+        let reason = "the token had no life left when it arrived".to_owned();
+        Err(BoxError::Protocol { reason }.into())
+    }
+
+    /// Returns the work of one flight. An earlier flight may have ended since the caller looked.
+    fn fly(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantContext>,
+        key: &TokenKey,
+        requirement: TtlRequirement,
+        cause: AuditContext,
+    ) -> impl Future<Output = Result<MintOutcome, TokenError>> + Send + 'static {
+        let (minter, tenant, key) = (Arc::clone(self), Arc::clone(tenant), key.clone());
+        async move {
+            let began_after = minter.fence.pass(&key, tenant.labels()).await;
+            let cached = minter.cache.get(&key);
+            if let Some(token) = cached.filter(|token| minter.ttl.meets(token, requirement)) {
+                return Ok(MintOutcome { token, is_new: false });
+            }
+            // A token that was revoked since it was found counts as not found.
+            if let Some(token) = minter.tokens.find(&key).await?
+                && minter.cache_unless_revoked(&tenant, &token, began_after)
+                && minter.ttl.meets(&token, requirement)
+            {
+                return Ok(MintOutcome { token, is_new: false });
+            }
+            let token = minter.mint(&tenant, &key, (requirement, began_after), &cause).await?;
+            Ok(MintOutcome { token, is_new: true })
+        }
+    }
+
+    /// Mints the token of `key` and keeps it. The mint began after revocation number `began_after`.
+    async fn mint(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantContext>,
+        key: &TokenKey,
+        (requirement, began_after): (TtlRequirement, u64),
         cause: &AuditContext,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        if self.memory.was_revoked_after(view, key, revocations) {
-            let fate = MintDisposition::Discarded(&TokenError::Superseded);
-            self.end(view, key, credentials, minted, cause, fate).await?;
+        self.audit.check_writable().await?;
+        let credentials = self.credentials_for(tenant, key).await?;
+        let minted = match &key.restriction {
+            Some(restriction) => {
+                self.downscope(tenant, key, restriction, &credentials, requirement, cause).await?
+            }
+            None => {
+                let enterprise = &tenant.tenant.enterprise_id;
+                let mint = self.upstream.call(tenant, key, async |client| {
+                    client.mint(&credentials, enterprise, &key.subject).await
+                });
+                let minted = mint.await??;
+                self.check_enterprise(tenant, key, &credentials, &minted, cause).await?;
+                minted
+            }
+        };
+        self.keep(tenant, key, &credentials, (minted, began_after), cause).await
+    }
+
+    /// Saves a minted token, then caches it. Its mint began after revocation number `began_after`.
+    async fn keep(
+        self: &Arc<Self>,
+        tenant: &TenantContext,
+        key: &TokenKey,
+        credentials: &Arc<BoxCredentials>,
+        (minted, began_after): (MintedToken, u64),
+        cause: &AuditContext,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        if self.fence.view().is_revoked(tenant, key, began_after) {
+            let disposition = MintDisposition::Discarded(&TokenError::Superseded);
+            self.discard(tenant, key, credentials, minted, cause, disposition).await?;
             return Err(TokenError::Superseded);
         }
-        let saved = self.save(view, key, &minted, cause, MintDisposition::Kept).await;
-        let (row, filed) = match saved {
+        let (row, outcome) = match self.save(tenant, key, &minted, cause, MintDisposition::Kept).await {
             Ok(saved) => saved,
             Err(error) => {
-                // It is in nobody's hands and on no list: as good as never minted once it is dead.
-                self.revoke_later(credentials, minted.token);
+                // Nobody has it and nothing records it: once it is dead, it was as good as never minted.
+                self.revocation.retire_unsaved(credentials, minted.token);
                 return Err(error);
             }
         };
-        if filed == SaveOutcome::Fenced {
-            self.retire(credentials, row, minted.token);
+        if outcome == SaveOutcome::Fenced {
+            self.revocation.retire(credentials, row, minted.token);
             return Err(TokenError::Superseded);
         }
-        let life = TokenLifetime::new(minted.life, minted.asked_at);
         let secret = minted.token.clone();
-        let token = self.token_of(minted.token, life, minted.restricted_to, (key.clone(), row.clone()));
-        // Whoever revoked the subject's tokens in this moment may have looked for them before this one
-        // was there to be found. The row first: nobody may find it now.
-        if !self.keep_unless_revoked(view, key, &token, revocations) {
-            let discarded = self.store.discard_tokens(std::slice::from_ref(&row)).await;
-            self.retire(credentials, row, secret);
+        let token = self.tokens.minted(minted, key, row.clone());
+        // A revocation at this moment may have looked for the subject's tokens before this one was there to be
+        // found. The row first: nobody may find it now.
+        if !self.cache_unless_revoked(tenant, &token, began_after) {
+            let discarded = self.tokens.discard(&row).await;
+            self.revocation.retire(credentials, row, secret);
             discarded?;
             return Err(TokenError::Superseded);
         }
         Ok(token)
     }
 
-    /// Writes a minted token and its event down, in one transaction.
-    pub(in crate::broker) async fn save(
+    /// Caches a token and returns true, unless it was revoked after revocation number `began_after`.
+    fn cache_unless_revoked(
         &self,
-        view: &TenantContext,
+        tenant: &TenantContext,
+        token: &Arc<AccessToken>,
+        began_after: u64,
+    ) -> bool {
+        // A revocation from here on waits for this view to end, then finds the token cached and removes it.
+        let fence = self.fence.view();
+        let is_revoked = fence.is_revoked(tenant, &token.key, began_after);
+        if !is_revoked {
+            self.cache.insert(&token.key, token);
+        }
+        !is_revoked
+    }
+
+    /// Saves a minted token that must not be served, and has it revoked.
+    async fn discard(
+        self: &Arc<Self>,
+        tenant: &TenantContext,
+        key: &TokenKey,
+        credentials: &Arc<BoxCredentials>,
+        minted: MintedToken,
+        cause: &AuditContext,
+        disposition: MintDisposition<'_>,
+    ) -> Result<(), TokenError> {
+        match self.save(tenant, key, &minted, cause, disposition).await {
+            Ok((row, _)) => {
+                self.revocation.retire(credentials, row, minted.token);
+                Ok(())
+            }
+            Err(error) => {
+                self.revocation.retire_unsaved(credentials, minted.token);
+                Err(error)
+            }
+        }
+    }
+
+    async fn save(
+        &self,
+        tenant: &TenantContext,
         key: &TokenKey,
         minted: &MintedToken,
         cause: &AuditContext,
-        fate: MintDisposition<'_>,
+        disposition: MintDisposition<'_>,
     ) -> Result<(TokenId, SaveOutcome), TokenError> {
-        let id = TokenId::generate(self.entropy.as_ref());
-        let discarded = !matches!(fate, MintDisposition::Kept);
-        let document = sealed_token::document(key, minted, discarded);
-        let sealed = self
-            .vault
-            .seal(&token_aad(&id), &document)
-            .await
-            .map_err(|error| TokenError::Sealed { what: "a fresh token", error })?;
-        let fingerprint = sha256_hex(minted.token.expose().as_bytes());
-        let action = match (&fate, &key.restriction) {
-            (MintDisposition::Discarded(_), _) => AuditAction::TokenDiscard,
-            (_, None) => AuditAction::TokenMint,
-            (_, Some(_)) => AuditAction::TokenDownscope,
-        };
-        let restriction = key.restriction.as_ref();
-        let event = AuditEvent {
-            tenant: Some(key.tenant.clone()),
-            app: Some(view.app.id.clone()),
-            subject: Some(key.subject.clone()),
-            scopes: restriction.map(|restriction| restriction.scopes.clone()),
-            resource: restriction.and_then(|restriction| restriction.target.resource().cloned()),
-            fingerprint: Some(fingerprint.clone()),
-            generation: Some(key.generation),
-            detail: match fate {
-                MintDisposition::Kept => None,
-                MintDisposition::Probe => Some("to test the credentials; revoked at once".to_owned()),
-                MintDisposition::Discarded(reason) => Some(reason.to_string()),
-            },
-            ..cause.event(self.clock.wall(), action)
-        };
-        let life = TokenLifetime::new(minted.life, minted.asked_at);
-        let token = NewToken {
-            id: &id,
-            key,
-            app: &view.app.id,
-            fingerprint: &fingerprint,
-            minted_at: life.began,
-            expires_at: life.ends_at(),
-            sealed: &sealed,
-            discarded,
-        };
-        let saved = self.store.save_token(&token, &event).await;
-        self.note_recording(saved.as_ref().err().cloned());
-        Ok((id, saved?))
+        let (row, saved): (_, Result<_, StoreError>) =
+            self.tokens.save(tenant, key, minted, cause, disposition).await?;
+        self.audit.note_recording(saved.as_ref().err().cloned());
+        Ok((row, saved?))
     }
 
-    /// The app's credentials, opened and parsed once per generation.
-    ///
-    /// # Errors
-    /// Where they cannot be read, opened or used.
-    pub async fn credentials(&self, app: &App) -> Result<Arc<BoxCredentials>, TokenError> {
-        let slot = self.memory.credentials(&app.id, app.generation);
-        let opened =
-            slot.opened.get_or_try_init(async || credentials_of(app, self.secrets(app).await?).map(Arc::new));
-        opened.await.cloned()
-    }
-
-    /// The app's secrets themselves.
-    ///
-    /// # Errors
-    /// Where they cannot be read or opened.
-    pub async fn secrets(&self, app: &App) -> Result<AppSecrets, TokenError> {
-        let (generation, secrets) = self.secrets_until(&app.id, app.generation).await?;
-        // Earlier ones are no substitute: somebody took the current ones away.
-        if generation == app.generation { Ok(secrets) } else { Err(no_credentials(&app.id)) }
-    }
-
-    /// The secrets that tokens of `generation` were minted with, and since when they were in use.
-    async fn secrets_until(
+    /// Returns the app's credentials, for a token of `key`.
+    async fn credentials_for(
         &self,
-        app: &AppId,
-        generation: Generation,
-    ) -> Result<(Generation, AppSecrets), TokenError> {
-        let stored = self.store.credentials(app, generation).await?.ok_or_else(|| no_credentials(app))?;
-        let place = credentials_aad(app, stored.generation);
-        let document = self
-            .vault
-            .open(&place, &stored.sealed)
-            .await
-            .map_err(|error| TokenError::Sealed { what: "the app's credentials", error })?;
-        let secrets = AppSecrets::from_document(&document).map_err(|_| no_credentials(app))?;
-        Ok((stored.generation, secrets))
-    }
-
-    /// What can revoke the tokens of `generation`.
-    pub(in crate::broker) async fn revoker(
-        &self,
-        app: &App,
-        generation: Generation,
-    ) -> Result<Arc<BoxCredentials>, TokenError> {
-        if generation >= app.generation {
-            return self.credentials(app).await;
-        }
-        let secrets = match self.secrets_until(&app.id, generation).await {
-            // A secret that was reset at Box revokes nothing any more; the new one does.
-            Ok((_, secrets)) if secrets.client_id == app.client_id => return self.credentials(app).await,
-            Ok((_, secrets)) => secrets,
-            Err(error @ TokenError::Store(StoreError::Unavailable(_))) => return Err(error),
-            // Most likely it is the same app at Box, and the credentials of now do.
-            Err(error) => {
-                tracing::warn!(app = %app.id, %error, "old credentials are gone, new ones revoke for them");
-                return self.credentials(app).await;
-            }
-        };
-        let AppSecrets { client_id, client_secret, .. } = secrets;
-        Ok(Arc::new(BoxCredentials { client_id, client_secret, proof: AppAuthentication::Ccg }))
-    }
-
-    /// Asks Box, where it may be asked now and when it is this tenant's turn.
-    pub(in crate::broker) async fn ask<T>(
-        &self,
-        view: &TenantContext,
-        key: &TokenKey,
-        question: impl AsyncFnOnce(&BoxClient) -> Result<T, BoxError>,
-    ) -> Result<Result<T, BoxError>, TokenError> {
-        let noted = |error: &TokenError| self.note(key, Some(error));
-        self.gate.check(view, key).inspect_err(noted)?;
-        let _turn = self.turns.take(view).await.map_err(|NoPermit| TokenError::Overloaded)?;
-        // While one waits for a turn, those who had theirs may have found that a line is down.
-        let is_probe = self.gate.admit(view, key).inspect_err(noted)?;
-        let answer = match is_probe {
-            true => question(&self.upstream.for_probes()).await,
-            false => question(&self.upstream).await,
-        };
-        Ok(self.settle(view, key, answer))
-    }
-
-    /// Takes note of Box's answer, for the next who ask and for the tenant's health.
-    pub(in crate::broker) fn settle<T>(
-        &self,
-        view: &TenantContext,
-        key: &TokenKey,
-        answer: Result<T, BoxError>,
-    ) -> Result<T, BoxError> {
-        let failed = answer.as_ref().err().map(|error| TokenError::from(error.clone()));
-        self.gate.settle(view, key, failed.as_ref());
-        self.note(key, failed.as_ref());
-        answer
-    }
-
-    fn note(&self, key: &TokenKey, failed: Option<&TokenError>) {
-        match failed {
-            None => self.healths.note_success(&key.tenant),
-            Some(error) if concerns_the_tenant(&self.gate, key, error) => {
-                self.healths.note_failure(&key.tenant, error);
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// The app's credentials, for a token under `key`.
-    pub(in crate::broker) async fn credentials_for(
-        &self,
-        view: &TenantContext,
+        tenant: &TenantContext,
         key: &TokenKey,
     ) -> Result<Arc<BoxCredentials>, TokenError> {
-        self.credentials(&view.app).await.inspect_err(|error| self.note(key, Some(error)))
-    }
-
-    fn token_of(
-        &self,
-        secret: crate::secret::SecretString,
-        life: TokenLifetime,
-        restricted_to: Option<Vec<crate::box_api::RestrictedObject>>,
-        of: (TokenKey, TokenId),
-    ) -> Arc<AccessToken> {
-        let mut jitter = [0];
-        self.entropy.fill(&mut jitter);
-        let margin = life.margin(self.settings.refresh_margin, self.settings.min_ttl);
-        let renewal = life.renewal(margin, jitter[0]);
-        Arc::new(AccessToken::new(secret, life, (margin, renewal), restricted_to, of))
+        let credentials = self.credentials.of_app(&tenant.app).await;
+        credentials.inspect_err(|error| self.upstream.note_result(key, Some(error)))
     }
 }
 
-fn no_credentials(app: &AppId) -> TokenError {
-    TokenError::Store(StoreError::Tampered { table: "credentials", id: app.as_str().to_owned() })
-}
-
-/// What becomes of a minted token.
-pub(in crate::broker) enum MintDisposition<'a> {
-    /// It is served.
-    Kept,
-    /// It only shows whether minting works.
-    Probe,
-    /// It must not be served.
-    Discarded(&'a TokenError),
-}
-
-/// What Box is shown, from what was sealed.
-///
-/// # Errors
-/// Where the private key is missing or not one.
-pub fn credentials_of(app: &App, secrets: AppSecrets) -> Result<BoxCredentials, TokenError> {
-    let proof = match app.auth {
-        AuthMethod::Ccg => AppAuthentication::Ccg,
-        AuthMethod::Jwt => {
-            let (Some(info), Some(key)) = (&app.key, &secrets.private_key) else {
-                return Err(TokenError::Corrupt("the app's stored credentials hold no private key"));
-            };
-            let signer = LocalSigner::from_pkcs8(key)
-                .map_err(|_| TokenError::Corrupt("the app's stored private key cannot sign"))?;
-            AppAuthentication::Jwt { public_key_id: info.public_key_id.clone(), signer: Arc::new(signer) }
-        }
-    };
-    Ok(BoxCredentials { client_id: secrets.client_id, client_secret: secrets.client_secret, proof })
+/// Fails if the requirement demands more than the lifetime that Box gives.
+fn check_min_ttl(token: &AccessToken, requirement: TtlRequirement) -> Result<(), TokenError> {
+    let given = token.lifetime.given;
+    match requirement.min_ttl() {
+        Some(asked) if requirement.exceeds(given) => Err(TokenError::MinTtlUnavailable { asked, given }),
+        _ => Ok(()),
+    }
 }

@@ -1,5 +1,7 @@
-//! Lockdowns of callers that mints meet: what was begun before one is not served after it, and what comes
-//! while one is under way waits until every token that it reaches is out of the way.
+//! The fence between the mints before a revocation and those after it.
+//!
+//! A mint that began before a revocation that affects it is not served afterwards. A mint that begins while a
+//! lockdown is under way waits until every affected token is out of circulation. The fence revokes nothing itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,153 +9,178 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
-use crate::domain::grant::Grant;
+use crate::broker::cache::BoundedCache;
+use crate::broker::tenant_context::TenantContext;
+use crate::domain::grant::{Grant, TenantSelector};
 use crate::domain::id::TenantId;
 use crate::domain::policy;
+use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 
-/// How many lockdowns are remembered one by one; those before them count for every key.
-const REMEMBERED: usize = 64;
+/// The most lockdowns that are remembered one by one; earlier ones count for every key.
+const MAX_FENCES: usize = 64;
+/// The most subjects whose last revocation is remembered.
+const MAX_SUBJECTS: u64 = 10_000;
 
-/// What stands between the mints before a revocation and those after it.
+/// The revocations by number, and what they affect.
 #[derive(Debug)]
 pub(in crate::broker) struct RevocationFence {
-    /// How many revocations there were.
+    /// The number of the last revocation.
     number: AtomicU64,
-    inner: RwLock<Inner>,
-    /// Told when a lockdown has every token that it reaches.
+    /// The number of each subject's last revocation.
+    subjects: BoundedCache<(TenantId, Subject), u64>,
+    lockdowns: RwLock<Lockdowns>,
+    /// Notified when a lockdown has withdrawn every token that it affects.
     opened: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    fences: VecDeque<Fence>,
-    /// The last revocation that is not remembered by what it reached.
+struct Lockdowns {
+    fences: VecDeque<LockdownFence>,
+    /// The last revocation that is not remembered by what it affects.
     forgotten: u64,
 }
 
+/// The fence of one lockdown.
 #[derive(Debug)]
-struct Fence {
+struct LockdownFence {
     number: u64,
     grants: Arc<[Grant]>,
     is_closed: bool,
 }
 
-/// Keeps every mint of what a lockdown reaches waiting, until it is dropped.
+/// Makes every mint that a lockdown affects wait, until it is dropped.
 #[derive(Debug)]
-pub(in crate::broker) struct ClosedFence<'a> {
-    fences: &'a RevocationFence,
+pub(super) struct ClosedFence<'a> {
+    fence: &'a RevocationFence,
     number: u64,
 }
 
-/// Nobody closes a fence while this lives.
-pub(in crate::broker) struct FenceView<'a>(RwLockReadGuard<'a, Inner>);
+/// A view of the fence, which does not change while the view lives.
+#[derive(Debug)]
+pub(in crate::broker) struct FenceView<'a> {
+    subjects: &'a BoundedCache<(TenantId, Subject), u64>,
+    fences: RwLockReadGuard<'a, Lockdowns>,
+}
 
 impl Default for RevocationFence {
     fn default() -> Self {
-        Self { number: AtomicU64::new(0), inner: RwLock::default(), opened: watch::Sender::new(()) }
+        Self {
+            number: AtomicU64::new(0),
+            subjects: BoundedCache::new(MAX_SUBJECTS),
+            lockdowns: RwLock::default(),
+            opened: watch::Sender::new(()),
+        }
     }
 }
 
 impl RevocationFence {
-    /// How many revocations there were.
-    pub(in crate::broker) fn count(&self) -> u64 {
+    /// Returns the number of the last revocation.
+    pub(in crate::broker) fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
-    /// Counts one more revocation, and tells its number.
-    pub(in crate::broker) fn advance(&self) -> u64 {
-        self.number.fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// Closes a fence around all that `grants` reach.
-    pub(in crate::broker) fn close(&self, grants: Arc<[Grant]>) -> ClosedFence<'_> {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let number = self.advance();
-        if inner.fences.len() >= REMEMBERED
-            && let Some(place) = inner.fences.iter().position(|fence| !fence.is_closed)
-            && let Some(oldest) = inner.fences.remove(place)
-        {
-            inner.forgotten = inner.forgotten.max(oldest.number);
-        }
-        inner.fences.push_back(Fence { number, grants, is_closed: true });
-        ClosedFence { fences: self, number }
-    }
-
-    /// Waits until no fence is closed around `key`, and tells how many revocations there were then: a
-    /// mint that begins now is past all of them.
+    /// Waits until no closed fence affects `key`, and returns the number of the last revocation then: a mint
+    /// that begins now is past all of them.
     pub(in crate::broker) async fn pass(&self, key: &TokenKey, labels: &BTreeMap<String, String>) -> u64 {
         let mut opened = self.opened.subscribe();
         loop {
-            if let Some(count) = self.look().count_where_open(key, labels, self) {
-                return count;
+            if let Some(number) = self.view().number_if_open(key, labels, self) {
+                return number;
             }
-            // The sender lives as long as the broker does.
+            // The sender lives as long as the fence does.
             if opened.changed().await.is_err() {
-                return self.count();
+                return self.number();
             }
         }
     }
 
-    /// Returns once everybody has ended who looks at this moment.
-    pub(in crate::broker) fn wait_for_looks(&self) {
-        drop(self.inner.write().unwrap_or_else(PoisonError::into_inner));
+    /// Returns a view of the fence, for a caller that acts on it before it changes.
+    pub(in crate::broker) fn view(&self) -> FenceView<'_> {
+        let fences = self.lockdowns.read().unwrap_or_else(PoisonError::into_inner);
+        FenceView { subjects: &self.subjects, fences }
     }
 
-    /// Looks at the fences, which stay as they are meanwhile.
-    pub(in crate::broker) fn look(&self) -> FenceView<'_> {
-        FenceView(self.inner.read().unwrap_or_else(PoisonError::into_inner))
+    /// Records that a subject's tokens are being revoked, including those whose mint is under way.
+    pub(super) fn note_subject(&self, tenant: &TenantId, subject: &Subject) {
+        let number = self.advance();
+        self.subjects.insert((tenant.clone(), subject.clone()), number);
+        // Waits until the views that miss this revocation are gone: their mints have kept their tokens by then,
+        // where the revocation finds them.
+        drop(self.lockdowns.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Closes a fence around all that `grants` allow.
+    pub(super) fn close(&self, grants: Arc<[Grant]>) -> ClosedFence<'_> {
+        let mut lockdowns = self.lockdowns.write().unwrap_or_else(PoisonError::into_inner);
+        let number = self.advance();
+        if lockdowns.fences.len() >= MAX_FENCES
+            && let Some(open) = lockdowns.fences.iter().position(|fence| !fence.is_closed)
+            && let Some(oldest) = lockdowns.fences.remove(open)
+        {
+            lockdowns.forgotten = lockdowns.forgotten.max(oldest.number);
+        }
+        lockdowns.fences.push_back(LockdownFence { number, grants, is_closed: true });
+        ClosedFence { fence: self, number }
+    }
+
+    fn advance(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::AcqRel) + 1
     }
 }
 
 impl FenceView<'_> {
-    /// True where a lockdown that reaches `key` came after the first `count` revocations.
-    pub(in crate::broker) fn stops(
+    /// Returns true if a mint of `key` that began after revocation `number` was revoked since, by its subject
+    /// or by a lockdown.
+    pub(in crate::broker) fn is_revoked(
         &self,
+        tenant: &TenantContext,
         key: &TokenKey,
-        labels: &BTreeMap<String, String>,
-        count: u64,
+        number: u64,
     ) -> bool {
-        let later = |fence: &&Fence| fence.number > count;
-        count < self.0.forgotten
-            || self.0.fences.iter().filter(later).any(|fence| reaches(&fence.grants, key, labels))
+        let subject = (key.tenant.clone(), key.subject.clone());
+        self.subjects.get(&subject).is_some_and(|revoked| revoked > number)
+            || self.stops(key, tenant.labels(), number)
     }
 
-    fn count_where_open(
+    /// Returns true if a lockdown that affects `key` came after revocation `number`.
+    fn stops(&self, key: &TokenKey, labels: &BTreeMap<String, String>, number: u64) -> bool {
+        let later = |fence: &&LockdownFence| fence.number > number;
+        number < self.fences.forgotten
+            || self.fences.fences.iter().filter(later).any(|fence| reaches(&fence.grants, key, labels))
+    }
+
+    fn number_if_open(
         &self,
         key: &TokenKey,
         labels: &BTreeMap<String, String>,
-        fences: &RevocationFence,
+        fence: &RevocationFence,
     ) -> Option<u64> {
-        let closed = |fence: &&Fence| fence.is_closed;
-        let waits = self.0.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
-        (!waits).then(|| fences.count())
+        let closed = |fence: &&LockdownFence| fence.is_closed;
+        let waits =
+            self.fences.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
+        (!waits).then(|| fence.number())
     }
 }
 
 impl Drop for ClosedFence<'_> {
     fn drop(&mut self) {
-        let mut inner = self.fences.inner.write().unwrap_or_else(PoisonError::into_inner);
-        for fence in inner.fences.iter_mut().filter(|fence| fence.number == self.number) {
+        let mut lockdowns = self.fence.lockdowns.write().unwrap_or_else(PoisonError::into_inner);
+        for fence in lockdowns.fences.iter_mut().filter(|fence| fence.number == self.number) {
             fence.is_closed = false;
         }
-        drop(inner);
-        self.fences.opened.send_replace(());
+        drop(lockdowns);
+        self.fence.opened.send_replace(());
     }
 }
 
-/// True where `grants` give the token under `key`.
-pub(in crate::broker) fn reaches(
-    grants: &[Grant],
-    key: &TokenKey,
-    labels: &BTreeMap<String, String>,
-) -> bool {
-    policy::grants_allow_token(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
+/// Returns true if `grants` allow the token of `key`.
+pub(super) fn reaches(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String, String>) -> bool {
+    policy::reaches(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
 }
 
-/// Of which tenants alone `grants` may reach a token; `None` where that shows in each tenant.
-pub(in crate::broker) fn named_tenants(grants: &[Grant]) -> Option<Vec<TenantId>> {
-    use crate::domain::grant::TenantSelector;
+/// Returns the only tenants of which `grants` may allow a token; `None` if that depends on each tenant.
+pub(super) fn named_tenants(grants: &[Grant]) -> Option<Vec<TenantId>> {
     let named = grants.iter().map(|grant| match &grant.tenants {
         TenantSelector::One { id, .. } => Some(id.clone()),
         TenantSelector::Every | TenantSelector::Labels(_) => None,
@@ -183,32 +210,32 @@ mod tests {
 
     #[test]
     fn a_mint_waits_for_a_closed_fence_and_is_past_it_then() {
-        let (fences, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
-        let before = fences.pass(&key, &labels).now_or_never().unwrap();
-        let closed = fences.close(Arc::from([Grant::everything()]));
-        assert!(fences.look().stops(&key, &labels, before));
-        let mut waiting = Box::pin(fences.pass(&key, &labels));
+        let (fence, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
+        let before = fence.pass(&key, &labels).now_or_never().unwrap();
+        let closed = fence.close(Arc::from([Grant::everything()]));
+        assert!(fence.view().stops(&key, &labels, before));
+        let mut waiting = Box::pin(fence.pass(&key, &labels));
         assert_eq!((&mut waiting).now_or_never(), None);
         drop(closed);
         let after = waiting.now_or_never().unwrap();
-        assert!(!fences.look().stops(&key, &labels, after));
-        assert!(fences.look().stops(&key, &labels, before));
+        assert!(!fence.view().stops(&key, &labels, after));
+        assert!(fence.view().stops(&key, &labels, before));
     }
 
     #[test]
-    fn what_is_not_reached_goes_on_and_many_lockdowns_later_what_was_begun_before_stays_stopped() {
-        let (fences, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
-        let nothing = fences.close(Arc::from([]));
-        let before = fences.pass(&key, &labels).now_or_never().unwrap();
-        assert!(!fences.look().stops(&key, &labels, before - 1));
-        drop(fences.close(Arc::from([Grant::everything()])));
-        for _ in 0..3 * REMEMBERED {
-            drop(fences.close(Arc::from([])));
+    fn other_mints_go_on_and_a_fenced_mint_stays_stopped_after_many_lockdowns() {
+        let (fence, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
+        let empty = fence.close(Arc::from([]));
+        let before = fence.pass(&key, &labels).now_or_never().unwrap();
+        assert!(!fence.view().stops(&key, &labels, before - 1));
+        drop(fence.close(Arc::from([Grant::everything()])));
+        for _ in 0..3 * MAX_FENCES {
+            drop(fence.close(Arc::from([])));
         }
-        drop(nothing);
-        assert!(fences.look().stops(&key, &labels, before));
-        let after = fences.pass(&key, &labels).now_or_never().unwrap();
-        assert!(!fences.look().stops(&key, &labels, after));
-        assert!(fences.look().0.fences.len() <= REMEMBERED + 1);
+        drop(empty);
+        assert!(fence.view().stops(&key, &labels, before));
+        let after = fence.pass(&key, &labels).now_or_never().unwrap();
+        assert!(!fence.view().stops(&key, &labels, after));
+        assert!(fence.view().fences.fences.len() <= MAX_FENCES + 1);
     }
 }

@@ -1,5 +1,5 @@
-//! Lockdown: every live token that an incident reaches leaves circulation at once, and is revoked at
-//! Box, or waits for that in the store.
+//! Lockdown: every live token that an incident affects leaves circulation at once, and is revoked at Box or waits
+//! for that in the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,183 +8,181 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::broker::revocation::fence::{named_tenants, reaches};
-use crate::broker::{Broker, TokenError};
+use super::Revocation;
+use super::fence::{named_tenants, reaches};
+use crate::broker::error::TokenError;
+use crate::broker::tenant_context::TenantContext;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AppId, TenantId, TokenId};
 use crate::store::{PageRequest, StoreError, StoredToken, TenantRef, TokenCursor, TokenFilter};
 
-/// How many rows are looked at at once.
-const STRETCH: usize = 500;
+/// The most rows that are read at a time.
+const PAGE: usize = 500;
 
-/// How long an answer waits for Box; the rest goes on without it.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest time that a response waits for Box; the rest continues without it.
+const LOCKDOWN_WAIT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Which tokens a lockdown is about.
+/// The tokens that a lockdown affects.
 #[derive(Clone, Debug)]
 pub enum LockdownScope {
-    /// A tenant's.
+    /// All tokens of a tenant.
     Tenant(TenantId),
-    /// Those that came through an app.
+    /// All tokens that were minted through an app.
     App(AppId),
-    /// Those that a caller's grants give, as far as they were minted until then.
+    /// The tokens that a caller's grants allow.
     Grants {
         /// The grants.
         grants: Arc<[Grant]>,
-        /// Until when; `None` is until now.
+        /// Only tokens minted until then; `None` for all.
         until: Option<Timestamp>,
     },
 }
 
 impl LockdownScope {
-    /// Where its tokens are found.
-    pub(in crate::broker) fn places(&self) -> Vec<TokenFilter> {
+    /// Returns the filters that find the rows of its tokens.
+    pub(super) fn filters(&self) -> Vec<TokenFilter> {
         match self {
-            Self::Tenant(tenant) => vec![TokenFilter::Tenant(tenant.clone())],
-            Self::App(app) => vec![TokenFilter::App(app.clone())],
+            Self::Tenant(tenant) => vec![TokenFilter::OfTenant(tenant.clone())],
+            Self::App(app) => vec![TokenFilter::OfApp(app.clone())],
             Self::Grants { grants, .. } => match named_tenants(grants) {
-                Some(tenants) => tenants.into_iter().map(TokenFilter::Tenant).collect(),
-                None => vec![TokenFilter::All],
+                Some(tenants) => tenants.into_iter().map(TokenFilter::OfTenant).collect(),
+                None => vec![TokenFilter::Every],
             },
         }
     }
 }
 
-/// What a lockdown came to.
+/// The result of a lockdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockdownReport {
-    /// How many live tokens it reached.
+    /// The number of live tokens that it affects.
     pub tokens: usize,
-    /// How many of them are dead at Box; the others wait.
+    /// The number of them that are dead at Box; the others wait.
     pub revoked: usize,
 }
 
-/// A walk over live tokens, stretch by stretch.
+/// A scan over live tokens, page by page.
 #[derive(Debug)]
-pub(in crate::broker) struct TokenScan {
-    among: TokenFilter,
+pub(super) struct TokenScan {
+    filter: TokenFilter,
     next: Option<TokenCursor>,
 }
 
-impl Broker {
-    /// Takes what `reach` names out of circulation, then revokes it at Box: within a few seconds as far
-    /// as Box answers, and the rest as soon as it does.
+impl Revocation {
+    /// Takes the tokens of `scope` out of circulation, then revokes them at Box: within a few seconds as far as
+    /// Box answers, and the rest later.
     ///
     /// # Errors
-    /// Where the store does not answer. What is out of circulation then, is.
-    pub async fn lock_down(self: &Arc<Self>, reach: LockdownScope) -> Result<LockdownReport, TokenError> {
-        let tokens = self.put_out(&reach).await?;
-        self.queue.hurry();
+    /// If the store does not answer. Tokens that left circulation before then stay out of it.
+    pub async fn lock_down(self: &Arc<Self>, scope: LockdownScope) -> Result<LockdownReport, TokenError> {
+        let tokens = self.withdraw(&scope).await?;
+        self.queue.retry_all();
         let dead = Arc::new(AtomicUsize::new(0));
         let work = {
-            let (broker, dead) = (Arc::clone(self), Arc::clone(&dead));
-            self.tasks.spawn(async move { broker.revoke_discarded(Some(&reach), &dead).await })
+            let (revocation, dead) = (Arc::clone(self), Arc::clone(&dead));
+            self.tasks.spawn(async move { revocation.revoke_discarded(Some(&scope), &dead).await })
         };
-        let left = match tokio::time::timeout(PATIENCE, work).await {
+        let left = match tokio::time::timeout(LOCKDOWN_WAIT_LIMIT, work).await {
             Ok(Ok(Ok(left))) => left,
-            // It goes on, or the queue goes on for it.
+            // The task continues, or the queue does its work later.
             _ => tokens.saturating_sub(dead.load(Ordering::Acquire)),
         };
         Ok(LockdownReport { tokens, revoked: tokens.saturating_sub(left) })
     }
 
-    /// Takes what `reach` names out of circulation: it is served to nobody from here on, and waits to be
-    /// revoked. Answers how many live tokens there are, those that waited before included.
+    /// Takes the tokens of `scope` out of circulation: they are never served again, and wait to be revoked.
+    /// Returns the number of live tokens, including those that waited before.
     ///
     /// # Errors
-    /// Where the store does not answer.
-    pub async fn put_out(&self, reach: &LockdownScope) -> Result<usize, TokenError> {
-        // A tenant's or app's old tokens are never asked for again: its generation went on. A caller's
-        // may be others' too, who wait here and then mint anew.
-        let _closed = match reach {
+    /// If the store does not answer.
+    pub async fn withdraw(&self, scope: &LockdownScope) -> Result<usize, TokenError> {
+        // Old tokens of a tenant or an app are never requested again: its generation has advanced. A caller's
+        // tokens may be others' too, whose requests wait here and then mint anew.
+        let _closed = match scope {
             LockdownScope::Tenant(_) | LockdownScope::App(_) => None,
             LockdownScope::Grants { grants, .. } => {
-                let closed = self.memory.fences.close(Arc::clone(grants));
-                self.forget_reached(grants).await?;
+                let closed = self.fence.close(Arc::clone(grants));
+                self.forget_cached(grants).await?;
                 Some(closed)
             }
         };
         let mut tokens = 0;
-        for mut walk in self.walks(reach.places()) {
-            while let Some(rows) = self.stretch(&mut walk).await? {
-                let rows = self.reached(reach, rows).await?;
+        for mut scan in self.scans(scope.filters()) {
+            while let Some(rows) = self.next_page(&mut scan).await? {
+                let rows = self.in_scope(scope, rows).await?;
                 let kept = rows.iter().filter(|row| !row.discarded);
                 let kept: Vec<TokenId> = kept.map(|row| row.id.clone()).collect();
                 self.store.discard_tokens(&kept).await?;
-                self.queue.note();
+                self.queue.note_waiting();
                 tokens += rows.len();
             }
         }
         Ok(tokens)
     }
 
-    /// Walks that begin now.
-    pub(in crate::broker) fn walks(
-        &self,
-        places: Vec<TokenFilter>,
-    ) -> impl Iterator<Item = TokenScan> + use<> {
+    /// Returns a scan for each filter, over the tokens that are alive now.
+    pub(super) fn scans(&self, filters: Vec<TokenFilter>) -> impl Iterator<Item = TokenScan> + use<> {
         let now = self.clock.wall();
-        places.into_iter().map(move |among| TokenScan { among, next: Some(TokenCursor::after(now)) })
+        filters.into_iter().map(move |filter| TokenScan { filter, next: Some(TokenCursor::moment(now)) })
     }
 
-    /// The next stretch of a walk; `None` at its end.
-    pub(in crate::broker) async fn stretch(
-        &self,
-        walk: &mut TokenScan,
-    ) -> Result<Option<Vec<StoredToken>>, StoreError> {
-        if walk.next.is_none() {
+    /// Returns the next page of a scan; `None` at its end.
+    pub(super) async fn next_page(&self, scan: &mut TokenScan) -> Result<Option<Vec<StoredToken>>, StoreError> {
+        if scan.next.is_none() {
             return Ok(None);
         }
-        let page = PageRequest { after: walk.next.clone(), limit: STRETCH };
-        let tokens = self.store.live_tokens(&walk.among, &page).await?;
-        walk.next = tokens.next;
-        Ok(Some(tokens.items))
+        let request = PageRequest { after: scan.next.clone(), limit: PAGE };
+        let page = self.store.live_tokens(&scan.filter, &request).await?;
+        scan.next = page.next;
+        Ok(Some(page.items))
     }
 
-    /// Those of some rows that are within reach.
-    pub(in crate::broker) async fn reached(
+    /// Returns those of some rows that are in scope.
+    pub(super) async fn in_scope(
         &self,
-        reach: &LockdownScope,
+        scope: &LockdownScope,
         rows: Vec<StoredToken>,
     ) -> Result<Vec<StoredToken>, StoreError> {
-        let LockdownScope::Grants { grants, until } = reach else { return Ok(rows) };
-        let mut reached = Vec::with_capacity(rows.len());
+        let LockdownScope::Grants { grants, until } = scope else { return Ok(rows) };
+        let mut affected = Vec::with_capacity(rows.len());
         for row in rows {
             let is_old = until.is_none_or(|until| row.minted_at <= until);
             if is_old && self.is_reached(grants, &row).await? {
-                reached.push(row);
+                affected.push(row);
             }
         }
-        Ok(reached)
+        Ok(affected)
     }
 
     async fn is_reached(&self, grants: &[Grant], row: &StoredToken) -> Result<bool, StoreError> {
-        let view = match self.view(&TenantRef::Id(row.tenant.clone())).await {
-            Err(error @ StoreError::Unavailable(_)) => return Err(error),
-            view => view.ok().flatten(),
-        };
+        let tenant = self.readable_tenant(&row.tenant).await?;
         let none = BTreeMap::new();
-        let labels = view.as_ref().map_or(&none, |view| &view.tenant.labels);
-        Ok(match self.opened(row).await.ok().and_then(|token| token.key()) {
+        let labels = tenant.as_ref().map_or(&none, |tenant| tenant.labels());
+        Ok(match self.tokens.open(row).await.ok().and_then(|token| token.key()) {
             Some(key) => reaches(grants, &key, labels),
-            // What it was minted for cannot be said as long as it cannot be opened.
-            None => grants.iter().any(|grant| grant.applies_to(&row.tenant, labels)),
+            // Its key is unknown as long as it cannot be opened.
+            None => grants.iter().any(|grant| grant.is_on(&row.tenant, labels)),
         })
     }
 
-    /// Drops from memory what `grants` give.
-    async fn forget_reached(&self, grants: &[Grant]) -> Result<(), StoreError> {
-        let keys: Vec<_> = self.memory.keys().collect();
+    /// Removes the tokens that `grants` allow from memory.
+    async fn forget_cached(&self, grants: &[Grant]) -> Result<(), StoreError> {
+        let keys: Vec<_> = self.cache.keys().collect();
         for key in keys {
-            let view = match self.view(&TenantRef::Id(key.tenant.clone())).await {
-                Err(error @ StoreError::Unavailable(_)) => return Err(error),
-                view => view.ok().flatten(),
-            };
-            // Nobody is served a token of a tenant that cannot be read.
-            if view.is_none_or(|view| reaches(grants, &key, &view.tenant.labels)) {
-                self.memory.forget_key(&key);
+            let tenant = self.readable_tenant(&key.tenant).await?;
+            // A token of a tenant that cannot be read is served to nobody.
+            if tenant.is_none_or(|tenant| reaches(grants, &key, tenant.labels())) {
+                self.cache.remove_key(&key);
             }
         }
         Ok(())
+    }
+
+    /// Returns a tenant, or `None` if there is none or its row is refused.
+    async fn readable_tenant(&self, id: &TenantId) -> Result<Option<Arc<TenantContext>>, StoreError> {
+        match self.tenants.find(&TenantRef::Id(id.clone())).await {
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            found => Ok(found.ok().flatten()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A token as it stands sealed in the store: with everything that decides whether it may be served.
+//! The sealed document of a stored token. It holds everything that decides whether the token may be served.
 
 use std::time::Duration;
 
@@ -6,20 +6,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::box_api::{BoxObject, MintedToken, RestrictedObject};
-use crate::domain::scope::Scope;
+use crate::domain::subject::Scope;
 use crate::domain::token_key::TokenKey;
 use crate::secret::{SecretBytes, SecretString};
 
-/// What comes out of a token's seal.
+/// The content of a sealed token.
 #[derive(Debug)]
 pub(in crate::broker) struct SealedToken {
     pub secret: SecretString,
+    /// The lifetime that Box gave.
     pub given: Duration,
+    /// The begin of the lifetime.
     pub began: Timestamp,
     pub restricted_to: Option<Vec<RestrictedObject>>,
-    /// What it was minted for.
+    /// The encoding of the key under which it was minted.
     key: Vec<u8>,
-    /// True where it was thrown away before it was kept.
+    /// True if it was discarded before it was ever served.
     discarded: bool,
 }
 
@@ -27,7 +29,7 @@ pub(in crate::broker) struct SealedToken {
 #[serde(deny_unknown_fields)]
 struct Document<'a> {
     access_token: std::borrow::Cow<'a, str>,
-    /// Seconds.
+    /// In seconds.
     expires_in: u64,
     minted_at: Timestamp,
     restricted_to: Option<Vec<Entry>>,
@@ -35,12 +37,12 @@ struct Document<'a> {
     discarded: bool,
 }
 
-/// One entry of `restricted_to`.
+/// An entry of `restricted_to`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     scope: Scope,
-    /// Kind and id.
+    /// The type and the id of the object.
     object: Option<(String, String)>,
 }
 
@@ -57,8 +59,8 @@ impl From<Entry> for RestrictedObject {
     }
 }
 
-/// The document to be sealed.
-pub(in crate::broker) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) -> SecretBytes {
+/// Returns the document to seal.
+pub(super) fn document(key: &TokenKey, minted: &MintedToken, discarded: bool) -> SecretBytes {
     let document = Document {
         access_token: minted.token.expose().into(),
         expires_in: minted.life.as_secs(),
@@ -72,8 +74,8 @@ pub(in crate::broker) fn document(key: &TokenKey, minted: &MintedToken, discarde
 }
 
 impl SealedToken {
-    /// Reads what was sealed; `None` where it is anything else.
-    pub(in crate::broker) fn read(document: &SecretBytes) -> Option<Self> {
+    /// Parses the content of a seal; `None` if it is anything else.
+    pub(in crate::broker) fn parse(document: &SecretBytes) -> Option<Self> {
         let document: Document<'_> = serde_json::from_slice(document.expose()).ok()?;
         Some(Self {
             secret: SecretString::new(document.access_token.into_owned()),
@@ -87,12 +89,12 @@ impl SealedToken {
         })
     }
 
-    /// What it was minted for.
+    /// Returns the key under which it was minted.
     pub(in crate::broker) fn key(&self) -> Option<TokenKey> {
         TokenKey::decode(&self.key)
     }
 
-    /// True where it may be served under `key`: the row that led here is not trusted.
+    /// Returns true if it may be served under `key`; the row that led here is not trusted.
     pub(in crate::broker) fn serves(&self, key: &TokenKey) -> bool {
         !self.discarded && self.key == key.encoding()
     }

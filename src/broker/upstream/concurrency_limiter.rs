@@ -1,5 +1,5 @@
-//! Whose turn it is to ask Box: so many at once, of one tenant and of one app fewer, so that what
-//! hangs for one leaves room for the others.
+//! The limit of concurrent requests to Box: in all, and fewer per app and per tenant, so that slow requests of
+//! one leave permits for the others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,58 +7,61 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::broker::tenant_context::TenantContext;
 use crate::domain::id::{AppId, TenantId};
 
-/// How long somebody waits for a turn.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The share of all turns that one app's tenants have at most together, and one tenant alone.
+/// The longest time that a request waits for a permit.
+const PERMIT_WAIT_LIMIT: Duration = Duration::from_secs(1);
+/// The share of all permits that the tenants of one app have together at most, and one tenant alone.
 const APP_SHARE: usize = 2;
 const TENANT_SHARE: usize = 4;
-/// How many wait at most, for each turn that there is: more would only wait in vain.
-const QUEUE: usize = 4;
+/// The most waiting requests per permit: more would only wait in vain.
+const QUEUE_PER_PERMIT: usize = 4;
+/// The number of semaphores beyond which those that nobody uses are dropped.
+const IDLE_SEMAPHORES: usize = 1024;
 
-/// The turns that are taken.
+/// The permits for requests to Box.
 #[derive(Debug)]
-pub(in crate::broker) struct ConcurrencyLimiter {
+pub(super) struct ConcurrencyLimiter {
     all: Arc<Semaphore>,
-    apps: Lanes<AppId>,
-    tenants: Lanes<TenantId>,
+    apps: KeyedSemaphores<AppId>,
+    tenants: KeyedSemaphores<TenantId>,
     waiting: AtomicUsize,
-    most_waiting: usize,
+    max_waiting: usize,
 }
 
-/// A turn, until it is dropped.
+/// A permit for one request to Box, until it is dropped.
 #[derive(Debug)]
 pub(in crate::broker) struct Permit {
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
-/// There was no turn in time, or there is no use in waiting for one.
+/// No permit became free in time, or the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::broker) struct NoPermit;
+pub(super) struct NoPermit;
 
 impl ConcurrencyLimiter {
-    pub(in crate::broker) fn new(count: usize) -> Self {
+    /// Returns a limiter with `permits` permits in all.
+    pub(super) fn new(permits: usize) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(count)),
-            apps: Lanes::new(count.div_ceil(APP_SHARE)),
-            tenants: Lanes::new(count.div_ceil(TENANT_SHARE)),
+            all: Arc::new(Semaphore::new(permits)),
+            apps: KeyedSemaphores::new(permits.div_ceil(APP_SHARE)),
+            tenants: KeyedSemaphores::new(permits.div_ceil(TENANT_SHARE)),
             waiting: AtomicUsize::new(0),
-            most_waiting: count.saturating_mul(QUEUE),
+            max_waiting: permits.saturating_mul(QUEUE_PER_PERMIT),
         }
     }
 
-    /// Waits for a turn of this tenant and app.
+    /// Waits for a permit of this tenant and its app.
     ///
     /// # Errors
-    /// Where none came in time, or too many wait already.
-    pub(in crate::broker) async fn take(&self, view: &TenantContext) -> Result<Permit, NoPermit> {
-        let _place = QueuePosition::in_queue(self)?;
-        let (tenant, app) = (self.tenants.of(&view.tenant.id), self.apps.of(&view.app.id));
-        // A tenant's own crowd waits in its own lane, and only its first stand in the wider ones.
+    /// If none becomes free in time, or too many requests wait already.
+    pub(super) async fn acquire(&self, tenant: &TenantContext) -> Result<Permit, NoPermit> {
+        let _position = QueuePosition::enter(self)?;
+        let (tenant, app) = (self.tenants.of(&tenant.tenant.id), self.apps.of(&tenant.app.id));
+        // A tenant's surplus waits for the tenant's own semaphore, and only its first wait for the wider ones.
         let permits = async {
             let tenant = tenant.acquire_owned().await?;
             let app = app.acquire_owned().await?;
@@ -67,32 +70,33 @@ impl ConcurrencyLimiter {
         Self::in_time(permits).await
     }
 
-    /// Waits for a turn of nobody's: for credentials that are no tenant's yet.
+    /// Waits for a permit of no tenant: for credentials that belong to none yet.
     ///
     /// # Errors
-    /// As [`ConcurrencyLimiter::take`].
-    pub(in crate::broker) async fn take_any(&self) -> Result<Permit, NoPermit> {
-        let _place = QueuePosition::in_queue(self)?;
+    /// As [`ConcurrencyLimiter::acquire`].
+    pub(super) async fn acquire_unowned(&self) -> Result<Permit, NoPermit> {
+        let _position = QueuePosition::enter(self)?;
         Self::in_time(async { Ok(vec![Arc::clone(&self.all).acquire_owned().await?]) }).await
     }
 
     async fn in_time(
-        permits: impl Future<Output = Result<Vec<OwnedSemaphorePermit>, tokio::sync::AcquireError>>,
+        permits: impl Future<Output = Result<Vec<OwnedSemaphorePermit>, AcquireError>>,
     ) -> Result<Permit, NoPermit> {
-        match tokio::time::timeout(PATIENCE, permits).await {
+        match tokio::time::timeout(PERMIT_WAIT_LIMIT, permits).await {
             Ok(Ok(permits)) => Ok(Permit { _permits: permits }),
-            Ok(Err(tokio::sync::AcquireError { .. })) | Err(_) => Err(NoPermit),
+            Ok(Err(AcquireError { .. })) | Err(_) => Err(NoPermit),
         }
     }
 }
 
-/// A place among those who wait.
+/// A position in the queue, until it is dropped.
 struct QueuePosition<'a>(&'a AtomicUsize);
 
 impl<'a> QueuePosition<'a> {
-    fn in_queue(turns: &'a ConcurrencyLimiter) -> Result<Self, NoPermit> {
-        let place = Self(&turns.waiting);
-        if place.0.fetch_add(1, Ordering::Relaxed) < turns.most_waiting { Ok(place) } else { Err(NoPermit) }
+    fn enter(limiter: &'a ConcurrencyLimiter) -> Result<Self, NoPermit> {
+        let position = Self(&limiter.waiting);
+        let before = position.0.fetch_add(1, Ordering::Relaxed);
+        if before < limiter.max_waiting { Ok(position) } else { Err(NoPermit) }
     }
 }
 
@@ -102,24 +106,25 @@ impl Drop for QueuePosition<'_> {
     }
 }
 
-/// A few turns for each of many; whoever has none and waits for none takes no memory.
+/// A semaphore for each key; a key that nobody uses takes no memory for long.
 #[derive(Debug)]
-struct Lanes<K> {
-    each: usize,
-    lanes: Mutex<HashMap<K, Arc<Semaphore>>>,
+struct KeyedSemaphores<K> {
+    permits_each: usize,
+    semaphores: Mutex<HashMap<K, Arc<Semaphore>>>,
 }
 
-impl<K: Clone + Eq + Hash> Lanes<K> {
-    fn new(each: usize) -> Self {
-        Self { each, lanes: Mutex::default() }
+impl<K: Clone + Eq + Hash> KeyedSemaphores<K> {
+    fn new(permits_each: usize) -> Self {
+        Self { permits_each, semaphores: Mutex::default() }
     }
 
     fn of(&self, key: &K) -> Arc<Semaphore> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.len() > 1024 {
-            // Permits and those who wait hold a lane beside the map itself.
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        let mut semaphores = self.semaphores.lock().unwrap_or_else(PoisonError::into_inner);
+        if semaphores.len() > IDLE_SEMAPHORES {
+            // Permits and waiting requests hold a semaphore beside the map itself.
+            semaphores.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
-        Arc::clone(lanes.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+        let new = || Arc::new(Semaphore::new(self.permits_each));
+        Arc::clone(semaphores.entry(key.clone()).or_insert_with(new))
     }
 }

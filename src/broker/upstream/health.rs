@@ -1,70 +1,72 @@
-//! What is known of each tenant's line to Box: whether tokens can be had, and since when.
+//! The health of tenants: whether Box gives tokens for them, and since when.
 //!
-//! It follows from what callers and tests ask anyway, and where a tenant fails the keeper asks too,
-//! so that nobody is told of what is long over. One success says that a tenant is well; a
-//! failure counts where it concerns the tenant as a whole, and not one user or item.
+//! It follows from the requests of callers and tests; failing tenants are also tried by the maintenance task, so
+//! that no failure is reported long after its end. One success makes a tenant healthy. A failure counts only if
+//! it concerns the tenant as a whole, rather than one user or item.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use super::refusal_cache::scope_of_refusal;
 use crate::box_api::BoxError;
-use crate::broker::TokenError;
+use crate::broker::error::{OutageScope, TokenError};
 use crate::broker::tenant_context::TenantContext;
-use crate::broker::upstream::circuit_breaker::{CircuitBreaker, OutageScope, extent_of};
 use crate::clock::Clock;
 use crate::domain::id::TenantId;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 use crate::store::StoreError;
 
-/// Beyond so many tenants those that are well are forgotten.
-const REMEMBERED: usize = 100_000;
+/// The number of tenants beyond which the healthy ones are forgotten.
+const MAX_TENANTS: usize = 100_000;
 
-/// How a tenant is.
+/// The health of one tenant.
 #[derive(Clone, Debug)]
 pub enum Health {
-    /// Nothing was asked since then.
+    /// No request was made since then.
     Unknown(Timestamp),
-    /// Box gives tokens, since then.
-    Well(Timestamp),
-    /// It does not, since then; and the last reason.
+    /// Box gives tokens since then.
+    Healthy(Timestamp),
+    /// Box gives no tokens since then; with the last error.
     Failing(Timestamp, TokenError),
 }
 
 /// The health of all tenants.
 #[derive(Debug)]
-pub(in crate::broker) struct TenantHealth {
+pub(super) struct TenantHealth {
     clock: Arc<dyn Clock>,
     began: Timestamp,
     known: Mutex<HashMap<TenantId, Health>>,
 }
 
 impl TenantHealth {
-    pub(in crate::broker) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Returns a record in which every tenant is unknown.
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { began: clock.wall(), clock, known: Mutex::default() }
     }
 
-    pub(in crate::broker) fn of(&self, view: &TenantContext) -> Health {
+    /// Returns the health of a tenant.
+    pub(super) fn of(&self, tenant: &TenantContext) -> Health {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let nothing = || Health::Unknown(self.began.max(view.tenant.created_at));
-        known.get(&view.tenant.id).cloned().unwrap_or_else(nothing)
+        let unknown = || Health::Unknown(self.began.max(tenant.tenant.created_at));
+        known.get(&tenant.tenant.id).cloned().unwrap_or_else(unknown)
     }
 
-    /// Takes note that Box gave a token.
-    pub(in crate::broker) fn note_success(&self, tenant: &TenantId) {
+    /// Records that Box gave a token.
+    pub(super) fn note_success(&self, tenant: &TenantId) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(known.get(tenant), Some(Health::Well(_))) {
-            if known.len() >= REMEMBERED {
+        if !matches!(known.get(tenant), Some(Health::Healthy(_))) {
+            if known.len() >= MAX_TENANTS {
                 known.retain(|_, health| matches!(health, Health::Failing(..)));
             }
-            known.insert(tenant.clone(), Health::Well(self.clock.wall()));
+            known.insert(tenant.clone(), Health::Healthy(self.clock.wall()));
         }
     }
 
-    /// Takes note of what stands in the way of a tenant as a whole.
-    pub(in crate::broker) fn note_failure(&self, tenant: &TenantId, error: &TokenError) {
+    /// Records a failure that concerns a tenant as a whole.
+    pub(super) fn note_failure(&self, tenant: &TenantId, error: &TokenError) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let since = match known.get(tenant) {
             Some(Health::Failing(since, _)) => *since,
@@ -73,50 +75,50 @@ impl TenantHealth {
         known.insert(tenant.clone(), Health::Failing(since, error.clone()));
     }
 
-    /// The tenants that fail.
-    pub(in crate::broker) fn failing(&self) -> Vec<TenantId> {
+    /// Returns the tenants that are failing.
+    pub(super) fn failing(&self) -> Vec<TenantId> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let fails = |health: &Health| matches!(health, Health::Failing(..));
         known.iter().filter(|(_, health)| fails(health)).map(|(tenant, _)| tenant.clone()).collect()
     }
 
     /// Forgets a tenant.
-    pub(in crate::broker) fn forget(&self, tenant: &TenantId) {
+    pub(super) fn forget(&self, tenant: &TenantId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 }
 
-/// True for a failure that concerns the tenant as a whole. What the enterprise's own full token
-/// meets does; what a user, an item or a narrower token meets may be theirs alone.
-pub(in crate::broker) fn concerns_the_tenant(
-    gate: &CircuitBreaker,
+/// Returns true for a failure that concerns the tenant as a whole. A failure of the enterprise's own full token
+/// does; a failure of a user's, an item's or a restricted token may be theirs alone.
+pub(super) fn concerns_tenant(
     key: &TokenKey,
     error: &TokenError,
+    is_circuit_open: impl FnOnce(&TenantId) -> bool,
 ) -> bool {
     let is_its_own = key.subject == Subject::ENTERPRISE && key.restriction.is_none();
     if let Some(refusal) = error.refusal() {
-        return is_its_own || extent_of(refusal, key) != OutageScope::Subject;
+        return is_its_own || scope_of_refusal(refusal, key) != OutageScope::Subject;
     }
     match error {
         TokenError::Box(error) => match error.as_ref() {
             BoxError::Unavailable { .. } | BoxError::RateLimited { .. } => {
-                is_its_own || gate.is_down(&key.tenant)
+                is_its_own || is_circuit_open(&key.tenant)
             }
             BoxError::Protocol { .. } => is_its_own,
             _ => false,
         },
-        TokenError::Down { extent, .. } => is_its_own || *extent != OutageScope::Subject,
-        other => is_of_the_seals(other),
+        TokenError::Down { scope, .. } => is_its_own || *scope != OutageScope::Subject,
+        other => concerns_credentials(other),
     }
 }
 
-/// True where the stored credentials cannot be opened or used.
-fn is_of_the_seals(error: &TokenError) -> bool {
+/// Returns true if the stored credentials cannot be opened or used.
+fn concerns_credentials(error: &TokenError) -> bool {
     matches!(
         error,
         TokenError::Sealed { .. }
             | TokenError::Corrupt(_)
-            | TokenError::Store(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
+            | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
     )
 }
 
@@ -128,21 +130,21 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn a_failure_is_since_its_first_and_the_well_make_room() {
+    fn a_failure_keeps_its_first_time_and_healthy_tenants_make_room() {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let healths = TenantHealth::new(clock.clone());
         let tenant = |name: &str| TenantId::parse(&format!("ten_{name}")).unwrap();
-        let sick = tenant("sick");
-        healths.note_failure(&sick, &TokenError::Overloaded);
+        let failing = tenant("failing");
+        healths.note_failure(&failing, &TokenError::Overloaded);
         clock.advance(Duration::from_secs(60));
-        healths.note_failure(&sick, &TokenError::Pending);
-        for number in 0..=REMEMBERED {
+        healths.note_failure(&failing, &TokenError::Pending);
+        for number in 0..=MAX_TENANTS {
             healths.note_success(&tenant(&number.to_string()));
         }
         let known = healths.known.lock().unwrap();
-        assert!(known.len() <= REMEMBERED, "{}", known.len());
-        let Some(Health::Failing(since, TokenError::Pending)) = known.get(&sick) else {
-            panic!("{:?}", known.get(&sick));
+        assert!(known.len() <= MAX_TENANTS, "{}", known.len());
+        let Some(Health::Failing(since, TokenError::Pending)) = known.get(&failing) else {
+            panic!("{:?}", known.get(&failing));
         };
         assert_eq!(*since, Timestamp::UNIX_EPOCH);
     }
