@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::{Day, SignedCheckpoint};
 use crate::auth::Authenticator;
 use crate::auth::limits::RateLimits;
-use crate::broker::{Broker, REVOCATION_INTERVAL};
+use crate::broker::{Broker, RENEWAL_INTERVAL, REVOCATION_INTERVAL};
 use crate::clock::Clock;
 use crate::registry::Registry;
 use crate::store::Store;
@@ -49,7 +49,7 @@ impl Maintenance {
     pub(super) fn start(self: &Arc<Self>, tasks: &TaskTracker, stopping: &CancellationToken) {
         let schedule = Schedule { jobs: self, tasks, stopping };
         schedule.every(change_feed::POLL_INTERVAL, |jobs| async move { jobs.poll_changes().await });
-        schedule.every(Broker::renewal_interval(), |jobs| async move { jobs.renew_due().await });
+        schedule.every(RENEWAL_INTERVAL, |jobs| async move { jobs.renew_due().await });
         schedule.every(COUNT_INTERVAL, |jobs| async move { jobs.write_counts().await });
         schedule.every(CHECKPOINT_INTERVAL, |jobs| async move { jobs.sign_checkpoint().await });
         schedule.every(REVOCATION_INTERVAL, |jobs| async move { jobs.revoke_discarded(false).await });
@@ -64,11 +64,11 @@ impl Maintenance {
     }
 
     pub(super) async fn renew_due(&self) {
-        self.broker.renew_due().await;
+        self.broker.renewal().renew_due().await;
     }
 
     pub(super) async fn write_counts(&self) {
-        if let Err(error) = self.broker.write_counts(false).await {
+        if let Err(error) = self.broker.audit().write(false).await {
             tracing::warn!(%error, "counts could not be written to the audit; the next run retries");
         }
     }
@@ -101,7 +101,7 @@ impl Maintenance {
 
     /// Revokes discarded tokens at Box; with `look`, reads the store even if no token is known to be waiting.
     pub(super) async fn revoke_discarded(&self, look: bool) {
-        if let Err(error) = self.broker.revoke_waiting(look).await {
+        if let Err(error) = self.broker.revocation().revoke_waiting(look).await {
             tracing::warn!(%error, "tokens that wait to be revoked could not be read");
         }
     }

@@ -46,7 +46,7 @@ impl RunningBroker {
         if let Err(error) = self.maintenance.authenticator.record_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not recorded");
         }
-        if let Err(error) = self.maintenance.broker.write_counts(true).await {
+        if let Err(error) = self.maintenance.broker.audit().write(true).await {
             tracing::error!(%error, "the last counts of the audit were not written");
         }
         self.maintenance.sign_checkpoint().await;
@@ -71,7 +71,7 @@ impl RunningBroker {
     /// Renews the tokens that are due (periodically: every second), and waits until that is done.
     pub async fn renew_due(&self) {
         self.maintenance.renew_due().await;
-        self.maintenance.broker.renewals_end().await;
+        self.maintenance.broker.renewal().wait_until_idle().await;
     }
 
     /// Reads the changes that other processes made (periodically: every second).

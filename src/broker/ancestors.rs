@@ -17,9 +17,10 @@ use super::token_store::TokenStore;
 use super::upstream::Upstream;
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::{Clock, Monotonic};
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Resource, Subject};
+use crate::domain::resource::Resource;
+use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 use crate::flight::Flights;
 

@@ -16,7 +16,7 @@ use super::recipients::TokenRecipients;
 use crate::audit::{Countable, Tally};
 use crate::auth::AuthenticatedCaller;
 use crate::clock::Clock;
-use crate::domain::event::{Actor, AuditAction, AuditEvent};
+use crate::domain::audit_event::{Actor, AuditAction, AuditEvent};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::store::{Store, StoreError};
 
@@ -45,7 +45,7 @@ pub struct TokenRelease<'a> {
 }
 
 impl Countable for TokenRelease<'_> {
-    fn feed(&self, hasher: &mut impl Hasher) {
+    fn hash_identity(&self, hasher: &mut impl Hasher) {
         // The fields that are left out rarely differ.
         self.token.row.hash(hasher);
         self.by.caller.id.hash(hasher);
@@ -53,7 +53,7 @@ impl Countable for TokenRelease<'_> {
         self.peer.hash(hasher);
     }
 
-    fn is(&self, event: &AuditEvent) -> bool {
+    fn matches(&self, event: &AuditEvent) -> bool {
         let AuthenticatedCaller { caller, credential } = self.by;
         let is_actor = match &event.actor {
             Actor::Caller { id, credential: with, .. } => *id == caller.id && with == credential,
@@ -67,7 +67,7 @@ impl Countable for TokenRelease<'_> {
             && event.reason.as_deref() == self.reason
     }
 
-    fn event(&self, at: Timestamp) -> AuditEvent {
+    fn to_event(&self, at: Timestamp) -> AuditEvent {
         let key = &self.token.key;
         let restriction = key.restriction.as_ref();
         AuditEvent {
@@ -79,7 +79,7 @@ impl Countable for TokenRelease<'_> {
             generation: Some(key.generation),
             on_behalf_of: self.on_behalf_of.cloned(),
             reason: self.reason.map(str::to_owned),
-            ..self.by.cause(self.request_id, self.peer).event(at, AuditAction::TokenRelease)
+            ..self.by.audit_context(self.request_id, self.peer).event(at, AuditAction::TokenRelease)
         }
     }
 }
@@ -160,12 +160,12 @@ impl AuditCounter {
     }
 
     async fn write_counts(&self, everything: bool) -> Result<(), StoreError> {
-        let mut due = self.tally.due(self.clock.monotonic(), everything);
+        let mut due = self.tally.take_due(self.clock.monotonic(), everything);
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(BATCH));
-            if let Err(error) = self.store.record(&due, self.clock.wall()).await {
-                self.tally.give_back(due);
-                self.tally.give_back(rest);
+            if let Err(error) = self.store.record_events(&due, self.clock.wall()).await {
+                self.tally.requeue(due);
+                self.tally.requeue(rest);
                 return Err(error);
             }
             due = rest;

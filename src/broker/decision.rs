@@ -101,7 +101,7 @@ pub fn decide(
 ) -> Result<DecisionBasis, Denial> {
     let tenant = &context.tenant;
     match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, request) {
-        Decision::Absent => Err(Denial::NoGrant),
+        Decision::TenantHidden => Err(Denial::NoGrant),
         Decision::Forbidden(rule) => Err(Denial::Rule(rule)),
         Decision::Allowed(basis) => match Block::on(caller, context) {
             Some(block) => Err(Denial::Block(block)),

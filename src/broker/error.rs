@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::request::BOX_WAIT_LIMIT;
 use crate::box_api::BoxError;
 use crate::crypto::CryptoError;
+use crate::domain::box_refusal::BoxRefusal;
 use crate::domain::policy::DenialReason;
-use crate::domain::refusal::BoxRefusal;
 use crate::store::StoreError;
 
 /// The extent of an outage.

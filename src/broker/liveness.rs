@@ -108,7 +108,11 @@ impl LivenessChecker {
     }
 
     /// Asks Box whether a token is alive, and forgets a dead one.
-    async fn check(&self, tenant: &TenantContext, token: &Arc<AccessToken>) -> Result<TokenStatus, TokenError> {
+    async fn check(
+        &self,
+        tenant: &TenantContext,
+        token: &Arc<AccessToken>,
+    ) -> Result<TokenStatus, TokenError> {
         let (key, clock) = (&token.key, self.clock.as_ref());
         // Another check may have ended since this one was decided on. To repeat it would be one request too many,
         // and count one death as two.

@@ -73,12 +73,12 @@ use crate::box_api::BoxClient;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::Vault;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::policy::DecisionBasis;
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
-use crate::store::watch::ChangeFeed;
+use crate::store::change_feed::ChangeFeed;
 use crate::store::{ChangedEntity, Store, TenantRef};
 
 /// The interval at which [`RenewalWorker::renew_due`] is to be called.
@@ -101,7 +101,7 @@ pub struct BrokerParts {
     /// The store of tenants, credentials and tokens.
     pub store: Arc<dyn Store>,
     /// The changes that other processes made.
-    pub watch: Arc<ChangeFeed>,
+    pub change_feed: Arc<ChangeFeed>,
     /// The vault that seals credentials and tokens.
     pub vault: Arc<Vault>,
     /// The client of Box.
@@ -239,10 +239,10 @@ impl Broker {
     /// Returns a broker with nothing in memory yet.
     #[must_use]
     pub fn new(parts: BrokerParts, settings: &Settings) -> Self {
-        let BrokerParts { store, watch, vault, upstream: client, clock, entropy, tasks } = parts;
+        let BrokerParts { store, change_feed, vault, upstream: client, clock, entropy, tasks } = parts;
         let permits = settings.limits.mints_in_flight;
         let max_age = settings.auth.max_policy_age;
-        let tenants = Arc::new(TenantDirectory::new(store.clone(), watch, max_age, &tasks));
+        let tenants = Arc::new(TenantDirectory::new(store.clone(), change_feed, max_age, &tasks));
         let cache = Arc::new(TokenCache::new(settings.tokens.cache_max_bytes, clock.clone()));
         let ttl = Arc::new(TtlPolicy::new(&settings.tokens, clock.clone(), entropy.clone()));
         let credentials = Arc::new(CredentialCache::new(store.clone(), vault.clone()));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::cache::{AccessToken, TokenCache};
 use crate::auth::AuthenticatedCaller;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::store::{Store, StoreError, TokenRecipient};
 
 /// The most bytes of memory that the recipients of all tokens take together.
@@ -58,8 +58,8 @@ impl TokenRecipients {
             unstored.bytes += bytes;
             unstored.recipients.push(TokenRecipient {
                 token: token.row.clone(),
-                until: token.lifetime.ends_at(),
-                receiver: recipient,
+                expires_at: token.lifetime.ends_at(),
+                recipient,
             });
         }
     }
@@ -70,7 +70,7 @@ impl TokenRecipients {
         if token.key.restriction.is_some() {
             return;
         }
-        match self.store.receivers(&token.row).await {
+        match self.store.recipients(&token.row).await {
             Ok(earlier) => {
                 let bytes = token.recipients.restore(earlier);
                 self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl TokenRecipients {
     pub(super) async fn of(&self, token: &TokenId) -> Result<Vec<Recipient>, StoreError> {
         // The waiting ones first: they may be stored meanwhile.
         let mut all = self.unstored_of(token);
-        for recipient in self.store.receivers(token).await? {
+        for recipient in self.store.recipients(token).await? {
             if !all.contains(&recipient) {
                 all.push(recipient);
             }
@@ -104,11 +104,11 @@ impl TokenRecipients {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.store.note_given(&batch).await?;
+            self.store.save_recipients(&batch).await?;
             // Others only append meanwhile.
             let mut unstored = self.lock();
             unstored.recipients.drain(..batch.len());
-            unstored.bytes -= batch.iter().map(|stored| stored.receiver.bytes()).sum::<usize>();
+            unstored.bytes -= batch.iter().map(|stored| stored.recipient.bytes()).sum::<usize>();
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl TokenRecipients {
     fn unstored_of(&self, token: &TokenId) -> Vec<Recipient> {
         let unstored = self.lock();
         let of_it = unstored.recipients.iter().filter(|waiting| waiting.token == *token);
-        of_it.map(|waiting| waiting.receiver.clone()).collect()
+        of_it.map(|waiting| waiting.recipient.clone()).collect()
     }
 
     fn is_full(&self) -> bool {

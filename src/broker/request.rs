@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::auth::RequestContext;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::policy::AccessRequest;
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::restriction::Restriction;
+use crate::domain::subject::Subject;
 use crate::secret::SecretString;
 
 /// The longest time that a caller waits for Box in all. Work that was begun continues without the caller.
@@ -44,7 +45,7 @@ impl TokenRequest {
     /// permission than an API key does.
     pub(super) fn access_request_of(&self, context: &RequestContext) -> AccessRequest<'_> {
         match &self.restriction {
-            Some(restriction) if context.is_of_a_session() => AccessRequest::Session {
+            Some(restriction) if context.is_of_a_session() => AccessRequest::SessionToken {
                 subject: &self.subject,
                 restriction,
                 on_behalf_of: self.on_behalf_of.as_ref(),

@@ -12,7 +12,7 @@ use super::token_store::{SealedToken, TokenStore};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 use crate::domain::token_key::TokenKey;
 use crate::secret::SecretString;
 use crate::store::{Store, StoredToken};
@@ -84,7 +84,7 @@ impl SubjectTokens {
     /// If the store does not answer, or the stored token cannot be opened.
     pub async fn find_stored(&self, token: &SecretString) -> Result<Option<SubjectToken>, TokenError> {
         let fingerprint = sha256_hex(token.expose().as_bytes());
-        let Some(row) = self.store.live_token_with(&fingerprint, self.clock.wall()).await? else {
+        let Some(row) = self.store.live_token_by_fingerprint(&fingerprint, self.clock.wall()).await? else {
             return Ok(None);
         };
         let sealed = self.tokens.open(&row).await?;
@@ -99,7 +99,12 @@ impl SubjectTokens {
         Ok(self.recipients.of(&token.row).await?)
     }
 
-    fn full_token(&self, row: StoredToken, sealed: &SealedToken, token: &SecretString) -> Option<SubjectToken> {
+    fn full_token(
+        &self,
+        row: StoredToken,
+        sealed: &SealedToken,
+        token: &SecretString,
+    ) -> Option<SubjectToken> {
         let key = sealed.key()?;
         let is_it = sealed.secret == *token && sealed.serves(&key) && key.restriction.is_none();
         let lifetime = TokenLifetime::restored(sealed.given, sealed.began, self.clock.as_ref());

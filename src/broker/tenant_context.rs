@@ -13,11 +13,12 @@ use super::TokenError;
 use crate::auth::RequestContext;
 use crate::domain::app::App;
 use crate::domain::id::{Generation, TenantId};
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::restriction::Restriction;
+use crate::domain::subject::Subject;
 use crate::domain::tenant::Tenant;
 use crate::domain::token_key::TokenKey;
-use crate::store::lookups::{Cacheable, ReadThroughCache};
-use crate::store::watch::{ChangeFeed, ChangeToken};
+use crate::store::change_feed::{ChangeFeed, ChangeToken};
+use crate::store::read_through_cache::{Cacheable, ReadThroughCache};
 use crate::store::{AppRef, ChangedEntity, Store, StoreError, TenantRef};
 
 /// The largest number of names and ids of tenants in the cache.
@@ -67,18 +68,18 @@ impl TenantContext {
         let app = store.app(&AppRef::Id(tenant.app.clone())).await?;
         match app.filter(|app| app.may_serve(&tenant.id)) {
             Some(app) => Ok(Some(Arc::new(Self { tenant, app }))),
-            None => Err(StoreError::Refused { table: "apps", id: tenant.app.as_str().to_owned() }),
+            None => Err(StoreError::Tampered { table: "apps", id: tenant.app.as_str().to_owned() }),
         }
     }
 }
 
 impl Cacheable<TenantRef> for Option<Arc<TenantContext>> {
-    fn is_current(&self, _: &TenantRef, stamp: &ChangeToken, watch: &ChangeFeed) -> bool {
+    fn is_current(&self, _: &TenantRef, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match self {
             Some(context) => {
-                watch.is_current(stamp, &[context.tenant.id.as_str(), context.app.id.as_str()])
+                change_feed.unchanged_since(since, &[context.tenant.id.as_str(), context.app.id.as_str()])
             }
-            None => watch.is_still(stamp),
+            None => change_feed.nothing_changed_since(since),
         }
     }
 }
@@ -109,7 +110,7 @@ impl TenantDirectory {
     /// If the store is unavailable and the cached entry is too old, or if a row is refused.
     pub async fn find(&self, by: &TenantRef) -> Result<Option<Arc<TenantContext>>, StoreError> {
         let read = || TenantContext::read(Arc::clone(&self.store), by.clone());
-        Ok(self.contexts.look_up(by, read).await?.found.clone())
+        Ok(self.contexts.get_or_load(by, read).await?.value.clone())
     }
 
     /// Returns a tenant and its app in their current state, for this caller. To a caller without a grant on
@@ -127,7 +128,7 @@ impl TenantDirectory {
             TenantRef::Name(name) => (None, Some(name)),
         };
         match self.find(by).await {
-            Err(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+            Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
                 if !context.any(|caller| caller.names(id, name)) =>
             {
                 Ok(None)
@@ -150,7 +151,7 @@ impl TenantDirectory {
         match by {
             TenantRef::Id(id) => Some(id.clone()),
             TenantRef::Name(_) => {
-                self.contexts.last_known(by)?.found.as_ref().map(|context| context.tenant.id.clone())
+                self.contexts.peek(by)?.value.as_ref().map(|context| context.tenant.id.clone())
             }
         }
     }
@@ -162,6 +163,6 @@ impl TenantDirectory {
 
     /// Outdates what the caches hold of an entity that changed.
     pub(super) fn note_change(&self, entity: &ChangedEntity) {
-        self.changes.note(entity);
+        self.changes.mark_changed(entity);
     }
 }

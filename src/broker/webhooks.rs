@@ -41,7 +41,7 @@ impl Broker {
             return Ok(Err(WebhookRejection::NoKeys));
         }
         Ok(WebhookDelivery::read(headers, clock.wall()).and_then(|delivery| {
-            delivery.signed_with(|slot, signature| keys.verify(slot, signature, &delivery, body))
+            delivery.verify(|slot, signature| keys.verify(slot, signature, &delivery, body))
         }))
     }
 }

@@ -85,7 +85,7 @@ pub(crate) async fn seen(
     tenant: Option<&TenantRef>,
 ) -> Result<Option<Arc<TenantContext>>, ApiError> {
     let Some(tenant) = tenant else { return Ok(None) };
-    let view = api.broker.view_for(context, tenant).await.map_err(TokenError::Store)?;
+    let view = api.broker.tenants().find_for(context, tenant).await.map_err(TokenError::Store)?;
     Ok(view.filter(|view| may_know(context, &view.tenant)))
 }
 

@@ -155,7 +155,7 @@ impl RequestLog {
         // Whoever is unknown asks for whatever comes to their mind.
         if told.context.is_some() {
             let named = target.tenant().or_else(|| told.tenant.clone());
-            let tenant = named.and_then(|tenant| api.broker.known_tenant(&tenant));
+            let tenant = named.and_then(|tenant| api.broker.tenants().cached_id(&tenant));
             // A tenant's story is its own: whoever has no grant on it is no part of it.
             match problem.status {
                 StatusCode::NOT_FOUND => event.detail = tenant.map(|tenant| format!("asked for {tenant}")),

@@ -46,7 +46,7 @@ pub(crate) async fn current(
             return Ok(given);
         }
         context = api.authenticator.again(&caller.context).await?;
-        let (view, (by, grounds)) = api.broker.judge(&context, tenant, wanted).await?;
+        let (view, (by, grounds)) = api.broker.authorize(&context, tenant, wanted).await?;
         if given.token.key.generation == view.generation() {
             return Ok(ReleasedToken { grounds, by: by.clone(), ..given });
         }
@@ -61,7 +61,7 @@ pub(crate) fn count(
     on_behalf_of: Option<&OnBehalfOf>,
     given: &ReleasedToken,
 ) {
-    api.broker.count_release(&TokenRelease {
+    api.broker.audit().count_release(&TokenRelease {
         by: &given.by,
         peer: caller.context.peer,
         request_id: &caller.context.request_id,
@@ -86,13 +86,13 @@ pub(crate) struct TokenTimes {
 pub(crate) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
     let clock = api.clock.as_ref();
     let now = clock.wall();
-    let left = token.life.left(clock);
-    let expires_at = token.life.ends_at().min(after(now, left));
+    let left = token.lifetime.left(clock);
+    let expires_at = token.lifetime.ends_at().min(after(now, left));
     // By then it is renewed; those who have it come back at different times.
     let mut random = [0];
     api.entropy.fill(&mut random);
-    let spread = token.margin / 10 * u32::from(random[0]) / 255;
-    let due = expires_at.checked_sub(signed(token.margin - spread)).unwrap_or(now);
+    let spread = token.renewal.margin / 10 * u32::from(random[0]) / 255;
+    let due = expires_at.checked_sub(signed(token.renewal.margin - spread)).unwrap_or(now);
     let refresh_at = if due > now { due } else { now.checked_add(SOON).unwrap_or(now).min(expires_at) };
     TokenTimes { left, expires_at, refresh_at }
 }

@@ -94,7 +94,7 @@ impl AuditReader {
                 false => Err(RegistryError::Forbidden("no grant gives audit:read")),
             };
         };
-        let view = self.deps.broker.view_for(context, tenant).await?;
+        let view = self.deps.broker.tenants().find_for(context, tenant).await?;
         match (view, tenant) {
             (Some(view), _) => {
                 let _ = require(context, &view.tenant, Permission::AuditRead)?;

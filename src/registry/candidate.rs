@@ -60,7 +60,7 @@ impl CandidateApp {
         let same_public_part = stored.client_id == self.app.client_id
             && stored.auth == self.app.auth
             && key(stored) == key(&self.app);
-        let held = deps.broker.secrets(stored).await?;
+        let held = deps.broker.credentials().secrets(stored).await?;
         Ok(same_public_part && held == self.secrets.clone().with_webhook_keys_from(&held))
     }
 
@@ -90,7 +90,7 @@ impl CandidateApp {
         deps: &Deps,
         stored: &App,
     ) -> Result<(App, AppSecrets), RegistryError> {
-        let secrets = match deps.broker.secrets(stored).await {
+        let secrets = match deps.broker.credentials().secrets(stored).await {
             Ok(held) => self.secrets.with_webhook_keys_from(&held),
             Err(error @ TokenError::Store(StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => {

@@ -114,7 +114,7 @@ impl CheckResult {
 
     /// Returns the result of a check that failed with `error`.
     pub(super) fn failure(check: DiagnosticCheck, error: &TokenError) -> Self {
-        let error = error.last();
+        let error = error.root_cause();
         if let Some(refusal) = error.refusal() {
             return Self::refused(check, refusal);
         }
@@ -245,11 +245,20 @@ async fn check_downscope(
     };
     let revoked = match view {
         Some(view) => {
-            broker.write_off(view, &Subject::ENTERPRISE, Some(restriction), credentials, child, cause).await
+            broker
+                .minter()
+                .discard_test_token(
+                    view,
+                    (&Subject::ENTERPRISE, Some(&restriction)),
+                    credentials,
+                    child,
+                    cause,
+                )
+                .await
         }
         None => {
             let of = (&Subject::ENTERPRISE, Some(&restriction));
-            broker.write_off_unowned(credentials, of, child.token, cause).await;
+            broker.revocation().discard_unowned_token(of, credentials, child.token, cause).await;
             Ok(())
         }
     };

@@ -44,6 +44,6 @@ pub(super) async fn enforce_on_caller(deps: &Deps, caller: &Caller) -> Result<()
 
 async fn enforce(deps: &Deps, scope: LockdownScope, sessions: SessionSelector) -> Result<(), RegistryError> {
     cancel_matching(deps, sessions, &AuditContext::BROKER, |_| true).await?;
-    deps.broker.put_out(&scope).await?;
+    deps.broker.revocation().withdraw(&scope).await?;
     Ok(())
 }

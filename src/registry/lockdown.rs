@@ -149,7 +149,8 @@ impl Lockdowns {
     ) -> Result<LockdownOutcome, RegistryError> {
         let sessions =
             cancel_matching(&self.deps, of, cause, |_| true).await.inspect_err(|_| self.mark_unfinished())?;
-        let report = self.deps.broker.lock_down(scope).await.inspect_err(|_| self.mark_unfinished())?;
+        let report =
+            self.deps.broker.revocation().lock_down(scope).await.inspect_err(|_| self.mark_unfinished())?;
         Ok(LockdownOutcome { report, sessions })
     }
 

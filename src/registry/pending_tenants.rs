@@ -99,7 +99,7 @@ impl PendingTenants {
     /// # Errors
     /// The reason why the tenant stays pending.
     pub async fn verify(self: &Arc<Self>, tenant: &TenantRef) -> Result<(), RegistryError> {
-        let view = self.deps.broker.view(tenant).await?.ok_or(RegistryError::Absent)?;
+        let view = self.deps.broker.tenants().find(tenant).await?.ok_or(RegistryError::Absent)?;
         let id = view.tenant.id.clone();
         let deps = Arc::clone(&self.deps);
         let attempt = self.attempts.join(id.clone(), || async move { attempt(&deps, &id).await });
@@ -111,7 +111,7 @@ async fn attempt(deps: &Deps, id: &TenantId) -> Result<(), RegistryError> {
     let Some(view) = load_pending(deps, id).await? else { return Ok(()) };
     let verified = verify_at_box(deps, &view).await;
     if let Err(error @ TokenError::Store(StoreError::Conflict(_))) = &verified {
-        deps.broker.note_failure(&view, error);
+        deps.broker.upstream().note_failure(&view.tenant.id, error);
     }
     verified.map_err(|error| match error {
         TokenError::Store(error) => error.into(),
@@ -130,7 +130,7 @@ async fn verify_at_box(deps: &Deps, view: &TenantContext) -> Result<(), TokenErr
     if holder.is_some_and(|holder| holder.id != view.app.id) {
         return Err(StoreError::Conflict(Conflict::ClientIdHeld).into());
     }
-    let (minted, credentials) = deps.broker.knock(view).await?;
+    let (minted, credentials) = deps.broker.minter().retry_mint(view).await?;
     match deps.box_client.service_account(&minted.token).await {
         Ok(account) => {
             store_activation(deps, &view.tenant.id, TestedCredentials { credentials, minted, account }).await
@@ -138,7 +138,7 @@ async fn verify_at_box(deps: &Deps, view: &TenantContext) -> Result<(), TokenErr
         Err(error) => {
             revoke_test_token(deps, &credentials, minted.token, &AuditContext::BROKER).await;
             let error = error.into();
-            deps.broker.note_failure(view, &error);
+            deps.broker.upstream().note_failure(&view.tenant.id, &error);
             Err(error)
         }
     }
@@ -150,7 +150,7 @@ async fn store_activation(deps: &Deps, id: &TenantId, tested: TestedCredentials)
     let TestedCredentials { credentials, minted, account } = tested;
     let activated = activate(deps, id, &account, &cause).await;
     if let Ok(Some(view)) = &activated {
-        if let Err(error) = deps.broker.adopt(view, minted, &cause).await {
+        if let Err(error) = deps.broker.minter().adopt(view, minted, &cause).await {
             tracing::warn!(tenant = %id, %error, "a tenant begins without its first token");
         }
     } else {

@@ -6,7 +6,7 @@ use super::deps::Deps;
 use super::diagnosis::{self, CheckResult, DiagnosticCheck, DiagnosticTokens};
 use super::error::RegistryError;
 use crate::box_api::{BoxCredentials, MintedToken};
-use crate::broker::credentials_of;
+use crate::broker::box_credentials;
 use crate::domain::app::{App, AppSecrets};
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::BoxId;
@@ -31,7 +31,7 @@ pub(super) async fn test_mint(
     enterprise: &BoxId,
     cause: &AuditContext,
 ) -> Result<TestedCredentials, RegistryError> {
-    let minted = deps.broker.try_out(&credentials, enterprise).await?;
+    let minted = deps.broker.minter().test_credentials(&credentials, enterprise).await?;
     match deps.box_client.service_account(&minted.token).await {
         Ok(account) => Ok(TestedCredentials { credentials, minted, account }),
         Err(error) => {
@@ -48,7 +48,10 @@ pub(super) async fn revoke_test_token(
     token: SecretString,
     cause: &AuditContext,
 ) {
-    deps.broker.write_off_unowned(credentials, (&Subject::ENTERPRISE, None), token, cause).await;
+    deps.broker
+        .revocation()
+        .discard_unowned_token((&Subject::ENTERPRISE, None), credentials, token, cause)
+        .await;
 }
 
 /// Returns the checks of a tenant whose credentials passed the test.
@@ -90,7 +93,7 @@ pub(super) async fn test_shared_app(
         checks.push(CheckResult::skipped(DiagnosticCheck::Assertion, reason));
         return Ok(checks);
     };
-    let credentials = Arc::new(credentials_of(app, secrets.clone())?);
+    let credentials = Arc::new(box_credentials(app, secrets.clone())?);
     let tested = test_mint(deps, credentials, enterprise, cause).await?;
     // The token is not stored for any tenant: each mints its own first token of the new generation.
     revoke_test_token(deps, &tested.credentials, tested.minted.token, cause).await;

@@ -139,7 +139,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-        use crate::clock::ManualClock;
+    use crate::clock::ManualClock;
     use crate::domain::id::{BoxId, Generation, TenantId};
     use crate::domain::subject::Subject;
     use crate::entropy::SystemEntropy;

@@ -5,7 +5,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use crate::auth::AuthenticatedCaller;
-use crate::domain::receiver::Recipient;
+use crate::domain::recipient::Recipient;
 
 /// The most recipients of one token, and the most bytes of memory that they take. A later caller can use the
 /// token, but cannot exchange it by itself.

@@ -151,10 +151,16 @@ impl AccessToken {
         self.lifetime.left(clock) > needed
     }
 
+    /// Returns true if no more of its lifetime remains than its renewal margin.
+    #[must_use]
+    pub fn is_within_margin(&self, clock: &dyn Clock) -> bool {
+        !self.outlives(self.renewal.margin, clock)
+    }
+
     /// Returns true to the one request that renews the token: the first inside its margin, and the first
     /// after each pause while renewals fail.
     pub(in crate::broker) fn begins_renewal(&self, clock: &dyn Clock) -> bool {
-        if self.outlives(self.renewal.margin, clock) {
+        if !self.is_within_margin(clock) {
             return false;
         }
         let now = clock.monotonic();

@@ -17,7 +17,7 @@ use crate::box_api::{AppAuthentication, BoxCredentials, LocalSigner};
 use crate::crypto::Vault;
 use crate::domain::app::{App, AppSecrets, AuthMethod};
 use crate::domain::id::{AppId, Generation};
-use crate::store::{Store, StoreError, place_of_credentials};
+use crate::store::{Store, StoreError, credentials_aad};
 
 /// The most apps whose credentials are in memory.
 const MAX_APPS: u64 = 10_000;
@@ -117,7 +117,7 @@ impl CredentialCache {
         generation: Generation,
     ) -> Result<(Generation, AppSecrets), TokenError> {
         let stored = self.store.credentials(app, generation).await?.ok_or_else(|| no_credentials(app))?;
-        let place = place_of_credentials(app, stored.generation);
+        let place = credentials_aad(app, stored.generation);
         let document = self
             .vault
             .open(&place, &stored.sealed)
@@ -144,7 +144,7 @@ impl CredentialCache {
 }
 
 fn no_credentials(app: &AppId) -> TokenError {
-    TokenError::Store(StoreError::Refused { table: "credentials", id: app.as_str().to_owned() })
+    TokenError::Store(StoreError::Tampered { table: "credentials", id: app.as_str().to_owned() })
 }
 
 /// Returns the credentials that authenticate an app to Box, from its secrets.

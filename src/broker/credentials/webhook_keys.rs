@@ -1,6 +1,6 @@
 //! The keys with which Box signs an app's webhooks.
 
-use crate::crypto::is_hmac_sha256;
+use crate::crypto::verify_hmac_sha256;
 use crate::domain::app::AppSecrets;
 use crate::domain::webhook::{WebhookDelivery, WebhookKeySlot};
 use crate::secret::SecretString;
@@ -38,6 +38,6 @@ impl WebhookKeys {
             WebhookKeySlot::Secondary => &self.secondary,
         };
         let parts = [body, delivery.timestamp.as_bytes()];
-        key.as_ref().is_some_and(|key| is_hmac_sha256(key.expose().as_bytes(), &parts, signature))
+        key.as_ref().is_some_and(|key| verify_hmac_sha256(key.expose().as_bytes(), &parts, signature))
     }
 }

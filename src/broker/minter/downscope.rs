@@ -8,8 +8,8 @@ use crate::broker::error::TokenError;
 use crate::broker::request::TtlRequirement;
 use crate::broker::tenant_context::TenantContext;
 use crate::broker::token_store::MintDisposition;
-use crate::domain::event::AuditContext;
-use crate::domain::subject::Restriction;
+use crate::domain::audit_event::AuditContext;
+use crate::domain::restriction::Restriction;
 use crate::domain::token_key::TokenKey;
 
 impl Minter {

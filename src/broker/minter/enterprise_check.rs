@@ -8,7 +8,7 @@ use crate::broker::cache::BoundedCache;
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::broker::token_store::MintDisposition;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::{BoxId, Generation, TenantId};
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;

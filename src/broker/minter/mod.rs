@@ -23,7 +23,7 @@ use super::token_store::{MintDisposition, TokenStore};
 use super::upstream::Upstream;
 use crate::box_api::{BoxCredentials, BoxError, MintedToken};
 use crate::clock::Clock;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TokenId;
 use crate::domain::token_key::TokenKey;
 use crate::flight::Flights;
@@ -74,32 +74,10 @@ pub(super) type AuditCause<'a> = &'a (dyn Fn() -> AuditContext + Sync);
 impl Minter {
     /// Returns a minter with no flights under way.
     pub(super) fn new(parts: MinterParts) -> Self {
-        let MinterParts {
-            cache,
-            ttl,
-            tokens,
-            credentials,
-            upstream,
-            fence,
-            revocation,
-            audit,
-            clock,
-            tasks,
-        } = parts;
+        let MinterParts { cache, ttl, tokens, credentials, upstream, fence, revocation, audit, clock, tasks } =
+            parts;
         let (flights, members) = (Flights::new(tasks), EnterpriseMembers::default());
-        Self {
-            cache,
-            ttl,
-            tokens,
-            credentials,
-            upstream,
-            fence,
-            revocation,
-            audit,
-            clock,
-            flights,
-            members,
-        }
+        Self { cache, ttl, tokens, credentials, upstream, fence, revocation, audit, clock, flights, members }
     }
 
     /// Returns the token of `key`: from the cache, from the store, or from Box.

@@ -7,9 +7,10 @@ use crate::box_api::{BoxClient, BoxCredentials, MintedToken};
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::broker::token_store::MintDisposition;
-use crate::domain::event::AuditContext;
+use crate::domain::audit_event::AuditContext;
 use crate::domain::id::BoxId;
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::restriction::Restriction;
+use crate::domain::subject::Subject;
 
 impl Minter {
     /// Mints a service account's token for a test that is repeated automatically, unless Box refused or failed

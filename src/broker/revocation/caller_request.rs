@@ -6,7 +6,7 @@ use crate::box_api::BoxError;
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::crypto::sha256_hex;
-use crate::domain::event::{AuditAction, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditEvent};
 use crate::domain::policy::AccessRequest;
 use crate::domain::subject::Subject;
 use crate::domain::tenant::TenantState;
@@ -38,7 +38,7 @@ impl Revocation {
         let tenant_context = self.tenants.find_for(context, tenant).await?.ok_or(TokenError::Absent)?;
         let tenant = &tenant_context.tenant;
         let authorize = |subject: Option<&Subject>| match context
-            .decide(tenant, AccessRequest::Revocation(subject))
+            .decide(tenant, AccessRequest::TokenRevocation(subject))
         {
             Ok(by) if tenant.state != TenantState::Deleted => Ok(by),
             Ok(_) | Err(None) => Err(TokenError::Absent),
@@ -54,8 +54,8 @@ impl Revocation {
                 event.actor = authorize(Some(subject))?.actor();
                 event.subject = Some(subject.clone());
                 self.fence.note_subject(&tenant.id, subject);
-                let selector = TokenSelector::OfSubject(subject.clone());
-                self.store.live_tokens_of(&tenant.id, &selector, self.clock.wall()).await?
+                let selector = TokenSelector::Subject(subject.clone());
+                self.store.live_tokens_of_tenant(&tenant.id, &selector, self.clock.wall()).await?
             }
             RevocationTarget::Token(token) => {
                 authorize(None)?;
@@ -77,7 +77,7 @@ impl Revocation {
             }
         };
         event.detail = Some(format!("{} tokens", rows.len()));
-        self.store.record(std::slice::from_ref(&event), event.at).await?;
+        self.store.record_events(std::slice::from_ref(&event), event.at).await?;
         let revoked = self.revoke_rows(&tenant_context.app, &rows).await?.dead;
         match revoked.len() == rows.len() {
             true => Ok(()),
@@ -96,11 +96,11 @@ impl Revocation {
     ) -> Result<Vec<StoredToken>, TokenError> {
         let now = self.clock.wall();
         let tenant = &tenant.tenant.id;
-        let selector = TokenSelector::OfFingerprint(fingerprint.to_owned());
-        let mut rows = self.store.live_tokens_of(tenant, &selector, now).await?;
+        let selector = TokenSelector::Fingerprint(fingerprint.to_owned());
+        let mut rows = self.store.live_tokens_of_tenant(tenant, &selector, now).await?;
         let Some(row) = rows.first().cloned() else { return Ok(rows) };
         if self.tokens.open(&row).await?.restricted_to.is_none() {
-            let all = self.store.live_tokens_of(tenant, &TokenSelector::All, now).await?;
+            let all = self.store.live_tokens_of_tenant(tenant, &TokenSelector::All, now).await?;
             for other in all.into_iter().filter(|other| other.subject == row.subject && other.id != row.id) {
                 if self.tokens.open(&other).await.is_ok_and(|token| token.restricted_to.is_some()) {
                     rows.push(other);

@@ -132,12 +132,7 @@ impl RevocationFence {
 impl FenceView<'_> {
     /// Returns true if a mint of `key` that began after revocation `number` was revoked since, by its subject
     /// or by a lockdown.
-    pub(in crate::broker) fn is_revoked(
-        &self,
-        tenant: &TenantContext,
-        key: &TokenKey,
-        number: u64,
-    ) -> bool {
+    pub(in crate::broker) fn is_revoked(&self, tenant: &TenantContext, key: &TokenKey, number: u64) -> bool {
         let subject = (key.tenant.clone(), key.subject.clone());
         self.subjects.get(&subject).is_some_and(|revoked| revoked > number)
             || self.stops(key, tenant.labels(), number)
@@ -157,8 +152,7 @@ impl FenceView<'_> {
         fence: &RevocationFence,
     ) -> Option<u64> {
         let closed = |fence: &&LockdownFence| fence.is_closed;
-        let waits =
-            self.fences.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
+        let waits = self.fences.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
         (!waits).then(|| fence.number())
     }
 }
@@ -176,7 +170,7 @@ impl Drop for ClosedFence<'_> {
 
 /// Returns true if `grants` allow the token of `key`.
 pub(super) fn reaches(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String, String>) -> bool {
-    policy::reaches(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
+    policy::grants_allow_token(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
 }
 
 /// Returns the only tenants of which `grants` may allow a token; `None` if that depends on each tenant.

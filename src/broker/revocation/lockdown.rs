@@ -42,11 +42,11 @@ impl LockdownScope {
     /// Returns the filters that find the rows of its tokens.
     pub(super) fn filters(&self) -> Vec<TokenFilter> {
         match self {
-            Self::Tenant(tenant) => vec![TokenFilter::OfTenant(tenant.clone())],
-            Self::App(app) => vec![TokenFilter::OfApp(app.clone())],
+            Self::Tenant(tenant) => vec![TokenFilter::Tenant(tenant.clone())],
+            Self::App(app) => vec![TokenFilter::App(app.clone())],
             Self::Grants { grants, .. } => match named_tenants(grants) {
-                Some(tenants) => tenants.into_iter().map(TokenFilter::OfTenant).collect(),
-                None => vec![TokenFilter::Every],
+                Some(tenants) => tenants.into_iter().map(TokenFilter::Tenant).collect(),
+                None => vec![TokenFilter::All],
             },
         }
     }
@@ -123,11 +123,14 @@ impl Revocation {
     /// Returns a scan for each filter, over the tokens that are alive now.
     pub(super) fn scans(&self, filters: Vec<TokenFilter>) -> impl Iterator<Item = TokenScan> + use<> {
         let now = self.clock.wall();
-        filters.into_iter().map(move |filter| TokenScan { filter, next: Some(TokenCursor::moment(now)) })
+        filters.into_iter().map(move |filter| TokenScan { filter, next: Some(TokenCursor::after(now)) })
     }
 
     /// Returns the next page of a scan; `None` at its end.
-    pub(super) async fn next_page(&self, scan: &mut TokenScan) -> Result<Option<Vec<StoredToken>>, StoreError> {
+    pub(super) async fn next_page(
+        &self,
+        scan: &mut TokenScan,
+    ) -> Result<Option<Vec<StoredToken>>, StoreError> {
         if scan.next.is_none() {
             return Ok(None);
         }
@@ -161,7 +164,7 @@ impl Revocation {
         Ok(match self.tokens.open(row).await.ok().and_then(|token| token.key()) {
             Some(key) => reaches(grants, &key, labels),
             // Its key is unknown as long as it cannot be opened.
-            None => grants.iter().any(|grant| grant.is_on(&row.tenant, labels)),
+            None => grants.iter().any(|grant| grant.applies_to(&row.tenant, labels)),
         })
     }
 

@@ -61,7 +61,8 @@ pub(super) struct RevocationParts {
 impl Revocation {
     /// Returns a revocation that does not know yet what an earlier process left in the queue.
     pub(super) fn new(parts: RevocationParts) -> Self {
-        let RevocationParts { store, client, clock, tasks, tenants, credentials, cache, tokens, fence } = parts;
+        let RevocationParts { store, client, clock, tasks, tenants, credentials, cache, tokens, fence } =
+            parts;
         let queue = RevocationQueue::default();
         Self { store, client, clock, tasks, tenants, credentials, cache, tokens, fence, queue }
     }

@@ -192,7 +192,7 @@ impl Revocation {
     async fn revoke_step(&self, app: &AppId, rows: &[StoredToken]) -> Result<RevocationReport, TokenError> {
         let found = self.store.app(&AppRef::Id(app.clone())).await?;
         // Without its credentials nothing revokes its tokens: they live until they expire.
-        let gone = || StoreError::Refused { table: "apps", id: app.as_str().to_owned() };
+        let gone = || StoreError::Tampered { table: "apps", id: app.as_str().to_owned() };
         self.revoke_rows(&found.ok_or_else(gone)?, rows).await
     }
 }

@@ -10,9 +10,10 @@ use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::crypto::sha256_hex;
 use crate::domain::app::App;
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::{Generation, TokenId};
-use crate::domain::subject::{Restriction, Subject};
+use crate::domain::restriction::Restriction;
+use crate::domain::subject::Subject;
 use crate::secret::SecretString;
 use crate::store::{StoredToken, TokenSelector};
 
@@ -42,7 +43,7 @@ impl Revocation {
         self.tasks.spawn(async move {
             match revocation.client.revoke(&credentials, &token).await {
                 Ok(()) => {
-                    if let Err(error) = revocation.store.forget_tokens(std::slice::from_ref(&row)).await {
+                    if let Err(error) = revocation.store.delete_tokens(std::slice::from_ref(&row)).await {
                         tracing::warn!(token = %row, %error, "a revoked token's row is left to expire");
                     }
                 }
@@ -84,7 +85,7 @@ impl Revocation {
             detail: Some("to test credentials of no tenant; revoked at once".to_owned()),
             ..cause.event(self.clock.wall(), action)
         };
-        if let Err(error) = self.store.record(std::slice::from_ref(&event), event.at).await {
+        if let Err(error) = self.store.record_events(std::slice::from_ref(&event), event.at).await {
             tracing::warn!(%error, "a test's token was not recorded");
         }
         self.retire_unsaved(credentials, token);
@@ -114,7 +115,7 @@ impl Revocation {
         is_meant: impl Fn(&StoredToken) -> bool,
     ) -> Result<usize, TokenError> {
         let now = self.clock.wall();
-        let mut rows = self.store.live_tokens_of(&tenant.tenant.id, &TokenSelector::All, now).await?;
+        let mut rows = self.store.live_tokens_of_tenant(&tenant.tenant.id, &TokenSelector::All, now).await?;
         rows.retain(is_meant);
         let revoked = self.revoke_rows(&tenant.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())
@@ -152,7 +153,7 @@ impl Revocation {
             if batch.iter().any(|row| !row.discarded) {
                 self.cache.remove_rows(&revoked.iter().cloned().collect());
             }
-            self.store.forget_tokens(&revoked).await?;
+            self.store.delete_tokens(&revoked).await?;
             // Each further batch would take as long to fail as this one.
             report.failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
             if revoked.is_empty() && report.failed.as_ref().is_some_and(BoxError::is_outage) {

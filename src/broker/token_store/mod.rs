@@ -16,12 +16,12 @@ use super::tenant_context::TenantContext;
 use crate::box_api::{MintedToken, RestrictedObject};
 use crate::clock::Clock;
 use crate::crypto::{Vault, sha256_hex};
-use crate::domain::event::{AuditAction, AuditContext, AuditEvent};
+use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::id::TokenId;
 use crate::domain::token_key::TokenKey;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
-use crate::store::{NewToken, SaveOutcome, Store, StoreError, StoredToken, place_of_token};
+use crate::store::{NewToken, SaveOutcome, Store, StoreError, StoredToken, token_aad};
 
 /// The use of a minted token.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl TokenStore {
         if let Some(cached) = self.cache.get(key).filter(|cached| cached.row == row.id) {
             return Ok(Some(cached));
         }
-        let opened = match self.vault.open(&place_of_token(&row.id), &row.sealed).await {
+        let opened = match self.vault.open(&token_aad(&row.id), &row.sealed).await {
             Ok(document) => SealedToken::parse(&document),
             Err(error) => {
                 tracing::error!(token = %row.id, tenant = %key.tenant, %error, "a stored token cannot be opened");
@@ -95,7 +95,7 @@ impl TokenStore {
     pub(super) async fn open(&self, row: &StoredToken) -> Result<SealedToken, TokenError> {
         let document = self
             .vault
-            .open(&place_of_token(&row.id), &row.sealed)
+            .open(&token_aad(&row.id), &row.sealed)
             .await
             .map_err(|error| TokenError::Sealed { what: "a stored token", error })?;
         SealedToken::parse(&document).ok_or(TokenError::Corrupt("a stored token is not one"))
@@ -115,7 +115,7 @@ impl TokenStore {
         let document = sealed_token::document(key, minted, discarded);
         let sealed = self
             .vault
-            .seal(&place_of_token(&id), &document)
+            .seal(&token_aad(&id), &document)
             .await
             .map_err(|error| TokenError::Sealed { what: "a fresh token", error })?;
         let fingerprint = sha256_hex(minted.token.expose().as_bytes());
@@ -163,7 +163,7 @@ impl TokenStore {
     /// Forgets a dead token.
     pub(super) async fn forget(&self, token: &Arc<AccessToken>) -> Result<(), StoreError> {
         // The row first: a request that misses it in memory must not find it in the store.
-        self.store.forget_tokens(std::slice::from_ref(&token.row)).await?;
+        self.store.delete_tokens(std::slice::from_ref(&token.row)).await?;
         self.cache.remove(token);
         Ok(())
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::box_api::{BoxObject, MintedToken, RestrictedObject};
-use crate::domain::subject::Scope;
+use crate::domain::scope::Scope;
 use crate::domain::token_key::TokenKey;
 use crate::secret::{SecretBytes, SecretString};
 

@@ -118,7 +118,7 @@ fn concerns_credentials(error: &TokenError) -> bool {
         error,
         TokenError::Sealed { .. }
             | TokenError::Corrupt(_)
-            | TokenError::Store(StoreError::Refused { .. } | StoreError::KeyUnavailable { .. })
+            | TokenError::Store(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })
     )
 }
 

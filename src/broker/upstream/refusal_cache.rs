@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::broker::error::{OutageScope, TokenError};
 use crate::broker::tenant_context::TenantContext;
 use crate::clock::Monotonic;
+use crate::domain::box_refusal::BoxRefusal;
 use crate::domain::id::{AppId, Generation, TenantId};
-use crate::domain::refusal::BoxRefusal;
 use crate::domain::subject::Subject;
 use crate::domain::token_key::TokenKey;
 

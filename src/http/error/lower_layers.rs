@@ -78,8 +78,8 @@ pub(super) fn of_token(error: TokenError) -> Problem {
         TokenError::Sealed { what, error } => of_crypto(what, error),
         TokenError::Corrupt(_) => sealed_data_refused().cause(cause),
         TokenError::Superseded => overloaded().reach(ErrorScope::Tenant).cause(cause),
-        TokenError::Down { extent, error, retry_after } => {
-            let reach = match extent {
+        TokenError::Down { scope, error, retry_after } => {
+            let reach = match scope {
                 OutageScope::Subject => ErrorScope::Subject,
                 OutageScope::Tenant => ErrorScope::Tenant,
                 OutageScope::App => ErrorScope::App,

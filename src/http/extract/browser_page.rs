@@ -92,7 +92,8 @@ async fn admitted(
     origin: &str,
 ) -> Result<Arc<TenantContext>, ApiError> {
     let tenant = TenantRef::Id(session.tenant.clone());
-    let view = api.broker.view_for(context, &tenant).await.map_err(crate::broker::TokenError::Store)?;
+    let view =
+        api.broker.tenants().find_for(context, &tenant).await.map_err(crate::broker::TokenError::Store)?;
     let in_grace = |view: &Arc<TenantContext>| view.tenant.state != TenantState::Deleted;
     let view = view.filter(in_grace).ok_or(AuthError::SessionCancelled)?;
     let policy = &view.tenant.policy;

@@ -50,7 +50,7 @@ pub(crate) async fn observe(State(api): State<Api>, mut request: Request, next: 
         if let Some(route) = &route {
             let target = RequestTarget { method: &method, route: route.as_str(), path: uri.path() };
             if let Some(event) = story.event(&api, target, problem, api.clock.wall()) {
-                api.broker.count_refusal(event);
+                api.broker.audit().count_refusal(event);
             }
         }
         let allow = response.headers_mut().remove(header::ALLOW);

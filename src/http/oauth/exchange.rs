@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::auth::AuthError;
-use crate::broker::{PATIENCE, SubjectToken, TokenError, TokenRequest};
+use crate::broker::{BOX_WAIT_LIMIT, SubjectToken, TokenError, TokenRequest};
 use crate::domain::id::BoxId;
 use crate::domain::policy::DenialReason;
 use crate::domain::recipient::Recipient;
@@ -75,11 +75,11 @@ pub(crate) async fn exchange(
         let given = undoubted(api, &caller, &tenant, &wanted).await.map_err(none_left)?;
         Ok::<_, ApiError>((caller, given))
     };
-    let (caller, given) = tokio::time::timeout(PATIENCE, exchanged)
+    let (caller, given) = tokio::time::timeout(BOX_WAIT_LIMIT, exchanged)
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))?;
     let clock = api.clock.as_ref();
-    let left = given.token.life.left(clock).min(presented.left(clock));
+    let left = given.token.lifetime.left(clock).min(presented.left(clock));
     if left < Duration::from_secs(1) {
         return Err(OAuthError::SubjectToken.into());
     }
@@ -96,13 +96,13 @@ async fn presented(
     token: &SecretString,
     is_known: bool,
 ) -> Result<SubjectToken, ApiError> {
-    if let Some(presented) = api.broker.presented_in_memory(token) {
+    if let Some(presented) = api.broker.subject_tokens().find_cached(token) {
         return Ok(presented);
     }
     if !is_known {
         limits::unknown(api, asker.story.peer())?;
     }
-    api.broker.presented(token).await?.ok_or(OAuthError::SubjectToken.into())
+    api.broker.subject_tokens().find_stored(token).await?.ok_or(OAuthError::SubjectToken.into())
 }
 
 /// The client, where the token was given to it and is its tenant's.
@@ -116,15 +116,16 @@ async fn client_given(
     let is_its = match &tenant {
         TenantRef::Id(id) => *id == presented.key.tenant,
         TenantRef::Name(name) => {
-            let view = api.broker.view_of(&presented.key).await?;
+            let view = api.broker.tenants().find_by_key(&presented.key).await?;
             view.is_some_and(|view| view.tenant.name == *name)
         }
     };
     let is_one = |receivers: &[Recipient]| {
         receivers.iter().any(|receiver| caller.context.any(|caller| caller.id == receiver.caller))
     };
-    let was_given =
-        is_its && (is_one(&presented.receivers()) || is_one(&api.broker.receivers_of(presented).await?));
+    let was_given = is_its
+        && (is_one(&presented.cached_recipients())
+            || is_one(&api.broker.subject_tokens().recipients_of(presented).await?));
     if was_given { Ok(caller) } else { Err(OAuthError::SubjectToken.into()) }
 }
 
@@ -136,13 +137,13 @@ async fn caller_given(
     wanted: &TokenRequest,
 ) -> Result<AuthenticatedRequest, ApiError> {
     let mut nearest = OAuthError::NoneLeft(None).into();
-    let known = presented.receivers();
+    let known = presented.cached_recipients();
     for receiver in &known {
         if let Some(caller) = judge(api, asker, receiver, presented, wanted, &mut nearest).await {
             return Ok(caller);
         }
     }
-    for receiver in api.broker.receivers_of(presented).await? {
+    for receiver in api.broker.subject_tokens().recipients_of(presented).await? {
         if known.contains(&receiver) {
             continue;
         }
@@ -198,7 +199,7 @@ async fn judged(
     let mut context = api.authenticator.receiver(receiver).await?;
     asker.story.complete(&mut context);
     let tenant = TenantRef::Id(presented.key.tenant.clone());
-    let (view, (by, _)) = api.broker.judge(&context, &tenant, wanted).await?;
+    let (view, (by, _)) = api.broker.authorize(&context, &tenant, wanted).await?;
     asker.story.caller(&context);
     asker.story.tenant(&tenant);
     // It may be somebody else who has the token too: the caller's own limit is not theirs to spend.

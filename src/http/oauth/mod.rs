@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::RequestContext;
-use crate::broker::{AccessToken, PATIENCE, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
+use crate::broker::{AccessToken, BOX_WAIT_LIMIT, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
 use crate::crypto::sha256_hex;
 use crate::domain::audit_event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
 use crate::domain::id::BoxId;
@@ -192,10 +192,10 @@ fn note_kept(
     reason: &str,
     token: &SecretString,
 ) {
-    api.broker.count_refusal(AuditEvent {
+    api.broker.audit().count_refusal(AuditEvent {
         outcome: AuditOutcome::Refused,
         reason: Some(reason.to_owned()),
-        tenant: tenant.and_then(|tenant| api.broker.known_tenant(tenant)),
+        tenant: tenant.and_then(|tenant| api.broker.tenants().cached_id(tenant)),
         fingerprint: Some(sha256_hex(token.expose().as_bytes())),
         detail: Some("answered as if it were done; the token lives on".to_owned()),
         ..cause.event(api.clock.wall(), AuditAction::TokenRevoke)
@@ -213,12 +213,12 @@ async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Respo
     };
     let wanted =
         TokenRequest { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
-    let given = tokio::time::timeout(PATIENCE, undoubted(api, &caller, &tenant, &wanted))
+    let given = tokio::time::timeout(BOX_WAIT_LIMIT, undoubted(api, &caller, &tenant, &wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(&wanted))?;
     release::count(api, &caller, None, &given);
-    Ok(answer(&given.token, given.token.life.left(api.clock.as_ref()).as_secs(), None))
+    Ok(answer(&given.token, given.token.lifetime.left(api.clock.as_ref()).as_secs(), None))
 }
 
 /// The token as a client of Box's has to have it. These know no `rejected`: one that asks again for what it was
@@ -231,8 +231,8 @@ pub(crate) async fn undoubted(
 ) -> Result<ReleasedToken, ApiError> {
     let given = release::current(api, caller, tenant, wanted).await?;
     let ReleasedToken { token, by, .. } = &given;
-    let is_early = token.outlives(token.margin, api.clock.as_ref());
-    match is_early && token.was_had(by) && api.broker.finds_dead(token).await {
+    let is_early = !token.is_within_margin(api.clock.as_ref());
+    match is_early && token.may_have_been_received_by(by) && api.broker.liveness().finds_dead(token).await {
         true => release::current(api, caller, tenant, wanted).await,
         false => Ok(given),
     }

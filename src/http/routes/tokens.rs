@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::broker::{AccessToken, PATIENCE, RevocationTarget, TokenError, TokenRequest};
+use crate::broker::{AccessToken, BOX_WAIT_LIMIT, RevocationTarget, TokenError, TokenRequest};
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::resource::Resource;
 use crate::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
@@ -232,7 +232,7 @@ async fn release(
     wanted: &TokenRequest,
 ) -> Result<Response, ApiError> {
     // A trial, a look and a mint one after the other wait no longer than one of them.
-    let given = tokio::time::timeout(PATIENCE, current(api, caller, tenant, wanted))
+    let given = tokio::time::timeout(BOX_WAIT_LIMIT, current(api, caller, tenant, wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::too_late().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;

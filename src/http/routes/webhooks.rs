@@ -143,7 +143,8 @@ async fn verify(
 ) -> Result<axum::Json<VerifyWebhookResponse>, ApiError> {
     let caller = caller.now(&api).await?;
     let ReceivedWebhook { headers, body } = came(body)?;
-    let found = api.broker.verify_webhook(&caller.context, &tenant, &headers, &body).await?;
+    let found =
+        api.broker.verify_webhook(&caller.context, &tenant, &headers, &body, api.clock.as_ref()).await?;
     Ok(axum::Json(match found {
         Ok(key) => VerifyWebhookResponse { valid: true, key: Some(name(key)), reason: None },
         Err(doubt) => VerifyWebhookResponse { valid: false, key: None, reason: Some(doubt.to_string()) },

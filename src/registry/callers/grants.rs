@@ -54,7 +54,7 @@ pub(in crate::registry) async fn to_specs(deps: &Deps, grants: &[Grant]) -> Vec<
             TenantSelector::Every => (Some("*".to_owned()), None),
             TenantSelector::Labels(labels) => (None, Some(labels.clone())),
             TenantSelector::One { id, name } => {
-                let holder = deps.broker.view(&TenantRef::Name(name.clone())).await;
+                let holder = deps.broker.tenants().find(&TenantRef::Name(name.clone())).await;
                 let has_name = matches!(holder, Ok(Some(view)) if view.tenant.id == *id);
                 (Some(if has_name { name.to_string() } else { id.to_string() }), None)
             }
@@ -141,7 +141,7 @@ async fn resolve_tenants(
     }
     let view = match parse_tenant(name) {
         Some(TenantRef::Id(id)) if let Some(kept) = held_selector(held, &id) => return Ok(Some(kept)),
-        Some(tenant) => deps.broker.view_for(context, &tenant).await?,
+        Some(tenant) => deps.broker.tenants().find_for(context, &tenant).await?,
         None => None,
     };
     let visible = view.filter(|view| {

@@ -59,7 +59,7 @@ impl Credentials {
         let warnings = parsed.warnings;
         if candidate.matches_readable(deps, &view.app).await? {
             // An admin who sends the same credentials has repaired something at Box: it is asked again.
-            deps.broker.forgive(&view);
+            deps.broker.upstream().forget_refusals(&view);
             let (tenant, app) = (view.tenant.clone(), view.app.clone());
             let mut outcome = RegistrationOutcome::unchanged(tenant, app, warnings);
             // The request may repeat one that was interrupted before it revoked the old tokens.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::RequestContext;
-use crate::broker::{TenantContext, credentials_of};
+use crate::broker::{TenantContext, box_credentials};
 use crate::domain::app::{App, AppSecrets, AppState};
 use crate::domain::audit_event::{AuditAction, AuditContext, AuditEvent};
 use crate::domain::grant::Permission;
@@ -64,7 +64,7 @@ pub(in crate::registry) async fn switch_tenant(
     warnings: Vec<FieldError>,
 ) -> Result<RegistrationOutcome, RegistryError> {
     rows::apps::require_free_client_id(deps, &change.app).await?;
-    let credentials = Arc::new(credentials_of(&change.app, change.secrets.clone())?);
+    let credentials = Arc::new(box_credentials(&change.app, change.secrets.clone())?);
     let tested = test_mint(deps, credentials, &view.tenant.enterprise_id, cause).await?;
     let tenant = tested_tenant(&view.tenant, &tested.account);
     let changed = (tenant != view.tenant).then(|| Tenant {
@@ -100,15 +100,18 @@ async fn finish_tenant_switch(
     if in_service
         && let Some(minted) = minted.take()
         // The switch is written, and the broker revokes a token that it does not keep.
-        && let Err(error) = deps.broker.adopt(&view, minted, cause).await
+        && let Err(error) = deps.broker.minter().adopt(&view, minted, cause).await
     {
         tracing::warn!(tenant = %view.tenant.id, %error, "a new generation begins without its first token");
     }
     let tokens = DiagnosticTokens { broker: &deps.broker, view: Some(&view), cause };
     let diagnosis = checks_of_tested_tenant(deps, &view.app, &account, (&credentials, &token), tokens).await;
     if let Some(minted) = minted
-        && let Err(error) =
-            deps.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, minted, cause).await
+        && let Err(error) = deps
+            .broker
+            .minter()
+            .discard_test_token(&view, (&Subject::ENTERPRISE, None), &credentials, minted, cause)
+            .await
     {
         tracing::warn!(tenant = %view.tenant.id, %error, "a test's token was not written down");
     }
@@ -142,7 +145,7 @@ pub(in crate::registry) async fn revoke_older_tokens(
     deps: &Deps,
     view: &TenantContext,
 ) -> Option<FieldError> {
-    let detail = match deps.broker.revoke_older(view).await {
+    let detail = match deps.broker.revocation().revoke_older_generations(view).await {
         Ok(0) => return None,
         Ok(left) => format!("{left} older tokens could not be revoked; they live until they expire."),
         Err(error) => {

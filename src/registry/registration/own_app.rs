@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::draft::{RegistrationMode, TenantDraft};
 use super::insertion::{NewTenant, insert_pending, insert_tested, next_generation};
 use super::outcome::RegistrationOutcome;
-use crate::broker::{TenantContext, credentials_of};
+use crate::broker::{TenantContext, box_credentials};
 use crate::domain::app::{AppOwner, AppState};
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::{AppId, BoxId, TenantId};
@@ -52,7 +52,7 @@ pub(super) async fn register(
     let tested = match untested {
         true => None,
         false => {
-            let credentials = Arc::new(credentials_of(&app, secrets.clone())?);
+            let credentials = Arc::new(box_credentials(&app, secrets.clone())?);
             Some(test_mint(deps, credentials, &enterprise_id, cause).await?)
         }
     };

@@ -47,7 +47,7 @@ pub(super) async fn register(
     let tested = match mode.verify_later {
         true => None,
         false => {
-            let credentials = deps.broker.credentials(&app).await?;
+            let credentials = deps.broker.credentials().of_app(&app).await?;
             Some(test_mint(deps, credentials, &enterprise_id, cause).await?)
         }
     };

@@ -102,7 +102,8 @@ pub(in crate::registry) async fn app_with_keypair(
         bits: keypair.bits,
         since: deps.now(),
     };
-    let secrets = AppSecrets { private_key: Some(private_key), ..deps.broker.secrets(app).await? };
+    let secrets =
+        AppSecrets { private_key: Some(private_key), ..deps.broker.credentials().secrets(app).await? };
     Ok(Some((App { key: Some(key), auth: AuthMethod::Jwt, ..app.clone() }, secrets)))
 }
 

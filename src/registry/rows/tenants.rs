@@ -24,7 +24,7 @@ pub(in crate::registry) async fn find(
     tenant: &TenantRef,
     permission: Permission,
 ) -> Result<(RequestContext, Arc<TenantContext>), RegistryError> {
-    let view = deps.broker.view_for(context, tenant).await?.ok_or(RegistryError::Absent)?;
+    let view = deps.broker.tenants().find_for(context, tenant).await?.ok_or(RegistryError::Absent)?;
     let context = require(context, &view.tenant, permission)?;
     Ok((context, view))
 }

@@ -36,12 +36,12 @@ impl Tenants {
         if view.app.is_awaiting_key() {
             return Ok(checks_without_key(&view, &deps.box_client));
         }
-        let (minted, credentials) = match deps.broker.probe(&view, &Subject::ENTERPRISE).await {
+        let (minted, credentials) = match deps.broker.minter().test_mint(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
             Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Ok(checks_without_token(&view, &error, &deps.box_client)),
         };
-        deps.broker.forgive(&view);
+        deps.broker.upstream().forget_refusals(&view);
         let mut checks = vec![diagnosis::of_key(&view.app), CheckResult::assertion_accepted()];
         checks.push(match deps.box_client.service_account(&minted.token).await {
             Ok(account) => {
@@ -54,7 +54,10 @@ impl Tenants {
         checks.push(check_user(deps, &view, user, &cause).await);
         let tokens = DiagnosticTokens { broker: &deps.broker, view: Some(&view), cause: &cause };
         checks.extend(diagnosis::of_token(&deps.box_client, &credentials, &minted.token, user, tokens).await);
-        deps.broker.write_off(&view, &Subject::ENTERPRISE, None, &credentials, minted, &cause).await?;
+        deps.broker
+            .minter()
+            .discard_test_token(&view, (&Subject::ENTERPRISE, None), &credentials, minted, &cause)
+            .await?;
         if view.tenant.state == TenantState::Pending
             && let Err(error) = self.pending.verify(&TenantRef::Id(view.tenant.id.clone())).await
         {
@@ -75,7 +78,7 @@ async fn check_user(
         return CheckResult::skipped(DiagnosticCheck::UserToken, "Name a `user` to have this checked.");
     };
     let subject = Subject::User { id: user.clone() };
-    let (minted, credentials) = match deps.broker.probe(view, &subject).await {
+    let (minted, credentials) = match deps.broker.minter().test_mint(view, &subject).await {
         Ok(probe) => probe,
         Err(error) => return CheckResult::failure(DiagnosticCheck::UserToken, &error),
     };
@@ -90,7 +93,7 @@ async fn check_user(
         Ok(_) => CheckResult::failure(DiagnosticCheck::UserToken, &TokenError::ForeignUser),
         Err(error) => CheckResult::failure(DiagnosticCheck::UserToken, &BoxError::into(error)),
     };
-    match deps.broker.write_off(view, &subject, None, &credentials, minted, cause).await {
+    match deps.broker.minter().discard_test_token(view, (&subject, None), &credentials, minted, cause).await {
         Ok(()) => check,
         Err(error) => CheckResult::failure(DiagnosticCheck::UserToken, &error),
     }

@@ -105,7 +105,7 @@ async fn revoke_and_purge(
 ) -> Result<(), RegistryError> {
     let tenant = &view.tenant;
     cancel_matching(deps, SessionSelector::Tenant(tenant.id.clone()), cause, |_| true).await?;
-    let unrevoked = deps.broker.revoke_all(view).await;
+    let unrevoked = deps.broker.revocation().revoke_tenant(view).await;
     let Some(purge_at) = tenant.purge_at.filter(|at| *at <= deps.now()) else {
         unrevoked?;
         return Ok(());

@@ -51,7 +51,7 @@ impl Tenants {
     /// While callers are served from the cache, no request would notice that a tenant has recovered. A token that
     /// Box issues is kept.
     pub async fn probe_failing(&self) {
-        let mut failing = self.deps.broker.failing();
+        let mut failing = self.deps.broker.upstream().failing_tenants();
         if failing.is_empty() {
             return;
         }
@@ -71,9 +71,9 @@ impl Tenants {
     /// Returns a tenant's health as this process knows it.
     #[must_use]
     pub fn health(&self, view: &TenantContext) -> HealthView {
-        let (state, since, failed) = match self.deps.broker.health(view) {
+        let (state, since, failed) = match self.deps.broker.upstream().health(view) {
             Health::Unknown(since) => (HealthState::Unknown, since, None),
-            Health::Well(since) => (HealthState::Ok, since, None),
+            Health::Healthy(since) => (HealthState::Ok, since, None),
             Health::Failing(since, error) => {
                 (HealthState::Failing, since, Some(CheckResult::failure(DiagnosticCheck::Assertion, &error)))
             }
@@ -86,10 +86,10 @@ impl Tenants {
 
 /// Asks Box for a token of a tenant in service, and keeps it.
 async fn probe(deps: &Deps, tenant: &TenantId) -> Result<(), TokenError> {
-    let Some(view) = deps.broker.view(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
+    let Some(view) = deps.broker.tenants().find(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
     if view.tenant.state != TenantState::Active || view.app.state != AppState::Active {
         return Ok(());
     }
-    let (minted, _) = deps.broker.knock(&view).await?;
-    deps.broker.adopt(&view, minted, &AuditContext::BROKER).await
+    let (minted, _) = deps.broker.minter().retry_mint(&view).await?;
+    deps.broker.minter().adopt(&view, minted, &AuditContext::BROKER).await
 }

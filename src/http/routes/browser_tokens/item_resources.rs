@@ -73,7 +73,7 @@ fn item(id: &str) -> Option<Resource> {
 /// folders, a page does not learn.
 async fn folder_of(api: &Api, page: &BrowserPage, item: &Resource) -> Result<Resource, Problem> {
     let (session, view) = (&page.session, &page.view);
-    let ancestors = match api.broker.known_ancestors(view, &session.subject, item) {
+    let ancestors = match api.broker.ancestors().cached(view, &session.subject, item) {
         Some(ancestors) => ancestors,
         None => {
             may_look(api, page).await?;
@@ -81,7 +81,7 @@ async fn folder_of(api: &Api, page: &BrowserPage, item: &Resource) -> Result<Res
             counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded).problem())?;
             let mut cause = page.caller.context.audit_context();
             cause.on_behalf_of.clone_from(&session.on_behalf_of);
-            let seen = api.broker.ancestors(view, &session.subject, item, &cause).await;
+            let seen = api.broker.ancestors().find(view, &session.subject, item, &cause).await;
             seen.map_err(|error| failed(api, page, (None, &session.read), error.into()))?
         }
     };
@@ -94,7 +94,7 @@ async fn may_look(api: &Api, page: &BrowserPage) -> Result<(), Problem> {
     let mut refused = None;
     for resource in &page.session.resources {
         let wanted = wanted(&page.session, &page.session.read, resource);
-        match api.broker.judge(&page.caller.context, &page.tenant(), &wanted).await {
+        match api.broker.authorize(&page.caller.context, &page.tenant(), &wanted).await {
             Ok(_) => return Ok(()),
             Err(error) => refused = Some((resource, error)),
         }

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::item_resources::{ItemResources, place, resources};
-use crate::broker::{PATIENCE, ReleasedToken, TokenError, TokenRequest};
+use crate::broker::{BOX_WAIT_LIMIT, ReleasedToken, TokenError, TokenRequest};
 use crate::domain::audit_event::{AuditAction, AuditEvent, AuditOutcome};
 use crate::domain::policy::DenialReason;
 use crate::domain::resource::Resource;
@@ -137,7 +137,7 @@ async fn tokens(
     if body.ids.is_empty() || body.ids.len() > IDS {
         return Err(ApiError::invalid("/ids", format!("Name 1 to {IDS} items.")));
     }
-    let mut timer = std::pin::pin!(tokio::time::sleep(PATIENCE));
+    let mut timer = std::pin::pin!(tokio::time::sleep(BOX_WAIT_LIMIT));
     let placed = place(&api, &page, &body.ids, timer.as_mut()).await;
     for _ in 0..ROUNDS {
         let outcomes = gather(&api, &page, resources(&placed), timer.as_mut()).await;
@@ -242,7 +242,7 @@ fn record(
     let (session, caller) = (&page.session, &page.caller);
     let is_failure = problem.status.is_server_error() || problem.status == StatusCode::FAILED_DEPENDENCY;
     let cause = caller.context.audit_context();
-    api.broker.count_refusal(AuditEvent {
+    api.broker.audit().count_refusal(AuditEvent {
         outcome: if is_failure { AuditOutcome::Failed } else { AuditOutcome::Refused },
         reason: Some(problem.reason.unwrap_or(problem.code).to_owned()),
         on_behalf_of: session.on_behalf_of.clone(),
