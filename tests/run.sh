@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the checks: all of them, or the suites that are named.
+# Runs the checks: all that run by default, or the suites that are named.
 #
 #   bash tests/run.sh [SUITE…]
 #
@@ -15,20 +15,24 @@
 #   browser   the browser module, and Box UI Elements in headless Chromium; pictures in $BTB_TEST_SCREENSHOTS,
 #             or target/screenshots
 #   sdk       Box's official SDKs with the adapters of clients/ and the Box-compatible endpoint
-# Only by name:
+#
+# These run only when they are named, because they compile the product or a tool once more:
+#
 #   production  the build without the sandbox, as images have it: lints, and what its binary lacks
+#   deny        licences, banned crates and sources of all dependencies; advisories if their database can be reached
 #
 # Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium, Python, Node, Java and Go
 # where they are missing, and what the last two suites need of npm, PyPI, Maven Central and Go's modules, at
-# fixed versions, into folders of their own.
-# The last line is `N passed, N failed`; the exit code is 1 where anything failed.
+# fixed versions, into folders of their own. Tools of the suites that have to be named go to `target/tools`.
+# At the end stands the time of each suite and of the whole run. The last line is `N passed, N failed`; the exit code
+# is 1 where anything failed.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 suites=(fmt clippy docs unit layering http process postgres openapi browser sdk)
 # Suites that run only when they are named.
-named=(production)
+named=(production deny)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi docs)
 # No suite takes longer; one that hangs is a failure.
@@ -37,6 +41,7 @@ limit=45m
 passed=0
 failed=0
 failing=()
+times=()
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/btb-checks.XXXXXX")
 cluster=
 cluster_bin=
@@ -146,6 +151,11 @@ install() {
 # A command and the package that brings it.
 need() {
     command -v "$1" >/dev/null || install "$2"
+}
+
+# need_tool CRATE VERSION: a program from crates.io in `target/tools/bin`; does nothing if it is there already.
+need_tool() {
+    timeout "$limit" cargo install --locked --quiet --root "$(cargo_target)/tools" --version "$2" "$1"
 }
 
 need_toolchain() {
@@ -363,6 +373,21 @@ suite_sdk() {
     tally sdk python3 tests/sdk/suite.py run "$scratch/sdk" "$(cargo_target)/debug/box-token-broker"
 }
 
+suite_deny() {
+    local deny
+    deny="$(cargo_target)/tools/bin/cargo-deny"
+    need_tool cargo-deny 0.20.2 || {
+        fail "deny (cargo-deny cannot be installed)"
+        return
+    }
+    check "deny: licences, bans and sources" "$deny" --locked check --hide-inclusion-graph licenses bans sources
+    if timeout 5m "$deny" --locked fetch db; then
+        check "deny: advisories" "$deny" --locked check --disable-fetch advisories
+    else
+        echo "-- the database of advisories cannot be reached, so they are not checked"
+    fi
+}
+
 [ $# -gt 0 ] || set -- "${suites[@]}"
 for suite in "$@"; do
     case " ${suites[*]} ${named[*]} " in
@@ -376,7 +401,9 @@ done
 
 if need_toolchain; then
     for suite in "$@"; do
+        began=$SECONDS
         "suite_$suite"
+        times+=("$suite: $((SECONDS - began)) s")
     done
 else
     fail "toolchain"
@@ -384,6 +411,9 @@ fi
 
 for name in ${failing[@]+"${failing[@]}"}; do
     echo "failed: $name"
+done
+for line in ${times[@]+"${times[@]}"} "whole run: $SECONDS s"; do
+    echo "time of $line"
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
