@@ -53,3 +53,20 @@ fn every_fuzz_target_is_described() {
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+#[test]
+fn lines_are_at_most_120_columns_wide() {
+    // Tables, and texts that are shown exactly as they are, have no line breaks of their own.
+    for page in all().into_iter().filter(|page| page != "ARCHITECTURE.md") {
+        let document = Document::parse(&read(&page));
+        let prose = document.prose.into_iter().filter(|(_, line)| !line.starts_with('|'));
+        let blocks = document.blocks.into_iter().filter(|block| block.language != "text");
+        let code = blocks.flat_map(|block| {
+            let lines: Vec<_> = block.text.lines().map(str::to_owned).collect();
+            lines.into_iter().enumerate().map(move |(number, line)| (block.line + number, line))
+        });
+        for (number, line) in prose.chain(code) {
+            assert!(line.chars().count() <= 120, "{page}:{number}");
+        }
+    }
+}
