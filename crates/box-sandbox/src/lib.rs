@@ -106,6 +106,11 @@ pub use world::{
     World,
 };
 
+/// The examples of the README, so that `cargo test --doc` runs them.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
+
 /// A running sandbox. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Sandbox {

@@ -1,8 +1,10 @@
-//! Folders and changes: fields, pages, order, search, new folders, names, moves, links, deletion.
+//! Folders and changes of items: fields, paging, order, search, creation, names, moves, shared links, deletion.
 
 use serde_json::{Value, json};
 
-use crate::bench::{ADA, Bench, CONTRACT_PDF, CONTRACTS, CONTRACTS_2024, INVOICES, OFFER_DOCX, Reply};
+use crate::harness::{
+    ADA, CONTRACT_PDF, CONTRACTS, CONTRACTS_2024, INVOICES, OFFER_DOCX, Reply, TestSandbox,
+};
 
 fn names(listing: &Value) -> Vec<&str> {
     listing["entries"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect()
@@ -16,11 +18,11 @@ fn refused(reply: &Reply, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn an_answer_has_the_fields_that_were_asked_for() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
+async fn an_item_has_the_fields_that_the_request_selects() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
     let path = format!("/2.0/folders/{CONTRACTS}?fields=name,permissions,item_collection,extension,size");
-    let folder = bench.read(&path, &token).await;
+    let folder = sandbox.read(&path, &token).await;
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&folder), ["etag", "id", "item_collection", "name", "permissions", "size", "type"]);
     let file = &folder["item_collection"]["entries"][1];
@@ -28,22 +30,22 @@ async fn an_answer_has_the_fields_that_were_asked_for() {
     assert_eq!((&file["extension"], &file["permissions"]["can_preview"]), (&json!("pdf"), &json!(true)));
     let order = &folder["item_collection"]["order"];
     assert_eq!((&order[0]["by"], &order[1]["by"]), (&json!("type"), &json!("name")));
-    let plain = bench.read(&format!("/2.0/files/{CONTRACT_PDF}"), &token).await;
+    let plain = sandbox.read(&format!("/2.0/files/{CONTRACT_PDF}"), &token).await;
     assert_eq!(
         (plain["size"].as_u64(), plain.get("permissions")),
-        (bench.size_of(CONTRACT_PDF, &token).await, None)
+        (sandbox.size_of(CONTRACT_PDF, &token).await, None)
     );
 }
 
 #[tokio::test]
-async fn a_folder_goes_into_none_of_those_below_it_however_deep_they_lie() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
+async fn a_folder_cannot_be_moved_below_itself_at_any_depth() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
     let chain = async || {
         let mut ids = vec![INVOICES.to_owned()];
         for _ in 0..40 {
             let folder = json!({ "name": "deep", "parent": { "id": ids.last() } });
-            let made = bench.send("POST", "/2.0/folders", &token, Some(folder)).await;
+            let made = sandbox.send("POST", "/2.0/folders", &token, Some(folder)).await;
             ids.push(made.body["id"].as_str().unwrap().to_owned());
         }
         ids
@@ -51,7 +53,7 @@ async fn a_folder_goes_into_none_of_those_below_it_however_deep_they_lie() {
     let first = chain().await;
     let rename = json!({ "name": "first" });
     let put = async |id: &str, change: Value| {
-        bench.send("PUT", &format!("/2.0/folders/{id}"), &token, Some(change)).await
+        sandbox.send("PUT", &format!("/2.0/folders/{id}"), &token, Some(change)).await
     };
     assert_eq!(put(&first[1], rename).await.status, 200);
     let second = chain().await;
@@ -59,15 +61,15 @@ async fn a_folder_goes_into_none_of_those_below_it_however_deep_they_lie() {
     assert_eq!(put(&second[1], under(first.last().unwrap())).await.status, 200);
     let loops = put(&first[1], under(second.last().unwrap())).await;
     assert!(loops.status.is_client_error(), "{loops:?}");
-    bench.read(&format!("/2.0/folders/{INVOICES}?fields=size"), &token).await;
+    sandbox.read(&format!("/2.0/folders/{INVOICES}?fields=size"), &token).await;
 }
 
 #[tokio::test]
-async fn permissions_are_the_tokens() {
-    let bench = Bench::new().await;
-    let parent = bench.service_token().await;
-    let token = bench.child(&parent, "base_explorer item_rename item_download", CONTRACTS).await;
-    let file = bench.read(&format!("/2.0/files/{CONTRACT_PDF}?fields=permissions"), &token).await;
+async fn permissions_reflect_the_scopes_of_the_token() {
+    let sandbox = TestSandbox::new().await;
+    let parent = sandbox.service_token().await;
+    let token = sandbox.child(&parent, "base_explorer item_rename item_download", CONTRACTS).await;
+    let file = sandbox.read(&format!("/2.0/files/{CONTRACT_PDF}?fields=permissions"), &token).await;
     let allowed: Vec<_> = file["permissions"]
         .as_object()
         .unwrap()
@@ -79,14 +81,14 @@ async fn permissions_are_the_tokens() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages_by_offset_or_marker_and_in_the_order_asked_for() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
+async fn folder_items_are_sorted_and_paged_by_offset_or_marker() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
     for (name, size) in [("b.txt", 2), ("a.txt", 3), ("C.txt", 1)] {
-        assert_eq!(bench.upload(&token, INVOICES, name, &vec![0; size]).await.status, 201);
+        assert_eq!(sandbox.upload(&token, INVOICES, name, &vec![0; size]).await.status, 201);
     }
     let items = format!("/2.0/folders/{INVOICES}/items");
-    let list = async |query: &str| bench.read(&format!("{items}?{query}"), &token).await;
+    let list = async |query: &str| sandbox.read(&format!("{items}?{query}"), &token).await;
     assert_eq!(names(&list("sort=name&direction=ASC").await), ["a.txt", "b.txt", "C.txt", "Invoice.pdf"]);
     assert_eq!(names(&list("sort=size&direction=desc&limit=3").await), ["Invoice.pdf", "a.txt", "b.txt"]);
     let page = list("offset=1&limit=2").await;
@@ -99,34 +101,34 @@ async fn lists_come_in_pages_by_offset_or_marker_and_in_the_order_asked_for() {
     let last = list(&format!("usemarker=true&limit=3&marker={marker}")).await;
     assert_eq!((names(&last), &last["next_marker"]), (vec!["Invoice.pdf"], &json!("")));
     for odd in ["limit=x", "limit=0", "usemarker=true&marker=later", "offset=-1"] {
-        let odd = Reply::of(bench.get(&format!("{items}?{odd}"), &token).send().await.unwrap()).await;
+        let odd = Reply::of(sandbox.get(&format!("{items}?{odd}"), &token).send().await.unwrap()).await;
         refused(&odd, 400, "bad_request");
     }
 }
 
 #[tokio::test]
-async fn search_finds_what_the_token_reaches() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
-    let found = bench.read("/2.0/search?query=offer", &token).await;
+async fn search_finds_only_items_that_the_token_reaches() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
+    let found = sandbox.read("/2.0/search?query=offer", &token).await;
     assert_eq!((names(&found), &found["total_count"]), (vec!["Offer.docx"], &json!(1)));
     assert_eq!(
-        names(&bench.read(&format!("/2.0/search?query=pdf&ancestor_folder_ids={CONTRACTS}"), &token).await),
+        names(&sandbox.read(&format!("/2.0/search?query=pdf&ancestor_folder_ids={CONTRACTS}"), &token).await),
         ["Contract.pdf"]
     );
-    let child = bench.child(&token, "base_explorer", CONTRACTS_2024).await;
-    assert!(names(&bench.read("/2.0/search?query=pdf", &child).await).is_empty());
-    assert_eq!(names(&bench.read("/2.0/search?query=notes", &token).await), [""; 0]);
-    let recent = bench.read("/2.0/recent_items", &child).await;
+    let child = sandbox.child(&token, "base_explorer", CONTRACTS_2024).await;
+    assert!(names(&sandbox.read("/2.0/search?query=pdf", &child).await).is_empty());
+    assert_eq!(names(&sandbox.read("/2.0/search?query=notes", &token).await), [""; 0]);
+    let recent = sandbox.read("/2.0/recent_items", &child).await;
     assert_eq!(recent["entries"][0]["item"]["id"], OFFER_DOCX);
 }
 
 #[tokio::test]
-async fn a_folder_is_made_renamed_moved_shared_and_deleted() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
+async fn a_folder_can_be_created_renamed_moved_shared_and_deleted() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
     let new = json!({ "name": "New", "parent": { "id": CONTRACTS } });
-    let made = bench
+    let made = sandbox
         .send(
             "POST",
             "/2.0/folders?fields=name,parent,permissions,item_collection",
@@ -138,11 +140,11 @@ async fn a_folder_is_made_renamed_moved_shared_and_deleted() {
         (made.status.as_u16(), &made.body["parent"]["id"], &made.body["item_collection"]["total_count"]),
         (201, &json!(CONTRACTS), &json!(0))
     );
-    let conflict = bench.send("POST", "/2.0/folders", &token, Some(new)).await;
+    let conflict = sandbox.send("POST", "/2.0/folders", &token, Some(new)).await;
     refused(&conflict, 409, "item_name_in_use");
     assert_eq!(conflict.body["context_info"]["conflicts"][0]["id"], made.body["id"]);
     let path = format!("/2.0/folders/{}", made.body["id"].as_str().unwrap());
-    let change = async |body: Value| bench.send("PUT", &path, &token, Some(body)).await;
+    let change = async |body: Value| sandbox.send("PUT", &path, &token, Some(body)).await;
 
     let renamed = change(json!({ "name": "Newer", "description": "as said" })).await.body;
     assert_eq!(
@@ -154,7 +156,7 @@ async fn a_folder_is_made_renamed_moved_shared_and_deleted() {
     refused(&change(json!({ "name": "x".repeat(256) })).await, 400, "item_name_too_long");
     let moved = change(json!({ "parent": { "id": CONTRACTS_2024 } })).await.body;
     assert_eq!(moved["path_collection"]["entries"][2]["id"], CONTRACTS_2024);
-    let into_itself = bench
+    let into_itself = sandbox
         .send(
             "PUT",
             &format!("/2.0/folders/{CONTRACTS_2024}"),
@@ -168,26 +170,26 @@ async fn a_folder_is_made_renamed_moved_shared_and_deleted() {
     assert_eq!(change(json!({ "shared_link": null })).await.body["shared_link"], Value::Null);
 
     refused(
-        &bench.send("DELETE", &format!("/2.0/folders/{CONTRACTS_2024}"), &token, None).await,
+        &sandbox.send("DELETE", &format!("/2.0/folders/{CONTRACTS_2024}"), &token, None).await,
         400,
         "folder_not_empty",
     );
     assert_eq!(
-        bench
+        sandbox
             .send("DELETE", &format!("/2.0/folders/{CONTRACTS_2024}?recursive=true"), &token, None)
             .await
             .status,
         204
     );
     for gone in [path.as_str(), &format!("/2.0/files/{OFFER_DOCX}")] {
-        assert_eq!(bench.status(gone, &token).await, 404);
+        assert_eq!(sandbox.status(gone, &token).await, 404);
     }
 }
 
 #[tokio::test]
-async fn each_change_needs_its_scope() {
-    let bench = Bench::new().await;
-    let parent = bench.service_token().await;
+async fn each_change_requires_its_scope() {
+    let sandbox = TestSandbox::new().await;
+    let parent = sandbox.service_token().await;
     let file = format!("/2.0/files/{CONTRACT_PDF}");
     let folder = json!({ "name": "More", "parent": { "id": CONTRACTS } });
     let changes = [
@@ -201,66 +203,66 @@ async fn each_change_needs_its_scope() {
     for (method, path, body, needed) in changes {
         let others: Vec<_> =
             every.into_iter().filter(|scope| *scope != needed).chain(["base_explorer"]).collect();
-        let without = bench.child(&parent, &others.join(" "), CONTRACTS).await;
+        let without = sandbox.child(&parent, &others.join(" "), CONTRACTS).await;
         refused(
-            &bench.send(method, path, &without, body.clone()).await,
+            &sandbox.send(method, path, &without, body.clone()).await,
             403,
             "access_denied_insufficient_permissions",
         );
-        let elsewhere = bench.child(&parent, needed, INVOICES).await;
+        let elsewhere = sandbox.child(&parent, needed, INVOICES).await;
         refused(
-            &bench.send(method, path, &elsewhere, body.clone()).await,
+            &sandbox.send(method, path, &elsewhere, body.clone()).await,
             403,
             "access_denied_insufficient_permissions",
         );
-        let with = bench.child(&parent, needed, CONTRACTS).await;
-        let done = bench.send(method, path, &with, body).await;
+        let with = sandbox.child(&parent, needed, CONTRACTS).await;
+        let done = sandbox.send(method, path, &with, body).await;
         assert!(done.status.is_success(), "{needed}: {done:?}");
     }
 }
 
 #[tokio::test]
-async fn what_came_by_a_link_is_only_looked_at() {
-    let bench = Bench::new().await;
-    let ada = bench.mint("user", ADA).await.token();
+async fn an_item_reached_by_a_shared_link_cannot_be_changed() {
+    let sandbox = TestSandbox::new().await;
+    let ada = sandbox.mint("user", ADA).await.token();
     let link = "https://app.box.com/s/sandbox-30000001003";
     let scopes = "item_preview item_download item_rename item_delete";
-    let child = bench.exchange(&ada, scopes, &[("box_shared_link", link)]).await.token();
-    assert!(!bench.download(&child, "30000001003").await.is_empty());
+    let child = sandbox.exchange(&ada, scopes, &[("box_shared_link", link)]).await.token();
+    assert!(!sandbox.download(&child, "30000001003").await.is_empty());
     refused(
-        &bench.send("DELETE", "/2.0/files/30000001003", &child, None).await,
+        &sandbox.send("DELETE", "/2.0/files/30000001003", &child, None).await,
         403,
         "access_denied_insufficient_permissions",
     );
 }
 
 #[tokio::test]
-async fn if_match_guards_changes() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
-    let path = format!("{}/2.0/files/{CONTRACT_PDF}", bench.sandbox.url());
+async fn a_change_with_a_stale_if_match_is_refused() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
+    let path = format!("{}/2.0/files/{CONTRACT_PDF}", sandbox.server.url());
     let change = async |etag: &str| {
-        let put = bench.http.put(&path).bearer_auth(&token).header("If-Match", etag);
+        let put = sandbox.http.put(&path).bearer_auth(&token).header("If-Match", etag);
         Reply::of(put.json(&json!({ "description": etag })).send().await.unwrap()).await
     };
     assert_eq!((change("0").await.status.as_u16(), change("*").await.status.as_u16()), (200, 200));
     refused(&change("1").await, 412, "precondition_failed");
     let delete =
-        bench.http.delete(&path).bearer_auth(&token).header("If-Match", "\"1\"").send().await.unwrap();
+        sandbox.http.delete(&path).bearer_auth(&token).header("If-Match", "\"1\"").send().await.unwrap();
     refused(&Reply::of(delete).await, 412, "precondition_failed");
 }
 
 #[tokio::test]
-async fn lists_that_pages_ask_for_are_there_and_empty() {
-    let bench = Bench::new().await;
-    let token = bench.service_token().await;
+async fn unsupported_lists_are_empty() {
+    let sandbox = TestSandbox::new().await;
+    let token = sandbox.service_token().await;
     for path in [
         "/2.0/metadata_templates/enterprise".to_owned(),
         format!("/2.0/files/{CONTRACT_PDF}/comments"),
         format!("/2.0/folders/{CONTRACTS}/collaborations"),
     ] {
-        assert_eq!(bench.read(&path, &token).await["entries"], json!([]), "{path}");
+        assert_eq!(sandbox.read(&path, &token).await["entries"], json!([]), "{path}");
     }
-    refused(&bench.send("GET", "/2.0/nothing", &token, None).await, 404, "not_found");
-    refused(&bench.send("PATCH", "/2.0/folders/0", &token, None).await, 405, "method_not_allowed");
+    refused(&sandbox.send("GET", "/2.0/nothing", &token, None).await, 404, "not_found");
+    refused(&sandbox.send("PATCH", "/2.0/folders/0", &token, None).await, 405, "method_not_allowed");
 }

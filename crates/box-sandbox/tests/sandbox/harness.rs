@@ -1,4 +1,4 @@
-//! A sandbox with two enterprises on one JWT app, a CCG app beside it, and a client to ask it with.
+//! The harness: a sandbox with a JWT app in two enterprises and a client credentials app, and a client for it.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub(crate) const CONTRACT_PDF: &str = "30000001001";
 pub(crate) const OFFER_DOCX: &str = "30000001002";
 pub(crate) const INVOICE_PDF: &str = "30000001003";
 
-/// Keys take long to make, so all tests share two.
+/// Generating a key takes long, so all tests share two.
 pub(crate) static KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
 pub(crate) static OTHER_KEY: LazyLock<AppPrivateKey> = LazyLock::new(|| AppPrivateKey::generate(2048));
 
-/// A clock that stands still until a test moves it.
+/// A clock that a test moves.
 pub(crate) struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
@@ -43,15 +43,15 @@ impl ManualClock {
     }
 }
 
-pub(crate) struct Bench {
-    pub(crate) sandbox: Sandbox,
+pub(crate) struct TestSandbox {
+    pub(crate) server: Sandbox,
     pub(crate) app: GeneratedApp,
     pub(crate) ccg: GeneratedApp,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: Client,
 }
 
-/// What came back: the status, the `Date`, and the body, `null` where it is no JSON.
+/// A response. The body is `null` if it is not JSON.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -84,7 +84,7 @@ impl Reply {
     }
 }
 
-impl Bench {
+impl TestSandbox {
     pub(crate) async fn new() -> Self {
         Self::with(|_, _| {}).await
     }
@@ -102,16 +102,15 @@ impl Bench {
         change(&mut world, &app);
         let clock = Arc::new(ManualClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap())));
         let time = clock.clone();
-        let sandbox =
-            Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), move || time.now()).await.unwrap();
-        Self { sandbox, app, ccg, clock, http: Client::builder().no_proxy().build().unwrap() }
+        let server = Sandbox::start(world, "127.0.0.1:0".parse().unwrap(), move || time.now()).await.unwrap();
+        Self { server, app, ccg, clock, http: Client::builder().no_proxy().build().unwrap() }
     }
 
     pub(crate) fn now(&self) -> i64 {
         self.clock.now().as_second()
     }
 
-    /// Good claims for this subject, with a fresh `jti`.
+    /// Returns valid claims for this subject, with a fresh `jti`.
     pub(crate) fn claims(&self, kind: &str, id: &str) -> Value {
         let jti =
             format!("jti-{}", generate_app(&AppSpec { with_key: false, ..AppSpec::default() }).client_id);
@@ -126,7 +125,7 @@ impl Bench {
     }
 
     pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let url = format!("{}{path}", self.sandbox.url());
+        let url = format!("{}{path}", self.server.url());
         Reply::of(self.http.post(url).form(fields).send().await.unwrap()).await
     }
 
@@ -143,7 +142,7 @@ impl Bench {
         ]
     }
 
-    /// Grants on good claims that `change` spoils.
+    /// Requests a token with claims that `change` alters.
     pub(crate) async fn grant_with(&self, change: impl FnOnce(&mut Value)) -> Reply {
         let mut claims = self.claims("enterprise", ENTERPRISE);
         change(&mut claims);
@@ -184,7 +183,7 @@ impl Bench {
     }
 
     pub(crate) fn get(&self, path: &str, token: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.sandbox.url())).bearer_auth(token)
+        self.http.get(format!("{}{path}", self.server.url())).bearer_auth(token)
     }
 
     pub(crate) async fn status(&self, path: &str, token: &str) -> u16 {
@@ -197,21 +196,21 @@ impl Bench {
         reply.body
     }
 
-    /// A call with a JSON body, or none.
+    /// Sends a request with a JSON body, or with none.
     pub(crate) async fn send(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
-        let url = format!("{}{path}", self.sandbox.url());
+        let url = format!("{}{path}", self.server.url());
         let request = self.http.request(method.parse().unwrap(), url).bearer_auth(token);
         let request = if let Some(body) = body { request.json(&body) } else { request };
         Reply::of(request.send().await.unwrap()).await
     }
 
-    /// A token with these scopes on one folder.
+    /// Returns a token that is downscoped to these scopes and this folder.
     pub(crate) async fn child(&self, parent: &str, scopes: &str, folder: &str) -> String {
         let resource = format!("https://api.box.com/2.0/folders/{folder}");
         self.exchange(parent, scopes, &[("resource", &resource)]).await.token()
     }
 
-    /// A multipart form of these fields; the one called `file` has a file name.
+    /// Returns a request with a multipart form of these fields. The field `file` has a file name.
     pub(crate) fn multipart(&self, path: &str, token: &str, fields: &[(&str, &[u8])]) -> RequestBuilder {
         let mut body = Vec::new();
         for (name, bytes) in fields {
@@ -222,7 +221,7 @@ impl Bench {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(b"--seam--\r\n");
-        let request = self.http.post(format!("{}{path}", self.sandbox.url())).bearer_auth(token);
+        let request = self.http.post(format!("{}{path}", self.server.url())).bearer_auth(token);
         request.header("Content-Type", "multipart/form-data; boundary=seam").body(body)
     }
 
@@ -242,7 +241,7 @@ impl Bench {
         Reply::of(request.send().await.unwrap()).await
     }
 
-    /// The bytes of a file, by way of its download URL.
+    /// Downloads a file.
     pub(crate) async fn download(&self, token: &str, file: &str) -> Vec<u8> {
         let response = self.get(&format!("/2.0/files/{file}/content"), token).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -253,14 +252,14 @@ impl Bench {
         Some(self.download(token, file).await.len() as u64)
     }
 
-    /// The SHA-1 as Box shows it.
+    /// Returns a SHA-1 in hexadecimal.
     #[expect(clippy::unused_self, reason = "reads better where it is used")]
     pub(crate) fn sha1(&self, bytes: &[u8]) -> String {
         hex::encode(sha1(bytes))
     }
 
     pub(crate) async fn control(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
-        let url = format!("{}/sandbox{path}", self.sandbox.url());
+        let url = format!("{}/sandbox{path}", self.server.url());
         let request = self.http.request(method.parse().unwrap(), url);
         let request = if let Some(body) = body { request.json(&body) } else { request };
         Reply::of(request.send().await.unwrap()).await
