@@ -21,7 +21,7 @@ use crate::store::TenantRef;
 /// Marks routes that a tenant's limit does not keep anybody out of, as a request's extension: whoever
 /// has to put a tenant out of service that is flooded with requests must not be kept out by the flood.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BesideTenantLimits;
+pub(crate) struct TenantLimitExempt;
 
 /// Counts a request for each caller that its credential opens, and where its path names a tenant that
 /// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
@@ -31,7 +31,7 @@ pub(crate) async fn count(
     context: RequestContext,
     parts: &mut Parts,
 ) -> Result<RequestContext, ApiError> {
-    let beside = parts.extensions.get::<BesideTenantLimits>().is_some();
+    let beside = parts.extensions.get::<TenantLimitExempt>().is_some();
     let tenant = tenant_of(parts).await;
     count_about(api, context, tenant, beside).await
 }

@@ -1,9 +1,11 @@
-//! What the OpenAPI document says of each operation, and what the matrix of isolation has to know
-//! beside it: whom the operation is about, and what a right caller sends.
+//! The operations as their routes declare them, and what the matrix of isolation has to know beside that: whom an
+//! operation is about, and what a right caller sends.
 
 use box_token_broker::domain::audit_event::AuditAction;
 use box_token_broker::domain::grant::Permission;
+use box_token_broker::http::route::{Access, Route};
 use serde_json::{Value, json};
+use utoipa::openapi::path::Operation as Described;
 
 use crate::browser_fixture::PORTAL;
 use crate::harness::GRACE;
@@ -11,7 +13,7 @@ use crate::harness::GRACE;
 /// An enterprise of the vendor's that no tenant has.
 pub(crate) const SPARE_ENTERPRISE: &str = "9099";
 
-/// An operation, as the document tells it.
+/// An operation, as its route declares it.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) id: String,
@@ -66,7 +68,7 @@ pub(crate) enum Recorded {
 /// Makes the body of a right request.
 type Body = fn(&Things) -> Value;
 
-/// What the matrix knows of an operation beside what the document says.
+/// What the matrix knows of an operation beside what its route declares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) about: About,
@@ -129,23 +131,24 @@ impl Things {
     }
 }
 
-/// Every operation of the document.
+/// Returns every operation among the routes.
 ///
 /// # Errors
-/// What is missing, and where to add it.
-pub(crate) fn operations(document: &Value) -> Result<Vec<Operation>, String> {
+/// A message that says what is missing for one of them, and where to add it.
+pub(crate) fn operations(routes: &[Route]) -> Result<Vec<Operation>, String> {
     let mut all = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let told = read(method, path, operation);
-            all.push(told.map_err(|problem| format!("{} {path}: {problem}", method.to_uppercase()))?);
+    for route in routes {
+        if let (Some(described), Some(audit)) = (route.operation(), route.audit()) {
+            let operation = read(route, described, audit);
+            all.push(operation.map_err(|problem| format!("{} {}: {problem}", route.method(), route.path()))?);
         }
     }
+    all.sort_by(|one, other| (&one.path, &one.method).cmp(&(&other.path, &other.method)));
     let variants = all.iter().flat_map(variants).collect::<Vec<_>>();
     Ok(all.into_iter().chain(variants).collect())
 }
 
-/// The same operation with what needs more than `x-access` says; the document tells it in words.
+/// The same operation with what needs more than its route declares; the document says it in words.
 fn variants(operation: &Operation) -> Vec<Operation> {
     let variant = |name: &str, permission, beside, query, body| Operation {
         id: format!("{} {name}", operation.id),
@@ -181,36 +184,30 @@ fn variants(operation: &Operation) -> Vec<Operation> {
     }
 }
 
-fn read(method: &str, path: &str, operation: &Value) -> Result<Operation, String> {
-    let id = operation["operationId"].as_str().ok_or("it has no `operationId`")?;
-    let access = operation.get("x-access").ok_or("it has no `x-access`: add the extension to its route")?;
-    let permission: Option<Permission> = match access.get("permission") {
-        None => return Err("its `x-access` declares no `permission`".to_owned()),
-        Some(permission) => serde_json::from_value(permission.clone())
-            .map_err(|_| format!("the `permission` {permission} of its `x-access` is none"))?,
-    };
-    let audit = access["audit"].as_str().ok_or("its `x-access` declares no `audit` action")?;
-    if AuditAction::parse(audit).is_none() {
-        return Err(format!("the `audit` action {audit} of its `x-access` is none"));
-    }
-    let group = access["group"].as_str().ok_or("its `x-access` declares no `group`")?;
+fn read(route: &Route, described: &Described, audit: AuditAction) -> Result<Operation, String> {
+    let id = described.operation_id.as_deref().ok_or("it has no `operationId`")?;
     let row = row(id).ok_or_else(|| {
         format!("add a row for `{id}` to `row` in tests/http/matrix_operations.rs: whom it is about, and what a right caller sends")
     })?;
-    if permission.is_none() && ![About::Oneself, About::Page].contains(&row.about) {
+    let (permission, access) = (route.access().permission(), route.access());
+    let fits = match row.about {
+        About::Oneself => access == Access::AnyCaller,
+        About::Page => access == Access::BrowserSession,
+        _ => permission.is_some(),
+    };
+    if !fits {
         return Err("only what is about the caller alone, or a page's, needs no permission".to_owned());
     }
-    let statuses = operation["responses"].as_object().ok_or("it has no `responses`")?.keys();
     Ok(Operation {
         id: id.to_owned(),
-        method: method.to_uppercase(),
-        path: path.to_owned(),
+        method: route.method().to_string(),
+        path: route.path().to_owned(),
         permission,
         beside: None,
         everywhere: row.about == About::Broker,
-        audit: audit.to_owned(),
-        group: group.to_owned(),
-        successes: statuses.filter_map(|status| status.parse().ok()).collect(),
+        audit: audit.as_str().to_owned(),
+        group: route.group().name().to_owned(),
+        successes: described.responses.responses.keys().filter_map(|status| status.parse().ok()).collect(),
         row,
     })
 }

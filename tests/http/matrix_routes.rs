@@ -5,64 +5,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use box_token_broker::domain::audit_event::AuditAction;
+use box_token_broker::domain::grant::Permission;
+use box_token_broker::http::route::{Access, Route};
+use box_token_broker::http::routes;
+use utoipa_axum::routes;
 
 use crate::harness::Harness;
 use crate::isolation::document;
 use crate::matrix_operations::{Things, operations};
 use crate::response::Reply;
 
-/// The routes that the document does not list: its own, what orchestrators ask, and the module that pages load.
-const UNLISTED: [(&str, &str); 5] = [
-    ("health.rs", "/healthz"),
-    ("health.rs", "/readyz"),
-    ("mod.rs", "/openapi.json"),
-    ("token_provider.rs", "/v1/browser/token-provider-1.0.0.js"),
-    ("token_provider.rs", "/v1/browser/token-provider.js"),
+/// The routes that everybody may call: the document's own, those of orchestrators, and the module that pages load.
+const PUBLIC: [(&str, &str); 5] = [
+    ("openapi.rs", "/openapi.json"),
+    ("routes/health.rs", "/healthz"),
+    ("routes/health.rs", "/readyz"),
+    ("routes/token_provider.rs", "/v1/browser/token-provider-1.0.0.js"),
+    ("routes/token_provider.rs", "/v1/browser/token-provider.js"),
 ];
 
-/// The document with one operation more, which `x-access` is said of.
-fn with_a_new_one(access: Option<Value>) -> Value {
-    let mut document = document();
-    let mut operation = json!({ "operationId": "read_everything", "responses": { "200": {} } });
-    if let Some(access) = access {
-        operation["x-access"] = access;
-    }
-    document["paths"]["/v1/everything"] = json!({ "get": operation });
-    document
-}
+/// Answers nothing.
+#[utoipa::path(get, path = "/v1/everything", operation_id = "read_everything",
+    responses((status = 204, description = "Nothing")))]
+async fn everything() {}
+
+/// Answers nothing, under the name of an operation that needs a permission.
+#[utoipa::path(get, path = "/v1/everything", operation_id = "list_tenants",
+    responses((status = 204, description = "Nothing")))]
+async fn tenants() {}
 
 #[test]
 fn s6_an_operation_is_in_the_matrix_or_fails_it() {
-    assert!(operations(&document()).is_ok());
-    let whole = json!({ "permission": "tenants:read", "group": "admin", "audit": "tenant.read" });
-    let but = |field: &str, value: Value| {
-        let mut access = whole.clone();
-        access[field] = value;
-        Some(access)
-    };
-    let without = |field: &str| {
-        let mut access = whole.clone();
-        access.as_object_mut().unwrap().remove(field);
-        Some(access)
-    };
-    for (access, told) in [
-        (None, "x-access"),
-        (without("permission"), "permission"),
-        (but("permission", json!("tenants:everything")), "permission"),
-        (without("audit"), "audit"),
-        (but("audit", json!("tenant.everything")), "audit"),
-        (without("group"), "group"),
-        (Some(whole.clone()), "add a row for `read_everything`"),
+    assert!(operations(&routes()).is_ok());
+    let (read, action) = (Permission::TenantsRead, AuditAction::TenantRead);
+    for (route, expected) in [
+        (Route::admin(read, action, routes!(everything)), "add a row for `read_everything`"),
+        (Route::admin(Access::AnyCaller, action, routes!(tenants)), "needs no permission"),
+        (Route::browser(Access::BrowserSession, action, routes!(tenants)), "needs no permission"),
+        (Route::service(Access::Public, action, routes!(tenants)), "needs no permission"),
     ] {
-        let problem = operations(&with_a_new_one(access)).unwrap_err();
-        assert!(problem.starts_with("GET /v1/everything: ") && problem.contains(told), "{problem}");
+        let problem = operations(&[route]).unwrap_err();
+        assert!(problem.starts_with("GET /v1/everything: ") && problem.contains(expected), "{problem}");
     }
-    // One that is known does not lose its permission either.
-    let mut document = document();
-    document["paths"]["/v1/tenants"]["get"]["x-access"]["permission"] = Value::Null;
-    let problem = operations(&document).unwrap_err();
-    assert!(problem.starts_with("GET /v1/tenants: "), "{problem}");
+}
+
+#[test]
+fn s6_every_operation_of_the_document_is_a_route() {
+    let mut listed = BTreeSet::new();
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        listed.extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let declared =
+        operations(&routes()).unwrap().into_iter().map(|operation| (operation.method, operation.path));
+    assert_eq!(listed, declared.collect());
 }
 
 /// Things of the form that each name has, none of which is there.
@@ -91,7 +87,7 @@ async fn s6_each_operation_is_served_by_the_listener_of_its_group_alone_and_to_n
     let own = [("BTB_HTTP__ADMIN_LISTEN", "127.0.0.1:0"), ("BTB_HTTP__BROWSER_LISTEN", "127.0.0.1:0")];
     let harness = Harness::with(&own, |_, _| {}).await;
     let broker = harness.broker();
-    for operation in operations(&document()).unwrap() {
+    for operation in operations(&routes()).unwrap() {
         let path = nothings().named(&operation.path);
         for (group, address) in [
             ("service", broker.service),
@@ -115,7 +111,7 @@ async fn s6_no_path_knows_a_method_that_the_document_does_not_list() {
     let harness = Harness::new().await;
     let service = harness.broker().service;
     let mut paths: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for operation in operations(&document()).unwrap() {
+    for operation in operations(&routes()).unwrap() {
         let methods = paths.entry(nothings().named(&operation.path)).or_default();
         methods.extend((operation.method == "GET").then(|| "HEAD".to_owned()));
         methods.insert(operation.method);
@@ -134,15 +130,15 @@ async fn s6_no_path_knows_a_method_that_the_document_does_not_list() {
     harness.end().await;
 }
 
-/// The routes that a file makes by hand, which the document therefore does not list.
-fn made_by_hand(source: &str) -> Vec<&str> {
-    let routes = source.split(".route(").skip(1);
-    routes.map(|rest| rest.trim_start().split('"').nth(1).unwrap_or(rest)).collect()
+/// Returns the paths of the public routes that a file declares.
+fn public_routes(source: &str) -> impl Iterator<Item = &str> {
+    source.split("Route::public(").skip(1).map(|rest| rest.split('"').nth(1).unwrap_or(rest))
 }
 
 #[test]
-fn s6_no_route_is_made_beside_the_document() {
-    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http")];
+fn s6_no_route_is_made_beside_the_declared_ones() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut paths = vec![root.clone()];
     let mut found = Vec::new();
     while let Some(path) = paths.pop() {
         if path.is_dir() {
@@ -150,15 +146,16 @@ fn s6_no_route_is_made_beside_the_document() {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
-        let file = path.file_name().unwrap().to_str().unwrap().to_owned();
-        for way in [".nest(", ".nest_service(", ".route_service(", ".fallback_service("] {
-            assert!(!source.contains(way), "{file}: what is behind `{way}…)` is in no document");
+        let file = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let ways = [".route(", ".nest(", ".nest_service(", ".route_service(", ".fallback_service("];
+        for way in ways.iter().filter(|way| file != "route.rs" || **way != ".route(") {
+            assert!(!source.contains(way), "{file}: declare what is behind `{way}…)` as a `Route`");
         }
-        found.extend(made_by_hand(&source).into_iter().map(|route| (file.clone(), route.to_owned())));
+        found.extend(public_routes(&source).map(|route| (file.clone(), route.to_owned())));
     }
     found.sort();
-    let known = UNLISTED.map(|(file, route)| (file.to_owned(), route.to_owned()));
-    assert_eq!(found, known, "make routes by `routes!`, which lists them in the document");
+    let known = PUBLIC.map(|(file, route)| (file.to_owned(), route.to_owned()));
+    assert_eq!(found, known, "every other route demands a credential");
 }
 
 #[tokio::test]

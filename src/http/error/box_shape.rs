@@ -2,7 +2,7 @@
 //! clients that speak Box.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -11,9 +11,20 @@ use crate::http::error::problem::Problem;
 /// Below this, problems are told in Box's shape.
 const ROUTES: &str = "/oauth2/";
 
-/// True where clients that speak Box ask, whether there is a route or not.
-pub(crate) fn is_expected_at(path: &str) -> bool {
+/// Returns true if clients that speak Box call this path, whether there is a route or not.
+pub(crate) fn is_box_path(path: &str) -> bool {
     path.starts_with(ROUTES)
+}
+
+/// Returns true if a client sends its credentials in a header, and not in the form.
+pub(crate) fn has_basic_credentials(headers: &HeaderMap) -> bool {
+    headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
+}
+
+/// Returns true for HTTP Basic (RFC 7617).
+pub(crate) fn is_basic(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"basic")
 }
 
 /// A problem as Box would tell it.

@@ -14,8 +14,8 @@ use crate::domain::tenant::TenantState;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::error::problem::ErrorScope;
+use crate::http::extract::origin::sole_origin;
 use crate::http::extract::{AuthenticatedRequest, NoQuery, bearer, query};
-use crate::http::middleware::cors::origin_of;
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::store::TenantRef;
@@ -52,7 +52,7 @@ impl FromRequestParts<Api> for BrowserPage {
         let mut context = api.authenticator.identify_opener(&proven)?;
         story.complete(&mut context);
         story.caller(&context);
-        let origin = origin_of(&parts.headers).and_then(|value| value.to_str().ok());
+        let origin = sole_origin(&parts.headers).and_then(|value| value.to_str().ok());
         let origin = origin.ok_or(ApiError::OriginNotAllowed)?.to_owned();
         let view = admitted(api, &proven.session, &context, &origin).await?;
         limits::count_tenant(api, &view.tenant)?;

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod browser_page;
 pub(crate) mod form;
+pub(crate) mod origin;
 pub(crate) mod peer_address;
 
 use axum::extract::{FromRequestParts, RawPathParams};

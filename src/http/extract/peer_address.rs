@@ -18,7 +18,7 @@ pub(crate) struct PeerAddress(pub IpAddr);
 /// Where a request comes from whose connection is from `connected`. Each proxy appends the address
 /// that it was called from, so the header is read from its end, up to the first address that is no
 /// trusted proxy's; what lies before that anybody may have written.
-pub(crate) fn origin(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client_address(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut believed = connected.to_canonical();
     if !is_trusted(&believed) {
@@ -57,7 +57,7 @@ mod tests {
         for line in lines {
             headers.append(FORWARDED_FOR, axum::http::HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        origin(connected.parse().unwrap(), &headers, &trusted).to_string()
+        client_address(connected.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::grant::TenantSelector;
 use crate::domain::id::{KeyId, TenantId};
 use crate::http::Api;
 use crate::http::error::ApiError;
+use crate::http::error::box_shape::is_basic;
 use crate::http::extract::{AuthenticatedRequest, NoQuery, authenticate, query};
 use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
@@ -76,17 +77,6 @@ impl FromRequestParts<Api> for OAuthRequest {
             header: HeaderCredential::read(&parts.headers),
         })
     }
-}
-
-/// True for HTTP Basic (RFC 7617).
-fn is_basic(value: &HeaderValue) -> bool {
-    let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"basic")
-}
-
-/// True where a client shows its credentials in a header, and not in the form.
-pub(crate) fn comes_by_header(headers: &HeaderMap) -> bool {
-    headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
 }
 
 impl HeaderCredential {

@@ -8,30 +8,41 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use url::Url;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::RequestContext;
 use crate::broker::{AccessToken, BOX_WAIT_LIMIT, ReleasedToken, RevocationTarget, TokenError, TokenRequest};
 use crate::crypto::sha256_hex;
 use crate::domain::audit_event::{Actor, AuditAction, AuditContext, AuditEvent, AuditOutcome};
+use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
 use crate::domain::subject::Subject;
 use crate::http::Api;
-use crate::http::error::box_shape::BoxErrorResponse;
 use crate::http::error::{ApiError, OAuthError};
 use crate::http::extract::AuthenticatedRequest;
 use crate::http::extract::form::Form;
 use crate::http::oauth::client::{OAuthClient, OAuthRequest};
 use crate::http::oauth::exchange::TokenExchange;
 use crate::http::rate_limits as limits;
+use crate::http::route::{Access, Route};
 use crate::http::routes::tokens::{self, RestrictedToResponse};
 use crate::http::token_release as release;
 use crate::secret::SecretString;
 use crate::store::TenantRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(token)).routes(routes!(revoke))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::service(
+            Access::OAuthClient(Permission::TokensMint),
+            AuditAction::TokenRelease,
+            routes!(token),
+        ),
+        Route::service(
+            Access::OAuthClient(Permission::TokensRevoke),
+            AuditAction::TokenRevoke,
+            routes!(revoke),
+        ),
+    ]
 }
 
 /// The form of a request for a token, as Box has it. Fields that are not listed are ignored, and so is what has no
@@ -116,9 +127,7 @@ pub(crate) enum OAuthGrant {
 #[utoipa::path(
     post, path = "/oauth2/token", tag = "oauth2", operation_id = "oauth_token",
     request_body(content = OAuthTokenForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "The token", body = OAuthTokenResponse), (status = "default", description = "What is wrong, in Box's shape", body = BoxErrorResponse)),
-    security((), ("client" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
+    responses((status = 200, description = "The token", body = OAuthTokenResponse)),
 )]
 /// A token, for SDKs and tools that speak Box's client credentials grant.
 async fn token(
@@ -137,9 +146,7 @@ async fn token(
 #[utoipa::path(
     post, path = "/oauth2/revoke", tag = "oauth2", operation_id = "oauth_revoke",
     request_body(content = OAuthRevokeForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = EmptyResponse), (status = "default", description = "What is wrong, in Box's shape", body = BoxErrorResponse)),
-    security((), ("client" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
+    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = EmptyResponse)),
 )]
 /// Revoke a token, for SDKs that tidy up: nobody else's token dies of it.
 async fn revoke(

@@ -3,17 +3,18 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::app::AuthMethod;
+use crate::domain::audit_event::AuditAction;
 use crate::domain::box_config::ConfigFile;
+use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::route::Route;
 use crate::http::routes::apps::{RegisteredAppResponse, respond_registered};
 use crate::http::routes::credentials::KeypairResponse;
 use crate::http::routes::registration::{CredentialsSchema, material};
@@ -21,8 +22,12 @@ use crate::http::run_detached::run_detached;
 use crate::registry::CredentialFields;
 use crate::store::AppRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(replace)).routes(routes!(make_keypair)).routes(routes!(activate))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::AppsWrite, AuditAction::AppCredentials, routes!(replace)),
+        Route::admin(Permission::AppsWrite, AuditAction::KeypairCreate, routes!(make_keypair)),
+        Route::admin(Permission::AppsWrite, AuditAction::AppCredentials, routes!(activate)),
+    ]
 }
 
 /// New credentials, by one of `config` and `credentials`.
@@ -56,11 +61,8 @@ pub(crate) struct ActivateAppRequest {
 
 #[utoipa::path(
     put, path = "/v1/apps/{app}/credentials", tag = "apps", operation_id = "replace_app_credentials",
-    params(("app" = String, Path, description = "The app's name or id")),
     request_body(content = ReplaceAppRequest),
-    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
+    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse)),
 )]
 /// Replace a shared app's credentials, for every tenant that it serves.
 async fn replace(
@@ -83,10 +85,7 @@ async fn replace(
 
 #[utoipa::path(
     post, path = "/v1/apps/{app}/keypairs", tag = "apps", operation_id = "make_app_keypair",
-    params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "keypair.create"}))),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse)),
 )]
 /// Make a keypair for a shared app; it is used once it is activated.
 async fn make_keypair(
@@ -101,11 +100,8 @@ async fn make_keypair(
 
 #[utoipa::path(
     post, path = "/v1/apps/{app}/keypairs/{keypair}/activate", tag = "apps", operation_id = "activate_app_keypair",
-    params(("app" = String, Path, description = "The app's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
     request_body(content = ActivateAppRequest),
-    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.credentials"}))),
+    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse)),
 )]
 /// Switch a shared app to a keypair, once Box gave a token by it.
 async fn activate(

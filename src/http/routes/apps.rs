@@ -4,17 +4,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::app::{AppState, AuthMethod, SigningKeyInfo};
+use crate::domain::audit_event::AuditAction;
 use crate::domain::box_config::ConfigFile;
+use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, Name};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{AuthenticatedRequest, IfMatch, PageQuery, PathParams, cursor, page};
+use crate::http::route::Route;
 use crate::http::routes::registration::{CredentialsSchema, WarningResponse, material, warnings};
 use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::run_detached::run_detached;
@@ -25,8 +26,14 @@ use crate::registry::{
 };
 use crate::store::AppRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(register, list)).routes(routes!(read, patch, delete))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::AppsWrite, AuditAction::AppCreate, routes!(register)),
+        Route::admin(Permission::AppsUse, AuditAction::AppRead, routes!(list)),
+        Route::admin(Permission::AppsUse, AuditAction::AppRead, routes!(read)),
+        Route::admin(Permission::AppsWrite, AuditAction::AppUpdate, routes!(patch)),
+        Route::admin(Permission::AppsWrite, AuditAction::AppDelete, routes!(delete)),
+    ]
 }
 
 /// A shared app to be registered, by `config` or `credentials`.
@@ -116,10 +123,7 @@ pub(crate) struct AppPatchSchema {
     request_body(content = RegisterAppRequest),
     responses(
         (status = 201, description = "Registered", body = RegisteredAppResponse), (status = 200, description = "Registered already with the same credentials", body = RegisteredAppResponse),
-        (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json"),
     ),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.create"}))),
 )]
 /// Register a shared app.
 async fn register(
@@ -145,9 +149,7 @@ async fn register(
 #[utoipa::path(
     get, path = "/v1/apps", tag = "apps", operation_id = "list_apps",
     params(PageQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>)),
 )]
 /// List shared apps.
 async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
@@ -160,10 +162,7 @@ async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -
 
 #[utoipa::path(
     get, path = "/v1/apps/{app}", tag = "apps", operation_id = "read_app",
-    params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 200, description = "The app", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:use", "group": "admin", "audit": "app.read"}))),
+    responses((status = 200, description = "The app", body = AppResponse)),
 )]
 /// Read a shared app.
 async fn read(
@@ -176,11 +175,9 @@ async fn read(
 
 #[utoipa::path(
     patch, path = "/v1/apps/{app}", tag = "apps", operation_id = "patch_app",
-    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The app as it is now", body = AppResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.update"}))),
+    responses((status = 200, description = "The app as it is now", body = AppResponse)),
 )]
 /// Take a shared app in or out of service.
 async fn patch(
@@ -196,10 +193,8 @@ async fn patch(
 
 #[utoipa::path(
     delete, path = "/v1/apps/{app}", tag = "apps", operation_id = "delete_app",
-    params(("app" = String, Path, description = "The app's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "apps:write", "group": "admin", "audit": "app.delete"}))),
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is erased")),
 )]
 /// Erase a shared app that serves nobody.
 async fn delete(

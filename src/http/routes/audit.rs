@@ -6,23 +6,26 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::audit_event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
+use crate::domain::grant::Permission;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::resource::Resource;
 use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::{AuthenticatedRequest, PathParam, limit, time};
+use crate::http::route::Route;
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::AuditQuery;
 use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, PageRequest, TenantRef};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(checkpoint))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::AuditRead, AuditAction::AuditRead, routes!(list)),
+        Route::admin(Permission::AuditRead, AuditAction::AuditRead, routes!(checkpoint)),
+    ]
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -176,9 +179,7 @@ pub(crate) struct CheckpointResponse<'a> {
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", operation_id = "read_audit",
     params(ListAuditQuery),
-    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "audit:read", "group": "admin", "audit": "audit.read"}))),
+    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse)),
 )]
 /// Read the audit.
 async fn list(
@@ -197,9 +198,7 @@ async fn list(
 
 #[utoipa::path(
     get, path = "/v1/audit/checkpoint", tag = "audit", operation_id = "read_audit_checkpoint",
-    responses((status = 200, description = "The last checkpoint", body = CheckpointResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "audit:read", "group": "admin", "audit": "audit.read"}))),
+    responses((status = 200, description = "The last checkpoint", body = CheckpointResponse)),
 )]
 /// The last signed checkpoint of the audit, to be kept elsewhere.
 async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Result<Response, ApiError> {

@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::TokenError;
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::id::SessionId;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::origin::Origin;
@@ -22,17 +23,22 @@ use crate::domain::session::{BrowserSession, SessionCredential};
 use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams, limit};
+use crate::http::route::Route;
 use crate::http::routes::tenants::ListResponse;
 use crate::http::routes::tokens::{LONGEST_MIN_TTL, SCOPES};
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::{CreatedSession, FieldError, RegistryError, SessionSpec};
 use crate::store::{SessionCursor, TenantRef};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(open, list, cancel_all)).routes(routes!(cancel))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::service(Permission::SessionsCreate, AuditAction::SessionCreate, routes!(open)),
+        Route::service(Permission::SessionsCancel, AuditAction::SessionRead, routes!(list)),
+        Route::service(Permission::SessionsCancel, AuditAction::SessionCancel, routes!(cancel_all)),
+        Route::service(Permission::SessionsCancel, AuditAction::SessionCancel, routes!(cancel)),
+    ]
 }
 
 /// What session a page is to have.
@@ -156,11 +162,8 @@ pub(crate) struct CancelSessionsQuery {
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "open_browser_session",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = OpenSessionRequest),
-    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "sessions:create", "group": "service", "audit": "session.create"}))),
+    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse)),
 )]
 /// Open a session for a page.
 ///
@@ -196,10 +199,8 @@ async fn open(
 
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "list_browser_sessions",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), ListSessionsQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.read"}))),
+    params(ListSessionsQuery),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>)),
 )]
 /// List the sessions that have not expired and that one may cancel, the oldest first.
 async fn list(
@@ -218,10 +219,8 @@ async fn list(
 
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "cancel_browser_sessions",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), CancelSessionsQuery),
-    responses((status = 204, description = "They give no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
+    params(CancelSessionsQuery),
+    responses((status = 204, description = "They give no token any more")),
 )]
 /// Cancel all sessions that were opened for one person. How many these were stands in the audit.
 async fn cancel_all(
@@ -236,10 +235,7 @@ async fn cancel_all(
 
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions/{session}", tag = "browser", operation_id = "cancel_browser_session",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), ("session" = String, Path, description = "The session's id")),
-    responses((status = 204, description = "It gives no token any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "sessions:cancel", "group": "service", "audit": "session.cancel"}))),
+    responses((status = 204, description = "It gives no token any more")),
 )]
 /// Cancel a session. Tokens that a page has already live on to their end.
 async fn cancel(

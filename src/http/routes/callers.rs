@@ -5,31 +5,36 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::audit_event::AuditAction;
 use crate::domain::caller::{CallerKind, CallerState};
+use crate::domain::grant::Permission;
 use crate::domain::id::{KeyId, Name};
 use crate::domain::rate_limit::RateLimit;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{
     AuthenticatedRequest as Calling, IfMatch, PageQuery, PathParams, cursor, page, time,
 };
+use crate::http::route::Route;
 use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::routes::trusts::TrustResponse;
 use crate::registry::callers::grants::GrantSpec;
 use crate::registry::callers::{CallerPatch, CallerSpec, CallerView};
 use crate::store::CallerRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(read, patch, delete))
-        .routes(routes!(create_key))
-        .routes(routes!(revoke_key))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::CallersWrite, AuditAction::CallerCreate, routes!(create)),
+        Route::admin(Permission::CallersWrite, AuditAction::CallerRead, routes!(list)),
+        Route::admin(Permission::CallersWrite, AuditAction::CallerRead, routes!(read)),
+        Route::admin(Permission::CallersWrite, AuditAction::CallerUpdate, routes!(patch)),
+        Route::admin(Permission::CallersWrite, AuditAction::CallerDelete, routes!(delete)),
+        Route::admin(Permission::CallersWrite, AuditAction::KeyCreate, routes!(create_key)),
+        Route::admin(Permission::CallersWrite, AuditAction::KeyRevoke, routes!(revoke_key)),
+    ]
 }
 
 /// A caller to be made.
@@ -133,9 +138,7 @@ pub(crate) struct NewKeyResponse<'a> {
 #[utoipa::path(
     post, path = "/v1/callers", tag = "callers", operation_id = "create_caller",
     request_body(content = CreateCallerRequest),
-    responses((status = 201, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.create"}))),
+    responses((status = 201, description = "The caller", body = CallerResponse)),
 )]
 /// Make a caller, without a key yet.
 async fn create(
@@ -153,9 +156,7 @@ async fn create(
 #[utoipa::path(
     get, path = "/v1/callers", tag = "callers", operation_id = "list_callers",
     params(PageQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>)),
 )]
 /// List the callers that one could have made.
 async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Response, ApiError> {
@@ -168,10 +169,7 @@ async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Res
 
 #[utoipa::path(
     get, path = "/v1/callers/{caller}", tag = "callers", operation_id = "read_caller",
-    params(("caller" = String, Path, description = "The caller's name or id")),
-    responses((status = 200, description = "The caller", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.read"}))),
+    responses((status = 200, description = "The caller", body = CallerResponse)),
 )]
 /// Read a caller.
 async fn read(
@@ -184,11 +182,9 @@ async fn read(
 
 #[utoipa::path(
     patch, path = "/v1/callers/{caller}", tag = "callers", operation_id = "patch_caller",
-    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The caller as it is now", body = CallerResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.update"}))),
+    responses((status = 200, description = "The caller as it is now", body = CallerResponse)),
 )]
 /// Change a caller's name, grants or rate limit (not one's own), or lift its lock (`lockdown`).
 async fn patch(
@@ -204,10 +200,8 @@ async fn patch(
 
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}", tag = "callers", operation_id = "delete_caller",
-    params(("caller" = String, Path, description = "The caller's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is erased"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "caller.delete"}))),
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is erased")),
 )]
 /// Erase a caller and its keys.
 async fn delete(
@@ -222,11 +216,8 @@ async fn delete(
 
 #[utoipa::path(
     post, path = "/v1/callers/{caller}/keys", tag = "callers",
-    params(("caller" = String, Path, description = "The caller's name or id")),
     request_body(content = Option<CreateKeyRequest>),
-    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.create"}))),
+    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse)),
 )]
 /// Make an API key; it is shown this once.
 async fn create_key(
@@ -245,10 +236,7 @@ async fn create_key(
 
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
-    params(("caller" = String, Path, description = "The caller's name or id"), ("key" = String, Path, description = "The key's id")),
-    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "key.revoke"}))),
+    responses((status = 204, description = "It opens nothing any more")),
 )]
 /// Revoke an API key.
 async fn revoke_key(

@@ -4,17 +4,18 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::app::{App, AuthMethod, Keypair};
+use crate::domain::audit_event::AuditAction;
 use crate::domain::box_config::ConfigFile;
+use crate::domain::grant::Permission;
 use crate::domain::id::KeypairId;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::route::Route;
 use crate::http::routes::registration::{
     CredentialsSchema, QueryFlag, RegisteredResponse, material, respond_registered,
 };
@@ -23,12 +24,13 @@ use crate::http::run_detached::run_detached;
 use crate::registry::{CredentialFields, activation_steps};
 use crate::store::TenantRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(replace))
-        .routes(routes!(make_keypair))
-        .routes(routes!(activate))
-        .routes(routes!(flush))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::TenantsCredentials, AuditAction::TenantCredentials, routes!(replace)),
+        Route::admin(Permission::TenantsCredentials, AuditAction::KeypairCreate, routes!(make_keypair)),
+        Route::admin(Permission::TenantsCredentials, AuditAction::TenantCredentials, routes!(activate)),
+        Route::admin(Permission::TenantsCredentials, AuditAction::TenantFlush, routes!(flush)),
+    ]
 }
 
 /// New credentials, by one of `config` and `credentials`.
@@ -95,11 +97,9 @@ impl<'a> KeypairResponse<'a> {
 
 #[utoipa::path(
     put, path = "/v1/tenants/{tenant}/credentials", tag = "tenants", operation_id = "replace_credentials",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), ReplaceQuery),
+    params(ReplaceQuery),
     request_body(content = ReplaceRequest),
-    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
+    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse)),
 )]
 /// Replace a tenant's credentials, once Box gave a token by the new ones.
 async fn replace(
@@ -123,10 +123,7 @@ async fn replace(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/keypairs", tag = "tenants", operation_id = "make_keypair",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "keypair.create"}))),
+    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse)),
 )]
 /// Make a keypair for a tenant's app; it is used once it is activated.
 async fn make_keypair(
@@ -144,11 +141,8 @@ async fn make_keypair(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/keypairs/{keypair}/activate", tag = "tenants", operation_id = "activate_keypair",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), ("keypair" = String, Path, description = "The keypair's id")),
     request_body(content = ActivateRequest),
-    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.credentials"}))),
+    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse)),
 )]
 /// Switch a tenant to a keypair, once Box gave a token by it.
 async fn activate(
@@ -170,10 +164,7 @@ async fn activate(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/flush", tag = "tenants", operation_id = "flush_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:credentials", "group": "admin", "audit": "tenant.flush"}))),
+    responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse)),
 )]
 /// Have every next request mint anew, as access or scopes changed in Box.
 async fn flush(

@@ -1,6 +1,5 @@
 //! `/healthz` and `/readyz`: for orchestrators, on a listener of their own.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -8,9 +7,13 @@ use serde_json::json;
 
 use crate::http::Api;
 use crate::http::error::ApiError;
+use crate::http::route::{Route, RouteGroup};
 
-pub(crate) fn router() -> Router<Api> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::public(RouteGroup::Operations, "/healthz", get(healthz)),
+        Route::public(RouteGroup::Operations, "/readyz", get(readyz)),
+    ]
 }
 
 /// The process is alive.

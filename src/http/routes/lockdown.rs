@@ -2,19 +2,24 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::route::Route;
 use crate::http::run_detached::run_detached;
 use crate::registry::LockdownOutcome;
 use crate::store::{AppRef, CallerRef, TenantRef};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(lock_tenant)).routes(routes!(lock_app)).routes(routes!(lock_caller))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::Lockdown, AuditAction::TenantLockdown, routes!(lock_tenant)),
+        Route::admin(Permission::Lockdown, AuditAction::AppLockdown, routes!(lock_app)),
+        Route::admin(Permission::Lockdown, AuditAction::CallerLockdown, routes!(lock_caller)),
+    ]
 }
 
 /// What a lockdown came to.
@@ -42,10 +47,7 @@ type Locked = Result<axum::Json<LockdownResponse>, ApiError>;
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/lockdown", tag = "tenants", operation_id = "lock_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "tenant.lockdown"}))),
+    responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
 /// Lock a tenant in an incident: no release any more, every live token revoked.
 async fn lock_tenant(
@@ -61,10 +63,7 @@ async fn lock_tenant(
 
 #[utoipa::path(
     post, path = "/v1/apps/{app}/lockdown", tag = "apps", operation_id = "lock_app",
-    params(("app" = String, Path, description = "The app's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "app.lockdown"}))),
+    responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
 /// Lock a shared app in an incident, and with it every tenant that it serves; needs `lockdown` on `*`.
 async fn lock_app(
@@ -80,10 +79,7 @@ async fn lock_app(
 
 #[utoipa::path(
     post, path = "/v1/callers/{caller}/lockdown", tag = "callers", operation_id = "lock_caller",
-    params(("caller" = String, Path, description = "The caller's name or id")),
-    responses((status = 200, description = "It is locked", body = LockdownResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "lockdown", "group": "admin", "audit": "caller.lockdown"}))),
+    responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
 /// Lock a caller in an incident: its keys open nothing, every live token that its grants give is revoked.
 async fn lock_caller(

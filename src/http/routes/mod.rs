@@ -1,4 +1,4 @@
-//! The operations, one file for each resource.
+//! The routes, one file for each resource.
 
 pub(crate) mod app_credentials;
 pub(crate) mod apps;
@@ -17,3 +17,31 @@ pub(crate) mod tokens;
 pub(crate) mod trusts;
 pub(crate) mod webhooks;
 pub(crate) mod whoami;
+
+use crate::http::oauth;
+use crate::http::route::Route;
+
+/// Returns every route, but for the OpenAPI document and the page that shows it.
+#[must_use]
+pub fn all() -> Vec<Route> {
+    let resources = [
+        tokens::routes(),
+        browser_sessions::routes(),
+        webhooks::routes(),
+        whoami::routes(),
+        oauth::routes(),
+        tenants::routes(),
+        credentials::routes(),
+        apps::routes(),
+        app_credentials::routes(),
+        callers::routes(),
+        policy::routes(),
+        audit::routes(),
+        lockdown::routes(),
+        trusts::routes(),
+        browser_tokens::routes(),
+        token_provider::routes(),
+        health::routes(),
+    ];
+    resources.into_iter().flatten().collect()
+}

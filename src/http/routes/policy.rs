@@ -3,10 +3,11 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::AuthError;
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::resource::Resource;
 use crate::domain::restriction::{Restriction, RestrictionTarget};
@@ -14,17 +15,17 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParam};
+use crate::http::route::Route;
 use crate::http::routes::tokens::SCOPES;
 use crate::http::schema::subject::SubjectSchema;
 use crate::registry::callers::grants::GrantSpec;
 use crate::registry::policy::{ExplainCaller, ExplainQuery, ExplainWarning, Explanation};
 use crate::store::{CallerRef, TenantRef};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(explain))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::admin(Permission::PolicyExplain, AuditAction::PolicyExplain, routes!(explain))]
 }
 
 /// Who would ask for which token: a full one, or with `scopes` a downscoped one.
@@ -92,9 +93,7 @@ impl From<Explanation> for ExplainResponse {
 #[utoipa::path(
     post, path = "/v1/policy/explain", tag = "policy", operation_id = "explain_policy",
     request_body(content = ExplainRequest),
-    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "policy:explain", "group": "admin", "audit": "policy.explain"}))),
+    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse)),
 )]
 /// Tell whether a caller would get a token, and why; nothing is minted.
 async fn explain(

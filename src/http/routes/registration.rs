@@ -14,7 +14,6 @@ use crate::domain::policy::{Policy, PolicyMode};
 use crate::domain::rate_limit::RateLimit;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::AuthenticatedRequest;
 use crate::http::extract::body::Json;
 use crate::http::routes::credentials::KeypairResponse;
@@ -257,10 +256,7 @@ pub(crate) enum QueryFlag {
     request_body(content = RegisterRequest),
     responses(
         (status = 201, description = "Registered; with a `keypair` where the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
-        (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json"),
     ),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:create", "group": "admin", "audit": "tenant.create"}))),
 )]
 /// Register a tenant.
 pub(crate) async fn register(

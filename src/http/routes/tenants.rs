@@ -8,30 +8,35 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::TenantContext;
 use crate::domain::app::{AuthMethod, SigningKeyInfo};
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, TenantState};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{AuthenticatedRequest, IfMatch, PathParams, cursor, page};
+use crate::http::route::Route;
 use crate::http::routes::registration::{self, PolicySchema};
 use crate::http::run_detached::run_detached;
 use crate::registry::diagnosis::CheckResult;
 use crate::registry::{HealthState, HealthView, RequestedState};
 use crate::store::{PageRequest, TenantFilter, TenantRef};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(registration::register, list))
-        .routes(routes!(read, patch, delete))
-        .routes(routes!(test))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::TenantsCreate, AuditAction::TenantCreate, routes!(registration::register)),
+        Route::admin(Permission::TenantsRead, AuditAction::TenantRead, routes!(list)),
+        Route::admin(Permission::TenantsRead, AuditAction::TenantRead, routes!(read)),
+        Route::admin(Permission::TenantsWrite, AuditAction::TenantUpdate, routes!(patch)),
+        Route::admin(Permission::TenantsDelete, AuditAction::TenantDelete, routes!(delete)),
+        Route::admin(Permission::TenantsTest, AuditAction::TenantTest, routes!(test)),
+    ]
 }
 
 /// The app that serves a tenant.
@@ -177,9 +182,7 @@ pub(crate) struct TestResponse {
 #[utoipa::path(
     get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(ListTenantsQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
+    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>)),
 )]
 /// List tenants.
 async fn list(
@@ -210,10 +213,7 @@ pub(crate) fn asked(query: &ListTenantsQuery) -> Result<(TenantFilter, PageReque
 
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "read_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
-    responses((status = 200, description = "The tenant", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:read", "group": "admin", "audit": "tenant.read"}))),
+    responses((status = 200, description = "The tenant", body = TenantResponse)),
 )]
 /// Read a tenant.
 async fn read(
@@ -226,11 +226,9 @@ async fn read(
 
 #[utoipa::path(
     patch, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "patch_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The tenant as it is now", body = TenantResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:write", "group": "admin", "audit": "tenant.update"}))),
+    responses((status = 200, description = "The tenant as it is now", body = TenantResponse)),
 )]
 /// Change a tenant's display name, labels, policy or state.
 async fn patch(
@@ -247,10 +245,8 @@ async fn patch(
 
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "delete_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id"), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
-    responses((status = 204, description = "It is out of service"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:delete", "group": "admin", "audit": "tenant.delete"}))),
+    params(DeleteQuery, ("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
+    responses((status = 204, description = "It is out of service")),
 )]
 /// Take a tenant out of service; it can be restored until `purge_at`.
 async fn delete(
@@ -266,11 +262,8 @@ async fn delete(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/test", tag = "tenants", operation_id = "test_tenant",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = Option<TestRequest>),
-    responses((status = 200, description = "One line for each check", body = TestResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tenants:test", "group": "admin", "audit": "tenant.test"}))),
+    responses((status = 200, description = "One line for each check", body = TestResponse)),
 )]
 /// Check what works between a tenant and Box.
 async fn test(

@@ -1,13 +1,12 @@
 //! The module that pages load: public, the same for everybody, and from any origin.
 
-use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use data_encoding::BASE64;
 
 use crate::crypto::{sha256, sha256_hex};
-use crate::http::Api;
+use crate::http::route::{Route, RouteGroup};
 
 /// The module as it is.
 const MODULE: &str = include_str!("../../../clients/browser/token-provider.js");
@@ -19,15 +18,17 @@ const VERSIONED: &str = "/v1/browser/token-provider-1.0.0.js";
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The module's two paths.
-pub(crate) fn router() -> Router<Api> {
+pub(crate) fn routes() -> Vec<Route> {
     let etag = format!("\"{}\"", sha256_hex(MODULE.as_bytes()));
     let serve = |caching: &'static str| {
         let etag = etag.clone();
         get(async move |headers: HeaderMap| module(&headers, &etag, caching))
     };
-    Router::new()
-        .route("/v1/browser/token-provider.js", serve("public, max-age=300"))
-        .route("/v1/browser/token-provider-1.0.0.js", serve("public, max-age=31536000, immutable"))
+    let (short, long) = (serve("public, max-age=300"), serve("public, max-age=31536000, immutable"));
+    vec![
+        Route::public(RouteGroup::Browser, "/v1/browser/token-provider.js", short),
+        Route::public(RouteGroup::Browser, "/v1/browser/token-provider-1.0.0.js", long),
+    ]
 }
 
 /// What a page puts into `integrity` when it loads the module (W3C Subresource Integrity).

@@ -8,10 +8,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::{AccessToken, BOX_WAIT_LIMIT, RevocationTarget, TokenError, TokenRequest};
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::on_behalf_of::OnBehalfOf;
 use crate::domain::resource::Resource;
 use crate::domain::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
@@ -19,9 +20,9 @@ use crate::domain::scope::{ScopePreset, ScopeSet};
 use crate::domain::subject::Subject;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::route::Route;
 use crate::http::schema::subject::SubjectSchema;
 use crate::http::token_release::{TokenTimes, count, current, in_one_piece, times, whole_seconds};
 use crate::registry::FieldError;
@@ -33,8 +34,12 @@ pub(crate) const LONGEST_MIN_TTL: u64 = 3000;
 /// The most scopes that one token may have.
 pub(crate) const SCOPES: usize = 50;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(token)).routes(routes!(downscoped)).routes(routes!(revoke))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::service(Permission::TokensMint, AuditAction::TokenRelease, routes!(token)),
+        Route::service(Permission::TokensDownscope, AuditAction::TokenRelease, routes!(downscoped)),
+        Route::service(Permission::TokensRevoke, AuditAction::TokenRevoke, routes!(revoke)),
+    ]
 }
 
 /// What token is wanted.
@@ -141,11 +146,8 @@ pub(crate) struct RestrictedObjectResponse<'a> {
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/token", tag = "tokens", operation_id = "mint_token",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = Option<FullTokenRequest>),
-    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:mint", "group": "service", "audit": "token.release"}))),
+    responses((status = 200, description = "The token", body = TokenResponse)),
 )]
 /// A full token.
 async fn token(
@@ -168,11 +170,8 @@ async fn token(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/token/downscoped", tag = "tokens", operation_id = "downscope_token",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = DownscopedRequest),
-    responses((status = 200, description = "The token", body = TokenResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:downscope", "group": "service", "audit": "token.release"}))),
+    responses((status = 200, description = "The token", body = TokenResponse)),
 )]
 /// A downscoped token.
 async fn downscoped(
@@ -202,11 +201,8 @@ pub(crate) struct RevokeRequest {
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/token/revoke", tag = "tokens", operation_id = "revoke_token",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = RevokeRequest),
-    responses((status = 204, description = "They are dead at Box, or were already"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "tokens:revoke", "group": "service", "audit": "token.revoke"}))),
+    responses((status = 204, description = "They are dead at Box, or were already")),
 )]
 /// Revoke tokens at Box, for everybody who has them.
 async fn revoke(

@@ -5,20 +5,24 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::id::TrustId;
 use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, Trust, TrustConditions};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest as Calling, PathParams};
+use crate::http::route::Route;
 use crate::store::CallerRef;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(delete))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::admin(Permission::CallersWrite, AuditAction::TrustCreate, routes!(create)),
+        Route::admin(Permission::CallersWrite, AuditAction::TrustDelete, routes!(delete)),
+    ]
 }
 
 /// A trust to be given. In patterns `*` stands for any characters within one part of a value; `/` and
@@ -76,11 +80,8 @@ impl<'a> From<&'a Trust> for TrustResponse<'a> {
 
 #[utoipa::path(
     post, path = "/v1/callers/{caller}/trusts", tag = "callers", operation_id = "create_trust",
-    params(("caller" = String, Path, description = "The caller's name or id")),
     request_body(content = CreateTrustRequest),
-    responses((status = 201, description = "The trust", body = TrustResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.create"}))),
+    responses((status = 201, description = "The trust", body = TrustResponse)),
 )]
 /// Let tokens of an OIDC issuer open a caller.
 async fn create(
@@ -98,10 +99,7 @@ async fn create(
 
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/trusts/{trust}", tag = "callers", operation_id = "delete_trust",
-    params(("caller" = String, Path, description = "The caller's name or id"), ("trust" = String, Path, description = "The trust's id")),
-    responses((status = 204, description = "Tokens that matched it open nothing by it any more"), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "callers:write", "group": "admin", "audit": "trust.delete"}))),
+    responses((status = 204, description = "Tokens that matched it open nothing by it any more")),
 )]
 /// Take a trust away.
 async fn delete(

@@ -7,22 +7,23 @@ use axum::extract::State;
 use data_encoding::BASE64;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::audit_event::AuditAction;
+use crate::domain::grant::Permission;
 use crate::domain::webhook::WebhookKeySlot;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::body::LongJson;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
+use crate::http::route::Route;
 use crate::store::TenantRef;
 
 /// The longest body of a webhook, in bytes. Box's own have a few thousand.
 const BODY: usize = 1024 * 1024;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(verify))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::service(Permission::WebhooksVerify, AuditAction::WebhookVerify, routes!(verify))]
 }
 
 /// A webhook as it came.
@@ -128,11 +129,8 @@ pub(crate) struct ReceivedWebhook {
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/webhooks/verify", tag = "webhooks", operation_id = "verify_webhook",
-    params(("tenant" = String, Path, description = "The tenant's name or id")),
     request_body(content = VerifyWebhookRequest),
-    responses((status = 200, description = "Whether it is Box's", body = VerifyWebhookResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": "webhooks:verify", "group": "service", "audit": "webhook.verify"}))),
+    responses((status = 200, description = "Whether it is Box's", body = VerifyWebhookResponse)),
 )]
 /// Check the signature of a webhook that Box sent.
 async fn verify(

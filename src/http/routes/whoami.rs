@@ -4,19 +4,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::AuthenticatedCaller;
+use crate::domain::audit_event::AuditAction;
 use crate::domain::audit_event::Credential;
 use crate::domain::caller::{CallerKind, CallerState};
 use crate::http::Api;
-use crate::http::error::problem::ProblemDocument;
 use crate::http::extract::AuthenticatedRequest as Calling;
+use crate::http::route::{Access, Route};
 use crate::registry::callers::grants::GrantSpec;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(whoami))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::service(Access::AnyCaller, AuditAction::CallerRead, routes!(whoami))]
 }
 
 /// The caller as the broker sees it.
@@ -92,9 +92,7 @@ pub(crate) enum WhoamiCredentialResponse<'a> {
 
 #[utoipa::path(
     get, path = "/v1/whoami", tag = "callers",
-    responses((status = 200, description = "The caller", body = WhoamiResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("api_key" = [])),
-    extensions(("x-access" = json!({"permission": null, "group": "service", "audit": "caller.read"}))),
+    responses((status = 200, description = "The caller", body = WhoamiResponse)),
 )]
 /// The caller as the broker sees it.
 async fn whoami(State(api): State<Api>, calling: Calling) -> Response {

@@ -13,7 +13,6 @@ use futures::stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Sleep;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::item_resources::{ItemResources, place, resources};
@@ -25,9 +24,10 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::session::BrowserSession;
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::error::problem::{ErrorScope, Problem, ProblemDocument};
+use crate::http::error::problem::{ErrorScope, Problem};
 use crate::http::extract::body::Json;
 use crate::http::extract::browser_page::BrowserPage;
+use crate::http::route::{Access, Route};
 use crate::http::token_release::{ROUNDS, count, current, times, whole_seconds};
 
 /// Where pages ask.
@@ -38,8 +38,8 @@ const IDS: usize = 1000;
 /// How many of its items are worked on at a time.
 const AT_ONCE: usize = 8;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(tokens))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::browser(Access::BrowserSession, AuditAction::TokenRelease, routes!(tokens))]
 }
 
 /// Which items a page wants tokens for.
@@ -119,9 +119,7 @@ struct ScopeRefusal {
 #[utoipa::path(
     post, path = "/v1/browser/tokens", tag = "browser", operation_id = "browser_tokens",
     request_body(content = BrowserRequest),
-    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse), (status = "default", description = "What is wrong, and what to do about it", body = ProblemDocument, content_type = "application/problem+json")),
-    security(("browser_session" = [])),
-    extensions(("x-access" = json!({"permission": null, "group": "browser", "audit": "token.release"}))),
+    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse)),
 )]
 /// A page's tokens, for pages of the session's origins alone.
 ///

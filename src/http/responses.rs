@@ -1,0 +1,1 @@
+//! Responses that several resources share.
