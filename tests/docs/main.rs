@@ -21,6 +21,7 @@ mod answers;
 mod commands;
 mod facts;
 mod generated;
+mod internals;
 mod links;
 mod markdown;
 mod page;
