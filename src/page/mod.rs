@@ -29,7 +29,7 @@ use crate::secret::SecretString;
 
 /// What the page shows, to whom, and how it comes to the broker.
 #[derive(Debug)]
-pub struct Settings {
+pub struct PageSettings {
     /// Where the broker is.
     pub broker: Url,
     /// The key of a service that may open and cancel browser sessions.
@@ -71,7 +71,7 @@ impl Running {
 /// What every handler works with.
 #[derive(Debug)]
 struct Page {
-    settings: Settings,
+    settings: PageSettings,
     /// The page's own origin, without a trailing slash.
     origin: String,
     client: reqwest::Client,
@@ -89,7 +89,7 @@ pub fn origin(address: SocketAddr) -> String {
 ///
 /// # Errors
 /// The listener has no address, or no HTTP client can be made.
-pub fn start(listener: TcpListener, settings: Settings) -> io::Result<Running> {
+pub fn start(listener: TcpListener, settings: PageSettings) -> io::Result<Running> {
     let origin = origin(listener.local_addr()?);
     let client = sessions::client().map_err(io::Error::other)?;
     let policy = policy::of(&settings);
@@ -156,7 +156,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 /// The page's text, with what it has to know in its attributes: its policy allows no script in it.
-fn html(settings: &Settings) -> String {
+fn html(settings: &PageSettings) -> String {
     let base = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
     let module = format!("{}{}", base(&settings.broker), settings.module);
     let mut html = include_str!("assets/index.html").to_owned();

@@ -98,7 +98,7 @@ impl Place {
         (url, api, upload): (Url, Url, Url),
     ) -> Result<page::Running, Failure> {
         allow(broker, tenant, self.origin()).await?;
-        let settings = page::Settings {
+        let settings = page::PageSettings {
             broker: url,
             key,
             tenant: tenant.to_owned(),
