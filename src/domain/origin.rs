@@ -14,8 +14,9 @@ use super::id::InvalidValue;
 pub struct Origin(Arc<str>);
 
 /// The description of a valid origin, for error messages.
-const EXPECTED_FORM: &str = "an origin is written as browsers send it: `https://host` or `https://host:port` (`http` on a \
-                    loopback host alone), in lower case, without a path, a wildcard or the scheme's own port";
+const EXPECTED_FORM: &str = "an origin is written as browsers send it: `https://host` or `https://host:port` \
+                             (`http` on a loopback host alone), in lower case, without a path, a wildcard or the \
+                             scheme's own port";
 
 /// The maximum length in bytes: a host name of 253, a scheme and a port.
 const MAX_BYTES: usize = 270;

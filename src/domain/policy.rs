@@ -62,7 +62,7 @@ impl Default for Policy {
     }
 }
 
-/// What happens to a token request that a policy's `subjects`, `scopes`, `full_tokens` or `require_on_behalf_of`
+/// The effect of a policy on a token request that a policy's `subjects`, `scopes`, `full_tokens` or `require_on_behalf_of`
 /// do not allow. Grants, states and everything else are enforced in either mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

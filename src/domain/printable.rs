@@ -1,7 +1,7 @@
-//! Which texts people may choose: those that everybody sees as they are.
+//! The rule for texts that people may choose: every character is visible and does not affect its neighbours.
 
-/// True for what can be seen and leaves its neighbours where they are: no control characters, and
-/// none of those with which Unicode breaks, turns or hides text in a terminal or on a page.
+/// Returns true for a visible character: not a control character, and not one with which Unicode breaks lines,
+/// changes the direction of text or hides it.
 #[must_use]
 pub fn is_printable(letter: char) -> bool {
     let hides = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
@@ -10,10 +10,10 @@ pub fn is_printable(letter: char) -> bool {
     !letter.is_control() && !hides
 }
 
-/// True for 1 to `most` printable characters.
+/// Returns true for 1 to `max_length` printable characters.
 #[must_use]
-pub fn is_printable_line(text: &str, most: usize) -> bool {
-    (1..=most).contains(&text.chars().count()) && text.chars().all(is_printable)
+pub fn is_printable_line(text: &str, max_length: usize) -> bool {
+    (1..=max_length).contains(&text.chars().count()) && text.chars().all(is_printable)
 }
 
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_hides_or_turns_text_is_not_printable() {
+    fn characters_that_hide_or_reorder_text_are_not_printable() {
         for good in ["a", "Acme & S\u{f6}hne", "\u{65e5}\u{672c} \u{1f600}", &"x".repeat(12)] {
             assert!(is_printable_line(good, 12), "{good:?}");
         }

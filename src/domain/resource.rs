@@ -1,4 +1,4 @@
-//! The file or folder that a token is restricted to.
+//! The files and folders that tokens can be restricted to.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::BoxId;
 
-/// Which kind of thing a resource is.
+/// The kind of a resource.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
@@ -14,18 +14,18 @@ use super::id::BoxId;
 pub enum ResourceType {
     /// One file.
     File,
-    /// A folder and all below it.
+    /// A folder and everything below it.
     Folder,
 }
 
-/// The one file or folder that a downscoped token is restricted to.
+/// A file or folder that a downscoped token is restricted to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
-    /// File or folder.
+    /// The kind: file or folder.
     #[serde(rename = "type")]
     pub kind: ResourceType,
-    /// Box's id of it.
+    /// Box's id of the file or folder.
     #[schema(value_type = String, example = "12345")]
     pub id: BoxId,
 }

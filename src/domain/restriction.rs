@@ -19,7 +19,7 @@ impl SharedLink {
     /// Reads a link.
     ///
     /// # Errors
-    /// Where it is not an `https` URL of at most 512 visible ASCII characters.
+    /// [`InvalidValue`] if it is not an `https` URL of at most 512 visible ASCII characters.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let fits = text.len() <= 512
             && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -31,7 +31,7 @@ impl SharedLink {
         }
     }
 
-    /// The link's address.
+    /// Returns the link's URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -39,7 +39,7 @@ impl SharedLink {
 }
 
 impl fmt::Debug for SharedLink {
-    /// Whoever has an open link has what it shares, so it stays out of logs.
+    /// Hides the link: anyone who has an open link can read what it shares, so it must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[shared link]")
     }
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for SharedLink {
     }
 }
 
-/// Somebody outside Box whose name stands beside annotations (Box's "annotator token").
+/// A person without a Box account whose name is shown beside annotations (Box's "annotator token").
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Annotator {
     /// The caller's own id for that person, at most 128 printable characters.
@@ -62,10 +62,10 @@ pub struct Annotator {
 }
 
 impl Annotator {
-    /// An annotator.
+    /// Returns an annotator.
     ///
     /// # Errors
-    /// Where either text is empty, too long, or not printable.
+    /// [`InvalidValue`] if either text is empty, too long or not printable.
     pub fn new(id: &str, name: &str) -> Result<Self, InvalidValue> {
         let fits = |text: &str| is_printable_line(text, 128);
         if fits(id) && fits(name) {
@@ -76,30 +76,30 @@ impl Annotator {
     }
 }
 
-/// How a downscoped token is restricted.
+/// The restriction of a downscoped token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Restriction {
-    /// What it may do; never empty.
+    /// The scopes of the token; never empty.
     pub scopes: ScopeSet,
-    /// On what.
+    /// The items that it may touch.
     pub target: RestrictionTarget,
-    /// Whose name stands beside annotations.
+    /// The person whose name is shown beside annotations.
     pub annotator: Option<Annotator>,
 }
 
-/// What a downscoped token may touch.
+/// The items that a downscoped token may touch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RestrictionTarget {
-    /// Whatever the subject sees.
+    /// Everything that the subject sees.
     Anything,
-    /// One file, or one folder and all below it.
+    /// One file, or one folder and everything below it.
     Resource(Resource),
-    /// What a shared link shares.
+    /// The items of a shared link.
     SharedLink(SharedLink),
 }
 
 impl RestrictionTarget {
-    /// The resource, where it is one.
+    /// Returns the resource, if the target is one.
     #[must_use]
     pub fn resource(&self) -> Option<&Resource> {
         match self {
@@ -110,7 +110,7 @@ impl RestrictionTarget {
 }
 
 impl Restriction {
-    /// True where the token reaches as far as a full one: some scope is an OAuth scope.
+    /// Returns true if some scope is an OAuth scope, so that the token has the access of a full token.
     #[must_use]
     pub fn is_full_access(&self) -> bool {
         self.scopes.iter().any(Scope::is_full_access)

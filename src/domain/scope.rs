@@ -1,4 +1,4 @@
-//! Box's scopes, and which of them restrict a token.
+//! Box's scopes, and the distinction between downscoping scopes and those that give full access.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::InvalidValue;
 
-/// One scope of Box's, such as `item_preview` or `root_readwrite`.
+/// One of Box's scopes, such as `item_preview` or `root_readwrite`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Scope(Arc<str>);
@@ -38,7 +38,7 @@ impl Scope {
     /// Reads a scope's name.
     ///
     /// # Errors
-    /// Where it is not 1 to 64 lower-case letters, digits, `_`, `.` or `:`.
+    /// [`InvalidValue`] if it is not 1 to 64 lower-case letters, digits, `_`, `.` or `:`.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let letter = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b':')
@@ -50,14 +50,14 @@ impl Scope {
         }
     }
 
-    /// The scope's name.
+    /// Returns the scope's name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// True for all but Box's downscoping scopes: a token under an OAuth scope such as
-    /// `root_readwrite` reaches as far as a full one.
+    /// Returns true for every scope that is not one of Box's downscoping scopes: a token with an OAuth scope such as
+    /// `root_readwrite` has the access of a full token.
     #[must_use]
     pub fn is_full_access(&self) -> bool {
         !DOWNSCOPING_SCOPES.contains(&&*self.0)
@@ -71,42 +71,42 @@ impl<'de> Deserialize<'de> for Scope {
     }
 }
 
-/// Scopes, each once, in the order of their names.
+/// A set of scopes, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScopeSet(Arc<BTreeSet<Scope>>);
 
 impl ScopeSet {
-    /// True where every scope of this set is in `other`.
+    /// Returns true if every scope of this set is in `other`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// The scopes in order.
+    /// Returns the scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
     }
 
-    /// True where there is none.
+    /// Returns true if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True where the set holds `name`.
+    /// Returns true if the set holds the scope `name`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|scope| scope.as_str() == name)
     }
 
-    /// As Box wants them in a form: one after the other with spaces between.
+    /// Returns the scopes separated by spaces, as Box expects them in a form.
     #[must_use]
     pub fn space_separated(&self) -> String {
         self.0.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
@@ -119,7 +119,7 @@ impl FromIterator<Scope> for ScopeSet {
     }
 }
 
-/// The scopes that one of Box's UI Elements needs.
+/// A named set of scopes, for one of Box's UI Elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopePreset {
@@ -136,7 +136,7 @@ pub enum ScopePreset {
 }
 
 impl ScopePreset {
-    /// The scopes, as Box's documentation lists them for the element.
+    /// Returns the scopes that Box's documentation lists for the element.
     #[must_use]
     pub fn scopes(self) -> ScopeSet {
         let names: &[&str] = match self {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oauth_scopes_reach_like_a_full_token() {
+    fn oauth_scopes_give_full_access_and_downscoping_scopes_do_not() {
         assert!(Scope::parse("root_readwrite").is_ok_and(|scope| scope.is_full_access()));
         for name in DOWNSCOPING_SCOPES {
             assert!(!Scope::parse(name).is_ok_and(|scope| scope.is_full_access()), "{name}");

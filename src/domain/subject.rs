@@ -1,4 +1,4 @@
-//! The Box account that a token acts for: the app's service account, or one user.
+//! The Box account that a token acts for: the app's service account or one user.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{BoxId, InvalidValue};
 
-/// Whom a token acts for.
+/// The Box account that a token acts for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", try_from = "SubjectFields")]
 pub enum Subject {
@@ -20,13 +20,13 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The service account.
+    /// The subject for the service account.
     pub const ENTERPRISE: Self = Self::Enterprise {};
 
-    /// Reads what `Display` writes.
+    /// Reads the form that `Display` writes.
     ///
     /// # Errors
-    /// Where it is neither `enterprise` nor `user:` and an id.
+    /// [`InvalidValue`] if it is neither `enterprise` nor `user:` and an id.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.strip_prefix("user:") {
             Some(id) => BoxId::parse(id).map(|id| Self::User { id }),
@@ -36,7 +36,7 @@ impl Subject {
     }
 }
 
-/// A subject as it is written: an object like any other, whose faults have their place.
+/// The JSON form of a subject, read as a plain object so that errors name the field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SubjectFields {

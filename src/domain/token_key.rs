@@ -1,4 +1,6 @@
-//! The one typed key of cache, flight and stored tokens.
+//! The typed key that cache, flights and stored tokens share.
+//!
+//! It owns the encoding of the key; stored tokens are found by it, so it must not change.
 
 use super::id::{BoxId, Generation, TenantId};
 use super::length_prefixed::LengthPrefixed;
@@ -7,29 +9,28 @@ use super::restriction::{Annotator, Restriction, RestrictionTarget, SharedLink};
 use super::scope::{Scope, ScopeSet};
 use super::subject::Subject;
 
-/// What makes two requests ask for the same token. Any field that differs makes another key, in
-/// memory by `Eq` and in the store by [`TokenKey::encoding`].
+/// The identity of a token: two requests with equal keys get the same token. Keys that differ in any field are
+/// different, in memory by `Eq` and in the store by [`TokenKey::encoding`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenKey {
-    /// Whose Box account.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which state of its credentials.
+    /// The generation of its credentials.
     pub generation: Generation,
-    /// Whom the token acts for.
+    /// The account that the token acts for.
     pub subject: Subject,
-    /// How it is restricted; `None` is a full token.
+    /// The restriction; `None` is a full token.
     pub restriction: Option<Restriction>,
 }
 
 impl TokenKey {
-    /// The key of the full token that this one's token is, or is exchanged from.
+    /// Returns the key of the full token that this token is exchanged from, or of the token itself if it is full.
     #[must_use]
     pub fn parent(&self) -> Self {
         Self { restriction: None, ..self.clone() }
     }
 
-    /// The key as bytes: each field behind its length, so that no two keys have the same and no
-    /// delimiter inside a field can move a boundary.
+    /// Returns the key as bytes. Each field is preceded by its length, so that no two keys have the same encoding.
     #[must_use]
     pub fn encoding(&self) -> Vec<u8> {
         let mut fields = LengthPrefixed::with_capacity(256);
@@ -76,7 +77,7 @@ impl TokenKey {
 }
 
 impl TokenKey {
-    /// Reads what [`TokenKey::encoding`] wrote; `None` for anything else.
+    /// Reads the form that [`TokenKey::encoding`] writes. Returns `None` for anything else.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = KeyDecoder(bytes);
@@ -96,12 +97,12 @@ impl TokenKey {
             _ => return None,
         };
         let key = Self { tenant, generation, subject, restriction };
-        // Scopes in another order, or one of them twice, are the same set: only its own encoding counts.
+        // Reordered or repeated scopes decode to the same set: accept the canonical encoding alone.
         (key.encoding() == bytes).then_some(key)
     }
 }
 
-/// Takes fields off the front of an encoding.
+/// Reads the fields of an encoding from its front.
 struct KeyDecoder<'a>(&'a [u8]);
 
 impl<'a> KeyDecoder<'a> {
@@ -171,7 +172,7 @@ mod tests {
     fn restriction() -> impl Strategy<Value = Option<Restriction>> {
         let scopes = proptest::collection::vec("[ab:_.]{1,3}", 1..3)
             .prop_map(|names| names.iter().map(|name| Scope::parse(name).unwrap()).collect::<ScopeSet>());
-        // Delimiters of every kind stand inside the fields, where they must change nothing.
+        // Fields hold delimiters of every kind, which must not matter.
         let annotator =
             ("[ab:,| \"]{1,3}", "[ab:,| \"]{1,3}").prop_map(|(id, name)| Annotator::new(&id, &name).unwrap());
         proptest::option::of(
@@ -200,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_is_read_back_from_its_encoding_and_from_nothing_less(key in key(), cut in 0_usize..400) {
+        fn a_key_is_decoded_from_its_whole_encoding_alone(key in key(), cut in 0_usize..400) {
             let encoding = key.encoding();
             let cut = cut % encoding.len();
             prop_assert_eq!(TokenKey::decode(&encoding[..cut]).filter(|read| *read == key), None);
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_in_another_order_or_twice_are_not_what_was_written() {
+    fn an_encoding_with_reordered_or_repeated_scopes_is_refused() {
         let scopes = ["ab", "cd"].map(|name| Scope::parse(name).unwrap());
         let key = TokenKey {
             tenant: TenantId::parse("ten_a").unwrap(),

@@ -1,4 +1,6 @@
-//! Which tokens of an OIDC issuer open a caller: patterns over what the token says.
+//! Trusts: the conditions under which a token of an OIDC issuer authenticates as a caller.
+//!
+//! It compares the claims of tokens that have been verified already; verifying them is done by the module `auth`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,20 +12,19 @@ use serde_json::{Map, Value};
 use super::id::TrustId;
 use super::printable::is_printable_line;
 
-/// How many characters an issuer, an audience or a pattern has at most.
+/// The maximum length of an issuer, an audience or a pattern, in characters.
 const MAX_LENGTH: usize = 512;
-/// How many claims a trust looks at beside the subject, and how long a claim's name is at most.
+/// The maximum number of claims in a trust beside the subject, and the maximum length of a claim's name.
 const MAX_CLAIMS: usize = 16;
 const MAX_NAME_LENGTH: usize = 256;
 
-/// Why a text is no part of a trust; the message says what one looks like.
+/// The error for a text that cannot be part of a trust; the message describes a valid one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidTrust(&'static str);
 
-/// Literal text in which `*` stands for any run of characters, none at all too, within one part; `/`
-/// and `:` separate parts. It is compared with the whole of a value, from its beginning to its end.
-/// No pattern demands a literal `*`.
+/// A pattern for the value of a claim: literal text in which `*` matches any number of characters within one part.
+/// `/` and `:` separate parts. The pattern has to match the whole value. A literal `*` cannot be required.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimPattern(String);
 
@@ -31,7 +32,7 @@ impl ClaimPattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
+    /// [`InvalidTrust`] if it is empty, longer than 512 characters or not printable.
     pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
         if is_printable_line(text, MAX_LENGTH) {
             Ok(Self(text.to_owned()))
@@ -43,30 +44,30 @@ impl ClaimPattern {
         }
     }
 
-    /// The pattern's text.
+    /// Returns the pattern's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// True where the whole of `value` fits. The time is linear in both lengths.
+    /// Returns true if the pattern matches the whole of `value`. The time is linear in both lengths.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
         let (mut pattern, mut value) = (self.0.as_str(), value);
         loop {
-            let (wanted, given) = (PatternPart::first_of(pattern), PatternPart::first_of(value));
-            if wanted.separator != given.separator || !part_matches(wanted.text, given.text) {
+            let (expected, actual) = (PatternPart::first_of(pattern), PatternPart::first_of(value));
+            if expected.separator != actual.separator || !part_matches(expected.text, actual.text) {
                 return false;
             }
-            if wanted.separator.is_none() {
+            if expected.separator.is_none() {
                 return true;
             }
-            (pattern, value) = (wanted.rest, given.rest);
+            (pattern, value) = (expected.rest, actual.rest);
         }
     }
 }
 
-/// What stands before the first separator, and what behind it.
+/// The text before the first separator, and the rest behind it.
 struct PatternPart<'a> {
     text: &'a str,
     separator: Option<char>,
@@ -85,8 +86,8 @@ impl<'a> PatternPart<'a> {
     }
 }
 
-/// Compares one part. Each literal piece is taken where it comes first: a later place would leave less
-/// for the pieces behind it, so nothing is ever tried twice.
+/// Compares one part. Each literal piece is matched where it occurs first: a later match would leave less text for
+/// the following pieces, so no backtracking is needed.
 fn part_matches(pattern: &str, value: &str) -> bool {
     let Some((head, others)) = pattern.split_once('*') else { return pattern == value };
     let (middle, tail) = others.rsplit_once('*').unwrap_or(("", others));
@@ -114,18 +115,17 @@ impl<'de> Deserialize<'de> for ClaimPattern {
     }
 }
 
-/// Patterns by the name of the claim that each is for. A name that begins with `/` is a JSON pointer
-/// (RFC 6901), for claims within claims: `/kubernetes.io/namespace`. Any other is the name of a claim
-/// as it stands, dots and all.
+/// Patterns by the name of their claim. A name that begins with `/` is a JSON pointer (RFC 6901) to a nested claim,
+/// such as `/kubernetes.io/namespace`. Any other name is taken literally, dots included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ClaimPatterns(BTreeMap<String, ClaimPattern>);
 
 impl ClaimPatterns {
-    /// Takes patterns over.
+    /// Checks and takes the patterns.
     ///
     /// # Errors
-    /// Where there are more than 16, or a name is none.
+    /// [`InvalidTrust`] if there are more than 16, or a claim's name is invalid.
     pub fn new(patterns: BTreeMap<String, ClaimPattern>) -> Result<Self, InvalidTrust> {
         if patterns.len() > MAX_CLAIMS {
             return Err(InvalidTrust("a trust looks at 16 claims at most"));
@@ -139,19 +139,19 @@ impl ClaimPatterns {
         Ok(Self(patterns))
     }
 
-    /// How many there are.
+    /// Returns the number of patterns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True where there is none.
+    /// Returns true if there are no patterns.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// True where each pattern matches its claim.
+    /// Returns true if each pattern matches its claim.
     fn match_all(&self, claims: &Map<String, Value>) -> bool {
         self.0.iter().all(|(name, pattern)| {
             find_claim(claims, name).is_some_and(|value| value_matches(pattern, value))
@@ -176,8 +176,8 @@ fn find_claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Valu
     claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
-/// A text fits by itself, a number or boolean by its JSON text, an array by any of its elements;
-/// `null`, objects and arrays within arrays fit nothing.
+/// Returns true if a claim's value matches: a string by its text, a number or boolean by its JSON text, an array by
+/// any of its elements. `null`, objects and nested arrays never match.
 fn value_matches(pattern: &ClaimPattern, value: &Value) -> bool {
     let scalar_fits = |value: &Value| match value {
         Value::String(text) => pattern.matches(text),
@@ -191,21 +191,21 @@ fn value_matches(pattern: &ClaimPattern, value: &Value) -> bool {
     }
 }
 
-/// What a token has to say.
+/// The conditions that a token has to meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustConditions {
-    /// Its `iss`, exactly.
+    /// The exact value of `iss`.
     pub issuer: String,
-    /// One of its `aud`, exactly.
+    /// The exact value of one of the audiences in `aud`.
     pub audience: Audience,
-    /// Its `sub`.
+    /// The pattern for `sub`.
     pub subject: ClaimPattern,
-    /// Other claims, all of them.
+    /// The patterns for other claims; all have to match.
     #[serde(default)]
     pub claims: ClaimPatterns,
 }
 
-/// What a token has to be made for: one of its `aud`, exactly.
+/// The audience that a token has to name in `aud`, compared as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Audience(String);
@@ -214,7 +214,7 @@ impl Audience {
     /// Reads an audience.
     ///
     /// # Errors
-    /// Where it is empty, longer than 512 characters, or holds what cannot be seen.
+    /// [`InvalidTrust`] if it is empty, longer than 512 characters or not printable.
     pub fn parse(text: &str) -> Result<Self, InvalidTrust> {
         if is_printable_line(text, MAX_LENGTH) {
             Ok(Self(text.to_owned()))
@@ -223,7 +223,7 @@ impl Audience {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -237,25 +237,25 @@ impl<'de> Deserialize<'de> for Audience {
     }
 }
 
-/// What a token says that was verified.
+/// The claims of a verified token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenClaims {
-    /// Its `iss`.
+    /// The issuer (`iss`).
     pub issuer: String,
-    /// Its `sub`.
+    /// The subject (`sub`).
     pub subject: String,
-    /// Its `aud`.
+    /// The audiences (`aud`).
     pub audiences: Vec<String>,
-    /// Its `jti`, where it has one.
+    /// The token's id (`jti`), if it has one.
     pub token_id: Option<String>,
-    /// Its `exp`.
+    /// The time of expiry (`exp`).
     pub expires_at: Timestamp,
-    /// All that it says.
+    /// All claims.
     pub all: Map<String, Value>,
 }
 
 impl TrustConditions {
-    /// True where the token says all that it has to.
+    /// Returns true if the token meets all conditions.
     #[must_use]
     pub fn matches(&self, token: &TokenClaims) -> bool {
         self.issuer == token.issuer
@@ -265,15 +265,15 @@ impl TrustConditions {
     }
 }
 
-/// A trust of a caller: tokens that meet its conditions open the caller.
+/// A trust of a caller: tokens that meet its conditions authenticate as the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trust {
     /// The immutable id.
     pub id: TrustId,
-    /// What a token has to say.
+    /// The conditions that a token has to meet.
     #[serde(flatten)]
     pub conditions: TrustConditions,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
 }
 

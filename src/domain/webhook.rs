@@ -1,14 +1,16 @@
-//! The signatures on Box's webhooks (developer.box.com, "Signature verification").
+//! The signatures on Box's webhook deliveries (developer.box.com, "Signature verification").
+//!
+//! It reads the headers and checks the age. Computing the HMAC with an app's keys is left to the caller.
 
 use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 
-/// How old a delivery may be, as Box's documentation has it.
+/// The maximum age of a delivery, from Box's documentation.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
-/// How far ahead of our clock it may be dated: clocks differ, and what is dated later could be sent again for
-/// longer.
+/// The maximum time by which a delivery's timestamp may be ahead of the broker's clock. Clocks differ, but a later
+/// timestamp would let a delivery be replayed for longer.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 const VERSION_HEADER: &str = "box-signature-version";
@@ -17,44 +19,44 @@ const TIMESTAMP_HEADER: &str = "box-delivery-timestamp";
 const PRIMARY_HEADER: &str = "box-signature-primary";
 const SECONDARY_HEADER: &str = "box-signature-secondary";
 
-/// One of the two keys that an app signs its webhooks with.
+/// One of the two keys with which an app signs its webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookKeySlot {
-    /// The one behind `BOX-SIGNATURE-PRIMARY`.
+    /// The key of `BOX-SIGNATURE-PRIMARY`.
     Primary,
-    /// The one behind `BOX-SIGNATURE-SECONDARY`.
+    /// The key of `BOX-SIGNATURE-SECONDARY`.
     Secondary,
 }
 
-/// Why a delivery is not known to be Box's.
+/// The reason why a delivery is not accepted as Box's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRejection {
-    /// The app has no key to check with.
+    /// The app has no webhook key.
     #[error(
         "No webhook signature key is stored for this tenant's app. Generate the keys in Box's developer console \
          (Webhooks, Manage signature keys), download the app's config file again, and put it to \
          `/v1/tenants/{{tenant}}/credentials`, or to the shared app's."
     )]
     NoKeys,
-    /// It has no version, or another one.
+    /// The version is missing or unknown.
     #[error("`BOX-SIGNATURE-VERSION` is missing or not 1.")]
     Version,
-    /// It has no algorithm, or another one.
+    /// The algorithm is missing or unknown.
     #[error("`BOX-SIGNATURE-ALGORITHM` is missing or not HmacSHA256.")]
     Algorithm,
-    /// It has no time.
+    /// The timestamp is missing or malformed.
     #[error("`BOX-DELIVERY-TIMESTAMP` is missing or no time as RFC 3339 writes it.")]
     InvalidTimestamp,
-    /// Its time is over.
+    /// The timestamp is too far in the past.
     #[error("The delivery is older than 10 minutes.")]
     TooOld,
-    /// Its time has not come.
+    /// The timestamp is too far in the future.
     #[error("The delivery is dated more than 10 minutes ahead of the broker's clock.")]
     TooFarAhead,
-    /// It bears no signature.
+    /// There is no well-formed signature.
     #[error("`BOX-SIGNATURE-PRIMARY` and `BOX-SIGNATURE-SECONDARY` are missing or not base64 of 32 bytes.")]
     Unsigned,
-    /// Its signatures are made with other keys, or over other bytes.
+    /// No signature matches the stored keys and the body.
     #[error(
         "No signature is that of the stored keys over these bytes. Send the body exactly as it came; where the keys \
          were changed in Box, put the app's new config file to the broker."
@@ -62,19 +64,19 @@ pub enum WebhookRejection {
     Signature,
 }
 
-/// The headers of a delivery whose signatures can be checked.
+/// The headers of a delivery whose signatures have yet to be verified.
 #[derive(Debug)]
 pub struct WebhookDelivery<'a> {
-    /// `BOX-DELIVERY-TIMESTAMP` as it came; it is signed behind the body.
+    /// `BOX-DELIVERY-TIMESTAMP` as received; the signature covers the body followed by it.
     pub timestamp: &'a str,
     signatures: Vec<(WebhookKeySlot, Vec<u8>)>,
 }
 
 impl<'a> WebhookDelivery<'a> {
-    /// Reads the headers of a delivery, whose names are in lower case, and judges its age.
+    /// Reads the headers of a delivery, whose names are in lower case, and checks its age.
     ///
     /// # Errors
-    /// Why it cannot be one of Box's of this moment, whoever signed it.
+    /// [`WebhookRejection`] if it cannot be a current delivery, whatever its signatures.
     pub fn read(headers: &'a BTreeMap<String, String>, now: Timestamp) -> Result<Self, WebhookRejection> {
         let header = |name: &str| headers.get(name).map(String::as_str);
         if header(VERSION_HEADER) != Some("1") {
@@ -97,10 +99,10 @@ impl<'a> WebhookDelivery<'a> {
         }
     }
 
-    /// The first key whose signature is right, as `is_valid` finds.
+    /// Returns the first key for which `is_valid` accepts the signature.
     ///
     /// # Errors
-    /// Where none is.
+    /// [`WebhookRejection::Signature`] if it accepts none.
     pub fn verify(
         &self,
         is_valid: impl Fn(WebhookKeySlot, &[u8]) -> bool,
@@ -111,7 +113,7 @@ impl<'a> WebhookDelivery<'a> {
     }
 }
 
-/// The moment that a text names as RFC 3339 writes it; the parser alone knows more ways to.
+/// Parses a timestamp in the form of RFC 3339; the parser of the time crate alone would accept further forms.
 fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let looks_like = |text: &[u8], form: &[u8]| {
         text.len() == form.len()
@@ -146,7 +148,7 @@ fn check_age(at: Timestamp, now: Timestamp) -> Result<(), WebhookRejection> {
     }
 }
 
-/// An HMAC-SHA-256 in base64.
+/// Decodes an HMAC-SHA-256 from base64.
 fn decode_signature(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 32)
 }
@@ -169,13 +171,13 @@ mod tests {
         .into()
     }
 
-    fn doubt(headers: &BTreeMap<String, String>, seconds: i64) -> Option<WebhookRejection> {
+    fn rejection(headers: &BTreeMap<String, String>, seconds: i64) -> Option<WebhookRejection> {
         let sent: Timestamp = AT.parse().unwrap();
         WebhookDelivery::read(headers, sent + SignedDuration::from_secs(seconds)).err()
     }
 
     #[test]
-    fn a_delivery_is_of_this_moment_for_ten_minutes_either_way() {
+    fn a_delivery_is_accepted_for_ten_minutes_either_way() {
         for (seconds, expected) in [
             (0, None),
             (600, None),
@@ -184,12 +186,12 @@ mod tests {
             (-601, Some(WebhookRejection::TooFarAhead)),
             (1_000_000_000, Some(WebhookRejection::TooOld)),
         ] {
-            assert_eq!(doubt(&headers(), seconds), expected, "{seconds}");
+            assert_eq!(rejection(&headers(), seconds), expected, "{seconds}");
         }
     }
 
     #[test]
-    fn what_is_missing_or_another_is_told() {
+    fn a_missing_or_wrong_header_is_rejected_with_its_reason() {
         for (name, value, expected) in [
             (VERSION_HEADER, "2", WebhookRejection::Version),
             (VERSION_HEADER, "", WebhookRejection::Version),
@@ -211,14 +213,14 @@ mod tests {
         ] {
             let mut changed = headers();
             changed.insert(name.to_owned(), value.to_owned());
-            assert_eq!(doubt(&changed, 0), Some(expected), "{name}: {value}");
+            assert_eq!(rejection(&changed, 0), Some(expected), "{name}: {value}");
             changed.remove(name);
-            assert_eq!(doubt(&changed, 0), Some(expected), "{name}");
+            assert_eq!(rejection(&changed, 0), Some(expected), "{name}");
         }
     }
 
     #[test]
-    fn a_time_is_read_as_rfc_3339_writes_it() {
+    fn a_timestamp_is_read_only_in_the_form_of_rfc_3339() {
         let sent: Timestamp = AT.parse().unwrap();
         for text in [AT, "2020-01-01T07:00:00Z", "2020-01-01t07:00:00z", "2020-01-01T07:00:00.000Z"] {
             assert_eq!(parse_rfc3339(text), Some(sent), "{text}");

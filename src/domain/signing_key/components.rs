@@ -1,4 +1,4 @@
-//! The numbers of an RSA key: read from PKCS#8 or PKCS#1, bounded first, checked after.
+//! The components of an RSA key: read from PKCS#8 or PKCS#1, bounded first, then validated.
 
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::AnyRef;
@@ -9,17 +9,17 @@ use super::der::saturating_u64;
 use super::key_problem::KeyProblem;
 use super::limits::{MAX_BITS, MIN_BITS};
 
-/// Above this a public exponent makes each verification slow; the bound is that of the `rsa` crate
-/// and of `aws-lc`.
+/// The largest public exponent: greater ones make verification slow. The `rsa` crate and `aws-lc` have the same
+/// bound.
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
-/// A key whose numbers belong together.
+/// A key whose components are consistent.
 pub(super) struct ValidatedKey {
     pub private: rsa::PrivateKey,
     pub bits: u32,
 }
 
-/// Reads PKCS#8 (RFC 5208, RFC 5958) or PKCS#1 (RFC 8017, A.1.2), by what it is and not by its label.
+/// Reads PKCS#8 (RFC 5208, RFC 5958) or PKCS#1 (RFC 8017, A.1.2), recognised by content and not by label.
 pub(super) fn read_and_validate(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
     let pkcs1 = match second_tag(der)? {
         Tag::Sequence => pkcs1_within(der)?,
@@ -44,7 +44,8 @@ pub(super) fn read_and_validate(der: &[u8]) -> Result<ValidatedKey, KeyProblem> 
     Ok(ValidatedKey { private, bits })
 }
 
-/// Both forms begin with a version; PKCS#8 goes on with the algorithm, PKCS#1 with the modulus.
+/// Returns the tag of the second element: both forms begin with a version, then PKCS#8 has the algorithm and PKCS#1
+/// the modulus.
 fn second_tag(der: &[u8]) -> Result<Tag, KeyProblem> {
     AnyRef::from_der(der)
         .and_then(|whole| {
@@ -60,7 +61,7 @@ fn second_tag(der: &[u8]) -> Result<Tag, KeyProblem> {
         .map_err(|_| KeyProblem::Damaged)
 }
 
-/// The PKCS#1 key within PKCS#8.
+/// Returns the PKCS#1 key inside PKCS#8.
 fn pkcs1_within(der: &[u8]) -> Result<&[u8], KeyProblem> {
     let wrapped = PrivateKeyInfoRef::from_der(der).map_err(|_| KeyProblem::Damaged)?;
     if wrapped.algorithm.oid != pkcs1::ALGORITHM_OID {

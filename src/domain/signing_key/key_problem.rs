@@ -1,62 +1,62 @@
-//! Why a text is no signing key, and what its owner can do.
+//! The problems with a signing key from outside, each with its code and fix.
 
 use super::limits::{MAX_BITS, MAX_PEM_BYTES, MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P, MIN_BITS};
 
-/// Writes the key anew in the form that Box itself uses.
+/// The command that converts a key to the form that Box itself uses.
 const CONVERT: &str = "openssl pkcs8 -topk8 -v2 des3 -in key.pem -out converted.pem";
 
-/// What is wrong with a private key or its passphrase. Holds nothing of either.
+/// A problem with a private key or its passphrase. It holds nothing of either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// There is no text.
+    /// The text is empty.
     #[error("the private key is empty")]
     Empty,
-    /// The text is longer than any key is.
+    /// The text is longer than that of any key.
     #[error("the private key's text is longer than {MAX_PEM_BYTES} bytes: no RSA key is")]
     TooLong,
-    /// No `BEGIN` line.
+    /// There is no `BEGIN` line.
     #[error("the private key is not PEM: it has no line `-----BEGIN … PRIVATE KEY-----`")]
     NotPem,
-    /// No `END` line for its `BEGIN` line.
+    /// The `BEGIN` line has no `END` line.
     #[error("the private key is cut off: the line `-----END {label}-----` is missing")]
     Truncated {
-        /// What the `BEGIN` line says.
+        /// The label of the `BEGIN` line.
         label: String,
     },
-    /// Base64 or DER that cannot be read.
+    /// The base64 or DER is invalid.
     #[error("the private key is damaged: what stands between its BEGIN and END lines cannot be read")]
     Damaged,
-    /// The public half.
+    /// It is a public key.
     #[error("this is a public key; the private key is needed")]
     PublicKey,
-    /// A certificate, or the request for one.
+    /// It is a certificate or a certificate request.
     #[error("this is a certificate, which holds a public key; the private key is needed")]
     Certificate,
-    /// PEM of another thing altogether.
+    /// It is PEM of another kind.
     #[error("a private key of the form `{label}` cannot be read")]
     OtherForm {
-        /// What the `BEGIN` line says.
+        /// The label of the `BEGIN` line.
         label: String,
     },
-    /// A private key that is not for RSA signatures.
+    /// It is a private key of another algorithm.
     #[error("this is a private key for {name}; Box needs an RSA key")]
     OtherAlgorithm {
         /// The algorithm's name, or its object identifier.
         name: String,
     },
-    /// Encrypted in a way that is not read here.
+    /// The encryption is not supported.
     #[error("the private key is encrypted with {name}, which is not supported")]
     UnsupportedScheme {
         /// The scheme's name, or its object identifier.
         name: String,
     },
-    /// PBKDF2 with more rounds than are done here.
+    /// PBKDF2 with more rounds than the limit.
     #[error("the private key asks for {rounds} rounds of PBKDF2; at most {MAX_ROUNDS} are done")]
     TooManyRounds {
-        /// What the key asks for.
+        /// The number that the key requires.
         rounds: u64,
     },
-    /// scrypt with more memory or more passes than are spent here.
+    /// scrypt with more memory or passes than the limit.
     #[error(
         "the private key asks for scrypt with N = {n}, r = {r}, p = {p}; \
          at most {MAX_SCRYPT_MIB} MiB (N · r · 128) and p = {MAX_SCRYPT_P} are spent"
@@ -69,37 +69,37 @@ pub enum KeyProblem {
         /// The parallelisation.
         p: u64,
     },
-    /// Encrypted, and no passphrase came with it.
+    /// The key is encrypted and there is no passphrase.
     #[error("the private key is encrypted, but no passphrase came with it")]
     PassphraseMissing,
-    /// The passphrase does not open the key.
+    /// The passphrase does not decrypt the key.
     #[error("the passphrase does not open the private key")]
     WrongPassphrase,
-    /// Too weak for Box.
+    /// The key is too short for Box.
     #[error("the RSA key has {bits} bits; Box takes keys of at least {MIN_BITS}")]
     TooSmall {
         /// The modulus' length.
         bits: u32,
     },
-    /// So strong that its signatures cost too much.
+    /// The key is so long that its signatures are too expensive.
     #[error("the RSA key has {bits} bits; keys of at most {MAX_BITS} are taken")]
     TooLarge {
         /// The modulus' length.
         bits: u32,
     },
-    /// More than two primes.
+    /// The key has more than two primes.
     #[error("the RSA key has more than two primes, which is not supported")]
     ManyPrimes,
-    /// An even, tiny or huge public exponent.
+    /// The public exponent is even, too small or too large.
     #[error("the RSA key's public exponent is not an odd number from 3 to 2^33; usual is 65537")]
     Exponent,
-    /// Numbers that do not belong together.
+    /// The components are not consistent.
     #[error("the RSA key's numbers do not belong together: it is damaged, or was put together wrongly")]
     Inconsistent,
 }
 
 impl KeyProblem {
-    /// The problem code in the API.
+    /// Returns the problem code in the API.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl KeyProblem {
         }
     }
 
-    /// What to do about it, in a sentence or two.
+    /// Returns the steps that solve the problem, in a sentence or two.
     #[must_use]
     pub fn fix(&self) -> String {
         match self {

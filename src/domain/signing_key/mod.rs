@@ -1,8 +1,8 @@
-//! The RSA key that signs assertions, read from whatever form a customer's file holds it in.
+//! The RSA key that signs assertions, read from every form in which customers' files hold one.
 //!
-//! A PEM text is mended and taken apart (`pem`), opened with the passphrase where it is locked
-//! (`pbes2`, `traditional`), and its numbers are checked (`components`). All work is bounded
-//! before any is done, as the text comes from outside.
+//! A PEM text is repaired and parsed (`pem`), decrypted with the passphrase (`pbes2`, `pem_encryption`), and its
+//! RSA components are validated (`components`). The text comes from outside, so the work is bounded (`limits`)
+//! before any of it is done. Nothing here signs.
 
 mod components;
 mod der;
@@ -18,7 +18,7 @@ use rsa::sha2::{Digest, Sha256};
 pub use self::key_problem::KeyProblem;
 use crate::secret::{SecretBytes, SecretString};
 
-/// A private RSA key of 2048 to 4096 bits whose numbers belong together.
+/// A valid private RSA key of 2048 to 4096 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
     pkcs8: SecretBytes,
@@ -28,14 +28,12 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a key from its PEM text. The passphrase may be absent, empty or superfluous where the
-    /// key is not encrypted.
+    /// Reads a key from its PEM text. If the key is not encrypted, the passphrase is ignored.
     ///
-    /// Costs up to a few tenths of a second of one core (the key derivation), never more: call it
-    /// where blocking is allowed.
+    /// The key derivation takes up to a few tenths of a second of one core, so call this where blocking is allowed.
     ///
     /// # Errors
-    /// [`KeyProblem`] says what is wrong with the text, or with the passphrase.
+    /// [`KeyProblem`] for an invalid text or a wrong passphrase.
     pub fn parse(pem: &SecretString, passphrase: Option<&SecretString>) -> Result<Self, KeyProblem> {
         let block = pem::PemBlock::find(pem.expose())?;
         let passphrase = passphrase.filter(|text| !text.is_empty());
@@ -45,7 +43,7 @@ impl SigningKey {
             (None, false) => None,
         };
         let key = match decrypted {
-            // A wrong passphrase passes for a right one, once in 256 times, until what it opened is read.
+            // One wrong passphrase in 256 yields valid padding, so damaged content means a wrong passphrase.
             Some(der) => components::read_and_validate(&der).map_err(|problem| match problem {
                 KeyProblem::Damaged => KeyProblem::WrongPassphrase,
                 other => other,
@@ -58,7 +56,7 @@ impl SigningKey {
     /// Reads a key from unencrypted PKCS#8 or PKCS#1 in DER.
     ///
     /// # Errors
-    /// [`KeyProblem`] says what is wrong with it.
+    /// [`KeyProblem`] for an invalid key.
     pub fn from_der(der: &SecretBytes) -> Result<Self, KeyProblem> {
         Self::from_validated(&components::read_and_validate(der.expose())?)
     }
@@ -76,27 +74,27 @@ impl SigningKey {
         })
     }
 
-    /// The key itself: unencrypted PKCS#8 v1 (RFC 5208) in DER, the same bytes for the same key
-    /// whatever form it was read from.
+    /// Returns the key as unencrypted PKCS#8 v1 (RFC 5208) in DER: the same bytes for the same key, whichever form it
+    /// was read from.
     #[must_use]
     pub fn pkcs8_der(&self) -> &SecretBytes {
         &self.pkcs8
     }
 
-    /// The modulus' length in bits.
+    /// Returns the modulus' length in bits.
     #[must_use]
     pub fn bits(&self) -> u32 {
         self.bits
     }
 
-    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in lower-case hex, as
-    /// `openssl pkey -pubout -outform DER | sha256sum` tells it.
+    /// Returns the SHA-256 of the public key (SubjectPublicKeyInfo, DER) in lower-case hex, as printed by
+    /// `openssl pkey -pubout -outform DER | sha256sum`.
     #[must_use]
     pub fn public_sha256(&self) -> &str {
         &self.public_sha256
     }
 
-    /// The public key (SubjectPublicKeyInfo) in PEM, as Box's console takes it.
+    /// Returns the public key (SubjectPublicKeyInfo) in PEM, as Box's console accepts it.
     #[must_use]
     pub fn public_pem(&self) -> &str {
         &self.public_pem

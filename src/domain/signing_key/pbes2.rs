@@ -1,7 +1,7 @@
-//! PBES2 (RFC 8018, 6.2): what `BEGIN ENCRYPTED PRIVATE KEY` is nearly always locked with.
+//! Decryption of PBES2 (RFC 8018, section 6.2), the usual scheme of `BEGIN ENCRYPTED PRIVATE KEY`.
 //!
-//! The parameters come from outside and say how much work is to be done, so they are read and
-//! bounded here, before the crate that does the work sees them.
+//! The parameters come from outside and determine the work, so they are read and bounded here before the crate that
+//! does the work sees them.
 
 use pkcs5::pbes2::{self, EncryptionScheme, Kdf, Parameters, Pbkdf2Params, Pbkdf2Prf, Salt, ScryptParams};
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef};
@@ -14,7 +14,7 @@ use super::key_problem::KeyProblem;
 use super::limits::{MAX_ROUNDS, MAX_SCRYPT_MIB, MAX_SCRYPT_P};
 use crate::secret::SecretString;
 
-/// What was encrypted; without authentication, so it may be garbage.
+/// Returns the decrypted content. It is not authenticated, so it may be garbage.
 pub(super) fn decrypt(
     der: &[u8],
     passphrase: Option<&SecretString>,
@@ -40,7 +40,7 @@ pub(super) fn decrypt(
     Ok(buffer)
 }
 
-/// The parameters, where they are of a known kind and cost no more than they may.
+/// Reads the parameters and checks that they are of a known kind and within the limits.
 fn checked_parameters(scheme: AlgorithmIdentifierRef<'_>) -> Result<Parameters, KeyProblem> {
     if scheme.oid != pbes2::PBES2_OID {
         return Err(unsupported(scheme.oid));
@@ -56,7 +56,7 @@ fn checked_parameters(scheme: AlgorithmIdentifierRef<'_>) -> Result<Parameters, 
     Ok(Parameters { kdf, encryption: encryption(&cipher)? })
 }
 
-/// RFC 8018, A.2. The pseudo-random function's default, for an absent field, is HMAC-SHA1.
+/// Reads the parameters of PBKDF2 (RFC 8018, A.2). If absent, the pseudo-random function is HMAC-SHA1.
 fn pbkdf2(parameters: AnyRef<'_>) -> Result<Pbkdf2Params, KeyProblem> {
     let (salt, rounds, key_length, prf) = parameters
         .sequence(|reader| {
@@ -81,7 +81,7 @@ fn pbkdf2(parameters: AnyRef<'_>) -> Result<Pbkdf2Params, KeyProblem> {
     Ok(Pbkdf2Params { salt: self::salt(salt)?, iteration_count, key_length, prf })
 }
 
-/// RFC 7914, section 7.
+/// Reads the parameters of scrypt (RFC 7914, section 7).
 fn scrypt(parameters: AnyRef<'_>) -> Result<ScryptParams, KeyProblem> {
     let (salt, n, r, p, key_length) = parameters
         .sequence(|reader| {
@@ -112,7 +112,7 @@ fn scrypt(parameters: AnyRef<'_>) -> Result<ScryptParams, KeyProblem> {
     })
 }
 
-/// The cipher with its initialisation vector, whose length the crate takes on trust.
+/// Reads the cipher with its initialisation vector, whose length the crate does not check.
 fn encryption(cipher: &AlgorithmIdentifierRef<'_>) -> Result<EncryptionScheme, KeyProblem> {
     let iv = || {
         let octets = parameters_of(cipher)?.decode_as::<&OctetStringRef>();
@@ -150,7 +150,7 @@ fn unsupported(oid: ObjectIdentifier) -> KeyProblem {
     KeyProblem::UnsupportedScheme { name: scheme_name(&oid.to_string()) }
 }
 
-/// The names by which OpenSSL knows the schemes and their parts (RFC 8018, RFC 7292).
+/// Returns OpenSSL's name for a scheme or a part of one (RFC 8018, RFC 7292).
 fn scheme_name(oid: &str) -> String {
     let name = match oid {
         "1.2.840.113549.1.5.1" => "PBES1 (pbeWithMD2AndDES-CBC)",

@@ -8,18 +8,18 @@ use super::pem_encryption::PemEncryption;
 
 const MAX_LABEL_LENGTH: usize = 40;
 
-/// The private key's block of a PEM text.
+/// The block of a PEM text that holds the private key.
 pub(super) struct PemBlock {
     label: String,
-    /// How it is encrypted, where its headers say that it is.
+    /// The encryption that its headers name, if any.
     pub encryption: Option<PemEncryption>,
-    /// What the base64 says.
+    /// The decoded content.
     pub der: Zeroizing<Vec<u8>>,
 }
 
 impl PemBlock {
-    /// The first private key of the text; what stands around it (certificates, `openssl pkcs12`'s
-    /// bag attributes) is passed over.
+    /// Returns the first private key of the text. Anything around it (certificates, the bag attributes of
+    /// `openssl pkcs12`) is skipped.
     pub(super) fn find(text: &str) -> Result<Self, KeyProblem> {
         if text.len() > MAX_PEM_BYTES {
             return Err(KeyProblem::TooLong);
@@ -41,13 +41,13 @@ impl PemBlock {
         Ok(Self { label: (*label).to_owned(), encryption, der: decode_base64(base64)? })
     }
 
-    /// True for PKCS#8 `EncryptedPrivateKeyInfo`.
+    /// Returns true for PKCS#8 `EncryptedPrivateKeyInfo`.
     pub(super) fn is_encrypted_pkcs8(&self) -> bool {
         self.label == "ENCRYPTED PRIVATE KEY"
     }
 }
 
-/// The text with line breaks where somebody's shell or JSON encoder left `\n`, however often escaped.
+/// Returns the text with line breaks in place of `\n` sequences, however often a shell or JSON encoder escaped them.
 fn restore_line_breaks(text: &str) -> Zeroizing<String> {
     let mut mended = Zeroizing::new(String::with_capacity(text.len()));
     let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
@@ -61,7 +61,7 @@ fn restore_line_breaks(text: &str) -> Zeroizing<String> {
     mended
 }
 
-/// Each `BEGIN` line's label, with all that follows the line.
+/// Returns the label of each `BEGIN` line with the text after that line.
 fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split_inclusive("-----BEGIN ")
         .skip(1)
@@ -77,7 +77,7 @@ fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL_LENGTH).contains(&label.len()) && label.bytes().all(letter)
 }
 
-/// What the label alone tells of a block that is no RSA key.
+/// Returns the problem with a block whose label shows that it is not an RSA private key.
 fn problem_with_label(label: &str) -> Option<KeyProblem> {
     let algorithm = |name: &str| Some(KeyProblem::OtherAlgorithm { name: name.to_owned() });
     match label {
@@ -90,7 +90,7 @@ fn problem_with_label(label: &str) -> Option<KeyProblem> {
     }
 }
 
-/// Base64 wherever its lines break, also without its padding.
+/// Decodes base64 with or without line breaks and padding.
 fn decode_base64(base64: &str) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
     let mut dense = Zeroizing::new(String::with_capacity(base64.len()));
     dense.extend(base64.chars().filter(|character| !character.is_whitespace()));

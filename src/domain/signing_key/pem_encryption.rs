@@ -1,5 +1,5 @@
-//! OpenSSL's own encryption of PEM (`Proc-Type: 4,ENCRYPTED`, from RFC 1421), which `openssl genrsa
-//! -des3` wrote until version 3.
+//! Decryption of OpenSSL's traditional encrypted PEM (`Proc-Type: 4,ENCRYPTED`, from RFC 1421), which
+//! `openssl genrsa -des3` wrote until version 3.
 
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::key_problem::KeyProblem;
 use crate::secret::SecretString;
 
-/// How the block is encrypted, as its headers say.
+/// The encryption of a block, as its headers name it.
 pub(super) struct PemEncryption {
     cipher: Cipher,
     iv: Vec<u8>,
@@ -26,8 +26,8 @@ enum Cipher {
 }
 
 impl PemEncryption {
-    /// Takes the headers off a PEM body, where it has some, also where their line breaks are gone:
-    /// the initialisation vector's length tells where the base64 begins.
+    /// Splits a PEM body into its encryption headers, if any, and the base64. The headers may have lost their line
+    /// breaks: the length of the initialisation vector shows where the base64 begins.
     pub(super) fn read(body: &str) -> Result<(Option<Self>, &str), KeyProblem> {
         let Some(rest) = strip_word(body, "Proc-Type:") else { return Ok((None, body)) };
         let found = strip_word(rest, "4,").and_then(|rest| strip_word(rest, "ENCRYPTED"));
@@ -41,7 +41,7 @@ impl PemEncryption {
         Ok((Some(Self { cipher, iv }), base64))
     }
 
-    /// What was encrypted; without authentication, so it may be garbage.
+    /// Returns the decrypted content. It is not authenticated, so it may be garbage.
     pub(super) fn decrypt(
         &self,
         ciphertext: &[u8],
@@ -92,7 +92,7 @@ impl Cipher {
         }
     }
 
-    /// Also the length of a block, in bytes.
+    /// Returns the length of the initialisation vector, which is also that of a block, in bytes.
     fn iv_length(self) -> usize {
         match self {
             Self::DesEde3 => 8,
@@ -101,9 +101,9 @@ impl Cipher {
     }
 }
 
-/// OpenSSL's `EVP_BytesToKey` with MD5 and one round: each block is the digest of the block before
-/// it, the passphrase and the salt, which is the first half of the initialisation vector (RFC 1423
-/// knew only DES, whose vector is eight bytes long).
+/// Derives a key as OpenSSL's `EVP_BytesToKey` does with MD5 and one round: each block is the digest of the previous
+/// block, the passphrase and the salt. The salt is the first eight bytes of the initialisation vector (RFC 1423 had
+/// only DES, whose vector is that long).
 fn derived_key<const KEY: usize>(passphrase: &SecretString, iv: &[u8]) -> Zeroizing<[u8; KEY]> {
     let salt = iv.get(..8).unwrap_or(iv);
     let mut key = Zeroizing::new([0; KEY]);
@@ -122,7 +122,7 @@ fn derived_key<const KEY: usize>(passphrase: &SecretString, iv: &[u8]) -> Zeroiz
     key
 }
 
-/// What follows `word`, where the text begins with it; white space around it does not count.
+/// Returns the text after `word` if it begins with it, ignoring white space around the word.
 fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.trim_start().strip_prefix(word).map(str::trim_start)
 }
