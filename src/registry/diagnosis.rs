@@ -171,7 +171,7 @@ impl CheckResult {
 }
 
 /// Returns the check of the private key, which was loaded when it was registered.
-pub(super) fn of_key(app: &App) -> CheckResult {
+pub(super) fn check_key(app: &App) -> CheckResult {
     match &app.key {
         None if app.is_awaiting_key() => CheckResult::skipped(
             DiagnosticCheck::Key,
@@ -196,7 +196,7 @@ pub(super) struct DiagnosticTokens<'a> {
 
 /// Returns the checks that need a working enterprise token and do not affect whether credentials are accepted: the
 /// `As-User` header (if a user is given), the exchange for a narrower token, and the clock.
-pub(super) async fn of_token(
+pub(super) async fn check_token_uses(
     box_client: &BoxClient,
     credentials: &Arc<BoxCredentials>,
     token: &SecretString,
@@ -206,7 +206,7 @@ pub(super) async fn of_token(
     let as_user = check_as_user(box_client, token, user);
     let downscope = check_downscope(box_client, credentials, token, tokens);
     let (as_user, downscope) = tokio::join!(as_user, downscope);
-    vec![as_user, downscope, of_clock(box_client)]
+    vec![as_user, downscope, check_clock(box_client)]
 }
 
 async fn check_as_user(box_client: &BoxClient, token: &SecretString, user: Option<&BoxId>) -> CheckResult {
@@ -272,7 +272,7 @@ async fn check_downscope(
 }
 
 /// Returns the check of the difference between Box's clock and ours.
-pub(super) fn of_clock(box_client: &BoxClient) -> CheckResult {
+pub(super) fn check_clock(box_client: &BoxClient) -> CheckResult {
     let Some(difference) = box_client.clock_difference() else {
         return CheckResult::skipped(DiagnosticCheck::Clock, "Box has not shown its clock yet.");
     };

@@ -63,7 +63,7 @@ pub(super) async fn checks_of_tested_tenant(
     tokens: DiagnosticTokens<'_>,
 ) -> Vec<CheckResult> {
     let mut checks = vec![
-        diagnosis::of_key(app),
+        diagnosis::check_key(app),
         CheckResult::assertion_accepted(),
         CheckResult::service_account_found(account),
         CheckResult::skipped(
@@ -71,7 +71,7 @@ pub(super) async fn checks_of_tested_tenant(
             "Run the tenant's test with a `user` to have this checked.",
         ),
     ];
-    checks.extend(diagnosis::of_token(&deps.box_client, credentials, token, None, tokens).await);
+    checks.extend(diagnosis::check_token_uses(&deps.box_client, credentials, token, None, tokens).await);
     checks
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn test_shared_app(
     enterprise: Option<&BoxId>,
     cause: &AuditContext,
 ) -> Result<Vec<CheckResult>, RegistryError> {
-    let mut checks = vec![diagnosis::of_key(app)];
+    let mut checks = vec![diagnosis::check_key(app)];
     let Some(enterprise) = enterprise else {
         let reason = "Name an `enterprise_id` that authorised the app to have this checked.";
         checks.push(CheckResult::skipped(DiagnosticCheck::Assertion, reason));
@@ -99,6 +99,6 @@ pub(super) async fn test_shared_app(
     revoke_test_token(deps, &tested.credentials, tested.minted.token, cause).await;
     checks.push(CheckResult::assertion_accepted());
     checks.push(CheckResult::pass(DiagnosticCheck::ServiceAccount, tested.account.login));
-    checks.push(diagnosis::of_clock(&deps.box_client));
+    checks.push(diagnosis::check_clock(&deps.box_client));
     Ok(checks)
 }

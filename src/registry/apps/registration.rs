@@ -47,7 +47,7 @@ impl AppRegistrationOutcome {
         app: App,
         warnings: Vec<FieldError>,
     ) -> Result<Self, RegistryError> {
-        let diagnosis = vec![diagnosis::of_key(&app)];
+        let diagnosis = vec![diagnosis::check_key(&app)];
         Ok(Self { app: AppView::load(deps, app).await?, diagnosis, warnings, created: false })
     }
 }

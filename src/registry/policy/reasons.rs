@@ -43,19 +43,16 @@ fn reason_of_rule(query: &ExplainQuery, rule: DenialReason) -> String {
         DenialReason::Permission => {
             format!("No grant of the caller on this tenant gives `{permission}`, which {token} needs.")
         }
-        DenialReason::GrantSubject => format!("No grant that gives `{permission}` here is for the subject {subject}."),
+        DenialReason::GrantSubject => {
+            format!("No grant that gives `{permission}` here is for the subject {subject}.")
+        }
         DenialReason::GrantScopes if is_full => {
             "Each grant that would fit has `scopes` or `resources`, and such a grant never yields a full token \
              or one under OAuth scopes."
                 .to_owned()
         }
         DenialReason::GrantScopes => "No grant that would fit allows all of these scopes together.".to_owned(),
-        DenialReason::GrantResource => match query.restriction.as_ref().and_then(|restriction| restriction.target.resource()) {
-            Some(resource) => {
-                format!("No grant that would fit names {resource} in its `resources`; they match exactly.")
-            }
-            None => "Each grant that would fit has `resources`, and the request names none.".to_owned(),
-        },
+        DenialReason::GrantResource => reason_of_resource(query),
         DenialReason::PolicySubject => format!("The tenant's policy does not allow the subject {subject}."),
         DenialReason::PolicyScopes => "The tenant's policy does not allow all of these scopes.".to_owned(),
         DenialReason::PolicyFullTokens => {
@@ -67,6 +64,15 @@ fn reason_of_rule(query: &ExplainQuery, rule: DenialReason) -> String {
             "All else fits, but the tenant's policy wants each request to say for whom: send `on_behalf_of`."
                 .to_owned()
         }
+    }
+}
+
+fn reason_of_resource(query: &ExplainQuery) -> String {
+    match query.restriction.as_ref().and_then(|restriction| restriction.target.resource()) {
+        Some(resource) => {
+            format!("No grant that would fit names {resource} in its `resources`; they match exactly.")
+        }
+        None => "Each grant that would fit has `resources`, and the request names none.".to_owned(),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) async fn insert_pending(
         true => "It is tried when the keypair is activated.",
         false => "It is tried from time to time, and comes into service once Box gives a token.",
     };
-    let diagnosis = vec![diagnosis::of_key(app), CheckResult::skipped(DiagnosticCheck::Assertion, when)];
+    let diagnosis = vec![diagnosis::check_key(app), CheckResult::skipped(DiagnosticCheck::Assertion, when)];
     let NewTenant { view, warnings, .. } = new;
     Ok(RegistrationOutcome { view, diagnosis, warnings, created: true, keypair })
 }

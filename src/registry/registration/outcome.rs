@@ -27,7 +27,7 @@ impl RegistrationOutcome {
     /// Returns the outcome of a request that changes nothing.
     pub(in crate::registry) fn unchanged(tenant: Tenant, app: App, warnings: Vec<FieldError>) -> Self {
         let diagnosis = vec![
-            diagnosis::of_key(&app),
+            diagnosis::check_key(&app),
             CheckResult::skipped(
                 DiagnosticCheck::Assertion,
                 "These credentials are registered already; run the tenant's test.",

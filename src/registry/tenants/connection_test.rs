@@ -42,7 +42,7 @@ impl Tenants {
             Err(error) => return Ok(checks_without_token(&view, &error, &deps.box_client)),
         };
         deps.broker.upstream().forget_refusals(&view);
-        let mut checks = vec![diagnosis::of_key(&view.app), CheckResult::assertion_accepted()];
+        let mut checks = vec![diagnosis::check_key(&view.app), CheckResult::assertion_accepted()];
         checks.push(match deps.box_client.service_account(&minted.token).await {
             Ok(account) => {
                 let check = CheckResult::service_account_found(&account);
@@ -53,7 +53,7 @@ impl Tenants {
         });
         checks.push(check_user(deps, &view, user, &cause).await);
         let tokens = DiagnosticTokens { broker: &deps.broker, view: Some(&view), cause: &cause };
-        checks.extend(diagnosis::of_token(&deps.box_client, &credentials, &minted.token, user, tokens).await);
+        checks.extend(diagnosis::check_token_uses(&deps.box_client, &credentials, &minted.token, user, tokens).await);
         deps.broker
             .minter()
             .discard_test_token(&view, (&Subject::ENTERPRISE, None), &credentials, minted, &cause)
@@ -121,9 +121,9 @@ async fn store_service_account(
 fn checks_without_key(view: &TenantContext, box_client: &BoxClient) -> Vec<CheckResult> {
     let reason = "Needs the keypair to be activated first.";
     let skipped = [DiagnosticCheck::Assertion].into_iter().chain(CHECKS_WITH_TOKEN);
-    let mut checks = vec![diagnosis::of_key(&view.app)];
+    let mut checks = vec![diagnosis::check_key(&view.app)];
     checks.extend(skipped.map(|check| CheckResult::skipped(check, reason)));
-    checks.push(diagnosis::of_clock(box_client));
+    checks.push(diagnosis::check_clock(box_client));
     checks
 }
 
@@ -142,11 +142,11 @@ fn checks_without_token(
                 "Needs the stored credentials, which cannot be used.",
             ),
         ],
-        _ => vec![diagnosis::of_key(&view.app), CheckResult::failure(DiagnosticCheck::Assertion, error)],
+        _ => vec![diagnosis::check_key(&view.app), CheckResult::failure(DiagnosticCheck::Assertion, error)],
     };
     let reason = "Needs a token, which Box does not give.";
     checks.extend(CHECKS_WITH_TOKEN.map(|check| CheckResult::skipped(check, reason)));
-    checks.push(diagnosis::of_clock(box_client));
+    checks.push(diagnosis::check_clock(box_client));
     checks
 }
 
