@@ -16,9 +16,10 @@ use crate::domain::grant::Permission;
 use crate::domain::id::{CallerId, TenantId};
 use crate::store::{AuditCursor, AuditFilter, AuditRecord, CallerRef, Page, PageRequest, TenantRef};
 
-/// How many audit queries run at a time: a query without a matching index must not block the database for others.
+/// The number of audit queries that run at a time: one without a matching index must not block the database for
+/// others.
 const MAX_READERS: usize = 2;
-/// How long a query waits for a free place.
+/// The time that a query waits for a free place.
 const READER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The records that an admin asks for.

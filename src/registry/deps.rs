@@ -15,7 +15,7 @@ use crate::crypto::Vault;
 use crate::entropy::Entropy;
 use crate::store::Store;
 
-/// How many private keys are decoded or generated at a time: each may keep a core busy for half a second.
+/// The number of private keys that are decoded or generated at a time: each may keep a core busy for half a second.
 const KEY_THREADS: usize = 2;
 
 /// The shared parts.

@@ -24,7 +24,7 @@ use crate::domain::id::Name;
 use crate::domain::tenant::{Tenant, TenantState};
 use crate::store::{AppRef, CallerRef, PageRequest, SessionSelector, TenantFilter, TenantRef};
 
-/// How many rows are read at a time.
+/// The number of rows that are read at a time.
 const PAGE_SIZE: usize = 200;
 
 /// The outcome of a lockdown.

@@ -2,9 +2,9 @@
 //! call.
 //!
 //! [`Registry`] holds one service per noun. A service checks the caller's permissions, parses and tests the input,
-//! writes the row with its audit record, and then makes the broker forget what it has cached. No service calls
-//! another, except that the test of a tenant activates pending ones; what two of them need is in the modules below
-//! them: `rows`, `access`, `retry`, `session_cancellation`, `lock_enforcement`, `candidate` and `test_mint`.
+//! writes the row with its audit record, and then makes the broker forget its cached copy. Code that two services need
+//! is in the modules below them: `access` and `retry` (permissions, conflicts), `rows` (load and replace), `candidate`
+//! and `test_mint` (new credentials), `session_cancellation` and `lock_enforcement`.
 //!
 //! This module knows nothing of HTTP, releases no tokens, and shows a secret only when it creates one.
 

@@ -26,9 +26,9 @@ use crate::store::{AppRef, ChangedEntity, Conflict, StoreError, TenantRef};
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_hours(6);
-/// How many pending tenants are tried at a time.
+/// The number of pending tenants that are tried at a time.
 const CONCURRENCY: usize = 8;
-/// How often an activation is attempted if the tenant's row changes meanwhile.
+/// The number of attempts to write an activation while the tenant's row keeps changing.
 const MAX_ACTIVATION_ATTEMPTS: usize = 3;
 
 /// The time of a pending tenant's next attempt, and the pause after it.

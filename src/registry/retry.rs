@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::error::RegistryError;
 
-/// How often an overtaken change is attempted in all.
+/// The number of times that an overtaken change is attempted.
 const MAX_ATTEMPTS: usize = 64;
 
-/// How long an overtaken lock is attempted.
+/// The time for which an overtaken lock is attempted again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes a change, and makes it again whenever another change to the same row came first.

@@ -9,7 +9,7 @@ use crate::domain::id::SessionId;
 use crate::domain::session::BrowserSession;
 use crate::store::{ChangedEntity, PageRequest, SessionFilter, SessionSelector};
 
-/// How many sessions are read or cancelled at a time.
+/// The number of sessions that are read or cancelled at a time.
 pub(super) const BATCH_SIZE: usize = 100;
 
 /// Cancels all matching sessions of a tenant, an app or a caller, and returns how many were still open.

@@ -38,7 +38,7 @@ pub struct Explanation {
     pub grant: Option<(usize, GrantSpec)>,
     /// The rule that refuses it, or would if the policy's mode were `enforce`.
     pub rule: Option<&'static str>,
-    /// What else the admin should know.
+    /// Consequences that the answer alone does not show.
     pub warnings: Vec<ExplainWarning>,
 }
 

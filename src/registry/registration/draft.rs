@@ -9,7 +9,7 @@ use crate::domain::id::{BoxId, Generation, Name, TenantId};
 use crate::domain::policy::Policy;
 use crate::domain::tenant::{ServiceAccount, Tenant, TenantState};
 
-/// How a tenant is registered.
+/// The options of a registration.
 #[derive(Clone, Copy)]
 pub(super) struct RegistrationMode {
     /// Stores the tenant untested, as pending.

@@ -1,7 +1,7 @@
 //! The rows of tenants, apps, callers and keypairs: loaded for an admin, replaced with their audit event.
 //!
-//! The services build on these functions and on nothing of each other's. Whoever writes a row here also makes the
-//! broker forget its cached copy.
+//! The services build on these functions instead of on each other. A function that replaces a row also makes the broker
+//! forget its cached copy.
 
 pub(super) mod apps;
 pub(super) mod callers;

@@ -1,6 +1,6 @@
 //! Browser sessions: opened by services for their pages, listed, and cancelled.
 //!
-//! How a session is authenticated, and what it may release, is the matter of `auth` and `broker`.
+//! It does not authenticate sessions, and it releases no tokens: `auth` and `broker` do.
 
 mod opening;
 
@@ -22,7 +22,7 @@ use crate::domain::session::BrowserSession;
 use crate::domain::tenant::Tenant;
 use crate::store::{PageRequest, SessionCursor, SessionFilter, SessionSelector, TenantRef};
 
-/// How many batches of rows one list request reads to find sessions that the caller may see.
+/// The number of batches that one list request reads at most to find sessions that the caller may cancel.
 const MAX_BATCHES: usize = 10;
 
 /// A page of sessions, and the position after which the next one begins.

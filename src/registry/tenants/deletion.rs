@@ -16,8 +16,8 @@ use crate::registry::rows;
 use crate::registry::session_cancellation::cancel_matching;
 use crate::store::{ChangedEntity, SessionSelector, StoreError, TenantRef};
 
-/// How long the purge of a tenant waits at most for tokens that Box has not confirmed revoked: the longest life of
-/// a token. After it they have expired anyway.
+/// The longest time that the purge of a tenant waits for tokens that Box has not confirmed revoked. It is the longest
+/// life of a token, after which they have expired anyway.
 const MAX_REVOCATION_WAIT: SignedDuration = SignedDuration::from_mins(75);
 
 impl Tenants {

@@ -13,10 +13,10 @@ use crate::registry::deps::Deps;
 use crate::registry::diagnosis::{CheckResult, DiagnosticCheck};
 use crate::store::TenantRef;
 
-/// How many failing tenants are probed in one round.
+/// The number of failing tenants that are probed in one round.
 const PROBES_PER_ROUND: usize = 8;
 
-/// Whether Box issues tokens for a tenant.
+/// The state of a tenant's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
@@ -32,7 +32,7 @@ pub enum HealthState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
-    /// Whether Box issues tokens.
+    /// The result of the last request to Box for a token.
     pub state: HealthState,
     /// The problem's code, while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -32,7 +32,7 @@ use crate::store::{PageRequest, TenantFilter, TenantRef};
 pub struct Tenants {
     deps: Arc<Deps>,
     pending: Arc<PendingTenants>,
-    /// How long a deleted tenant can be restored.
+    /// The grace period in which a deleted tenant can be restored.
     purge_after: Duration,
 }
 
