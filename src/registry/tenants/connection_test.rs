@@ -53,7 +53,9 @@ impl Tenants {
         });
         checks.push(check_user(deps, &view, user, &cause).await);
         let tokens = DiagnosticTokens { broker: &deps.broker, view: Some(&view), cause: &cause };
-        checks.extend(diagnosis::check_token_uses(&deps.box_client, &credentials, &minted.token, user, tokens).await);
+        checks.extend(
+            diagnosis::check_token_uses(&deps.box_client, &credentials, &minted.token, user, tokens).await,
+        );
         deps.broker
             .minter()
             .discard_test_token(&view, (&Subject::ENTERPRISE, None), &credentials, minted, &cause)
