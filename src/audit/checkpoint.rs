@@ -10,81 +10,81 @@ use super::{ChainTip, Day};
 use crate::crypto::{AuditSigner, CryptoError, Signature, sha256_hex};
 use crate::domain::id::WriterId;
 
-/// How far the chains go that grew since the checkpoint before, which it names by its hash.
+/// A statement of the ends of the chains that have grown since the previous checkpoint, whose hash it contains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
-    /// Its number; one more than that of the checkpoint before.
+    /// Its number; one more than that of the previous checkpoint.
     pub number: i64,
     /// When it was made.
     pub at: Timestamp,
-    /// SHA-256 of the content of the checkpoint before, in lower-case hex; none before the first.
+    /// SHA-256 of the content of the previous checkpoint, in lower-case hex; none in the first one.
     pub previous: Option<String>,
-    /// The chains that grew, each with its day, its last record's number and that record's MAC.
+    /// The ends of the chains that have grown.
     pub heads: BTreeMap<WriterId, CheckpointHead>,
-    /// Which days were dropped from the store, where some were.
+    /// The days that were dropped from the store, if any were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedRange>,
-    /// Which days it ends the export of.
+    /// The export that this checkpoint ends, if it ends one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<ExportManifest>,
 }
 
-/// How far a chain goes, as it is written.
+/// The end of a chain in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointHead {
-    /// The chain's day.
+    /// The day of the chain.
     pub day: Day,
-    /// Its last record's number.
+    /// The number of its last record.
     pub number: i64,
-    /// That record's MAC, in lower-case hex.
+    /// The MAC of that record, in lower-case hex.
     pub mac: String,
 }
 
 impl CheckpointHead {
-    /// A chain's head.
+    /// Returns the end of a chain as a checkpoint contains it.
     #[must_use]
     pub fn new(day: Day, tip: ChainTip) -> Self {
         Self { day, number: tip.number, mac: HEXLOWER.encode(&tip.mac) }
     }
 }
 
-/// What was dropped on purpose.
+/// The days that were dropped on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DroppedRange {
-    /// Every day before this one.
+    /// All days before this one.
     pub before: Day,
     /// The number of the first checkpoint that was kept.
     pub first_kept: i64,
 }
 
-/// What an export holds.
+/// The range of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportManifest {
-    /// Its days.
+    /// The days.
     pub days: DayRange,
-    /// The number of its first checkpoint.
+    /// The number of the first checkpoint.
     pub first: i64,
 }
 
-/// Days, both included.
+/// A range of days, including both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DayRange {
-    /// The first.
+    /// The first day.
     pub since: Day,
-    /// The last.
+    /// The last day.
     pub until: Day,
 }
 
 impl DayRange {
-    /// Every day.
+    /// All days.
     pub const ALL: Self = Self { since: Day(i64::MIN), until: Day(i64::MAX) };
 
-    /// True for a day in it.
+    /// Returns true if the day is in the range.
     #[must_use]
     pub fn contains(&self, day: Day) -> bool {
         (self.since..=self.until).contains(&day)
@@ -94,9 +94,9 @@ impl DayRange {
 /// A checkpoint with its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCheckpoint {
-    /// The checkpoint's number, for finding it.
+    /// The number of the checkpoint.
     pub number: i64,
-    /// Its JSON, exactly as it was signed.
+    /// The JSON of the checkpoint, exactly as it was signed.
     pub content: String,
     /// The signature.
     pub signature: Signature,
@@ -106,24 +106,24 @@ impl SignedCheckpoint {
     /// Signs a checkpoint.
     ///
     /// # Errors
-    /// Where it does not serialise, which does not come about.
+    /// If it cannot be serialised, which does not happen in practice.
     pub fn sign(signer: &AuditSigner, checkpoint: &Checkpoint) -> Result<Self, serde_json::Error> {
         let content = serde_json::to_string(checkpoint)?;
         let signature = signer.sign(content.as_bytes());
         Ok(Self { number: checkpoint.number, content, signature })
     }
 
-    /// What it says.
+    /// Verifies the signature and returns the checkpoint.
     ///
     /// # Errors
-    /// `KeyUnavailable` where its key is not in the set; `Refused` where it was not signed like this.
+    /// `KeyUnavailable` if its key is not in the key set; `Refused` if the signature does not fit.
     pub fn verify(&self, signer: &AuditSigner) -> Result<Checkpoint, CryptoError> {
         signer.verify(self.content.as_bytes(), &self.signature)?;
         let checkpoint: Checkpoint = serde_json::from_str(&self.content).map_err(|_| CryptoError::Refused)?;
         if checkpoint.number == self.number { Ok(checkpoint) } else { Err(CryptoError::Refused) }
     }
 
-    /// By what the next checkpoint names it.
+    /// Returns the hash by which the next checkpoint refers to this one: SHA-256 in lower-case hex.
     #[must_use]
     pub fn hash(&self) -> String {
         sha256_hex(self.content.as_bytes())

@@ -1,4 +1,4 @@
-//! The lines of an export: JSON Lines, one record or checkpoint each.
+//! The format of an export: JSON Lines, each of them a record or a checkpoint.
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{ChainLink, Day, SignedCheckpoint};
 use crate::crypto::{Signature, sha256_hex};
 use crate::domain::id::WriterId;
 
-/// One line.
+/// One line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportLine {
@@ -18,21 +18,21 @@ pub enum ExportLine {
     Checkpoint(CheckpointLine),
 }
 
-/// A record where it stands in its chain.
+/// A record in its chain.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordLine {
-    /// Of which chain.
+    /// The id of the chain.
     writer: WriterId,
-    /// The chain's day, counted from 1970-01-01.
+    /// The day of the chain, counted from 1970-01-01.
     day: Day,
-    /// The record's number in the chain.
+    /// The number of the record in the chain.
     number: i64,
     /// The id of the `audit` key.
     key: String,
     /// The MAC, in lower-case hex.
     mac: String,
-    /// The event, exactly as its MAC covers it.
+    /// The event, exactly as the MAC covers it.
     event: Box<RawValue>,
 }
 
@@ -48,17 +48,17 @@ pub struct CheckpointLine {
     pub content: Box<RawValue>,
 }
 
-/// The one field of a checkpoint that is needed to find it.
+/// The one field of a checkpoint that identifies it.
 #[derive(Deserialize)]
 struct CheckpointNumber {
     number: i64,
 }
 
 impl RecordLine {
-    /// A record's line.
+    /// Returns the line for a record.
     ///
     /// # Errors
-    /// Where the record is no JSON: somebody altered it.
+    /// If the record is not JSON, because it was altered.
     pub fn new(link: &ChainLink) -> Result<Self, serde_json::Error> {
         Ok(Self {
             writer: link.writer.clone(),
@@ -70,7 +70,7 @@ impl RecordLine {
         })
     }
 
-    /// The record that the line tells; one whose MAC is no hex has an empty one.
+    /// Returns the record of the line. A MAC that is not hex becomes an empty one.
     #[must_use]
     pub fn link(&self) -> ChainLink {
         ChainLink {
@@ -85,10 +85,10 @@ impl RecordLine {
 }
 
 impl CheckpointLine {
-    /// A checkpoint's line.
+    /// Returns the line for a checkpoint.
     ///
     /// # Errors
-    /// Where the checkpoint is no JSON: somebody altered it.
+    /// If the checkpoint is not JSON, because it was altered.
     pub fn new(signed: &SignedCheckpoint) -> Result<Self, serde_json::Error> {
         Ok(Self {
             key: signed.signature.key.clone(),
@@ -97,10 +97,10 @@ impl CheckpointLine {
         })
     }
 
-    /// The checkpoint that the line tells.
+    /// Returns the checkpoint of the line.
     ///
     /// # Errors
-    /// Where it has no number.
+    /// If it has no number.
     pub fn signed(&self) -> Result<SignedCheckpoint, serde_json::Error> {
         let CheckpointNumber { number } = serde_json::from_str(self.content.get())?;
         let bytes = BASE64.decode(self.signature.as_bytes()).unwrap_or_default();
@@ -112,7 +112,7 @@ impl CheckpointLine {
     }
 }
 
-/// Where in a line a checkpoint may stand: an export's, an answer's of the API, or the log's.
+/// The fields in which a line may contain a checkpoint: a line of an export, a response of the API, or a log line.
 #[derive(Deserialize)]
 struct CheckpointReference<'a> {
     #[serde(borrow)]
@@ -123,34 +123,34 @@ struct CheckpointReference<'a> {
     fields: Option<&'a RawValue>,
 }
 
-/// The number of the checkpoint that a line of JSON tells of, and the SHA-256 of its content in
-/// lower-case hex; `None` where it tells of none. It may be a line of an export, of the log in JSON, or
-/// an answer of `GET /v1/audit/checkpoint`.
+/// Returns the number of the checkpoint in a line of JSON, and the SHA-256 of its content in lower-case hex; `None`
+/// if there is none. The line may be one of an export, one of the log in JSON, or a response of
+/// `GET /v1/audit/checkpoint`.
 #[must_use]
 pub fn find_checkpoint_in_line(line: &str) -> Option<(i64, String)> {
-    seen_within(line, LEVELS)
+    find_within(line, MAX_DEPTH)
 }
 
-/// So many objects in one another are looked through at most: a log's line has a checkpoint's line in
-/// its `fields`, and that its content.
-const LEVELS: usize = 3;
+/// The maximum depth of the search: a log line contains the line of a checkpoint in its `fields`, and that contains
+/// the content.
+const MAX_DEPTH: usize = 3;
 
-fn seen_within(line: &str, levels: usize) -> Option<(i64, String)> {
-    let levels = levels.checked_sub(1)?;
+fn find_within(line: &str, depth: usize) -> Option<(i64, String)> {
+    let depth = depth.checked_sub(1)?;
     let CheckpointReference { content, checkpoint, fields } = serde_json::from_str(line).ok()?;
     if let Some(content) = content {
-        return named(content.get());
+        return identify(content.get());
     }
     if let Some(inner) = checkpoint {
-        // The log has it as text, the others as it is.
+        // The log contains it as a string, the others as an object.
         let text = serde_json::from_str::<String>(inner.get());
         let text = text.as_deref().unwrap_or(inner.get());
-        return named(text).or_else(|| seen_within(text, levels));
+        return identify(text).or_else(|| find_within(text, depth));
     }
-    seen_within(fields?.get(), levels)
+    find_within(fields?.get(), depth)
 }
 
-fn named(content: &str) -> Option<(i64, String)> {
+fn identify(content: &str) -> Option<(i64, String)> {
     let CheckpointNumber { number } = serde_json::from_str(content).ok()?;
     Some((number, sha256_hex(content.as_bytes())))
 }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_nothing_but_fields_within_fields_tells_of_none() {
+    fn deeply_nested_fields_contain_no_checkpoint() {
         for field in ["fields", "checkpoint"] {
             let deep = format!(r#"{{"{field}":"#).repeat(100_000) + "{}" + &"}".repeat(100_000);
             assert_eq!(find_checkpoint_in_line(&deep), None, "{field}");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_is_found_wherever_it_was_kept() {
+    fn a_checkpoint_is_found_in_every_format_that_contains_one() {
         let content = r#"{"number":7,"at":"2026-01-01T00:00:00Z"}"#;
         let expected = Some((7, sha256_hex(content.as_bytes())));
         let text = serde_json::to_string(content).unwrap();

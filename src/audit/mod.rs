@@ -1,25 +1,30 @@
-//! How the audit is kept so that nobody changes it unseen, and how often things happened: pure, no I/O.
+//! The tamper-evident audit: its hash chains, checkpoints, verification and reports.
 //!
-//! Each process writes into chains of its own, new ones every day: a record's MAC covers the record
-//! before it, so that none can be changed, moved or taken out of the middle. A [`Checkpoint`] is signed
-//! and says how far each chain goes, so that none can be cut off before it either. Whole days can be
-//! dropped, for no chain outlives its day.
+//! It owns the format of the audit and the rules by which alterations are detected. It must not do I/O: `store` saves
+//! and reads the records.
+//!
+//! Each process writes chains of its own, new ones every day. The MAC of a record covers the record before it, so that
+//! no record can be altered, moved or removed from the middle of a chain. A signed [`Checkpoint`] states where each
+//! chain ends, so that nothing can be cut off before that end. Whole days can be dropped, because no chain continues on
+//! the next day.
 
 mod chain;
 mod checkpoint;
 mod export_line;
+mod integrity_error;
 mod tally;
 mod usage_report;
-mod verify;
+mod verifier;
 
 use jiff::Timestamp;
 
 pub use chain::{Chain, ChainLink, ChainTip, verify_link};
 pub use checkpoint::{Checkpoint, CheckpointHead, DayRange, DroppedRange, ExportManifest, SignedCheckpoint};
 pub use export_line::{CheckpointLine, ExportLine, RecordLine, find_checkpoint_in_line};
+pub use integrity_error::IntegrityError;
 pub use tally::{Countable, Tally};
 pub use usage_report::UsageReport;
-pub use verify::{ChainVerifier, CheckpointClaims, IntegrityError, VerificationSummary};
+pub use verifier::{ChainVerifier, CheckpointClaims, VerificationSummary};
 
 const SECONDS_A_DAY: i64 = 24 * 3600;
 
@@ -29,28 +34,28 @@ const SECONDS_A_DAY: i64 = 24 * 3600;
 pub struct Day(pub i64);
 
 impl Day {
-    /// The day that this moment is in.
+    /// Returns the day of a moment.
     #[must_use]
     pub fn of(at: Timestamp) -> Self {
         Self(at.as_second().div_euclid(SECONDS_A_DAY))
     }
 
-    /// The moment at which it begins.
+    /// Returns the moment at which the day begins.
     #[must_use]
     pub fn start(self) -> Timestamp {
         Timestamp::from_second(self.0.saturating_mul(SECONDS_A_DAY)).unwrap_or(Timestamp::MAX)
     }
 
-    /// So many days later, or earlier where negative.
+    /// Returns the day that is so many days later, or earlier if negative.
     #[must_use]
     pub fn plus_days(self, days: i64) -> Self {
         Self(self.0.saturating_add(days))
     }
 
-    /// Reads `2026-01-31`.
+    /// Parses a date such as `2026-01-31`.
     ///
     /// # Errors
-    /// Where it is no date.
+    /// If the text is not a date.
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
         let date: jiff::civil::Date = text.parse()?;
         Ok(Self::of(jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?))
@@ -68,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_that_of_the_calendar() {
+    fn a_day_matches_the_calendar() {
         let noon: Timestamp = "2026-02-28T12:00:00Z".parse().unwrap();
         let day = Day::of(noon);
         assert_eq!(day.to_string(), "2026-02-28");

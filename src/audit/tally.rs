@@ -1,4 +1,4 @@
-//! How often things happen: repeats are counted, and written down as one record.
+//! The tally of repeated events, which are counted and recorded as one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -12,27 +12,27 @@ use crate::clock::Monotonic;
 use crate::domain::audit_event::{Actor, AuditEvent, Credential};
 use crate::domain::id::{CallerId, SessionId};
 
-/// Over how many locks the counts are spread.
+/// The number of shards, each with a lock of its own.
 const SHARDS: usize = 16;
 
-/// Something that happens often, cheap to tell from others of its kind.
+/// Something that happens often and is compared without building its event.
 pub trait Countable {
-    /// Feeds what tells it from others.
+    /// Hashes the fields that distinguish it from others.
     fn hash_identity(&self, hasher: &mut impl Hasher);
-    /// True where `event` is a record of the same.
+    /// Returns true if `event` records the same thing.
     fn matches(&self, event: &AuditEvent) -> bool;
-    /// A record of it, happening once at `at`.
+    /// Returns the event of one occurrence at `at`.
     fn to_event(&self, at: Timestamp) -> AuditEvent;
 }
 
-/// Counts of what is not written down yet, or may be repeated soon. Their number is bounded: beyond
-/// that, what differs only in detail is counted as one.
+/// The counts of events that are not recorded yet or may soon repeat. Their number is limited; beyond the limit, events
+/// that differ only in details are counted as one.
 #[derive(Debug)]
 pub struct Tally {
     shards: [Mutex<Shard>; SHARDS],
     hasher: DefaultHashBuilder,
     window: Duration,
-    /// How many entries a shard has at most, and of them one caller.
+    /// The maximum number of entries of a shard, and of one caller among them.
     capacity: usize,
     share: usize,
 }
@@ -40,7 +40,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct Shard {
     entries: HashTable<Entry>,
-    /// How many of them each caller has; all strangers are one.
+    /// The number of entries of each caller; all unauthenticated requests count as one caller.
     owners: HashMap<Option<CallerId>, usize>,
 }
 
@@ -65,17 +65,17 @@ fn owner(event: &AuditEvent) -> Option<CallerId> {
 #[derive(Debug)]
 struct Entry {
     hash: u64,
-    /// The record, as it was the first time since the last one was written.
+    /// The first occurrence since the last record was written.
     event: AuditEvent,
-    /// How often since then.
+    /// The number of occurrences since then.
     pending: u64,
-    /// When the last one was written.
+    /// When the last record was written.
     written: Option<Monotonic>,
 }
 
 impl Tally {
-    /// Counts for at most about `capacity` different things, and `share` of one caller; each written at once
-    /// when it is new and then once every `window` while it goes on.
+    /// Creates a tally of at most about `capacity` different events, and `share` of one caller. Each is recorded at
+    /// once when it is new, and then once in every `window` while it repeats.
     #[must_use]
     pub fn new(window: Duration, capacity: usize, share: usize) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Tally {
         }
     }
 
-    /// Counts one.
+    /// Counts one occurrence.
     pub fn count(&self, what: &impl Countable, at: Timestamp) {
         let mut hasher = self.hasher.build_hasher();
         what.hash_identity(&mut hasher);
@@ -95,27 +95,27 @@ impl Tally {
         let mut shard = self.shard(hash);
         let same = |entry: &Entry| entry.hash == hash && what.matches(&entry.event);
         if let Some(entry) = shard.entries.find_mut(hash, same) {
-            entry.once_more(at, 1, || what.to_event(at));
+            entry.repeat(at, 1, || what.to_event(at));
             return;
         }
         drop(shard);
         self.count_new(hash, what.to_event(at));
     }
 
-    /// Counts an event that has no cheaper form.
+    /// Counts an event that is already built.
     pub fn count_event(&self, event: AuditEvent) {
         let hash = self.hash_of(&event);
         let mut shard = self.shard(hash);
         if let Some(entry) = shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &event)) {
             let (at, count) = (event.at, event.count);
-            entry.once_more(at, count, || event);
+            entry.repeat(at, count, || event);
             return;
         }
         drop(shard);
         self.count_new(hash, event);
     }
 
-    /// Counts what was not counted yet: by itself while there is room for it, and for its caller.
+    /// Counts a new event: as an entry of its own while the shard and its caller have room.
     fn count_new(&self, hash: u64, event: AuditEvent) {
         let shard = self.shard(hash);
         let has_room = shard.entries.len() < self.capacity && shard.owned(&event) < self.share;
@@ -123,15 +123,15 @@ impl Tally {
         if has_room { self.insert(hash, event) } else { self.count_coarsely(event) }
     }
 
-    /// Where there are too many different things, counts by what matters most: who, what, how it ended.
-    /// Those too are so many at most; beyond that only how often.
+    /// Counts an event without its details: caller, action and outcome remain. The number of such entries is limited
+    /// too; beyond it only action and outcome remain.
     fn count_coarsely(&self, event: AuditEvent) {
-        let coarse = coarse(event);
+        let coarse = without_details(event);
         let hash = self.hash_of(&coarse);
         let mut shard = self.shard(hash);
         if let Some(entry) = shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &coarse)) {
             let (at, count) = (coarse.at, coarse.count);
-            entry.once_more(at, count, || coarse);
+            entry.repeat(at, count, || coarse);
             return;
         }
         if shard.entries.len() < 2 * self.capacity {
@@ -145,7 +145,7 @@ impl Tally {
         match shard.entries.find_mut(hash, |entry| is_repeat(&entry.event, &rest)) {
             Some(entry) => {
                 let (at, count) = (rest.at, rest.count);
-                entry.once_more(at, count, || rest);
+                entry.repeat(at, count, || rest);
             }
             None => {
                 drop(shard);
@@ -160,9 +160,8 @@ impl Tally {
         self.shard(hash).insert(entry);
     }
 
-    /// What is to be written now: what is new, and what went on for a whole window; `everything` that
-    /// is not written yet, where the process ends. What is not to be written after all has to be given
-    /// back by [`Tally::requeue`].
+    /// Takes the events that are to be recorded now: new ones, and those that repeated for a whole window; all of them
+    /// if `everything` is true, as at the end of the process. If recording fails, [`Tally::requeue`] takes them back.
     #[must_use]
     pub fn take_due(&self, now: Monotonic, everything: bool) -> Vec<AuditEvent> {
         let mut due = Vec::new();
@@ -188,7 +187,7 @@ impl Tally {
         due
     }
 
-    /// Takes back what could not be written; it is due again at once.
+    /// Takes back events that could not be recorded; they are due again at once.
     pub fn requeue(&self, events: Vec<AuditEvent>) {
         for event in events {
             let hash = self.hash_of(&event);
@@ -197,7 +196,7 @@ impl Tally {
                 Some(entry) => {
                     entry.pending += event.count;
                     entry.written = None;
-                    // The record tells of the first time.
+                    // The record is about the first occurrence.
                     entry.event = event;
                 }
                 None => {
@@ -215,7 +214,7 @@ impl Tally {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        // The table itself uses the other bits.
+        // The table itself uses the other bits of the hash.
         self.lock((hash >> 20) as usize % SHARDS)
     }
 
@@ -225,7 +224,7 @@ impl Tally {
 }
 
 impl Entry {
-    fn once_more(&mut self, at: Timestamp, count: u64, event: impl FnOnce() -> AuditEvent) {
+    fn repeat(&mut self, at: Timestamp, count: u64, event: impl FnOnce() -> AuditEvent) {
         if self.pending == 0 {
             self.event = AuditEvent { at, ..event() };
         }
@@ -233,20 +232,20 @@ impl Entry {
     }
 }
 
-/// Feeds what tells an event from others: all but when, in which request, and how often.
+/// Hashes the fields that distinguish an event from others: not its time, its request or its count.
 fn hash_event_identity(event: &AuditEvent, hasher: &mut impl Hasher) {
     (&event.actor, event.peer, &event.on_behalf_of, event.action, event.outcome).hash(hasher);
     (&event.reason, &event.tenant, &event.app, &event.caller, &event.fingerprint).hash(hasher);
 }
 
-/// True for records of the same, but for when, in which request, and how often.
+/// Returns true for events that differ only in time, request and count.
 fn is_repeat(a: &AuditEvent, b: &AuditEvent) -> bool {
     let same = AuditEvent { at: b.at, request_id: b.request_id.clone(), count: b.count, ..a.clone() };
     same == *b
 }
 
-/// What is left of an event that there is no room for: who, what, about which tenant, and how it ended.
-fn coarse(event: AuditEvent) -> AuditEvent {
+/// Returns an event without its details: actor, action, tenant and outcome remain.
+fn without_details(event: AuditEvent) -> AuditEvent {
     let mut actor = event.actor;
     if let Actor::Caller { credential, .. } = &mut actor {
         match credential {
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_makes_up_differences_fills_their_own_share_and_nothing_is_lost() {
+    fn a_caller_that_varies_its_requests_fills_only_its_own_share_and_no_count_is_lost() {
         let (tally, clock) =
             (Tally::new(Duration::from_mins(1), 1600, 160), ManualClock::new(Timestamp::UNIX_EPOCH));
         for number in 0..10_000 {
@@ -313,7 +312,7 @@ mod tests {
         assert_eq!(loud.iter().map(|event| event.count).sum::<u64>(), 10_000);
         assert_eq!(quiet.len(), 20, "nobody else's records are told together");
         assert!(quiet.iter().all(|event| event.on_behalf_of.is_some()));
-        // What was written and is not repeated makes room.
+        // Entries that were recorded and do not repeat make room.
         clock.advance(Duration::from_mins(2));
         assert_eq!(tally.take_due(clock.monotonic(), false), []);
         tally.count_event(refused("cal_loud", 77_777));

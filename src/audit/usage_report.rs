@@ -1,4 +1,4 @@
-//! A month of one tenant, for the customer to read: who was given a token, for what, how often.
+//! The usage report of one tenant, for the customer to read: who received tokens, for which purpose, how often.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::audit_event::{Actor, AuditAction, AuditEvent, AuditOutcome, Credential};
 
-/// The columns, in their order.
+/// The columns of the report, in their order.
 const COLUMNS: [&str; 10] = [
     "given_to",
     "caller_id",
@@ -20,7 +20,7 @@ const COLUMNS: [&str; 10] = [
     "credential",
 ];
 
-/// Who was given which sort of token.
+/// The number of released tokens by recipient and kind.
 #[derive(Debug, Default)]
 pub struct UsageReport {
     rows: BTreeMap<[String; 7], Times>,
@@ -34,13 +34,15 @@ struct Times {
 }
 
 impl UsageReport {
-    /// Takes an event; only tokens that left count.
+    /// Adds an event; only releases of tokens count.
     pub fn add(&mut self, event: &AuditEvent) {
         if event.action != AuditAction::TokenRelease || event.outcome != AuditOutcome::Done {
             return;
         }
         let (name, id, credential) = match &event.actor {
-            Actor::Caller { id, name, credential } => (name.to_string(), id.to_string(), kind(credential)),
+            Actor::Caller { id, name, credential } => {
+                (name.to_string(), id.to_string(), credential_kind(credential))
+            }
             Actor::Unknown | Actor::CommandLine | Actor::Broker => (String::new(), String::new(), ""),
         };
         let text = |value: Option<String>| value.unwrap_or_default();
@@ -49,7 +51,7 @@ impl UsageReport {
             id,
             text(event.on_behalf_of.as_ref().map(ToString::to_string)),
             text(event.subject.as_ref().map(ToString::to_string)),
-            event.scopes.as_ref().map_or_else(|| everything(event), scopes),
+            event.scopes.as_ref().map_or_else(|| unrestricted_reach(event), scopes),
             text(event.resource.as_ref().map(ToString::to_string)),
             credential.to_owned(),
         ];
@@ -60,10 +62,10 @@ impl UsageReport {
         times.last = times.last.max(event.at);
     }
 
-    /// The report as CSV (RFC 4180).
+    /// Writes the report as CSV (RFC 4180).
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write_csv(&self, out: impl std::io::Write) -> Result<(), csv::Error> {
         let mut out = csv::WriterBuilder::new()
             .quote_style(csv::QuoteStyle::Always)
@@ -75,14 +77,14 @@ impl UsageReport {
             let numbers = [count.to_string(), first.to_string(), last.to_string()];
             let [count, first, last] = &numbers;
             let cells = [name, id, on_behalf_of, subject, reach, resource, count, first, last, credential];
-            out.write_record(cells.map(|cell| neutral(cell)))?;
+            out.write_record(cells.map(|cell| escape_formula(cell)))?;
         }
         out.flush()?;
         Ok(())
     }
 }
 
-fn kind(credential: &Credential) -> &'static str {
+fn credential_kind(credential: &Credential) -> &'static str {
     match credential {
         Credential::Key(_) => "api_key",
         Credential::Jwt { .. } => "jwt",
@@ -90,8 +92,8 @@ fn kind(credential: &Credential) -> &'static str {
     }
 }
 
-/// How far a token without scopes reaches: fully, unless several were told together.
-fn everything(event: &AuditEvent) -> String {
+/// Returns the reach of a token without scopes: everything, unless the record merges several tokens.
+fn unrestricted_reach(event: &AuditEvent) -> String {
     if event.subject.is_some() { "everything" } else { "not told apart" }.to_owned()
 }
 
@@ -99,9 +101,9 @@ fn scopes(scopes: &crate::domain::scope::ScopeSet) -> String {
     scopes.iter().map(crate::domain::scope::Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// A cell that no spreadsheet takes for a formula, wherever it splits it: what might be one is put behind an
-/// apostrophe.
-fn neutral(cell: &str) -> String {
+/// Returns a cell that no spreadsheet takes for a formula, wherever it splits the cell: an apostrophe precedes what may
+/// be one.
+fn escape_formula(cell: &str) -> String {
     let begins = |part: &str| {
         let first = part.trim_start().chars().next();
         first.is_some_and(|first| "=+-@|%\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(first))
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_summed_and_no_cell_is_a_formula() {
+    fn the_report_sums_releases_and_escapes_formulas() {
         let mut report = UsageReport::default();
         report.add(&release("=HYPERLINK(\"http://x\")", "2026-01-02T00:00:00Z", 2));
         report.add(&release("=HYPERLINK(\"http://x\")", "2026-01-01T00:00:00Z", 3));
@@ -142,8 +144,8 @@ mod tests {
         assert!(lines[1].contains("\"5\",\"2026-01-01T00:00:00Z\",\"2026-01-02T00:00:00Z\","), "{csv}");
         for cell in ["=1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "|x", "%x", "ann;=1", "a,@b", "\u{ff1d}1"]
         {
-            assert!(neutral(cell).starts_with('\''), "{cell:?}");
+            assert!(escape_formula(cell).starts_with('\''), "{cell:?}");
         }
-        assert_eq!(neutral("ann@example.com"), "ann@example.com");
+        assert_eq!(escape_formula("ann@example.com"), "ann@example.com");
     }
 }

@@ -1,89 +1,16 @@
-//! Whether an audit is whole: in an export, or in the store.
+//! The verification of an audit, in an export or in the store: first its checkpoints, then its records.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 
 use data_encoding::HEXLOWER;
 
 use super::checkpoint::CheckpointHead;
+use super::integrity_error::{IntegrityError, RecordName};
 use super::{ChainLink, ChainTip, Checkpoint, Day, DayRange, ExportManifest, SignedCheckpoint, verify_link};
 use crate::crypto::{AuditSigner, CryptoError};
 use crate::domain::id::WriterId;
 
-/// The first thing that is not as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IntegrityError {
-    /// A record's content, place or MAC was altered, or somebody put it there.
-    #[error("record {0} is not what the broker wrote there: it was altered, or put there from outside")]
-    Record(RecordName),
-    /// A record is gone.
-    #[error("record {0} is missing")]
-    Missing(RecordName),
-    /// A record stands where it does not belong.
-    #[error("record {0} is out of its place: it was moved, or stands twice")]
-    Moved(RecordName),
-    /// What a record is found by does not say what the record says.
-    #[error("the columns beside record {0} were altered: they do not say what it says")]
-    Columns(RecordName),
-    /// A checkpoint was altered.
-    #[error("checkpoint {0} is not what the broker signed: it was altered, or put there from outside")]
-    Checkpoint(i64),
-    /// A checkpoint is gone.
-    #[error("checkpoint {0} is missing")]
-    CheckpointMissing(i64),
-    /// A checkpoint does not follow the one before it.
-    #[error("checkpoint {0} does not follow the one before it: another stood there")]
-    Forked(i64),
-    /// A chain was shorter at a checkpoint than at one before.
-    #[error("at checkpoint {checkpoint} chain {writer} had {now} records, after {before} at an earlier one")]
-    Shrunk {
-        /// The later checkpoint.
-        checkpoint: i64,
-        /// The chain.
-        writer: WriterId,
-        /// How many it had before.
-        before: i64,
-        /// How many it had then.
-        now: i64,
-    },
-    /// A checkpoint that somebody saw is not there.
-    #[error("checkpoint {0}, which was seen elsewhere, is not here, or is another here")]
-    NotAsSeen(i64),
-    /// An export does not end with its checkpoint.
-    #[error("the export has no end: it was cut off, or something was put behind its last checkpoint")]
-    NoEnd,
-    /// Nothing was written under this key by a broker with this key set.
-    #[error("{what} was verify_link for under key {key}, which is not in the key set")]
-    KeyUnavailable {
-        /// What.
-        what: String,
-        /// The id of the key.
-        key: String,
-    },
-}
-
-/// A record's name: its chain and its number in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordName {
-    writer: WriterId,
-    day: Day,
-    number: i64,
-}
-
-impl RecordName {
-    fn of(link: &ChainLink) -> Self {
-        Self { writer: link.writer.clone(), day: link.day, number: link.number }
-    }
-}
-
-impl fmt::Display for RecordName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { writer, day, number } = self;
-        write!(f, "{number} of chain {writer} of {day}")
-    }
-}
-
-/// What the checkpoints say, read before the records.
+/// The claims of the checkpoints about the chains, which are read before the records.
 #[derive(Debug, Default)]
 pub struct CheckpointClaims {
     last: Option<(i64, String)>,
@@ -91,29 +18,29 @@ pub struct CheckpointClaims {
     first_has_previous: bool,
     heads: HashMap<WriterId, ChainClaim>,
     dropped: Option<super::DroppedRange>,
-    ends: Option<ExportManifest>,
+    export: Option<ExportManifest>,
     seen: BTreeMap<i64, String>,
 }
 
 #[derive(Debug)]
 struct ChainClaim {
     day: Day,
-    /// The MAC of each record that a checkpoint names.
+    /// The MAC of each record that a checkpoint contains, by number.
     macs: BTreeMap<i64, [u8; 32]>,
 }
 
 impl CheckpointClaims {
-    /// Nothing is claimed yet. `seen` are checkpoints that somebody kept elsewhere, by number, with the
-    /// SHA-256 of their content: each has to be among those that follow.
+    /// Creates an empty set of claims. `seen` are checkpoints that were kept elsewhere, by number, with the SHA-256 of
+    /// their content: each of them has to be among those that are added.
     #[must_use]
     pub fn new(seen: BTreeMap<i64, String>) -> Self {
         Self { seen, ..Self::default() }
     }
 
-    /// Takes the next checkpoint.
+    /// Adds the next checkpoint.
     ///
     /// # Errors
-    /// Where it is not what was signed, or does not follow the one before.
+    /// If its signature does not fit, or it does not follow the previous one.
     pub fn add(&mut self, signer: &AuditSigner, signed: &SignedCheckpoint) -> Result<(), IntegrityError> {
         let number = signed.number;
         let checkpoint = signed.verify(signer).map_err(|error| match error {
@@ -139,10 +66,10 @@ impl CheckpointClaims {
         {
             return Err(IntegrityError::NotAsSeen(number));
         }
-        self.note(checkpoint)
+        self.add_claims(checkpoint)
     }
 
-    fn note(&mut self, checkpoint: Checkpoint) -> Result<(), IntegrityError> {
+    fn add_claims(&mut self, checkpoint: Checkpoint) -> Result<(), IntegrityError> {
         for (writer, CheckpointHead { day, number, mac }) in checkpoint.heads {
             let mac: [u8; 32] = HEXLOWER
                 .decode(mac.as_bytes())
@@ -165,25 +92,25 @@ impl CheckpointClaims {
         if checkpoint.dropped.is_some() {
             self.dropped = checkpoint.dropped;
         }
-        self.ends = checkpoint.export;
+        self.export = checkpoint.export;
         Ok(())
     }
 
-    /// Ends the checkpoints of a store.
+    /// Returns the verifier of the records in a store, after its last checkpoint.
     ///
     /// # Errors
-    /// Where the first ones were taken away, or one that was seen elsewhere is not there.
+    /// If the first checkpoints are missing, or one that was seen elsewhere is.
     pub fn into_store_verifier(self, signer: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
         let first = self.dropped.as_ref().map_or(1, |dropped| dropped.first_kept);
         self.verifier(signer, ExportManifest { days: DayRange::ALL, first })
     }
 
-    /// Ends the checkpoints of an export, the last of which has to be its last line.
+    /// Returns the verifier of the records in an export, whose last line has to be its last checkpoint.
     ///
     /// # Errors
-    /// As [`CheckpointClaims::into_store_verifier`], or where the last checkpoint ends no export.
+    /// Those of [`CheckpointClaims::into_store_verifier`], and `NoEnd` if the last checkpoint ends no export.
     pub fn into_export_verifier(self, signer: &AuditSigner) -> Result<ChainVerifier<'_>, IntegrityError> {
-        let export = self.ends.ok_or(IntegrityError::NoEnd)?;
+        let export = self.export.ok_or(IntegrityError::NoEnd)?;
         self.verifier(signer, export)
     }
 
@@ -204,47 +131,48 @@ impl CheckpointClaims {
         }
         let since = self.dropped.as_ref().map_or(Day(i64::MIN), |dropped| dropped.before);
         let range = DayRange { since: export.days.since.max(since), until: export.days.until };
-        let awaited = self.heads.iter().filter(|(_, claim)| range.contains(claim.day));
-        let awaited = awaited.map(|(writer, claim)| (claim.day, writer.clone())).collect();
+        let expected = self.heads.iter().filter(|(_, claim)| range.contains(claim.day));
+        let expected = expected.map(|(writer, claim)| (claim.day, writer.clone())).collect();
         Ok(ChainVerifier {
             signer,
             heads: self.heads,
-            awaited,
-            at: None,
-            found: VerificationSummary::default(),
+            expected,
+            position: None,
+            summary: VerificationSummary::default(),
         })
     }
 }
 
-/// What was found to be whole.
+/// The numbers of records that were verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerificationSummary {
-    /// How many records.
+    /// All records.
     pub records: u64,
-    /// How many of them no checkpoint covers yet.
+    /// The records that no checkpoint covers yet.
     pub uncovered: u64,
 }
 
-/// Goes through the records, in the order of day, chain and number.
+/// The verifier of the records, in the order of day, chain and number.
 #[derive(Debug)]
 pub struct ChainVerifier<'a> {
     signer: &'a AuditSigner,
     heads: HashMap<WriterId, ChainClaim>,
-    /// The chains that have to come, by checkpoints, and did not yet.
-    awaited: BTreeSet<(Day, WriterId)>,
-    at: Option<(Day, WriterId, ChainTip)>,
-    found: VerificationSummary,
+    /// The chains that the checkpoints contain and that have not come yet.
+    expected: BTreeSet<(Day, WriterId)>,
+    position: Option<(Day, WriterId, ChainTip)>,
+    summary: VerificationSummary,
 }
 
 impl ChainVerifier<'_> {
-    /// Takes the next record.
+    /// Verifies the next record.
     ///
     /// # Errors
-    /// The first thing that is not as it was written.
+    /// The first difference from what was written.
     pub fn verify_next(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
-        let same = self.at.as_ref().filter(|(day, writer, _)| *day == link.day && *writer == link.writer);
+        let same =
+            self.position.as_ref().filter(|(day, writer, _)| *day == link.day && *writer == link.writer);
         let before = match same {
-            Some((_, _, head)) => *head,
+            Some((_, _, tip)) => *tip,
             None => {
                 self.end_chain()?;
                 self.begin_chain(link)?;
@@ -270,32 +198,33 @@ impl ChainVerifier<'_> {
         if claim.and_then(|claim| claim.macs.get(&link.number)).is_some_and(|claimed| *claimed != mac) {
             return Err(IntegrityError::Record(RecordName::of(link)));
         }
-        self.found.records += 1;
-        self.found.uncovered += u64::from(claim.and_then(last).is_none_or(|last| link.number > last));
-        self.at = Some((link.day, link.writer.clone(), ChainTip { number: link.number, mac }));
+        self.summary.records += 1;
+        self.summary.uncovered +=
+            u64::from(claim.and_then(last_covered).is_none_or(|last| link.number > last));
+        self.position = Some((link.day, link.writer.clone(), ChainTip { number: link.number, mac }));
         Ok(())
     }
 
     fn begin_chain(&mut self, link: &ChainLink) -> Result<(), IntegrityError> {
         let next = (link.day, link.writer.clone());
-        if self.at.as_ref().is_some_and(|(day, writer, _)| (*day, writer) > (next.0, &next.1)) {
+        if self.position.as_ref().is_some_and(|(day, writer, _)| (*day, writer) > (next.0, &next.1)) {
             return Err(IntegrityError::Moved(RecordName::of(link)));
         }
         if self.heads.get(&link.writer).is_some_and(|claim| claim.day != link.day) {
             return Err(IntegrityError::Record(RecordName::of(link)));
         }
-        self.skip_to(Some(&next))?;
-        self.awaited.remove(&next);
+        self.check_none_missing_before(Some(&next))?;
+        self.expected.remove(&next);
         Ok(())
     }
 
-    /// Refuses where a chain was to come before this one and did not.
-    fn skip_to(&self, next: Option<&(Day, WriterId)>) -> Result<(), IntegrityError> {
-        match self.awaited.first() {
-            Some(awaited) if next.is_none_or(|next| awaited < next) => {
+    /// Fails if a chain is missing before this one.
+    fn check_none_missing_before(&self, next: Option<&(Day, WriterId)>) -> Result<(), IntegrityError> {
+        match self.expected.first() {
+            Some(expected) if next.is_none_or(|next| expected < next) => {
                 Err(IntegrityError::Missing(RecordName {
-                    day: awaited.0,
-                    writer: awaited.1.clone(),
+                    day: expected.0,
+                    writer: expected.1.clone(),
                     number: 1,
                 }))
             }
@@ -303,36 +232,29 @@ impl ChainVerifier<'_> {
         }
     }
 
-    /// Refuses where a chain ends before its last checkpoint.
+    /// Fails if the current chain is shorter than a checkpoint says.
     fn end_chain(&self) -> Result<(), IntegrityError> {
-        let Some((day, writer, head)) = &self.at else { return Ok(()) };
-        let claimed = self.heads.get(writer).and_then(last).unwrap_or(0);
-        if head.number < claimed {
-            let name = RecordName { writer: writer.clone(), day: *day, number: head.number + 1 };
+        let Some((day, writer, tip)) = &self.position else { return Ok(()) };
+        let claimed = self.heads.get(writer).and_then(last_covered).unwrap_or(0);
+        if tip.number < claimed {
+            let name = RecordName { writer: writer.clone(), day: *day, number: tip.number + 1 };
             return Err(IntegrityError::Missing(name));
         }
         Ok(())
     }
 
-    /// Ends the records.
+    /// Ends the verification.
     ///
     /// # Errors
-    /// Where some are missing at the end.
+    /// If records are missing at the end.
     pub fn finish(self) -> Result<VerificationSummary, IntegrityError> {
         self.end_chain()?;
-        self.skip_to(None)?;
-        Ok(self.found)
+        self.check_none_missing_before(None)?;
+        Ok(self.summary)
     }
 }
 
-impl IntegrityError {
-    /// The columns beside this record were altered.
-    #[must_use]
-    pub fn columns(link: &ChainLink) -> Self {
-        Self::Columns(RecordName::of(link))
-    }
-}
-
-fn last(claim: &ChainClaim) -> Option<i64> {
+/// Returns the number of the last record that a checkpoint covers.
+fn last_covered(claim: &ChainClaim) -> Option<i64> {
     claim.macs.last_key_value().map(|(number, _)| *number)
 }
