@@ -1,4 +1,7 @@
-//! How a process learns what others changed, and how long it may go on while it cannot.
+//! The change feed: it polls the log of changes, so that this process learns what other processes changed.
+//!
+//! It owns the knowledge of which entities changed and since when. It must not cache entities itself: a cache holds
+//! a [`ChangeToken`] beside each value and compares it here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,187 +13,192 @@ use tokio::sync::MutexGuard;
 use super::{ChangedEntity, Result, Store};
 use crate::clock::{Clock, Monotonic};
 
-/// How long a process may go without asking what changed: a revoked key or suspended tenant is
-/// refused everywhere within twice that.
+/// The time between two polls. Every process refuses a revoked key or suspended tenant within twice this time.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many changed ids are remembered one by one; beyond that everything counts as changed.
+/// The maximum number of changed ids that are tracked one by one; beyond it everything counts as changed.
 const MAX_TRACKED_IDS: usize = 10_000;
 
-/// Follows the log of changes. Whatever is kept in memory bears a [`ChangeToken`] from before it was read,
-/// and counts only while nothing that it was made of changed since.
+/// The feed of changes. A value in memory carries a [`ChangeToken`] from before it was read, and is current only
+/// while nothing that it was made of has changed since.
 #[derive(Debug)]
 pub struct ChangeFeed {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// The number of changes that this process has seen.
     epoch: AtomicU64,
-    changed: RwLock<Epochs>,
+    last_changes: RwLock<LastChanges>,
+    /// When the last successful poll began.
     last_poll: Mutex<Monotonic>,
-    failing: AtomicBool,
-    /// The number of the last change that was heard of; held while asking, so that one asks at a time.
-    number: tokio::sync::Mutex<i64>,
-    /// What was last_poll, whoever asked, and is not handed on yet.
+    is_failing: AtomicBool,
+    /// The number of the last change that was read; locked during a poll, so that there is only one at a time.
+    last_number: tokio::sync::Mutex<i64>,
+    /// The changes that were read and not taken yet.
     untaken: Mutex<Vec<ChangedEntity>>,
 }
 
+/// The epochs of the last changes.
 #[derive(Debug, Default)]
-struct Epochs {
-    each: HashMap<String, u64>,
-    /// When any caller changed last.
-    callers: u64,
-    all: u64,
+struct LastChanges {
+    by_id: HashMap<String, u64>,
+    any_caller: u64,
+    /// The epoch since when everything counts as changed.
+    everything: u64,
 }
 
-/// The moment before something was read.
+/// A token for the state of the feed at one moment, taken before something is read.
 #[derive(Debug)]
 pub struct ChangeToken(AtomicU64);
 
 impl ChangeFeed {
-    /// Begins to follow the log from where it ends now.
+    /// Starts to follow the log of changes from its current end.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store does not answer.
     pub async fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self> {
         let last_poll = clock.monotonic();
-        let number = store.last_change_number().await?;
+        let last_number = store.last_change_number().await?;
         Ok(Self {
             store,
             clock,
             epoch: AtomicU64::new(0),
-            changed: RwLock::new(Epochs::default()),
+            last_changes: RwLock::default(),
             last_poll: Mutex::new(last_poll),
-            failing: AtomicBool::new(false),
-            number: tokio::sync::Mutex::new(number),
+            is_failing: AtomicBool::new(false),
+            last_number: tokio::sync::Mutex::new(last_number),
             untaken: Mutex::default(),
         })
     }
 
-    /// A since for what is going to be read now.
+    /// Returns a token for what is going to be read now.
     #[must_use]
     pub fn change_token(&self) -> ChangeToken {
         ChangeToken(AtomicU64::new(self.epoch.load(Ordering::Acquire)))
     }
 
-    /// True where none of `ids` changed since `since`.
+    /// Returns true if none of `ids` has changed since the token was taken.
     #[must_use]
     pub fn unchanged_since(&self, since: &ChangeToken, ids: &[&str]) -> bool {
-        let then = since.0.load(Ordering::Acquire);
-        let now = self.epoch.load(Ordering::Acquire);
-        if then == now {
-            return true;
-        }
-        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
-        let untouched = changed.all <= then
-            && ids.iter().all(|id| changed.each.get(*id).is_none_or(|changed| *changed <= then));
-        if untouched {
-            since.0.fetch_max(now, Ordering::AcqRel);
-        }
-        untouched
+        self.compare(since, |changes, then| {
+            changes.everything <= then
+                && ids.iter().all(|id| changes.by_id.get(*id).is_none_or(|changed| *changed <= then))
+        })
     }
 
-    /// True where nothing at all changed since `since`: what is known to be absent may exist by now.
+    /// Returns true if nothing at all has changed since the token was taken. After any change, an entity that was
+    /// absent may exist.
     #[must_use]
     pub fn nothing_changed_since(&self, since: &ChangeToken) -> bool {
         since.0.load(Ordering::Acquire) == self.epoch.load(Ordering::Acquire)
     }
 
-    /// True where no caller changed since `since`: of those who are known, and of all that may exist by now.
+    /// Returns true if no caller has changed or been added since the token was taken.
     #[must_use]
     pub fn no_caller_changed_since(&self, since: &ChangeToken) -> bool {
+        self.compare(since, |changes, then| changes.everything.max(changes.any_caller) <= then)
+    }
+
+    /// Compares a token with the changes, and moves a token that is current forward, so that the next comparison is
+    /// quick.
+    fn compare(&self, since: &ChangeToken, is_unchanged: impl FnOnce(&LastChanges, u64) -> bool) -> bool {
         let then = since.0.load(Ordering::Acquire);
         let now = self.epoch.load(Ordering::Acquire);
         if then == now {
             return true;
         }
-        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
-        let untouched = changed.all.max(changed.callers) <= then;
-        if untouched {
+        let changes = self.last_changes.read().unwrap_or_else(PoisonError::into_inner);
+        let is_unchanged = is_unchanged(&changes, then);
+        if is_unchanged {
             since.0.fetch_max(now, Ordering::AcqRel);
         }
-        untouched
+        is_unchanged
     }
 
-    /// Takes note of a change, before anybody else's is heard of.
-    pub fn mark_changed(&self, what: &ChangedEntity) {
-        let id = match what {
+    /// Marks an entity as changed at once, without waiting for the next poll.
+    pub fn mark_changed(&self, entity: &ChangedEntity) {
+        let id = match entity {
             ChangedEntity::Tenant(id) => id.as_str(),
             ChangedEntity::App(id) => id.as_str(),
             ChangedEntity::Caller(id) => id.as_str(),
             ChangedEntity::Session(id) => id.as_str(),
         };
-        let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.last_changes.write().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch.load(Ordering::Acquire) + 1;
-        if changed.each.len() >= MAX_TRACKED_IDS {
-            changed.each.clear();
-            changed.all = epoch;
+        if changes.by_id.len() >= MAX_TRACKED_IDS {
+            changes.by_id.clear();
+            changes.everything = epoch;
         }
-        changed.each.insert(id.to_owned(), epoch);
-        if matches!(what, ChangedEntity::Caller(_)) {
-            changed.callers = epoch;
+        changes.by_id.insert(id.to_owned(), epoch);
+        if matches!(entity, ChangedEntity::Caller(_)) {
+            changes.any_caller = epoch;
         }
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Asks the store what changed: [`ChangeFeed::take_changes`] tells it.
+    /// Reads the new changes from the store; [`ChangeFeed::take_changes`] returns them.
     ///
     /// # Errors
-    /// Where the store does not answer; what is in memory goes on for as long as [`ChangeFeed::staleness`] lets it.
+    /// If the store does not answer. Caches may use their values for as long as [`ChangeFeed::staleness`] permits.
     pub async fn poll(&self) -> Result<()> {
-        self.ask(self.number.lock().await).await
+        self.poll_from(self.last_number.lock().await).await
     }
 
-    async fn ask(&self, mut number: MutexGuard<'_, i64>) -> Result<()> {
-        let asked = self.clock.monotonic();
-        let changes = self.store.changes_since(*number).await;
-        self.failing.store(changes.is_err(), Ordering::Release);
+    async fn poll_from(&self, mut last_number: MutexGuard<'_, i64>) -> Result<()> {
+        let began = self.clock.monotonic();
+        let changes = self.store.changes_since(*last_number).await;
+        self.is_failing.store(changes.is_err(), Ordering::Release);
         match changes? {
             Some(changes) => {
                 for change in &changes {
                     self.mark_changed(&change.entity);
-                    *number = change.number;
+                    *last_number = change.number;
                 }
                 let mut untaken = self.untaken.lock().unwrap_or_else(PoisonError::into_inner);
                 untaken.extend(changes.into_iter().map(|change| change.entity));
                 untaken.truncate(MAX_TRACKED_IDS);
             }
             None => {
-                *number = self.store.last_change_number().await?;
-                let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
-                let epoch = self.epoch.load(Ordering::Acquire) + 1;
-                changed.each.clear();
-                changed.all = epoch;
-                self.epoch.store(epoch, Ordering::Release);
+                *last_number = self.store.last_change_number().await?;
+                self.mark_everything_changed();
             }
         }
-        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = began;
         Ok(())
     }
 
-    /// What was heard of since this was last asked, for those who keep things in memory that depend on
-    /// it. What counts no more is refused by its [`ChangeToken`] meanwhile.
+    fn mark_everything_changed(&self) {
+        let mut changes = self.last_changes.write().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch.load(Ordering::Acquire) + 1;
+        changes.by_id.clear();
+        changes.everything = epoch;
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Returns the changes that were read since the last call, for caches that drop what changed. Until then the
+    /// [`ChangeToken`] of a changed value shows that it is not current.
     #[must_use]
     pub fn take_changes(&self) -> Vec<ChangedEntity> {
         std::mem::take(&mut *self.untaken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks the store where nobody did for two intervals, as after the process was frozen. A store
-    /// that is known to be away is left to the one who asks every interval.
+    /// Polls if there was no poll for two intervals, as after the process was frozen. If the last poll failed, this
+    /// is left to the task that polls every interval.
     pub async fn catch_up(&self) {
         if self.is_behind() {
-            let number = self.number.lock().await;
-            // Whoever waited while another asked has the answer, or knows that there is none.
+            let last_number = self.last_number.lock().await;
+            // If another task polled while this one waited for the lock, its result is enough.
             if self.is_behind() {
-                // The failure is remembered, and judged by age.
-                let _ = self.ask(number).await;
+                // A failure shows in the staleness, which the caches check.
+                let _ = self.poll_from(last_number).await;
             }
         }
     }
 
     fn is_behind(&self) -> bool {
-        self.staleness() > 2 * POLL_INTERVAL && !self.failing.load(Ordering::Acquire)
+        self.staleness() > 2 * POLL_INTERVAL && !self.is_failing.load(Ordering::Acquire)
     }
 
-    /// How long ago the store last told what changed.
+    /// Returns the time since the last successful poll.
     #[must_use]
     pub fn staleness(&self) -> Duration {
         let last_poll = *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! What is looked up for nearly every request: remembered while it counts, and read once for all who miss it at
-//! the same time.
+//! The read-through cache of entities that nearly every request needs: a value is used while it is current, and read
+//! once for all requests that miss it at the same time.
 
 use std::fmt::{self, Debug};
 use std::hash::Hash;
@@ -14,23 +14,23 @@ use super::change_feed::{ChangeFeed, ChangeToken};
 use super::{Result, StoreError};
 use crate::flight::{Crashed, Flights};
 
-/// What a key leads to.
+/// A value that can be cached under keys of type `K`.
 pub trait Cacheable<K>: Debug + Send + Sync + 'static {
-    /// True where nothing that it was made of changed since `stamp`.
+    /// Returns true if nothing that the value was made of has changed since the token was taken.
     fn is_current(&self, key: &K, since: &ChangeToken, change_feed: &ChangeFeed) -> bool;
 
-    /// How much of the room it takes.
+    /// Returns the share of the cache's capacity that the value takes.
     fn weight(&self) -> u32 {
         1
     }
 }
 
-/// What keys lead to, as far as somebody looked.
+/// A cache that reads missing values from the store.
 pub struct ReadThroughCache<K, V> {
     change_feed: Arc<ChangeFeed>,
     max_age: Duration,
-    known: Cache<K, Arc<CachedValue<V>>>,
-    readings: Flights<K, Result<Arc<CachedValue<V>>>>,
+    values: Cache<K, Arc<CachedValue<V>>>,
+    reads: Flights<K, Result<Arc<CachedValue<V>>>>,
 }
 
 impl<K, V> fmt::Debug for ReadThroughCache<K, V> {
@@ -39,12 +39,12 @@ impl<K, V> fmt::Debug for ReadThroughCache<K, V> {
     }
 }
 
-/// What a key led to when it was looked up.
+/// A value in the cache.
 #[derive(Debug)]
 pub struct CachedValue<V> {
-    /// From before it was read.
+    /// The token that was taken before the value was read.
     change_token: ChangeToken,
-    /// What was value.
+    /// The value.
     pub value: V,
 }
 
@@ -53,77 +53,75 @@ where
     K: Clone + Debug + Eq + Hash + Send + Sync + 'static,
     V: Cacheable<K>,
 {
-    /// Nothing is known yet, and there is room for as much as weighs `capacity`. What is known counts while
-    /// `change_feed` tells of no change, and heard from the store within `max_age`. Readings are tasks of `tasks`.
+    /// Creates an empty cache for values of a total weight of `capacity`. A value is current while `change_feed` shows
+    /// no change of it and has polled within `max_age`. Reads are tasks of `tasks`.
     #[must_use]
     pub fn new(change_feed: Arc<ChangeFeed>, max_age: Duration, capacity: u64, tasks: &TaskTracker) -> Self {
         // The default policy would refuse new entries when full.
-        let known = Cache::builder()
+        let values = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, known: &Arc<CachedValue<V>>| known.value.weight())
+            .weigher(|_, cached: &Arc<CachedValue<V>>| cached.value.weight())
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { change_feed, max_age, known, readings: Flights::new(tasks.clone()) }
+        Self { change_feed, max_age, values, reads: Flights::new(tasks.clone()) }
     }
 
-    /// What `key` leads to: what is remembered of it where that counts, else what `read` finds. Those who come
-    /// while it is being read wait for the same reading, its failure too.
+    /// Returns the value of `key`: the cached one if it is current, otherwise the one that `read` returns. Requests for
+    /// a key that is being read wait for the same read and share its result, even a failure.
     ///
     /// # Errors
-    /// Those of `read`; nothing is remembered then.
+    /// Those of `read`; they are not cached.
     pub async fn get_or_load<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
         self.change_feed.catch_up().await;
-        if let Some(known) = self.remembered(key) {
-            return Ok(known);
+        if let Some(cached) = self.get(key) {
+            return Ok(cached);
         }
-        let known = self.read(key, &read).await?;
-        match self.is_current(key, &known) {
-            true => Ok(known),
-            // That reading may have begun before whoever asks now knew of the change; the next one did not.
-            false => self.read(key, &read).await,
+        let cached = self.load(key, &read).await?;
+        match self.is_current(key, &cached) {
+            true => Ok(cached),
+            // That read may have begun before a change that this request knows of; the next one begins after it.
+            false => self.load(key, &read).await,
         }
     }
 
-    /// What is remembered of `key`, where it counts.
-    fn remembered(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
-        let counts = |known: &Arc<CachedValue<V>>| {
-            self.is_current(key, known) && self.change_feed.staleness() <= self.max_age
-        };
-        self.peek(key).filter(counts)
+    /// Returns the cached value of `key` if it is current.
+    fn get(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
+        self.peek(key)
+            .filter(|cached| self.is_current(key, cached) && self.change_feed.staleness() <= self.max_age)
     }
 
-    /// What is remembered of `key`, whether it counts or not.
+    /// Returns the cached value of `key`, current or not.
     #[must_use]
     pub fn peek(&self, key: &K) -> Option<Arc<CachedValue<V>>> {
-        self.known.get(key)
+        self.values.get(key)
     }
 
-    /// All that is remembered.
+    /// Returns all cached values, current or not.
     pub fn iter(&self) -> impl Iterator<Item = (Arc<K>, Arc<CachedValue<V>>)> + '_ {
-        self.known.iter()
+        self.values.iter()
     }
 
-    fn is_current(&self, key: &K, known: &CachedValue<V>) -> bool {
-        known.value.is_current(key, &known.change_token, &self.change_feed)
+    fn is_current(&self, key: &K, cached: &CachedValue<V>) -> bool {
+        cached.value.is_current(key, &cached.change_token, &self.change_feed)
     }
 
-    async fn read<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
+    async fn load<F>(&self, key: &K, read: impl Fn() -> F) -> Result<Arc<CachedValue<V>>>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
-        let reading = || {
-            let (known, key) = (self.known.clone(), key.clone());
+        let start = || {
+            let (values, key) = (self.values.clone(), key.clone());
             let (change_token, value) = (self.change_feed.change_token(), read());
             async move {
-                let looked = Arc::new(CachedValue { change_token, value: value.await? });
-                known.insert(key, Arc::clone(&looked));
-                Ok(looked)
+                let cached = Arc::new(CachedValue { change_token, value: value.await? });
+                values.insert(key, Arc::clone(&cached));
+                Ok(cached)
             }
         };
-        let landed = self.readings.join(key.clone(), reading).await;
-        landed.unwrap_or_else(|Crashed| Err(StoreError::Unexpected("a lookup broke off".to_owned())))
+        let result = self.reads.join(key.clone(), start).await;
+        result.unwrap_or_else(|Crashed| Err(StoreError::Unexpected("a lookup broke off".to_owned())))
     }
 }
