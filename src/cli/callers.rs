@@ -1,18 +1,16 @@
 //! `callers`: creates the first admin, with access to the database and the key set.
 
-use std::sync::Arc;
-
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::crypto::{Vault, key_file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::registry::callers::api_keys::{CreatedApiKey, create_admin};
-use crate::store::{self, Conflict, OpenMode, StoreError};
+use crate::store::{Conflict, StoreError};
 
+use super::database;
 use super::failure::Failure;
 use super::settings::ConfigArg;
 use super::terminal;
@@ -78,11 +76,8 @@ pub(super) async fn run(args: CallersArgs) -> Result<(), Failure> {
 
 /// Creates an admin in the database that the settings name.
 pub(super) async fn create(settings: &Settings, name: Name) -> Result<CreatedApiKey, Failure> {
-    let entropy = Arc::new(SystemEntropy);
-    let keys = key_file::read(&settings.keys.file)?;
-    let vault = Arc::new(Vault::local(&keys, entropy.clone())?);
-    let store = store::open(&settings.database, Arc::clone(&vault), OpenMode::Shared).await?;
-    create_admin(&store, &vault, &SystemClock::new(), &*entropy, name.clone()).await.map_err(|error| {
+    let (vault, store) = database::open(settings).await?;
+    create_admin(&store, &vault, &SystemClock::new(), &SystemEntropy, name.clone()).await.map_err(|error| {
         match error {
             StoreError::Conflict(Conflict::Name) => Failure::failed(format!(
                 "there is a caller {name} already: choose another name, or have an admin make a key for \

@@ -4,6 +4,7 @@ mod audit;
 mod broker;
 mod callers;
 mod config_file;
+mod database;
 mod failure;
 mod keys;
 mod lockdown;

@@ -3,10 +3,11 @@
 use crate::audit::Day;
 use crate::clock::{Clock, SystemClock};
 
+use super::super::database;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::super::terminal;
-use super::{day, open};
+use super::day;
 
 /// Drop the audit's days before a given one.
 ///
@@ -30,7 +31,7 @@ pub(super) async fn run(args: DropArgs) -> Result<(), Failure> {
     if args.before > Day::of(now) {
         return Err(Failure::usage("--before: today is the last day that can be kept alone"));
     }
-    let (_, store) = open(&args.config.load()?).await?;
+    let (_, store) = database::open(&args.config.load()?).await?;
     match store.drop_audit_before(args.before, now).await? {
         Some(_) => terminal::print(format_args!("every day before {} is dropped", args.before)),
         None => terminal::print("there was nothing to drop"),

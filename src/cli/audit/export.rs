@@ -9,10 +9,11 @@ use crate::crypto::Vault;
 use crate::domain::id::WriterId;
 use crate::store::Store;
 
+use super::super::database;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::super::terminal;
-use super::{BATCH_SIZE, day, open};
+use super::{BATCH_SIZE, day};
 
 /// Write the audit to standard output, one record or checkpoint per line (JSON Lines).
 ///
@@ -36,7 +37,7 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) async fn run(args: ExportArgs) -> Result<(), Failure> {
-    let (vault, store) = open(&args.config.load()?).await?;
+    let (vault, store) = database::open(&args.config.load()?).await?;
     let DayRange { since, until } = DayRange::ALL;
     let range = DayRange { since: args.since.unwrap_or(since), until: args.until.unwrap_or(until) };
     if range.since > range.until {

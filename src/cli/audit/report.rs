@@ -10,9 +10,10 @@ use crate::domain::audit_event::{AuditAction, AuditOutcome};
 use crate::registry::callers::grants::parse_tenant;
 use crate::store::{AuditCursor, AuditFilter, PageRequest, Store, TenantRef};
 
+use super::super::database;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
-use super::{BATCH_SIZE, open};
+use super::BATCH_SIZE;
 
 /// Write a CSV of who received a tenant's tokens in a month, for what and how often.
 ///
@@ -52,7 +53,7 @@ fn month(text: &str) -> Result<Month, String> {
 }
 
 pub(super) async fn run(args: ReportArgs) -> Result<(), Failure> {
-    let (_, store) = open(&args.config.load()?).await?;
+    let (_, store) = database::open(&args.config.load()?).await?;
     let tenant = match (store.tenant(&args.tenant).await?, args.tenant) {
         (Some(tenant), _) => tenant.id,
         (None, TenantRef::Id(id)) => id,

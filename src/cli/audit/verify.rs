@@ -14,10 +14,11 @@ use crate::crypto::{AuditSigner, Vault};
 use crate::domain::id::WriterId;
 use crate::store::Store;
 
+use super::super::database;
 use super::super::failure::Failure;
 use super::super::settings::ConfigArg;
 use super::super::terminal;
-use super::{BATCH_SIZE, open, vault};
+use super::BATCH_SIZE;
 
 /// Check that the audit is complete and unchanged, and name the first record that is not.
 ///
@@ -55,9 +56,9 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
         None => BTreeMap::new(),
     });
     let found = match &args.file {
-        Some(path) => of_export(vault(&settings)?.audit_signer(), path, claims)?,
+        Some(path) => of_export(database::open_vault(&settings)?.audit_signer(), path, claims)?,
         None => {
-            let (vault, store) = open(&settings).await?;
+            let (vault, store) = database::open(&settings).await?;
             of_store(&vault, &*store, claims).await?
         }
     };

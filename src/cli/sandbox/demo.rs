@@ -19,18 +19,18 @@ use url::Url;
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{DatabaseUrl, Settings};
-use crate::crypto::{KeySet, Vault, key_file};
+use crate::crypto::{KeySet, key_file};
 use crate::domain::id::Name;
 use crate::entropy::SystemEntropy;
 use crate::page;
 use crate::secret::SecretString;
-use crate::store::{self, OpenMode, PageRequest, TenantFilter, TokenSelector};
+use crate::store::{PageRequest, TenantFilter, TokenSelector};
 
 use super::demo_page::{self, PageArgs, Place};
 use super::guide::Guide;
 use crate::cli::broker::BrokerClient;
 use crate::cli::failure::Failure;
-use crate::cli::{callers, config_file, logging, signal, terminal};
+use crate::cli::{callers, config_file, database, logging, signal, terminal};
 
 /// The tenant that the demo registers, and the one that it leaves to the reader.
 const TENANT: &str = "acme";
@@ -256,9 +256,7 @@ impl Stage {
 
 /// Drops tokens that an earlier demo kept: this sandbox never gave them.
 async fn forget_tokens(settings: &Settings) -> Result<(), Failure> {
-    let keys = key_file::read(&settings.keys.file).map_err(failed)?;
-    let vault = Arc::new(Vault::local(&keys, Arc::new(SystemEntropy)).map_err(failed)?);
-    let store = store::open(&settings.database, vault, OpenMode::Shared).await?;
+    let (_, store) = database::open(settings).await?;
     let everyone = PageRequest { after: None, limit: usize::MAX };
     let now: Timestamp = SystemClock::new().wall();
     for tenant in store.tenants(&TenantFilter::default(), &everyone).await.map_err(failed)? {
