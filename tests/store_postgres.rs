@@ -59,7 +59,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
 }
 
 #[tokio::test]
-async fn no_message_holds_the_password() {
+async fn no_message_contains_the_password() {
     let url = |text: &str| DatabaseUrl::Postgres(SecretString::new(text.to_owned()));
     let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
     // Nobody listens on port 1; the second is no URL of a database.
@@ -79,7 +79,7 @@ const LOCKS: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON pg_datab
                      WHERE locktype = 'advisory' AND granted AND datname = current_database()";
 
 #[tokio::test]
-async fn one_serve_at_a_time_and_commands_beside_it() {
+async fn only_one_serve_runs_at_a_time_with_commands_beside_it() {
     let harness = Harness::postgres().await;
     let another = || open(&harness.url, Arc::clone(&harness.vault), OpenMode::Exclusive);
     let second = another().await.unwrap_err();
@@ -167,7 +167,7 @@ async fn recovery(store: &dyn Store) -> Duration {
 }
 
 #[tokio::test]
-async fn a_frozen_server_holds_nobody_past_the_budget() {
+async fn a_frozen_server_blocks_no_call_past_its_timeout() {
     let harness = Harness::postgres().await;
     let (tenant, _) = harness.own_tenant("acme").await;
     let wire = Wire::to(&harness.url).await;
@@ -204,7 +204,7 @@ async fn a_frozen_server_holds_nobody_past_the_budget() {
 }
 
 #[tokio::test]
-async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
+async fn concurrent_requests_poll_a_frozen_server_once() {
     let harness = Harness::postgres().await;
     let wire = Wire::to(&harness.url).await;
     let store = open(&wire.url, Arc::clone(&harness.vault), OpenMode::Shared).await.unwrap();
@@ -226,7 +226,7 @@ async fn those_who_wake_beside_a_frozen_server_ask_it_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
+async fn a_connection_to_a_read_only_server_is_closed() {
     let harness = Harness::postgres().await;
     let name = url::Url::parse(postgres_url(&harness.url)).unwrap().path()[1..].to_owned();
     let read_only = async |on: &str| {
@@ -248,7 +248,7 @@ async fn a_connection_to_a_server_that_became_read_only_is_dropped() {
 }
 
 #[tokio::test]
-async fn connections_that_the_server_ended_are_replaced() {
+async fn connections_that_the_server_closed_are_replaced() {
     let harness = Harness::postgres().await;
     for pinged in futures::future::join_all((0..8).map(|_| harness.store.ping())).await {
         pinged.unwrap();

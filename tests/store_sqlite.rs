@@ -25,7 +25,7 @@ fn any_vault() -> Arc<box_token_broker::crypto::Vault> {
 }
 
 #[tokio::test]
-async fn the_files_are_their_owners_alone() {
+async fn the_files_are_accessible_to_their_owner_alone() {
     let harness = Harness::sqlite().await;
     harness.own_tenant("acme").await;
     for ending in ["", "-wal", "-shm", ".lock"] {
@@ -38,7 +38,7 @@ async fn the_files_are_their_owners_alone() {
 }
 
 #[tokio::test]
-async fn one_serve_at_a_time_and_commands_beside_it() {
+async fn only_one_serve_runs_at_a_time_with_commands_beside_it() {
     let harness = Harness::sqlite().await;
     let second = open(&harness.url, any_vault(), OpenMode::Exclusive).await.unwrap_err();
     assert_eq!(second, OpenError::AnotherServe { database: harness.path().display().to_string() });
@@ -64,7 +64,7 @@ async fn one_serve_at_a_time_and_commands_beside_it() {
 }
 
 #[tokio::test]
-async fn the_lock_ends_with_the_store() {
+async fn the_lock_is_released_with_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
     for _ in 0..3 {
@@ -74,7 +74,7 @@ async fn the_lock_ends_with_the_store() {
 }
 
 #[tokio::test]
-async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
+async fn purging_a_tenant_leaves_no_sealed_byte_in_the_files() {
     let harness = Harness::sqlite().await;
     let (kept, kept_app) = harness.own_tenant("kept").await;
     let (tenant, app) = harness.own_tenant("acme").await;
@@ -116,7 +116,7 @@ async fn a_purged_tenant_leaves_no_byte_of_what_was_sealed() {
 }
 
 #[tokio::test]
-async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
+async fn a_schema_is_migrated_once_and_a_foreign_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
     assert_eq!(migrate(&url).await, Ok(MigrationReport { from: 0, to: 6 }));
@@ -135,7 +135,7 @@ async fn a_schema_is_migrated_once_and_a_strange_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_made_is_told() {
+async fn a_file_that_cannot_be_created_is_reported() {
     let url = DatabaseUrl::Sqlite("/nonexistent/folder/broker.db".into());
     let error = open(&url, any_vault(), OpenMode::Shared).await.unwrap_err();
     assert!(matches!(error, OpenError::File { .. }));
@@ -153,7 +153,7 @@ async fn a_file_that_cannot_be_made_is_told() {
 }
 
 #[tokio::test]
-async fn two_processes_may_make_the_schema_at_once() {
+async fn several_processes_can_create_the_schema_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("broker.db"));
     let opened = futures::future::join_all((0..4).map(|_| open(&url, any_vault(), OpenMode::Shared))).await;

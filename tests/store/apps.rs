@@ -10,7 +10,7 @@ use box_token_broker::store::{AppRef, Conflict, PageRequest, StoreError, credent
 use super::harness::Harness;
 use super::sample_rows::{all, event, name, next};
 
-pub(crate) async fn an_app_comes_back_as_it_was_written(harness: &Harness) {
+pub(crate) async fn an_app_is_read_as_it_was_written(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let (_, own) = harness.own_tenant("acme").await;
     let zebra = harness.shared_app("zebra").await;
@@ -38,7 +38,7 @@ pub(crate) async fn an_app_comes_back_as_it_was_written(harness: &Harness) {
     assert_eq!(stale, Err(StoreError::Conflict(Conflict::Version)));
 }
 
-pub(crate) async fn an_app_in_use_stays(harness: &Harness) {
+pub(crate) async fn an_app_in_use_cannot_be_deleted(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let tenant = harness.tenant_of(&app, "acme").await;
     let delete = event(AuditAction::AppDelete);
@@ -56,7 +56,7 @@ pub(crate) async fn an_app_in_use_stays(harness: &Harness) {
     );
 }
 
-pub(crate) async fn no_generation_is_given_twice(harness: &Harness) {
+pub(crate) async fn no_generation_is_returned_twice(harness: &Harness) {
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let store = harness.store.clone();

@@ -76,7 +76,7 @@ async fn listed(harness: &Harness, filter: &SessionFilter) -> Vec<BrowserSession
     harness.store.browser_sessions(filter, &PageRequest { after: None, limit: 100 }).await.unwrap().items
 }
 
-pub(crate) async fn a_session_comes_back_as_it_was_written(harness: &Harness) {
+pub(crate) async fn a_session_is_read_as_it_was_written(harness: &Harness) {
     let scene = Scene::new(harness, "acme").await;
     let session = scene.opened(harness, 0, Some("ada \u{1F4E6}")).await;
     assert_eq!(harness.store.browser_session(&session.id).await, Ok(Some(session)));
@@ -84,7 +84,7 @@ pub(crate) async fn a_session_comes_back_as_it_was_written(harness: &Harness) {
     assert_eq!(harness.store.browser_session(&absent).await, Ok(None));
 }
 
-pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(harness: &Harness) {
+pub(crate) async fn sessions_are_listed_by_owner_and_age(harness: &Harness) {
     let (acme, globex) = (Scene::new(harness, "acme").await, Scene::new(harness, "globex").await);
     let mut all = Vec::new();
     for age in [5, 1, 3, 3, 2] {
@@ -115,7 +115,7 @@ pub(crate) async fn sessions_are_listed_by_age_and_of_whom_they_are(harness: &Ha
     assert_eq!(listed(harness, &filter(SessionSelector::Caller(acme.caller.id))).await, all);
 }
 
-pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(harness: &Harness) {
+pub(crate) async fn a_session_is_cancelled_and_reported_as_changed_once(harness: &Harness) {
     let scene = Scene::new(harness, "acme").await;
     let (one, other) = (scene.opened(harness, 0, None).await, scene.opened(harness, 0, None).await);
     let before = harness.store.last_change_number().await.unwrap();
@@ -135,7 +135,7 @@ pub(crate) async fn a_cancelled_session_stays_cancelled_and_is_told_once(harness
     assert_eq!(harness.store.browser_session(&other.id).await, Ok(Some(other)));
 }
 
-pub(crate) async fn a_session_is_opened_only_by_what_stands(harness: &Harness) {
+pub(crate) async fn a_session_is_refused_if_its_tenant_app_or_caller_changed(harness: &Harness) {
     let scene = Scene::new(harness, "acme").await;
     let stale = Err(StoreError::Conflict(Conflict::Version));
     let session = scene.session(0, None);
@@ -159,7 +159,7 @@ pub(crate) async fn a_session_is_opened_only_by_what_stands(harness: &Harness) {
     assert_eq!(scene.open(harness, &scene.session(0, None)).await, stale);
 }
 
-pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(harness: &Harness) {
+pub(crate) async fn invariant_6_an_altered_session_is_refused_alone(harness: &Harness) {
     let scene = Scene::new(harness, "acme").await;
     let (one, other) =
         (scene.opened(harness, 0, Some("ada")).await, scene.opened(harness, 9, Some("grace")).await);
@@ -194,7 +194,7 @@ pub(crate) async fn invariant_6_a_session_that_is_altered_is_refused_alone(harne
     assert_eq!(harness.store.browser_session(&one.id).await, Ok(Some(one)));
 }
 
-pub(crate) async fn a_session_is_swept_out_a_day_after_its_end(harness: &Harness) {
+pub(crate) async fn a_session_is_erased_a_day_after_its_end(harness: &Harness) {
     let scene = Scene::new(harness, "acme").await;
     let (old, young) = (scene.opened(harness, 0, None).await, scene.opened(harness, 10, None).await);
     let day = 24 * 3600;

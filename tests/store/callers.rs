@@ -12,7 +12,7 @@ use super::sample_rows::{self, all, api_key, at, event, name, next, trust};
 
 const STALE: StoreError = StoreError::Conflict(Conflict::Version);
 
-pub(crate) async fn a_caller_comes_back_as_it_was_written(harness: &Harness) {
+pub(crate) async fn a_caller_is_read_as_it_was_written(harness: &Harness) {
     let (viewer, admin) = (harness.caller("viewer").await, harness.caller("admin").await);
     let refs = [
         CallerRef::Id(viewer.id.clone()),
@@ -39,7 +39,7 @@ pub(crate) async fn a_caller_comes_back_as_it_was_written(harness: &Harness) {
     assert_eq!(harness.store.callers(&all()).await, Ok(vec![admin]));
 }
 
-pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(harness: &Harness) {
+pub(crate) async fn a_key_finds_its_caller_until_it_is_revoked(harness: &Harness) {
     let caller = harness.caller("viewer").await;
     let (first, second) = (caller.keys[0].id.clone(), api_key());
     let both = next(&caller, |caller| caller.keys.push(second.clone()));
@@ -53,7 +53,7 @@ pub(crate) async fn a_key_leads_to_its_caller_until_it_is_revoked(harness: &Harn
     assert_eq!(harness.store.caller(&CallerRef::Key(second.id)).await, Ok(Some(one)));
 }
 
-pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(harness: &Harness) {
+pub(crate) async fn an_issuer_finds_only_callers_whose_own_rows_trust_it(harness: &Harness) {
     let (one, other) = (harness.caller("one").await, harness.caller("other").await);
     let trusting = async |issuer: &str| {
         let callers = harness.store.callers_trusting_issuer(issuer).await.unwrap();
@@ -94,7 +94,7 @@ pub(crate) async fn an_issuer_leads_to_those_whose_own_rows_trust_it(harness: &H
     assert_eq!(trusting("https://a.example").await, [""; 0]);
 }
 
-pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(harness: &Harness) {
+pub(crate) async fn one_of_two_caller_updates_of_the_same_version_fails(harness: &Harness) {
     let caller = harness.caller("viewer").await;
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -114,7 +114,7 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins_for_callers(harness: 
     assert_eq!(harness.database.hand.reads("SELECT key_id FROM api_keys").await.len(), 2);
 }
 
-pub(crate) async fn the_last_use_of_a_key_is_kept(harness: &Harness) {
+pub(crate) async fn the_latest_use_of_a_key_is_recorded(harness: &Harness) {
     let caller = harness.caller("viewer").await;
     let key = caller.keys[0].id.clone();
     assert_eq!(harness.store.last_key_uses(&caller.id).await, Ok(BTreeMap::new()));

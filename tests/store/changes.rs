@@ -6,7 +6,7 @@ use box_token_broker::store::{ChangeRecord, ChangedEntity};
 use super::harness::Harness;
 use super::sample_rows::{at, event, next};
 
-pub(crate) async fn changes_come_in_order_and_once(harness: &Harness) {
+pub(crate) async fn changes_are_returned_once_and_in_order(harness: &Harness) {
     assert_eq!(harness.store.last_change_number().await, Ok(0));
     assert_eq!(harness.store.changes_since(0).await, Ok(Some(vec![])));
     let shared = harness.shared_app("vendor").await;
@@ -37,7 +37,7 @@ pub(crate) async fn changes_come_in_order_and_once(harness: &Harness) {
     assert_eq!(harness.store.changes_since(last + 1).await, Ok(None));
 }
 
-pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(harness: &Harness) {
+pub(crate) async fn a_change_log_with_a_hole_or_an_altered_row_returns_none(harness: &Harness) {
     for text in ["a", "b", "c", "d"] {
         harness.caller(text).await;
     }
@@ -74,7 +74,7 @@ pub(crate) async fn a_log_with_a_hole_or_an_altered_line_tells_nothing(harness: 
     assert_eq!(harness.store.changes_since(3).await, Ok(None));
 }
 
-pub(crate) async fn a_log_that_was_swept_says_so(harness: &Harness) {
+pub(crate) async fn a_change_log_without_the_requested_changes_returns_none(harness: &Harness) {
     for text in ["a", "b", "c"] {
         harness.caller(text).await;
     }
@@ -89,7 +89,7 @@ pub(crate) async fn a_log_that_was_swept_says_so(harness: &Harness) {
     assert!(matches!(harness.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1));
 }
 
-pub(crate) async fn changes_of_many_writers_are_never_missed(harness: &Harness) {
+pub(crate) async fn changes_of_concurrent_writers_are_never_missed(harness: &Harness) {
     let other = harness.reopened(&harness.keys).await;
     let writers: Vec<_> = (0..24)
         .map(|number| {

@@ -57,7 +57,7 @@ impl Harness {
     }
 }
 
-pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(harness: &Harness) {
+pub(crate) async fn keypairs_are_listed_by_age_and_erased_with_their_app(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let (_, other) = harness.own_tenant("other").await;
     let late = harness.keypair(&app, 20).await;
@@ -74,7 +74,7 @@ pub(crate) async fn keypairs_are_listed_by_age_and_go_with_their_app(harness: &H
     assert_eq!(harness.database.hand.reads("SELECT id FROM keypairs").await, [foreign.id.as_str()]);
 }
 
-pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone(harness: &Harness) {
+pub(crate) async fn invariant_6_an_altered_or_moved_keypair_is_refused_alone(harness: &Harness) {
     let (_, victim) = harness.own_tenant("victim").await;
     let (_, thief) = harness.own_tenant("thief").await;
     let (moved, whole) = (harness.keypair(&victim, 0).await, harness.keypair(&victim, 1).await);
@@ -95,7 +95,7 @@ pub(crate) async fn invariant_6_a_keypair_that_is_altered_or_moved_is_refused_al
     assert_eq!(harness.private_half(&whole.id).await.as_deref(), Some(PRIVATE));
 }
 
-pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(harness: &Harness) {
+pub(crate) async fn a_switch_inserts_new_credentials_beside_the_old_ones(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let (used, unused) = (harness.keypair(&app, 0).await, harness.keypair(&app, 1).await);
     let old_key = token_key(&tenant, tenant.generation);
@@ -130,7 +130,7 @@ pub(crate) async fn a_switch_puts_new_credentials_beside_the_old_ones(harness: &
     assert!(harness.store.credentials(&app.id, new_app.generation).await.unwrap().is_some());
 }
 
-pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(harness: &Harness) {
+pub(crate) async fn a_switch_of_an_outdated_version_changes_nothing(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let keypair = harness.keypair(&app, 0).await;
     let (new_app, new_tenant) = harness.renewed(&app, &tenant).await;
@@ -150,7 +150,7 @@ pub(crate) async fn a_switch_that_comes_too_late_changes_nothing(harness: &Harne
     assert_eq!(harness.actions().await, before);
 }
 
-pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(harness: &Harness) {
+pub(crate) async fn an_active_tenant_of_an_app_is_found(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let (own, own_app) = harness.own_tenant("own").await;
     assert_eq!(harness.store.active_tenant_of_app(&app.id).await, Ok(None));
@@ -170,7 +170,7 @@ pub(crate) async fn of_an_apps_tenants_one_that_is_active_is_found(harness: &Har
     assert_eq!(harness.store.active_tenant_of_app(&app.id).await, Ok(Some(last)));
 }
 
-pub(crate) async fn what_is_only_recorded_changes_nothing(harness: &Harness) {
+pub(crate) async fn recording_an_event_changes_no_entity(harness: &Harness) {
     let (tenant, _) = harness.own_tenant("acme").await;
     let before = harness.store.last_change_number().await.unwrap();
     harness.store.record_events(&[event(AuditAction::TokenRevoke)], at(0)).await.unwrap();

@@ -22,88 +22,88 @@ macro_rules! conformance {
     ($prepare:path) => {
         crate::store::conformance_cases! { $prepare;
             tenants: {
-                a_tenant_comes_back_as_it_was_written
-                a_list_is_in_order_and_in_stretches
-                a_list_is_filtered_by_labels_and_state
-                what_is_taken_is_told_apart
-                of_two_changes_of_one_version_one_wins
-                a_tenant_of_a_shared_app_leaves_it_behind
-                a_purged_tenant_takes_all_with_it
+                a_tenant_is_read_as_it_was_written
+                tenants_are_listed_by_name_page_by_page
+                tenants_are_filtered_by_labels_and_state
+                each_conflict_names_what_is_taken
+                one_of_two_tenant_updates_of_the_same_version_fails
+                purging_a_tenant_of_a_shared_app_keeps_the_app
+                purging_a_tenant_erases_its_tokens_app_and_credentials
                 invariant_13_an_own_app_serves_no_second_tenant
             }
             apps: {
-                an_app_comes_back_as_it_was_written
-                an_app_in_use_stays
-                no_generation_is_given_twice
+                an_app_is_read_as_it_was_written
+                an_app_in_use_cannot_be_deleted
+                no_generation_is_returned_twice
             }
             callers: {
-                a_caller_comes_back_as_it_was_written
-                a_key_leads_to_its_caller_until_it_is_revoked
-                an_issuer_leads_to_those_whose_own_rows_trust_it
-                of_two_changes_of_one_version_one_wins_for_callers
-                the_last_use_of_a_key_is_kept
+                a_caller_is_read_as_it_was_written
+                a_key_finds_its_caller_until_it_is_revoked
+                an_issuer_finds_only_callers_whose_own_rows_trust_it
+                one_of_two_caller_updates_of_the_same_version_fails
+                the_latest_use_of_a_key_is_recorded
             }
             browser_sessions: {
-                a_session_comes_back_as_it_was_written
-                sessions_are_listed_by_age_and_of_whom_they_are
-                a_cancelled_session_stays_cancelled_and_is_told_once
-                a_session_is_opened_only_by_what_stands
-                invariant_6_a_session_that_is_altered_is_refused_alone
-                a_session_is_swept_out_a_day_after_its_end
+                a_session_is_read_as_it_was_written
+                sessions_are_listed_by_owner_and_age
+                a_session_is_cancelled_and_reported_as_changed_once
+                a_session_is_refused_if_its_tenant_app_or_caller_changed
+                invariant_6_an_altered_session_is_refused_alone
+                a_session_is_erased_a_day_after_its_end
             }
             credentials: {
-                keypairs_are_listed_by_age_and_go_with_their_app
-                invariant_6_a_keypair_that_is_altered_or_moved_is_refused_alone
-                a_switch_puts_new_credentials_beside_the_old_ones
-                a_switch_that_comes_too_late_changes_nothing
-                of_an_apps_tenants_one_that_is_active_is_found
-                what_is_only_recorded_changes_nothing
+                keypairs_are_listed_by_age_and_erased_with_their_app
+                invariant_6_an_altered_or_moved_keypair_is_refused_alone
+                a_switch_inserts_new_credentials_beside_the_old_ones
+                a_switch_of_an_outdated_version_changes_nothing
+                an_active_tenant_of_an_app_is_found
+                recording_an_event_changes_no_entity
             }
             pending: {
-                the_first_who_is_admitted_holds_the_client_id
-                the_first_who_is_admitted_holds_the_enterprise
-                nobody_is_admitted_by_what_is_not_so_any_more
-                a_pending_tenant_is_erased_only_as_it_was_seen
+                the_first_tenant_to_become_active_holds_the_client_id
+                the_first_tenant_to_become_active_holds_the_enterprise
+                an_outdated_pending_tenant_is_not_activated
+                a_pending_tenant_is_purged_only_at_its_current_version
             }
             old_schema: {
-                a_database_of_version_1_is_migrated_and_serves_on
+                a_database_of_version_1_is_migrated_and_stays_usable
             }
             changes: {
-                changes_come_in_order_and_once
-                a_log_with_a_hole_or_an_altered_line_tells_nothing
-                a_log_that_was_swept_says_so
-                changes_of_many_writers_are_never_missed
+                changes_are_returned_once_and_in_order
+                a_change_log_with_a_hole_or_an_altered_row_returns_none
+                a_change_log_without_the_requested_changes_returns_none
+                changes_of_concurrent_writers_are_never_missed
             }
             read_through_cache: {
-                those_who_miss_the_same_together_share_one_reading
-                a_reading_from_before_a_change_is_not_for_those_who_know_of_it
-                a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered
+                concurrent_misses_of_one_key_share_one_read
+                a_read_from_before_a_change_is_not_used_after_it
+                a_failed_read_fails_for_all_waiters_and_is_not_cached
             }
             tokens: {
-                the_token_that_lives_longest_is_found
+                the_live_token_that_expires_last_is_found
                 invariant_5_a_token_of_an_old_generation_is_fenced
                 invariant_5_a_token_of_a_tenant_out_of_service_is_fenced
                 invariant_5_no_token_slips_past_a_change
-                a_token_that_is_handed_in_as_discarded_is_only_revoked
-                a_purged_tenants_token_leaves_only_its_event
-                dead_and_revoked_tokens_are_erased
-                what_is_marked_to_be_revoked_is_never_found_again
-                a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read
+                a_token_saved_as_discarded_is_only_listed_for_revocation
+                a_token_of_a_purged_tenant_is_only_recorded
+                expired_and_revoked_tokens_are_erased
+                a_discarded_token_is_never_found_again
+                pages_list_every_live_token_once_and_skip_unreadable_rows
             }
             recipients: {
-                receivers_come_back_with_their_token_and_go_with_it
-                invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone
-                a_token_is_found_by_its_fingerprint_while_it_may_be_used
+                recipients_are_read_with_their_token_and_erased_with_it
+                invariant_6_an_altered_or_moved_recipient_is_refused_alone
+                a_token_is_found_by_its_fingerprint_until_it_expires_or_is_discarded
             }
             tampering: {
-                invariant_6_any_altered_column_is_refused_alone
-                invariant_6_any_deleted_row_permits_nothing
-                invariant_6_rows_put_in_from_outside_are_refused
-                invariant_6_rows_that_changed_places_are_refused
-                invariant_6_a_list_goes_on_behind_refused_rows
-                a_row_under_a_missing_key_costs_only_itself
-                a_token_is_fenced_where_its_tenants_row_is_refused
-                a_counter_set_back_gives_no_generation
+                invariant_6_a_row_with_an_altered_column_is_refused_alone
+                invariant_6_a_deleted_row_permits_nothing
+                invariant_6_rows_inserted_from_outside_are_refused
+                invariant_6_rows_that_were_exchanged_are_refused
+                invariant_6_a_list_continues_behind_refused_rows
+                a_row_with_a_missing_key_is_refused_alone
+                a_token_is_fenced_if_its_tenants_row_is_refused
+                a_counter_that_was_set_back_returns_no_generation
             }
         }
     };

@@ -75,7 +75,7 @@ async fn copy(from: &Hand, to: &Hand) {
     }
 }
 
-pub(crate) async fn a_database_of_version_1_is_migrated_and_serves_on(harness: &Harness) {
+pub(crate) async fn a_database_of_version_1_is_migrated_and_stays_usable(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let vendor = harness.shared_app("vendor").await;
     let served = harness.tenant_of(&vendor, "served").await;

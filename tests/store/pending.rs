@@ -62,7 +62,7 @@ fn app_in_service(app: &App) -> App {
     next(app, |app| app.state = AppState::Active)
 }
 
-pub(crate) async fn the_first_who_is_admitted_holds_the_client_id(harness: &Harness) {
+pub(crate) async fn the_first_tenant_to_become_active_holds_the_client_id(harness: &Harness) {
     let (second, second_app) = harness.pending_tenant("second", None).await;
     let (first, first_app) = harness.pending_tenant("first", Some(&second_app)).await;
     assert_eq!(harness.store.pending_tenants().await, Ok(vec![first.clone(), second.clone()]));
@@ -86,7 +86,7 @@ pub(crate) async fn the_first_who_is_admitted_holds_the_client_id(harness: &Harn
     harness.admits(&in_service(&second), Some(&app_in_service(&second_app))).await.unwrap();
 }
 
-pub(crate) async fn the_first_who_is_admitted_holds_the_enterprise(harness: &Harness) {
+pub(crate) async fn the_first_tenant_to_become_active_holds_the_enterprise(harness: &Harness) {
     let vendor = harness.shared_app("vendor").await;
     let first = harness.pending_tenant_of(&vendor, "first", None).await;
     let second = harness.pending_tenant_of(&vendor, "second", Some(&first)).await;
@@ -97,7 +97,7 @@ pub(crate) async fn the_first_who_is_admitted_holds_the_enterprise(harness: &Har
     harness.holds(&second, &vendor).await;
 }
 
-pub(crate) async fn nobody_is_admitted_by_what_is_not_so_any_more(harness: &Harness) {
+pub(crate) async fn an_outdated_pending_tenant_is_not_activated(harness: &Harness) {
     let (tenant, app) = harness.pending_tenant("acme", None).await;
     let (served, served_app) = (in_service(&tenant), app_in_service(&app));
     let stale_app = next(&served_app, |_| ());
@@ -110,7 +110,7 @@ pub(crate) async fn nobody_is_admitted_by_what_is_not_so_any_more(harness: &Harn
     harness.holds(&served, &served_app).await;
 }
 
-pub(crate) async fn a_pending_tenant_is_erased_only_as_it_was_seen(harness: &Harness) {
+pub(crate) async fn a_pending_tenant_is_purged_only_at_its_current_version(harness: &Harness) {
     let (tenant, app) = harness.pending_tenant("acme", None).await;
     let (served, served_app) = (in_service(&tenant), app_in_service(&app));
     harness.admits(&served, Some(&served_app)).await.unwrap();

@@ -81,7 +81,7 @@ impl Desk {
     }
 }
 
-pub(crate) async fn those_who_miss_the_same_together_share_one_reading(harness: &Harness) {
+pub(crate) async fn concurrent_misses_of_one_key_share_one_read(harness: &Harness) {
     let desk = Desk::on(harness).await;
     let (answers, ()) = tokio::join!(desk.crowd(false), desk.ends(1));
     assert_eq!(answers, vec![Ok(1); 100]);
@@ -91,7 +91,7 @@ pub(crate) async fn those_who_miss_the_same_together_share_one_reading(harness: 
     assert_eq!(answer, Ok(2), "until it changes");
 }
 
-pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_it(harness: &Harness) {
+pub(crate) async fn a_read_from_before_a_change_is_not_used_after_it(harness: &Harness) {
     let desk = Desk::on(harness).await;
     let late = async {
         while desk.begun.load(Ordering::SeqCst) == 0 {
@@ -104,7 +104,7 @@ pub(crate) async fn a_reading_from_before_a_change_is_not_for_those_who_know_of_
     assert_eq!(crowd, vec![Ok(2); 100]);
 }
 
-pub(crate) async fn a_reading_that_fails_fails_for_all_who_wait_and_is_not_remembered(harness: &Harness) {
+pub(crate) async fn a_failed_read_fails_for_all_waiters_and_is_not_cached(harness: &Harness) {
     let desk = Desk::on(harness).await;
     let (answers, ()) = tokio::join!(desk.crowd(true), desk.ends(1));
     assert_eq!(answers, vec![Err(StoreError::Unavailable("planted".to_owned())); 100]);

@@ -12,7 +12,7 @@ fn receiver(caller: &str, key: &str) -> Recipient {
     Recipient::new(&CallerId::parse(caller).unwrap(), &Credential::Key(KeyId::parse(key).unwrap()))
 }
 
-pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(harness: &Harness) {
+pub(crate) async fn recipients_are_read_with_their_token_and_erased_with_it(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (short, _) = harness.save(&key, &app, 600, false).await;
@@ -38,7 +38,7 @@ pub(crate) async fn receivers_come_back_with_their_token_and_go_with_it(harness:
     assert_eq!(harness.store.recipients(&long).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_alone(harness: &Harness) {
+pub(crate) async fn invariant_6_an_altered_or_moved_recipient_is_refused_alone(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (token, _) = harness.save(&key, &app, 600, false).await;
@@ -72,7 +72,7 @@ pub(crate) async fn invariant_6_a_receiver_that_is_altered_or_moved_is_refused_a
     }
 }
 
-pub(crate) async fn a_token_is_found_by_its_fingerprint_while_it_may_be_used(harness: &Harness) {
+pub(crate) async fn a_token_is_found_by_its_fingerprint_until_it_expires_or_is_discarded(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (token, _) = harness.save(&key, &app, 600, false).await;

@@ -192,7 +192,7 @@ fn alterations(hand: &Hand, table: &str, column: &str, holds: Holds, neighbour: 
     values
 }
 
-pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(harness: &Harness) {
+pub(crate) async fn invariant_6_a_row_with_an_altered_column_is_refused_alone(harness: &Harness) {
     let (victim, bystander) = sides(harness).await;
     victim.is_whole(harness, "nothing").await;
     for (table, its, others) in rows(&victim, &bystander) {
@@ -220,7 +220,7 @@ pub(crate) async fn invariant_6_any_altered_column_is_refused_alone(harness: &Ha
     }
 }
 
-pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(harness: &Harness) {
+pub(crate) async fn invariant_6_a_deleted_row_permits_nothing(harness: &Harness) {
     let (victim, bystander) = sides(harness).await;
     for (table, its, _) in rows(&victim, &bystander) {
         let sql = format!("DELETE FROM {table} WHERE {its}");
@@ -245,7 +245,7 @@ pub(crate) async fn invariant_6_any_deleted_row_permits_nothing(harness: &Harnes
     assert!(matches!(harness.store.next_generation().await, Err(StoreError::Tampered { .. })));
 }
 
-pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(harness: &Harness) {
+pub(crate) async fn invariant_6_rows_inserted_from_outside_are_refused(harness: &Harness) {
     let (victim, bystander) = sides(harness).await;
     let table_of = |done: Result<(), StoreError>| match done {
         Err(StoreError::Tampered { table, .. }) => table,
@@ -317,7 +317,7 @@ pub(crate) async fn invariant_6_rows_put_in_from_outside_are_refused(harness: &H
     lists_hold_only([&victim, &bystander], harness, "rows were put in").await;
 }
 
-pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(harness: &Harness) {
+pub(crate) async fn invariant_6_rows_that_were_exchanged_are_refused(harness: &Harness) {
     let (victim, bystander) = sides(harness).await;
     let swaps = [
         ("tenants", victim.tenant.id.as_str(), bystander.tenant.id.as_str()),
@@ -378,7 +378,7 @@ pub(crate) async fn invariant_6_rows_that_changed_places_are_refused(harness: &H
     victim.is_whole(harness, "all was put back").await;
 }
 
-pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(harness: &Harness) {
+pub(crate) async fn invariant_6_a_list_continues_behind_refused_rows(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let mut tenants = Vec::new();
     for text in ["a", "b", "c", "d", "e", "f"] {
@@ -392,7 +392,7 @@ pub(crate) async fn invariant_6_a_list_goes_on_behind_refused_rows(harness: &Har
     assert_eq!(harness.store.tenants(&TenantFilter::default(), &page).await, Ok(vec![tenants[5].clone()]));
 }
 
-pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(harness: &Harness) {
+pub(crate) async fn a_row_with_a_missing_key_is_refused_alone(harness: &Harness) {
     let (old, app) = harness.own_tenant("old").await;
     let old_caller = harness.caller("old").await;
     let token = token_key(&old, old.generation);
@@ -413,7 +413,7 @@ pub(crate) async fn a_row_under_a_missing_key_costs_only_itself(harness: &Harnes
     assert_eq!(store.credentials(&app.id, app.generation).await, Ok(None));
 }
 
-pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(harness: &Harness) {
+pub(crate) async fn a_token_is_fenced_if_its_tenants_row_is_refused(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     harness.database.hand.does("UPDATE apps SET version = version + 1").await;
@@ -428,7 +428,7 @@ pub(crate) async fn a_token_is_fenced_where_its_tenants_row_is_refused(harness: 
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_counter_set_back_gives_no_generation(harness: &Harness) {
+pub(crate) async fn a_counter_that_was_set_back_returns_no_generation(harness: &Harness) {
     let (tenant, _) = harness.own_tenant("acme").await;
     let refused = async |sql: &str| {
         assert_eq!(harness.database.hand.does(sql).await, 1, "{sql}");

@@ -15,7 +15,7 @@ fn collides<T: std::fmt::Debug>(done: Result<T, StoreError>, with: Conflict) {
     assert_eq!(done.unwrap_err(), StoreError::Conflict(with));
 }
 
-pub(crate) async fn a_tenant_comes_back_as_it_was_written(harness: &Harness) {
+pub(crate) async fn a_tenant_is_read_as_it_was_written(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     for by in [TenantRef::Id(tenant.id.clone()), TenantRef::Name(tenant.name.clone())] {
         assert_eq!(harness.store.tenant(&by).await, Ok(Some(tenant.clone())));
@@ -36,7 +36,7 @@ pub(crate) async fn a_tenant_comes_back_as_it_was_written(harness: &Harness) {
     assert_eq!(harness.actions().await, ["tenant.create", "tenant.delete"]);
 }
 
-pub(crate) async fn a_list_is_in_order_and_in_stretches(harness: &Harness) {
+pub(crate) async fn tenants_are_listed_by_name_page_by_page(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     // As bytes sort, and not as a language sorts.
     let names = ["a", "a-b", "a0", "aa", "b", "z-1", "z1", "zz"];
@@ -58,7 +58,7 @@ pub(crate) async fn a_list_is_in_order_and_in_stretches(harness: &Harness) {
     assert_eq!(harness.store.tenants(&TenantFilter::default(), &none).await, Ok(vec![]));
 }
 
-pub(crate) async fn a_list_is_filtered_by_labels_and_state(harness: &Harness) {
+pub(crate) async fn tenants_are_filtered_by_labels_and_state(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     for (text, team, state) in [
         ("a", "blue", TenantState::Active),
@@ -86,7 +86,7 @@ pub(crate) async fn a_list_is_filtered_by_labels_and_state(harness: &Harness) {
     assert_eq!(names(&active, all()).await, ["a", "d"]);
 }
 
-pub(crate) async fn what_is_taken_is_told_apart(harness: &Harness) {
+pub(crate) async fn each_conflict_names_what_is_taken(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let (tenant, own) = harness.own_tenant("acme").await;
     let other = harness.tenant_of(&app, "other").await;
@@ -135,7 +135,7 @@ pub(crate) async fn what_is_taken_is_told_apart(harness: &Harness) {
     assert_eq!(harness.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![tenant, other]));
 }
 
-pub(crate) async fn of_two_changes_of_one_version_one_wins(harness: &Harness) {
+pub(crate) async fn one_of_two_tenant_updates_of_the_same_version_fails(harness: &Harness) {
     let (tenant, _) = harness.own_tenant("acme").await;
     let change = event(AuditAction::TenantUpdate);
     let changes = (0..8).map(|number| {
@@ -156,7 +156,7 @@ pub(crate) async fn of_two_changes_of_one_version_one_wins(harness: &Harness) {
     collides(harness.store.update_tenant(&next(&skipped, |_| ()), &change).await, Conflict::Version);
 }
 
-pub(crate) async fn a_tenant_of_a_shared_app_leaves_it_behind(harness: &Harness) {
+pub(crate) async fn purging_a_tenant_of_a_shared_app_keeps_the_app(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
     let (first, second) = (harness.tenant_of(&app, "first").await, harness.tenant_of(&app, "second").await);
     assert_eq!(harness.store.count_tenants_of_app(&app.id).await, Ok(2));
@@ -171,7 +171,7 @@ pub(crate) async fn a_tenant_of_a_shared_app_leaves_it_behind(harness: &Harness)
     assert!(harness.store.credentials(&app.id, app.generation).await.unwrap().is_some());
 }
 
-pub(crate) async fn a_purged_tenant_takes_all_with_it(harness: &Harness) {
+pub(crate) async fn purging_a_tenant_erases_its_tokens_app_and_credentials(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let (other, _) = harness.own_tenant("other").await;
     harness.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;

@@ -13,7 +13,7 @@ use box_token_broker::store::{
 use super::harness::Harness;
 use super::sample_rows::{at, event, next, token_key};
 
-pub(crate) async fn the_token_that_lives_longest_is_found(harness: &Harness) {
+pub(crate) async fn the_live_token_that_expires_last_is_found(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let user = TokenKey { subject: Subject::User { id: BoxId::parse("7").unwrap() }, ..key.clone() };
@@ -117,7 +117,7 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(harness: &Harness) 
     }
 }
 
-pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(harness: &Harness) {
+pub(crate) async fn a_token_saved_as_discarded_is_only_listed_for_revocation(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (id, filed) = harness.save(&key, &app, 60, true).await;
@@ -132,7 +132,7 @@ pub(crate) async fn a_token_that_is_handed_in_as_discarded_is_only_revoked(harne
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(harness: &Harness) {
+pub(crate) async fn a_token_of_a_purged_tenant_is_only_recorded(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     harness.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let (_, filed) = harness.save(&token_key(&tenant, tenant.generation), &app, 60, false).await;
@@ -141,7 +141,7 @@ pub(crate) async fn a_purged_tenants_token_leaves_only_its_event(harness: &Harne
     assert_eq!(harness.actions().await, ["tenant.create", "tenant.purge", "token.discard"]);
 }
 
-pub(crate) async fn dead_and_revoked_tokens_are_erased(harness: &Harness) {
+pub(crate) async fn expired_and_revoked_tokens_are_erased(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (short, _) = harness.save(&key, &app, 60, false).await;
@@ -157,7 +157,7 @@ pub(crate) async fn dead_and_revoked_tokens_are_erased(harness: &Harness) {
     );
 }
 
-pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(harness: &Harness) {
+pub(crate) async fn a_discarded_token_is_never_found_again(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let key = token_key(&tenant, tenant.generation);
     let (one, _) = harness.save(&key, &app, 60, false).await;
@@ -179,9 +179,7 @@ pub(crate) async fn what_is_marked_to_be_revoked_is_never_found_again(harness: &
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
 
-pub(crate) async fn a_walk_meets_every_live_token_once_and_passes_over_what_cannot_be_read(
-    harness: &Harness,
-) {
+pub(crate) async fn pages_list_every_live_token_once_and_skip_unreadable_rows(harness: &Harness) {
     let (acme, app) = harness.own_tenant("acme").await;
     let vendor = harness.shared_app("vendor").await;
     let north = harness.tenant_of(&vendor, "north").await;
