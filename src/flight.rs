@@ -1,4 +1,6 @@
-//! One flight per key: whoever needs the same thing at the same time waits for the same task.
+//! One flight per key: concurrent callers that need the same value wait for the same task.
+//!
+//! [`Flights`] owns the list of tasks under way. It keeps no results: a later caller begins a new flight.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-/// The flights that are under way. A flight runs in its own task: callers that go away do not end
-/// it, and a flight that panics leaves no entry behind.
+/// The flights that are under way. A flight runs in a task of its own: it survives its callers, and leaves no
+/// entry behind if it panics.
 #[derive(Debug)]
 pub struct Flights<K, V> {
     under_way: Arc<UnderWay<K, V>>,
@@ -18,7 +20,7 @@ pub struct Flights<K, V> {
 
 type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
 
-/// The flight ended without a result: its task panicked, or the process is stopping.
+/// A flight ended without a result: its task panicked, or the process is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crashed;
 
@@ -27,64 +29,66 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// No flights yet; those to come are tasks of `tasks`.
+    /// Returns an empty list; flights will be tasks of `tasks`.
     #[must_use]
     pub fn new(tasks: TaskTracker) -> Self {
         Self { under_way: Arc::default(), tasks }
     }
 
-    /// The result of the flight for `key`: the one that is under way, or the one that `fly` begins.
+    /// Returns the result of the flight for `key`: the one that is under way, or else the one that `fly` begins.
     ///
     /// # Errors
-    /// Where the flight ended without a result.
+    /// If the flight ended without a result.
     pub async fn join<F>(&self, key: K, fly: impl FnOnce() -> F) -> Result<V, Crashed>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut landing = self.board(key, fly);
-        let landed = landing.wait_for(Option::is_some).await.map_err(|_| Crashed)?;
-        landed.clone().ok_or(Crashed)
+        let mut result = self.join_or_begin(key, fly);
+        let result = result.wait_for(Option::is_some).await.map_err(|_| Crashed)?;
+        result.clone().ok_or(Crashed)
     }
 
-    /// Sees to it that a flight for `key` is under way, and waits for nothing.
+    /// Begins a flight for `key` unless one is under way, and does not wait for it.
     pub fn begin<F>(&self, key: K, fly: impl FnOnce() -> F)
     where
         F: Future<Output = V> + Send + 'static,
     {
-        drop(self.board(key, fly));
+        drop(self.join_or_begin(key, fly));
     }
 
-    fn board<F>(&self, key: K, fly: impl FnOnce() -> F) -> watch::Receiver<Option<V>>
+    /// Returns the receiver of the result of the flight for `key`.
+    fn join_or_begin<F>(&self, key: K, fly: impl FnOnce() -> F) -> watch::Receiver<Option<V>>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         match under_way.entry(key) {
             Entry::Occupied(flight) => flight.get().clone(),
-            Entry::Vacant(place) => {
-                let (landed, landing) = watch::channel(None);
-                let gone = Gone { under_way: Arc::clone(&self.under_way), key: Some(place.key().clone()) };
-                place.insert(landing.clone());
+            Entry::Vacant(entry) => {
+                let (sender, receiver) = watch::channel(None);
+                let listed =
+                    ListedFlight { under_way: Arc::clone(&self.under_way), key: Some(entry.key().clone()) };
+                entry.insert(receiver.clone());
                 let flight = fly();
                 self.tasks.spawn(async move {
                     let result = flight.await;
-                    // Whoever comes now finds what the flight brought, and needs none.
-                    drop(gone);
-                    landed.send_replace(Some(result));
+                    // From here on callers find the value where the flight put it, and need no flight.
+                    drop(listed);
+                    sender.send_replace(Some(result));
                 });
-                landing
+                receiver
             }
         }
     }
 }
 
-/// Takes a flight off the list when its task ends, however it ends.
-struct Gone<K: Eq + Hash, V> {
+/// The entry of a flight in the list, which is removed when the task ends in any way.
+struct ListedFlight<K: Eq + Hash, V> {
     under_way: Arc<UnderWay<K, V>>,
     key: Option<K>,
 }
 
-impl<K: Eq + Hash, V> Drop for Gone<K, V> {
+impl<K: Eq + Hash, V> Drop for ListedFlight<K, V> {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);

@@ -11,7 +11,7 @@ const ORDER: &str = "clock entropy secret domain config crypto flight audit stor
 const HOMES: [(&str, &[&str]); 9] = [
     ("axum", &["http", "app", "page"]),
     ("sqlx", &["store"]),
-    ("moka", &["store/read_through_cache", "auth/oidc", "broker/cache", "broker/ancestors"]),
+    ("moka", &["store/read_through_cache", "auth/oidc", "broker/cache"]),
     ("governor", &["auth/buckets"]),
     ("reqwest", &["auth/jwks", "box_api", "cli", "page"]),
     ("jsonwebtoken", &["auth/jwks", "auth/oidc", "box_api/assertion"]),

@@ -13,7 +13,7 @@ use super::cache::BoundedCache;
 use super::minter::Minter;
 use super::request::TtlRequirement;
 use super::tenant_context::TenantContext;
-use super::token_store::TokenStore;
+use super::token_store::SealedTokenStore;
 use super::upstream::Upstream;
 use crate::box_api::{BoxClient, BoxError};
 use crate::clock::{Clock, Monotonic};
@@ -42,7 +42,7 @@ type ItemKey = (TokenKey, Resource);
 #[derive(Debug)]
 pub struct AncestorLookup {
     minter: Arc<Minter>,
-    tokens: Arc<TokenStore>,
+    tokens: Arc<SealedTokenStore>,
     upstream: Arc<Upstream>,
     clock: Arc<dyn Clock>,
     /// The known folders, and the time until which they count.
@@ -54,12 +54,12 @@ impl AncestorLookup {
     /// Returns a look-up that knows nothing yet.
     pub(super) fn new(
         minter: Arc<Minter>,
-        tokens: Arc<TokenStore>,
+        tokens: Arc<SealedTokenStore>,
         upstream: Arc<Upstream>,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
     ) -> Self {
-        let known = BoundedCache::weighed(MAX_BYTES, |_, (ancestors, _): &(Ancestors, Monotonic)| {
+        let known = BoundedCache::with_max_bytes(MAX_BYTES, |_, (ancestors, _): &(Ancestors, Monotonic)| {
             512 + 64 * ancestors.as_ref().map_or(0, |folders| folders.len())
         });
         Self { minter, tokens, upstream, clock, known, lookups: Flights::new(tasks) }

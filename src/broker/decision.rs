@@ -49,7 +49,7 @@ impl Block {
 
     /// Returns the block on a tenant's tokens for a caller, if there is one now.
     #[must_use]
-    pub fn on(caller: &Caller, context: &TenantContext) -> Option<Self> {
+    pub fn of(caller: &Caller, context: &TenantContext) -> Option<Self> {
         if caller.state == CallerState::Locked {
             return Some(Self::CallerLocked);
         }
@@ -103,7 +103,7 @@ pub fn decide(
     match policy::decide(&caller.grants, &tenant.id, &tenant.labels, &tenant.policy, request) {
         Decision::TenantHidden => Err(Denial::NoGrant),
         Decision::Forbidden(rule) => Err(Denial::Rule(rule)),
-        Decision::Allowed(basis) => match Block::on(caller, context) {
+        Decision::Allowed(basis) => match Block::of(caller, context) {
             Some(block) => Err(Denial::Block(block)),
             None => Ok(basis),
         },

@@ -98,7 +98,7 @@ impl From<BoxError> for TokenError {
 impl TokenError {
     /// Returns the error of a caller that waited for Box as long as it may.
     #[must_use]
-    pub fn too_late() -> Self {
+    pub fn timed_out() -> Self {
         let reason = format!("nothing came within {} s", BOX_WAIT_LIMIT.as_secs());
         BoxError::Unavailable { reason, retry_after: None }.into()
     }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::cache::{AccessToken, BoundedCache, TokenCache};
 use super::error::{OutageScope, TokenError};
 use super::tenant_context::{TenantContext, TenantDirectory};
-use super::token_store::TokenStore;
+use super::token_store::SealedTokenStore;
 use super::upstream::Upstream;
 use crate::box_api::BoxError;
 use crate::clock::{Clock, Monotonic};
@@ -42,7 +42,7 @@ pub(super) enum TokenStatus {
 pub struct LivenessChecker {
     tenants: Arc<TenantDirectory>,
     cache: Arc<TokenCache>,
-    tokens: Arc<TokenStore>,
+    tokens: Arc<SealedTokenStore>,
     upstream: Arc<Upstream>,
     clock: Arc<dyn Clock>,
     checks: Flights<TokenId, Result<TokenStatus, TokenError>>,
@@ -53,7 +53,7 @@ impl LivenessChecker {
     /// Returns a checker with no checks under way.
     pub(super) fn new(
         tenants: Arc<TenantDirectory>,
-        (cache, tokens): (Arc<TokenCache>, Arc<TokenStore>),
+        (cache, tokens): (Arc<TokenCache>, Arc<SealedTokenStore>),
         upstream: Arc<Upstream>,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
@@ -90,7 +90,7 @@ impl LivenessChecker {
     /// Returns true, and forgets the token, if Box reports it dead. For a caller that may have received a 401 and
     /// does not report it: a token that was minted or found alive recently is not checked, and a check that
     /// fails or takes too long leaves it as it is.
-    pub async fn finds_dead(self: &Arc<Self>, token: &Arc<AccessToken>) -> bool {
+    pub async fn is_dead(self: &Arc<Self>, token: &Arc<AccessToken>) -> bool {
         let clock = self.clock.as_ref();
         let counts_as_alive =
             token.lifetime.age(clock) < ALIVE_TTL || token.was_alive_within(ALIVE_TTL, clock);

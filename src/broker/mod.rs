@@ -29,6 +29,7 @@ pub mod decision;
 mod error;
 mod liveness;
 mod minter;
+mod parts;
 mod recipients;
 mod renewal;
 mod request;
@@ -42,8 +43,6 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::task::TaskTracker;
-
 pub use self::ancestors::{AncestorLookup, Ancestors};
 pub use self::audit_counter::{AuditCounter, TokenRelease};
 pub use self::cache::{AccessToken, RecipientSet, RenewalTimes, TokenLifetime};
@@ -51,6 +50,7 @@ pub use self::credentials::{CredentialCache, box_credentials};
 pub use self::error::{OutageScope, TokenError};
 pub use self::liveness::LivenessChecker;
 pub use self::minter::Minter;
+pub use self::parts::BrokerParts;
 pub use self::renewal::RenewalWorker;
 pub use self::request::{BOX_WAIT_LIMIT, TokenRequest};
 pub use self::revocation::{
@@ -60,26 +60,15 @@ pub use self::subject_token::{SubjectToken, SubjectTokens};
 pub use self::tenant_context::{TenantContext, TenantDirectory};
 pub use self::upstream::{Health, Upstream};
 
-use self::cache::{TokenCache, TtlPolicy};
 use self::liveness::TokenStatus;
-use self::minter::{AuditCause, MinterParts};
-use self::recipients::TokenRecipients;
-use self::renewal::RenewalParts;
+use self::minter::AuditCause;
 use self::request::TtlRequirement;
-use self::revocation::{RevocationFence, RevocationParts};
-use self::token_store::{TokenStore, TokenStoreParts};
 use crate::auth::{AuthenticatedCaller, RequestContext};
-use crate::box_api::BoxClient;
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::crypto::Vault;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::id::TenantId;
 use crate::domain::policy::DecisionBasis;
 use crate::domain::token_key::TokenKey;
-use crate::entropy::Entropy;
-use crate::store::change_feed::ChangeFeed;
-use crate::store::{ChangedEntity, Store, TenantRef};
+use crate::store::{ChangedEntity, TenantRef};
 
 /// The interval at which [`RenewalWorker::renew_due`] is to be called.
 pub const RENEWAL_INTERVAL: Duration = cache::INTERVAL;
@@ -90,28 +79,9 @@ pub struct ReleasedToken {
     /// The token.
     pub token: Arc<AccessToken>,
     /// The caller's grant that allows it, and the rule of the policy that was waived for it.
-    pub grounds: DecisionBasis,
+    pub basis: DecisionBasis,
     /// The caller whose grant it is.
     pub by: AuthenticatedCaller,
-}
-
-/// The services that a broker works with.
-#[derive(Clone, Debug)]
-pub struct BrokerParts {
-    /// The store of tenants, credentials and tokens.
-    pub store: Arc<dyn Store>,
-    /// The changes that other processes made.
-    pub change_feed: Arc<ChangeFeed>,
-    /// The vault that seals credentials and tokens.
-    pub vault: Arc<Vault>,
-    /// The client of Box.
-    pub upstream: Arc<BoxClient>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// The source of randomness.
-    pub entropy: Arc<dyn Entropy>,
-    /// The tasks that outlive their callers; the process waits for them when it stops.
-    pub tasks: TaskTracker,
 }
 
 /// Releases tokens: from memory if it can, else minted.
@@ -143,11 +113,11 @@ impl Broker {
     ) -> Result<ReleasedToken, TokenError> {
         let mut was_superseded = false;
         loop {
-            let (tenant_context, (by, grounds)) = self.authorize(context, tenant, request).await?;
+            let (tenant_context, (by, basis)) = self.authorize(context, tenant, request).await?;
             let key = tenant_context.token_key(&request.subject, request.restriction.as_ref());
             let cause = || AuditContext {
                 on_behalf_of: request.on_behalf_of.clone(),
-                waived: grounds.waived,
+                waived: basis.waived,
                 ..context.audit_context_of(by)
             };
             match self.obtain(&tenant_context, &key, request, &cause).await {
@@ -156,7 +126,7 @@ impl Broker {
                     was_superseded = true;
                     self.tenants.refresh().await?;
                 }
-                obtained => return obtained.map(|token| ReleasedToken { token, grounds, by: by.clone() }),
+                obtained => return obtained.map(|token| ReleasedToken { token, basis, by: by.clone() }),
             }
         }
     }
@@ -231,154 +201,5 @@ impl Broker {
     pub fn forget_erased(&self, tenant: &TenantId) {
         self.upstream.forget_health(tenant);
         self.forget(&ChangedEntity::Tenant(tenant.clone()));
-    }
-}
-
-/// The parts, and how they are put together.
-impl Broker {
-    /// Returns a broker with nothing in memory yet.
-    #[must_use]
-    pub fn new(parts: BrokerParts, settings: &Settings) -> Self {
-        let BrokerParts { store, change_feed, vault, upstream: client, clock, entropy, tasks } = parts;
-        let permits = settings.limits.mints_in_flight;
-        let max_age = settings.auth.max_policy_age;
-        let tenants = Arc::new(TenantDirectory::new(store.clone(), change_feed, max_age, &tasks));
-        let cache = Arc::new(TokenCache::new(settings.tokens.cache_max_bytes, clock.clone()));
-        let ttl = Arc::new(TtlPolicy::new(&settings.tokens, clock.clone(), entropy.clone()));
-        let credentials = Arc::new(CredentialCache::new(store.clone(), vault.clone()));
-        let upstream = Arc::new(Upstream::new(client.clone(), clock.clone(), permits));
-        let recipients = Arc::new(TokenRecipients::new(store.clone(), cache.clone()));
-        let window = settings.audit.window;
-        let audit = Arc::new(AuditCounter::new(store.clone(), clock.clone(), recipients.clone(), window));
-        let tokens = Arc::new(TokenStore::new(TokenStoreParts {
-            store: store.clone(),
-            vault,
-            cache: cache.clone(),
-            recipients: recipients.clone(),
-            ttl: ttl.clone(),
-            clock: clock.clone(),
-            entropy,
-        }));
-        let fence = Arc::new(RevocationFence::default());
-        let revocation = Arc::new(Revocation::new(RevocationParts {
-            store: store.clone(),
-            client,
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-            tenants: tenants.clone(),
-            credentials: credentials.clone(),
-            cache: cache.clone(),
-            tokens: tokens.clone(),
-            fence: fence.clone(),
-        }));
-        let minter = Arc::new(Minter::new(MinterParts {
-            cache: cache.clone(),
-            ttl: ttl.clone(),
-            tokens: tokens.clone(),
-            credentials: credentials.clone(),
-            upstream: upstream.clone(),
-            fence,
-            revocation: revocation.clone(),
-            audit: audit.clone(),
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-        }));
-        let liveness = Arc::new(LivenessChecker::new(
-            tenants.clone(),
-            (cache.clone(), tokens.clone()),
-            upstream.clone(),
-            clock.clone(),
-            tasks.clone(),
-        ));
-        let ancestors = Arc::new(AncestorLookup::new(
-            minter.clone(),
-            tokens.clone(),
-            upstream.clone(),
-            clock.clone(),
-            tasks.clone(),
-        ));
-        let subject_tokens = SubjectTokens::new(store, cache.clone(), tokens, recipients, clock.clone());
-        let renewal = RenewalParts {
-            tenants: tenants.clone(),
-            cache,
-            ttl,
-            upstream: upstream.clone(),
-            minter: minter.clone(),
-            clock,
-            tasks,
-        };
-        let renewal = Arc::new(RenewalWorker::new(renewal, permits));
-        Self {
-            tenants,
-            credentials,
-            upstream,
-            minter,
-            liveness,
-            revocation,
-            renewal,
-            ancestors,
-            subject_tokens,
-            audit,
-        }
-    }
-
-    /// Returns the tenants with their apps.
-    #[must_use]
-    pub fn tenants(&self) -> &TenantDirectory {
-        &self.tenants
-    }
-
-    /// Returns the opened credentials of apps.
-    #[must_use]
-    pub fn credentials(&self) -> &CredentialCache {
-        &self.credentials
-    }
-
-    /// Returns the guarded way to Box, with the health of tenants.
-    #[must_use]
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    /// Returns the minter, for mints that test credentials.
-    #[must_use]
-    pub fn minter(&self) -> &Arc<Minter> {
-        &self.minter
-    }
-
-    /// Returns the checker of tokens that may be dead.
-    #[must_use]
-    pub fn liveness(&self) -> &Arc<LivenessChecker> {
-        &self.liveness
-    }
-
-    /// Returns the revocation of tokens.
-    #[must_use]
-    pub fn revocation(&self) -> &Arc<Revocation> {
-        &self.revocation
-    }
-
-    /// Returns the renewal of tokens in use.
-    #[must_use]
-    pub fn renewal(&self) -> &Arc<RenewalWorker> {
-        &self.renewal
-    }
-
-    /// Returns the look-up of the folders that contain items.
-    #[must_use]
-    pub fn ancestors(&self) -> &Arc<AncestorLookup> {
-        &self.ancestors
-    }
-
-    /// Returns the look-up of tokens that are presented for an exchange.
-    #[must_use]
-    pub fn subject_tokens(&self) -> &SubjectTokens {
-        &self.subject_tokens
-    }
-
-    /// Returns the counts of releases and refusals.
-    #[must_use]
-    pub fn audit(&self) -> &AuditCounter {
-        &self.audit
     }
 }

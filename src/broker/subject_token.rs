@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::TokenError;
 use super::cache::{AccessToken, TokenCache, TokenLifetime};
 use super::recipients::TokenRecipients;
-use super::token_store::{SealedToken, TokenStore};
+use super::token_store::{SealedToken, SealedTokenStore};
 use crate::clock::Clock;
 use crate::crypto::sha256_hex;
 use crate::domain::id::TokenId;
@@ -48,7 +48,7 @@ impl SubjectToken {
 pub struct SubjectTokens {
     store: Arc<dyn Store>,
     cache: Arc<TokenCache>,
-    tokens: Arc<TokenStore>,
+    tokens: Arc<SealedTokenStore>,
     recipients: Arc<TokenRecipients>,
     clock: Arc<dyn Clock>,
 }
@@ -58,7 +58,7 @@ impl SubjectTokens {
     pub(super) fn new(
         store: Arc<dyn Store>,
         cache: Arc<TokenCache>,
-        tokens: Arc<TokenStore>,
+        tokens: Arc<SealedTokenStore>,
         recipients: Arc<TokenRecipients>,
         clock: Arc<dyn Clock>,
     ) -> Self {

@@ -31,7 +31,7 @@ impl Broker {
             None => TokenError::Absent,
             Some(rule) => TokenError::Forbidden(rule),
         })?;
-        match Block::on(&by.caller, &tenant) {
+        match Block::of(&by.caller, &tenant) {
             // A tenant that was never tested at Box may have webhooks already.
             None | Some(Block::TenantPending | Block::AppPending) => {}
             Some(block) => return Err(Denial::Block(block).into()),

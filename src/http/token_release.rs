@@ -46,9 +46,9 @@ pub(crate) async fn current(
             return Ok(given);
         }
         context = api.authenticator.again(&caller.context).await?;
-        let (view, (by, grounds)) = api.broker.authorize(&context, tenant, wanted).await?;
+        let (view, (by, basis)) = api.broker.authorize(&context, tenant, wanted).await?;
         if given.token.key.generation == view.generation() {
-            return Ok(ReleasedToken { grounds, by: by.clone(), ..given });
+            return Ok(ReleasedToken { basis, by: by.clone(), ..given });
         }
     }
     Err(TokenError::Superseded.into())
@@ -67,7 +67,7 @@ pub(crate) fn count(
         request_id: &caller.context.request_id,
         on_behalf_of,
         token: &given.token,
-        reason: given.grounds.waived.map(DenialReason::observed_name),
+        reason: given.basis.waived.map(DenialReason::observed_name),
     });
 }
 

@@ -32,7 +32,7 @@ where
     }
 
     /// Returns an empty map for entries of at most `max_bytes` in all, as `bytes_of` weighs them.
-    pub(in crate::broker) fn weighed(
+    pub(in crate::broker) fn with_max_bytes(
         max_bytes: u64,
         bytes_of: impl Fn(&K, &V) -> usize + Send + Sync + 'static,
     ) -> Self {

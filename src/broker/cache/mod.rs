@@ -46,12 +46,13 @@ impl TokenCache {
     pub(super) fn new(max_bytes: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            tokens: BoundedCache::weighed(max_bytes, |key: &TokenKey, token: &Arc<AccessToken>| {
+            tokens: BoundedCache::with_max_bytes(max_bytes, |key: &TokenKey, token: &Arc<AccessToken>| {
                 weight_of(key) + token.bytes()
             }),
-            keys_by_fingerprint: BoundedCache::weighed(max_bytes / INDEX_SHARE, |_, key: &TokenKey| {
-                weight_of(key) + SHA256_HEX
-            }),
+            keys_by_fingerprint: BoundedCache::with_max_bytes(
+                max_bytes / INDEX_SHARE,
+                |_, key: &TokenKey| weight_of(key) + SHA256_HEX,
+            ),
             renewals: RenewalSchedule::default(),
         }
     }

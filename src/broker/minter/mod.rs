@@ -19,7 +19,7 @@ use super::credentials::CredentialCache;
 use super::request::{BOX_WAIT_LIMIT, TtlRequirement};
 use super::revocation::{Revocation, RevocationFence};
 use super::tenant_context::TenantContext;
-use super::token_store::{MintDisposition, TokenStore};
+use super::token_store::{MintDisposition, SealedTokenStore};
 use super::upstream::Upstream;
 use crate::box_api::{BoxCredentials, BoxError, MintedToken};
 use crate::clock::Clock;
@@ -42,7 +42,7 @@ struct MintOutcome {
 pub struct Minter {
     cache: Arc<TokenCache>,
     ttl: Arc<TtlPolicy>,
-    tokens: Arc<TokenStore>,
+    tokens: Arc<SealedTokenStore>,
     credentials: Arc<CredentialCache>,
     upstream: Arc<Upstream>,
     fence: Arc<RevocationFence>,
@@ -58,7 +58,7 @@ pub struct Minter {
 pub(super) struct MinterParts {
     pub(super) cache: Arc<TokenCache>,
     pub(super) ttl: Arc<TtlPolicy>,
-    pub(super) tokens: Arc<TokenStore>,
+    pub(super) tokens: Arc<SealedTokenStore>,
     pub(super) credentials: Arc<CredentialCache>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) fence: Arc<RevocationFence>,
@@ -91,7 +91,7 @@ impl Minter {
         if let Some(token) = self.cache.get(key) {
             if self.ttl.meets(&token, requirement) {
                 if token.begins_renewal(self.clock.as_ref()) {
-                    let renewal = || self.fly(tenant, key, TtlRequirement::Renew, cause());
+                    let renewal = || self.flight(tenant, key, TtlRequirement::Renew, cause());
                     self.flights.begin(key.clone(), renewal);
                 }
                 token.note_use();
@@ -104,7 +104,7 @@ impl Minter {
         }
         tokio::time::timeout(BOX_WAIT_LIMIT, self.join_flight(tenant, key, requirement, cause))
             .await
-            .map_err(|_| TokenError::too_late())?
+            .map_err(|_| TokenError::timed_out())?
     }
 
     /// Renews the token of `key`, in the flight that is under way or in a new one.
@@ -113,7 +113,7 @@ impl Minter {
         tenant: &Arc<TenantContext>,
         key: &TokenKey,
     ) -> Result<(), TokenError> {
-        let renewal = || self.fly(tenant, key, TtlRequirement::Renew, AuditContext::BROKER);
+        let renewal = || self.flight(tenant, key, TtlRequirement::Renew, AuditContext::BROKER);
         match self.flights.join(key.clone(), renewal).await {
             Ok(outcome) => outcome.map(drop),
             Err(_) => Err(TokenError::Crashed),
@@ -129,7 +129,7 @@ impl Minter {
     ) -> Result<Arc<AccessToken>, TokenError> {
         // A flight that was under way already may bring a token that was enough for its first caller only.
         for _ in 0..2 {
-            let flight = self.flights.join(key.clone(), || self.fly(tenant, key, requirement, cause()));
+            let flight = self.flights.join(key.clone(), || self.flight(tenant, key, requirement, cause()));
             let outcome = match flight.await.map_err(|_| TokenError::Crashed)? {
                 // Another caller's `min_ttl` cannot be met; this one's is judged by itself.
                 Err(TokenError::MinTtlUnavailable { given, .. }) if !requirement.exceeds(given) => continue,
@@ -148,7 +148,7 @@ impl Minter {
     }
 
     /// Returns the work of one flight. An earlier flight may have ended since the caller looked.
-    fn fly(
+    fn flight(
         self: &Arc<Self>,
         tenant: &Arc<TenantContext>,
         key: &TokenKey,
@@ -157,7 +157,7 @@ impl Minter {
     ) -> impl Future<Output = Result<MintOutcome, TokenError>> + Send + 'static {
         let (minter, tenant, key) = (Arc::clone(self), Arc::clone(tenant), key.clone());
         async move {
-            let began_after = minter.fence.pass(&key, tenant.labels()).await;
+            let began_after = minter.fence.wait_until_open(&key, tenant.labels()).await;
             let cached = minter.cache.get(&key);
             if let Some(token) = cached.filter(|token| minter.ttl.meets(token, requirement)) {
                 return Ok(MintOutcome { token, is_new: false });
@@ -198,11 +198,11 @@ impl Minter {
                 minted
             }
         };
-        self.keep(tenant, key, &credentials, (minted, began_after), cause).await
+        self.save_and_cache(tenant, key, &credentials, (minted, began_after), cause).await
     }
 
     /// Saves a minted token, then caches it. Its mint began after revocation number `began_after`.
-    async fn keep(
+    async fn save_and_cache(
         self: &Arc<Self>,
         tenant: &TenantContext,
         key: &TokenKey,
@@ -228,7 +228,7 @@ impl Minter {
             return Err(TokenError::Superseded);
         }
         let secret = minted.token.clone();
-        let token = self.tokens.minted(minted, key, row.clone());
+        let token = self.tokens.token_of(minted, key, row.clone());
         // A revocation at this moment may have looked for the subject's tokens before this one was there to be
         // found. The row first: nobody may find it now.
         if !self.cache_unless_revoked(tenant, &token, began_after) {
@@ -299,7 +299,7 @@ impl Minter {
         key: &TokenKey,
     ) -> Result<Arc<BoxCredentials>, TokenError> {
         let credentials = self.credentials.of_app(&tenant.app).await;
-        credentials.inspect_err(|error| self.upstream.note_result(key, Some(error)))
+        credentials.inspect_err(|error| self.upstream.record_health(key, Some(error)))
     }
 }
 

@@ -45,7 +45,7 @@ impl Minter {
         let _permit = self.upstream.permit(tenant).await?;
         let client = self.upstream.client();
         let result = client.mint(&credentials, &tenant.tenant.enterprise_id, subject).await;
-        Ok((self.upstream.record(tenant, &key, result)?, credentials))
+        Ok((self.upstream.record_result(tenant, &key, result)?, credentials))
     }
 
     /// Mints a service account's token with credentials that belong to no tenant yet. The token is to be passed
@@ -91,7 +91,7 @@ impl Minter {
         let credentials = self.credentials.of_app(&tenant.app).await?;
         let key = tenant.token_key(&Subject::ENTERPRISE, None);
         self.upstream.note_success(&tenant.tenant.id);
-        let began_after = self.fence.number();
-        self.keep(tenant, &key, &credentials, (minted, began_after), cause).await.map(drop)
+        let began_after = self.fence.last_revocation();
+        self.save_and_cache(tenant, &key, &credentials, (minted, began_after), cause).await.map(drop)
     }
 }

@@ -76,13 +76,17 @@ impl Default for RevocationFence {
 
 impl RevocationFence {
     /// Returns the number of the last revocation.
-    pub(in crate::broker) fn number(&self) -> u64 {
+    pub(in crate::broker) fn last_revocation(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
     /// Waits until no closed fence affects `key`, and returns the number of the last revocation then: a mint
     /// that begins now is past all of them.
-    pub(in crate::broker) async fn pass(&self, key: &TokenKey, labels: &BTreeMap<String, String>) -> u64 {
+    pub(in crate::broker) async fn wait_until_open(
+        &self,
+        key: &TokenKey,
+        labels: &BTreeMap<String, String>,
+    ) -> u64 {
         let mut opened = self.opened.subscribe();
         loop {
             if let Some(number) = self.view().number_if_open(key, labels, self) {
@@ -90,7 +94,7 @@ impl RevocationFence {
             }
             // The sender lives as long as the fence does.
             if opened.changed().await.is_err() {
-                return self.number();
+                return self.last_revocation();
             }
         }
     }
@@ -135,14 +139,14 @@ impl FenceView<'_> {
     pub(in crate::broker) fn is_revoked(&self, tenant: &TenantContext, key: &TokenKey, number: u64) -> bool {
         let subject = (key.tenant.clone(), key.subject.clone());
         self.subjects.get(&subject).is_some_and(|revoked| revoked > number)
-            || self.stops(key, tenant.labels(), number)
+            || self.is_locked_down(key, tenant.labels(), number)
     }
 
     /// Returns true if a lockdown that affects `key` came after revocation `number`.
-    fn stops(&self, key: &TokenKey, labels: &BTreeMap<String, String>, number: u64) -> bool {
+    fn is_locked_down(&self, key: &TokenKey, labels: &BTreeMap<String, String>, number: u64) -> bool {
         let later = |fence: &&LockdownFence| fence.number > number;
         number < self.fences.forgotten
-            || self.fences.fences.iter().filter(later).any(|fence| reaches(&fence.grants, key, labels))
+            || self.fences.fences.iter().filter(later).any(|fence| grants_allow(&fence.grants, key, labels))
     }
 
     fn number_if_open(
@@ -152,8 +156,9 @@ impl FenceView<'_> {
         fence: &RevocationFence,
     ) -> Option<u64> {
         let closed = |fence: &&LockdownFence| fence.is_closed;
-        let waits = self.fences.fences.iter().filter(closed).any(|fence| reaches(&fence.grants, key, labels));
-        (!waits).then(|| fence.number())
+        let waits =
+            self.fences.fences.iter().filter(closed).any(|fence| grants_allow(&fence.grants, key, labels));
+        (!waits).then(|| fence.last_revocation())
     }
 }
 
@@ -169,7 +174,7 @@ impl Drop for ClosedFence<'_> {
 }
 
 /// Returns true if `grants` allow the token of `key`.
-pub(super) fn reaches(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String, String>) -> bool {
+pub(super) fn grants_allow(grants: &[Grant], key: &TokenKey, labels: &BTreeMap<String, String>) -> bool {
     policy::grants_allow_token(grants, &key.tenant, labels, (&key.subject, key.restriction.as_ref()))
 }
 
@@ -205,31 +210,31 @@ mod tests {
     #[test]
     fn a_mint_waits_for_a_closed_fence_and_is_past_it_then() {
         let (fence, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
-        let before = fence.pass(&key, &labels).now_or_never().unwrap();
+        let before = fence.wait_until_open(&key, &labels).now_or_never().unwrap();
         let closed = fence.close(Arc::from([Grant::everything()]));
-        assert!(fence.view().stops(&key, &labels, before));
-        let mut waiting = Box::pin(fence.pass(&key, &labels));
+        assert!(fence.view().is_locked_down(&key, &labels, before));
+        let mut waiting = Box::pin(fence.wait_until_open(&key, &labels));
         assert_eq!((&mut waiting).now_or_never(), None);
         drop(closed);
         let after = waiting.now_or_never().unwrap();
-        assert!(!fence.view().stops(&key, &labels, after));
-        assert!(fence.view().stops(&key, &labels, before));
+        assert!(!fence.view().is_locked_down(&key, &labels, after));
+        assert!(fence.view().is_locked_down(&key, &labels, before));
     }
 
     #[test]
     fn other_mints_go_on_and_a_fenced_mint_stays_stopped_after_many_lockdowns() {
         let (fence, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
         let empty = fence.close(Arc::from([]));
-        let before = fence.pass(&key, &labels).now_or_never().unwrap();
-        assert!(!fence.view().stops(&key, &labels, before - 1));
+        let before = fence.wait_until_open(&key, &labels).now_or_never().unwrap();
+        assert!(!fence.view().is_locked_down(&key, &labels, before - 1));
         drop(fence.close(Arc::from([Grant::everything()])));
         for _ in 0..3 * MAX_FENCES {
             drop(fence.close(Arc::from([])));
         }
         drop(empty);
-        assert!(fence.view().stops(&key, &labels, before));
-        let after = fence.pass(&key, &labels).now_or_never().unwrap();
-        assert!(!fence.view().stops(&key, &labels, after));
+        assert!(fence.view().is_locked_down(&key, &labels, before));
+        let after = fence.wait_until_open(&key, &labels).now_or_never().unwrap();
+        assert!(!fence.view().is_locked_down(&key, &labels, after));
         assert!(fence.view().fences.fences.len() <= MAX_FENCES + 1);
     }
 }

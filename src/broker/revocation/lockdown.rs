@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Revocation;
-use super::fence::{named_tenants, reaches};
+use super::fence::{grants_allow, named_tenants};
 use crate::broker::error::TokenError;
 use crate::broker::tenant_context::TenantContext;
 use crate::domain::grant::Grant;
@@ -150,19 +150,19 @@ impl Revocation {
         let mut affected = Vec::with_capacity(rows.len());
         for row in rows {
             let is_old = until.is_none_or(|until| row.minted_at <= until);
-            if is_old && self.is_reached(grants, &row).await? {
+            if is_old && self.grants_cover(grants, &row).await? {
                 affected.push(row);
             }
         }
         Ok(affected)
     }
 
-    async fn is_reached(&self, grants: &[Grant], row: &StoredToken) -> Result<bool, StoreError> {
+    async fn grants_cover(&self, grants: &[Grant], row: &StoredToken) -> Result<bool, StoreError> {
         let tenant = self.readable_tenant(&row.tenant).await?;
         let none = BTreeMap::new();
         let labels = tenant.as_ref().map_or(&none, |tenant| tenant.labels());
         Ok(match self.tokens.open(row).await.ok().and_then(|token| token.key()) {
-            Some(key) => reaches(grants, &key, labels),
+            Some(key) => grants_allow(grants, &key, labels),
             // Its key is unknown as long as it cannot be opened.
             None => grants.iter().any(|grant| grant.applies_to(&row.tenant, labels)),
         })
@@ -174,7 +174,7 @@ impl Revocation {
         for key in keys {
             let tenant = self.readable_tenant(&key.tenant).await?;
             // A token of a tenant that cannot be read is served to nobody.
-            if tenant.is_none_or(|tenant| reaches(grants, &key, tenant.labels())) {
+            if tenant.is_none_or(|tenant| grants_allow(grants, &key, tenant.labels())) {
                 self.cache.remove_key(&key);
             }
         }

@@ -24,7 +24,7 @@ use self::queue::RevocationQueue;
 use super::cache::TokenCache;
 use super::credentials::CredentialCache;
 use super::tenant_context::TenantDirectory;
-use super::token_store::TokenStore;
+use super::token_store::SealedTokenStore;
 use crate::box_api::BoxClient;
 use crate::clock::Clock;
 use crate::store::Store;
@@ -39,7 +39,7 @@ pub struct Revocation {
     tenants: Arc<TenantDirectory>,
     credentials: Arc<CredentialCache>,
     cache: Arc<TokenCache>,
-    tokens: Arc<TokenStore>,
+    tokens: Arc<SealedTokenStore>,
     fence: Arc<RevocationFence>,
     queue: RevocationQueue,
 }
@@ -54,7 +54,7 @@ pub(super) struct RevocationParts {
     pub(super) tenants: Arc<TenantDirectory>,
     pub(super) credentials: Arc<CredentialCache>,
     pub(super) cache: Arc<TokenCache>,
-    pub(super) tokens: Arc<TokenStore>,
+    pub(super) tokens: Arc<SealedTokenStore>,
     pub(super) fence: Arc<RevocationFence>,
 }
 

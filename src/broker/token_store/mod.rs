@@ -1,6 +1,6 @@
 //! The tokens in the store, each sealed under the vault.
 //!
-//! [`TokenStore`] reads, writes and erases them. A row is not trusted: a token is served only under the key that
+//! [`SealedTokenStore`] reads, writes and erases them. A row is not trusted: a token is served only under the key that
 //! stands inside its seal. It never asks Box and decides nothing about access.
 
 mod sealed_token;
@@ -36,7 +36,7 @@ pub(super) enum MintDisposition<'a> {
 
 /// The stored tokens.
 #[derive(Debug)]
-pub(super) struct TokenStore {
+pub(super) struct SealedTokenStore {
     store: Arc<dyn Store>,
     vault: Arc<Vault>,
     cache: Arc<TokenCache>,
@@ -46,9 +46,9 @@ pub(super) struct TokenStore {
     entropy: Arc<dyn Entropy>,
 }
 
-/// The parts that a [`TokenStore`] works with.
+/// The parts that a [`SealedTokenStore`] works with.
 #[derive(Debug)]
-pub(super) struct TokenStoreParts {
+pub(super) struct SealedTokenStoreParts {
     pub(super) store: Arc<dyn Store>,
     pub(super) vault: Arc<Vault>,
     pub(super) cache: Arc<TokenCache>,
@@ -58,10 +58,10 @@ pub(super) struct TokenStoreParts {
     pub(super) entropy: Arc<dyn Entropy>,
 }
 
-impl TokenStore {
+impl SealedTokenStore {
     /// Returns the tokens of a store.
-    pub(super) fn new(parts: TokenStoreParts) -> Self {
-        let TokenStoreParts { store, vault, cache, recipients, ttl, clock, entropy } = parts;
+    pub(super) fn new(parts: SealedTokenStoreParts) -> Self {
+        let SealedTokenStoreParts { store, vault, cache, recipients, ttl, clock, entropy } = parts;
         Self { store, vault, cache, recipients, ttl, clock, entropy }
     }
 
@@ -169,7 +169,7 @@ impl TokenStore {
     }
 
     /// Returns a minted token as it is served.
-    pub(super) fn minted(&self, minted: MintedToken, key: &TokenKey, row: TokenId) -> Arc<AccessToken> {
+    pub(super) fn token_of(&self, minted: MintedToken, key: &TokenKey, row: TokenId) -> Arc<AccessToken> {
         let lifetime = TokenLifetime::new(minted.life, minted.asked_at);
         self.access_token(minted.token, lifetime, minted.restricted_to, (key.clone(), row))
     }

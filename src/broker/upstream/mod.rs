@@ -70,7 +70,7 @@ impl Upstream {
         key: &TokenKey,
         request: impl AsyncFnOnce(&BoxClient) -> Result<T, BoxError>,
     ) -> Result<Result<T, BoxError>, TokenError> {
-        let note = |error: &TokenError| self.note_result(key, Some(error));
+        let note = |error: &TokenError| self.record_health(key, Some(error));
         self.check(tenant, key).inspect_err(note)?;
         let _permit = self.permit(tenant).await?;
         // While this request waited for a permit, others may have found Box refusing or failing.
@@ -79,7 +79,7 @@ impl Upstream {
             true => request(&self.client.for_probes()).await,
             false => request(&self.client).await,
         };
-        Ok(self.record(tenant, key, result))
+        Ok(self.record_result(tenant, key, result))
     }
 
     /// Waits for a permit of this tenant.
@@ -99,20 +99,25 @@ impl Upstream {
     }
 
     /// Records Box's result for the next requests and for the tenant's health, and passes it on.
-    pub(super) fn record<T>(
+    pub(super) fn record_result<T>(
         &self,
         tenant: &TenantContext,
         key: &TokenKey,
         result: Result<T, BoxError>,
     ) -> Result<T, BoxError> {
         let failure = result.as_ref().err().map(|error| TokenError::from(error.clone()));
-        self.settle(tenant, key, failure.as_ref());
-        self.note_result(key, failure.as_ref());
+        self.record_outcome(tenant, key, failure.as_ref());
+        self.record_health(key, failure.as_ref());
         result
     }
 
     /// Records the end of a request for the next ones.
-    pub(super) fn settle(&self, tenant: &TenantContext, key: &TokenKey, failure: Option<&TokenError>) {
+    pub(super) fn record_outcome(
+        &self,
+        tenant: &TenantContext,
+        key: &TokenKey,
+        failure: Option<&TokenError>,
+    ) {
         let Some(error) = failure else { return self.breaker.record_success(tenant, key) };
         match error.refusal() {
             Some(refusal) => {
@@ -137,7 +142,7 @@ impl Upstream {
     }
 
     /// Records the end of a request for the tenant's health.
-    pub(super) fn note_result(&self, key: &TokenKey, failure: Option<&TokenError>) {
+    pub(super) fn record_health(&self, key: &TokenKey, failure: Option<&TokenError>) {
         match failure {
             None => self.note_success(&key.tenant),
             Some(error) if concerns_tenant(key, error, |tenant| self.breaker.is_open(tenant)) => {

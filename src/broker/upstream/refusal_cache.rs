@@ -56,7 +56,7 @@ impl RefusalCache {
         ];
         for scope in scopes {
             match refusals.get(&scope) {
-                Some((error, until)) if now < *until => return Err(repeated(error, until.since(now))),
+                Some((error, until)) if now < *until => return Err(cached_error(error, until.since(now))),
                 Some(_) => drop(refusals.remove(&scope)),
                 None => {}
             }
@@ -135,7 +135,7 @@ pub(super) fn scope_of_refusal(refusal: BoxRefusal, key: &TokenKey) -> OutageSco
 }
 
 /// Returns the error that is reported for a remembered one, `left` before it ends.
-fn repeated(error: &TokenError, left: Duration) -> TokenError {
+fn cached_error(error: &TokenError, left: Duration) -> TokenError {
     match error.is_outage() {
         true => TokenError::Down {
             scope: OutageScope::Subject,

@@ -77,7 +77,7 @@ pub(crate) async fn exchange(
     };
     let (caller, given) = tokio::time::timeout(BOX_WAIT_LIMIT, exchanged)
         .await
-        .unwrap_or_else(|_| Err(TokenError::too_late().into()))?;
+        .unwrap_or_else(|_| Err(TokenError::timed_out().into()))?;
     let clock = api.clock.as_ref();
     let left = given.token.lifetime.left(clock).min(presented.left(clock));
     if left < Duration::from_secs(1) {

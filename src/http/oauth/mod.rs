@@ -222,7 +222,7 @@ async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Respo
         TokenRequest { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
     let given = tokio::time::timeout(BOX_WAIT_LIMIT, undoubted(api, &caller, &tenant, &wanted))
         .await
-        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .unwrap_or_else(|_| Err(TokenError::timed_out().into()))
         .inspect_err(|_| caller.story.asked(&wanted))?;
     release::count(api, &caller, None, &given);
     Ok(answer(&given.token, given.token.lifetime.left(api.clock.as_ref()).as_secs(), None))
@@ -239,7 +239,7 @@ pub(crate) async fn undoubted(
     let given = release::current(api, caller, tenant, wanted).await?;
     let ReleasedToken { token, by, .. } = &given;
     let is_early = !token.is_within_margin(api.clock.as_ref());
-    match is_early && token.may_have_been_received_by(by) && api.broker.liveness().finds_dead(token).await {
+    match is_early && token.may_have_been_received_by(by) && api.broker.liveness().is_dead(token).await {
         true => release::current(api, caller, tenant, wanted).await,
         false => Ok(given),
     }

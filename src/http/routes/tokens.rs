@@ -230,7 +230,7 @@ async fn release(
     // A trial, a look and a mint one after the other wait no longer than one of them.
     let given = tokio::time::timeout(BOX_WAIT_LIMIT, current(api, caller, tenant, wanted))
         .await
-        .unwrap_or_else(|_| Err(TokenError::too_late().into()))
+        .unwrap_or_else(|_| Err(TokenError::timed_out().into()))
         .inspect_err(|_| caller.story.asked(wanted))?;
     count(api, caller, wanted.on_behalf_of.as_ref(), &given);
     Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))

@@ -253,7 +253,7 @@ fn record(
 }
 
 fn too_late() -> Problem {
-    ApiError::from(TokenError::too_late()).problem()
+    ApiError::from(TokenError::timed_out()).problem()
 }
 
 /// True for what the whole session meets, and not only some item of it.
