@@ -69,7 +69,7 @@ impl CandidateApp {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub(super) async fn matches_readable(&self, deps: &Deps, stored: &App) -> Result<bool, RegistryError> {
+    pub(super) async fn matches_if_readable(&self, deps: &Deps, stored: &App) -> Result<bool, RegistryError> {
         match self.matches(deps, stored).await {
             Err(RegistryError::Token(
                 TokenError::Sealed { .. }

@@ -22,7 +22,7 @@ use crate::store::StoreError;
 
 /// The difference between Box's clock and ours, in seconds, above which the operator should act: half of the
 /// margin in an assertion's life.
-const TOLERABLE_SKEW: i64 = 15;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 15;
 
 /// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -277,10 +277,10 @@ pub(super) fn check_clock(box_client: &BoxClient) -> CheckResult {
         return CheckResult::skipped(DiagnosticCheck::Clock, "Box has not shown its clock yet.");
     };
     let offset = difference.as_secs();
-    if offset.abs() <= TOLERABLE_SKEW {
+    if offset.abs() <= MAX_CLOCK_SKEW_SECONDS {
         return CheckResult::pass(
             DiagnosticCheck::Clock,
-            format!("Box's clock and ours agree within {TOLERABLE_SKEW} s."),
+            format!("Box's clock and ours agree within {MAX_CLOCK_SKEW_SECONDS} s."),
         );
     }
     let side = if offset > 0 { "ahead of" } else { "behind" };

@@ -4,7 +4,7 @@
 
 use super::deps::Deps;
 use super::error::RegistryError;
-use super::session_cancellation::cancel_matching;
+use super::session_cancellation::cancel_matching_sessions;
 use crate::broker::LockdownScope;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::caller::Caller;
@@ -15,16 +15,16 @@ use crate::store::SessionSelector;
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn enforce_on_tenant(deps: &Deps, tenant: TenantId) -> Result<(), RegistryError> {
-    enforce(deps, LockdownScope::Tenant(tenant.clone()), SessionSelector::Tenant(tenant)).await
+pub(super) async fn enforce_tenant_lock(deps: &Deps, tenant: TenantId) -> Result<(), RegistryError> {
+    enforce_lock(deps, LockdownScope::Tenant(tenant.clone()), SessionSelector::Tenant(tenant)).await
 }
 
 /// Takes the tokens and sessions of all tenants of a locked shared app out of circulation.
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn enforce_on_app(deps: &Deps, app: AppId) -> Result<(), RegistryError> {
-    enforce(deps, LockdownScope::App(app.clone()), SessionSelector::App(app)).await
+pub(super) async fn enforce_app_lock(deps: &Deps, app: AppId) -> Result<(), RegistryError> {
+    enforce_lock(deps, LockdownScope::App(app.clone()), SessionSelector::App(app)).await
 }
 
 /// Takes the tokens that a caller's grants allowed until it was locked out of circulation, and its sessions.
@@ -32,18 +32,22 @@ pub(super) async fn enforce_on_app(deps: &Deps, app: AppId) -> Result<(), Regist
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn enforce_on_caller(deps: &Deps, caller: &Caller) -> Result<(), RegistryError> {
+pub(super) async fn enforce_caller_lock(deps: &Deps, caller: &Caller) -> Result<(), RegistryError> {
     match caller.locked_at {
         None => Ok(()),
         until => {
             let scope = LockdownScope::Grants { grants: caller.grants.as_slice().into(), until };
-            enforce(deps, scope, SessionSelector::Caller(caller.id.clone())).await
+            enforce_lock(deps, scope, SessionSelector::Caller(caller.id.clone())).await
         }
     }
 }
 
-async fn enforce(deps: &Deps, scope: LockdownScope, sessions: SessionSelector) -> Result<(), RegistryError> {
-    cancel_matching(deps, sessions, &AuditContext::BROKER, |_| true).await?;
+async fn enforce_lock(
+    deps: &Deps,
+    scope: LockdownScope,
+    sessions: SessionSelector,
+) -> Result<(), RegistryError> {
+    cancel_matching_sessions(deps, sessions, &AuditContext::BROKER, |_| true).await?;
     deps.broker.revocation().withdraw(&scope).await?;
     Ok(())
 }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::access::require_everywhere;
 use super::deps::Deps;
 use super::error::RegistryError;
-use super::lock_enforcement::{enforce_on_app, enforce_on_caller, enforce_on_tenant};
+use super::lock_enforcement::{enforce_app_lock, enforce_caller_lock, enforce_tenant_lock};
 use super::retry::retry_lock;
 use super::rows;
-use super::session_cancellation::cancel_matching;
+use super::session_cancellation::cancel_matching_sessions;
 use crate::auth::RequestContext;
 use crate::broker::{LockdownReport, LockdownScope};
 use crate::domain::app::{App, AppState};
@@ -147,8 +147,9 @@ impl Lockdowns {
         of: SessionSelector,
         cause: &AuditContext,
     ) -> Result<LockdownOutcome, RegistryError> {
-        let sessions =
-            cancel_matching(&self.deps, of, cause, |_| true).await.inspect_err(|_| self.mark_unfinished())?;
+        let sessions = cancel_matching_sessions(&self.deps, of, cause, |_| true)
+            .await
+            .inspect_err(|_| self.mark_unfinished())?;
         let report =
             self.deps.broker.revocation().lock_down(scope).await.inspect_err(|_| self.mark_unfinished())?;
         Ok(LockdownOutcome { report, sessions })
@@ -166,10 +167,10 @@ impl Lockdowns {
         if !self.unfinished.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        self.enforce_all().await.inspect_err(|_| self.mark_unfinished())
+        self.enforce_all_locks().await.inspect_err(|_| self.mark_unfinished())
     }
 
-    async fn enforce_all(&self) -> Result<(), RegistryError> {
+    async fn enforce_all_locks(&self) -> Result<(), RegistryError> {
         let deps = &*self.deps;
         let filter = TenantFilter { state: Some(TenantState::Locked), ..TenantFilter::default() };
         let mut page = Some(FIRST_PAGE);
@@ -177,7 +178,7 @@ impl Lockdowns {
             let tenants = deps.store.tenants(&filter, &request).await?;
             page = next_page(tenants.last().map(|tenant| &tenant.name), tenants.len());
             for tenant in tenants {
-                enforce_on_tenant(deps, tenant.id).await?;
+                enforce_tenant_lock(deps, tenant.id).await?;
             }
         }
         let mut page = Some(FIRST_PAGE);
@@ -185,7 +186,7 @@ impl Lockdowns {
             let apps = deps.store.shared_apps(&request).await?;
             page = next_page(apps.last().and_then(rows::apps::shared_app_name), apps.len());
             for app in apps.into_iter().filter(|app| app.state == AppState::Locked) {
-                enforce_on_app(deps, app.id).await?;
+                enforce_app_lock(deps, app.id).await?;
             }
         }
         let mut page = Some(FIRST_PAGE);
@@ -193,7 +194,7 @@ impl Lockdowns {
             let callers = deps.store.callers(&request).await?;
             page = next_page(callers.last().map(|caller| &caller.name), callers.len());
             for caller in &callers {
-                enforce_on_caller(deps, caller).await?;
+                enforce_caller_lock(deps, caller).await?;
             }
         }
         Ok(())

@@ -102,14 +102,14 @@ impl PendingTenants {
         let view = self.deps.broker.tenants().find(tenant).await?.ok_or(RegistryError::Absent)?;
         let id = view.tenant.id.clone();
         let deps = Arc::clone(&self.deps);
-        let attempt = self.attempts.join(id.clone(), || async move { attempt(&deps, &id).await });
+        let attempt = self.attempts.join(id.clone(), || async move { verify_and_activate(&deps, &id).await });
         attempt.await.map_err(|_| TokenError::Crashed)?
     }
 }
 
-async fn attempt(deps: &Deps, id: &TenantId) -> Result<(), RegistryError> {
+async fn verify_and_activate(deps: &Deps, id: &TenantId) -> Result<(), RegistryError> {
     let Some(view) = load_pending(deps, id).await? else { return Ok(()) };
-    let verified = verify_at_box(deps, &view).await;
+    let verified = verify_with_box(deps, &view).await;
     if let Err(error @ TokenError::Store(StoreError::Conflict(_))) = &verified {
         deps.broker.upstream().note_failure(&view.tenant.id, error);
     }
@@ -119,7 +119,7 @@ async fn attempt(deps: &Deps, id: &TenantId) -> Result<(), RegistryError> {
     })
 }
 
-async fn verify_at_box(deps: &Deps, view: &TenantContext) -> Result<(), TokenError> {
+async fn verify_with_box(deps: &Deps, view: &TenantContext) -> Result<(), TokenError> {
     if view.app.is_awaiting_key() {
         return Err(TokenError::Pending);
     }

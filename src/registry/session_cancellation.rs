@@ -16,13 +16,13 @@ pub(super) const BATCH_SIZE: usize = 100;
 ///
 /// # Errors
 /// Those of the store. Sessions that are cancelled by then stay cancelled.
-pub(super) async fn cancel_matching(
+pub(super) async fn cancel_matching_sessions(
     deps: &Deps,
     of: SessionSelector,
     cause: &AuditContext,
     matches: impl Fn(&BrowserSession) -> bool,
 ) -> Result<usize, RegistryError> {
-    cancel_found(
+    cancel_filtered_sessions(
         deps,
         &SessionFilter { selector: of, on_behalf_of: None, expires_after: deps.now() },
         cause,
@@ -35,7 +35,7 @@ pub(super) async fn cancel_matching(
 ///
 /// # Errors
 /// Those of the store. Sessions that are cancelled by then stay cancelled.
-pub(super) async fn cancel_found(
+pub(super) async fn cancel_filtered_sessions(
     deps: &Deps,
     filter: &SessionFilter,
     cause: &AuditContext,
@@ -48,7 +48,7 @@ pub(super) async fn cancel_found(
         let is_open = |session: &BrowserSession| session.cancelled_at.is_none() && matches(session);
         let sessions: Vec<BrowserSession> = page.items.into_iter().filter(is_open).collect();
         if !sessions.is_empty() {
-            cancelled += cancel(deps, &filter.selector, &sessions, cause).await?;
+            cancelled += cancel_sessions(deps, &filter.selector, &sessions, cause).await?;
         }
         position = match page.next {
             None => return Ok(cancelled),
@@ -61,7 +61,7 @@ pub(super) async fn cancel_found(
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn cancel(
+pub(super) async fn cancel_sessions(
     deps: &Deps,
     of: &SessionSelector,
     sessions: &[BrowserSession],
@@ -89,14 +89,14 @@ pub(super) async fn cancel(
 /// Cancels sessions whose owner lost the credential that opened them, so that lists show it.
 ///
 /// The sessions are refused already, because each use checks the owner. So an error is only logged.
-pub(super) async fn cancel_orphaned(
+pub(super) async fn cancel_orphaned_sessions(
     deps: &Deps,
     caller: &Caller,
     cause: &AuditContext,
     matches: impl Fn(&BrowserSession) -> bool,
 ) {
     let of = SessionSelector::Caller(caller.id.clone());
-    if let Err(error) = cancel_matching(deps, of, cause, matches).await {
+    if let Err(error) = cancel_matching_sessions(deps, of, cause, matches).await {
         tracing::warn!(caller = %caller.id, %error, "sessions that open nothing any more stay listed");
     }
 }

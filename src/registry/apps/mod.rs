@@ -13,7 +13,7 @@ pub use self::registration::{AppRegistration, AppRegistrationOutcome};
 use super::access::require_everywhere;
 use super::deps::Deps;
 use super::error::{RegistryError, conflict_error, require_version};
-use super::lock_enforcement::enforce_on_app;
+use super::lock_enforcement::enforce_app_lock;
 use super::page::ListPage;
 use super::retry::retry_on_conflict;
 use super::rows;
@@ -116,7 +116,7 @@ impl Apps {
             }
             if current.state == AppState::Locked {
                 context = require_everywhere(&context, Permission::Lockdown)?;
-                enforce_on_app(deps, current.id.clone()).await?;
+                enforce_app_lock(deps, current.id.clone()).await?;
             }
             let next = App { state, version: current.version + 1, updated_at: deps.now(), ..current };
             let (cause, detail) = (context.audit_context(), Some(format!("state {state:?}")));

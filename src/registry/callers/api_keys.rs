@@ -17,7 +17,7 @@ use crate::entropy::Entropy;
 use crate::registry::error::RegistryError;
 use crate::registry::retry::retry_on_conflict;
 use crate::registry::rows::callers::{audit_event, describe, load_managed, replace};
-use crate::registry::session_cancellation::cancel_orphaned;
+use crate::registry::session_cancellation::cancel_orphaned_sessions;
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
 
@@ -88,7 +88,8 @@ impl Callers {
             let event = audit_event(&next, &cause, deps.now(), AuditAction::KeyRevoke, key.to_string());
             let next = replace(deps, next, &event, None).await?;
             let credential = SessionCredential::Key(key.clone());
-            cancel_orphaned(deps, &next, &cause, |session| session.owner.credential == credential).await;
+            cancel_orphaned_sessions(deps, &next, &cause, |session| session.owner.credential == credential)
+                .await;
             Ok(())
         })
         .await

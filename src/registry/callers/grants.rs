@@ -47,7 +47,7 @@ pub struct GrantSpec {
 
 /// Returns grants as they can be sent back without changing the tenants that they select: a tenant by its name if that
 /// name still belongs to it, else by its id. A new tenant with an old name inherits nothing.
-pub(in crate::registry) async fn to_specs(deps: &Deps, grants: &[Grant]) -> Vec<GrantSpec> {
+pub(in crate::registry) async fn to_grant_specs(deps: &Deps, grants: &[Grant]) -> Vec<GrantSpec> {
     let mut specs = Vec::with_capacity(grants.len());
     for grant in grants {
         let (tenant, labels) = match &grant.tenants {
@@ -78,7 +78,7 @@ pub(in crate::registry) async fn to_specs(deps: &Deps, grants: &[Grant]) -> Vec<
 ///
 /// # Errors
 /// [`RegistryError::Invalid`] with all errors of the grants, [`RegistryError::Forbidden`] if the admin holds less.
-pub(super) async fn resolve(
+pub(super) async fn resolve_grants(
     deps: &Deps,
     context: &RequestContext,
     kind: CallerKind,
@@ -92,7 +92,8 @@ pub(super) async fn resolve(
     let mut grants = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
         let pointer = format!("/grants/{index}");
-        let Some(tenants) = resolve_tenants(deps, context, spec, held, &pointer, &mut errors).await? else {
+        let Some(tenants) = resolve_tenant_selector(deps, context, spec, held, &pointer, &mut errors).await?
+        else {
             continue;
         };
         check_spec(spec, kind, &tenants, &pointer, &mut errors);
@@ -112,7 +113,7 @@ pub(super) async fn resolve(
 }
 
 /// Returns the tenants that a grant selects. A tenant that the admin has no grant on is reported as absent.
-async fn resolve_tenants(
+async fn resolve_tenant_selector(
     deps: &Deps,
     context: &RequestContext,
     spec: &GrantSpec,
@@ -140,7 +141,7 @@ async fn resolve_tenants(
         return Ok(Some(TenantSelector::Every));
     }
     let view = match parse_tenant(name) {
-        Some(TenantRef::Id(id)) if let Some(kept) = held_selector(held, &id) => return Ok(Some(kept)),
+        Some(TenantRef::Id(id)) if let Some(kept) = find_held_selector(held, &id) => return Ok(Some(kept)),
         Some(tenant) => deps.broker.tenants().find_for(context, &tenant).await?,
         None => None,
     };
@@ -160,7 +161,7 @@ async fn resolve_tenants(
 }
 
 /// Returns the selector with which a caller's present grants name a tenant.
-fn held_selector(held: &[Grant], tenant: &TenantId) -> Option<TenantSelector> {
+fn find_held_selector(held: &[Grant], tenant: &TenantId) -> Option<TenantSelector> {
     let matches =
         |selector: &&TenantSelector| matches!(selector, TenantSelector::One { id, .. } if id == tenant);
     held.iter().map(|grant| &grant.tenants).find(matches).cloned()

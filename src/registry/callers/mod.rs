@@ -18,11 +18,11 @@ pub use self::patch::{CallerPatch, RequestedCallerState};
 use self::grants::GrantSpec;
 use super::deps::Deps;
 use super::error::{RegistryError, conflict_error, require_version};
-use super::lock_enforcement::enforce_on_caller;
+use super::lock_enforcement::enforce_caller_lock;
 use super::page::ListPage;
 use super::retry::retry_on_conflict;
 use super::rows::callers::{audit_event, describe, load_managed, require_callers_write};
-use super::session_cancellation::cancel_orphaned;
+use super::session_cancellation::cancel_orphaned_sessions;
 use crate::auth::RequestContext;
 use crate::domain::audit_event::AuditAction;
 use crate::domain::caller::{Caller, CallerKind, CallerState};
@@ -80,7 +80,7 @@ impl Callers {
         let deps = &*self.deps;
         let context = require_callers_write(context)?;
         let CallerSpec { name, kind, grants, rate_limit } = spec;
-        let (context, grants) = grants::resolve(deps, &context, kind, &grants, &[]).await?;
+        let (context, grants) = grants::resolve_grants(deps, &context, kind, &grants, &[]).await?;
         let caller = Caller {
             id: deps.new_id(CallerId::generate),
             name,
@@ -164,14 +164,14 @@ impl Callers {
             let (context, current) = load_managed(deps, context, caller).await?;
             require_version(expected, current.version)?;
             // A lock's tokens must be revoked while the row still says which grants they came from.
-            enforce_on_caller(deps, &current).await?;
+            enforce_caller_lock(deps, &current).await?;
             let cause = context.audit_context();
             let action = AuditAction::CallerDelete;
             let event = audit_event(&current, &cause, deps.now(), action, describe(&current));
             let deleted = deps.store.delete_caller(&current.id, current.version, &event).await;
             deps.broker.forget(&ChangedEntity::Caller(current.id.clone()));
             deleted.map_err(|error| conflict_error(expected, error))?;
-            cancel_orphaned(deps, &current, &cause, |_| true).await;
+            cancel_orphaned_sessions(deps, &current, &cause, |_| true).await;
             Ok(())
         })
         .await
@@ -179,11 +179,11 @@ impl Callers {
 
     /// Returns grants as they can be sent back.
     pub async fn grant_specs(&self, grants: &[Grant]) -> Vec<GrantSpec> {
-        grants::to_specs(&self.deps, grants).await
+        grants::to_grant_specs(&self.deps, grants).await
     }
 
     async fn view(&self, caller: Caller, uses: BTreeMap<KeyId, Timestamp>) -> CallerView {
-        let grants = grants::to_specs(&self.deps, &caller.grants).await;
+        let grants = grants::to_grant_specs(&self.deps, &caller.grants).await;
         CallerView { caller, grants, uses }
     }
 

@@ -12,7 +12,7 @@ use crate::domain::id::Name;
 use crate::domain::rate_limit::RateLimit;
 use crate::registry::audit_detail::describe_changes;
 use crate::registry::error::{RegistryError, require_version};
-use crate::registry::lock_enforcement::enforce_on_caller;
+use crate::registry::lock_enforcement::enforce_caller_lock;
 use crate::registry::retry::retry_on_conflict;
 use crate::registry::rows::callers::{audit_event, changeable_fields, load_managed, replace};
 use crate::registry::strict_json::{self, non_null};
@@ -71,10 +71,10 @@ impl Callers {
             }
             if let Some(specs) = &patch.grants {
                 let (kind, held) = (current.kind, &current.grants);
-                (context, next.grants) = grants::resolve(deps, &context, kind, specs, held).await?;
+                (context, next.grants) = grants::resolve_grants(deps, &context, kind, specs, held).await?;
             }
             if let Some(patch) = &patch.rate_limit {
-                next.rate_limit = patched_rate_limit(patch, &current)?;
+                next.rate_limit = merge_rate_limit(patch, &current)?;
             }
             if next.rate_limit != current.rate_limit {
                 let reason = "nobody sets a limit that is on themselves";
@@ -89,7 +89,7 @@ impl Callers {
             }
             if next != current {
                 // A lock's tokens must be revoked while the row still says which grants they came from.
-                enforce_on_caller(deps, &current).await?;
+                enforce_caller_lock(deps, &current).await?;
                 let cause = context.audit_context();
                 let detail = describe_changes(&changeable_fields(&current), &changeable_fields(&next));
                 let event = audit_event(&next, &cause, deps.now(), AuditAction::CallerUpdate, detail);
@@ -102,7 +102,7 @@ impl Callers {
 }
 
 /// Returns a caller's rate limit after a JSON merge patch (RFC 7396) of it.
-fn patched_rate_limit(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, RegistryError> {
+fn merge_rate_limit(patch: &Value, current: &Caller) -> Result<Option<RateLimit>, RegistryError> {
     /// The field in its place, so that errors have its pointer in the request.
     #[derive(Deserialize)]
     struct PatchedFields {

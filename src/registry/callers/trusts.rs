@@ -10,7 +10,7 @@ use crate::domain::trust::{Trust, TrustConditions};
 use crate::registry::error::RegistryError;
 use crate::registry::retry::retry_on_conflict;
 use crate::registry::rows::callers::{audit_event, load_managed, replace};
-use crate::registry::session_cancellation::cancel_orphaned;
+use crate::registry::session_cancellation::cancel_orphaned_sessions;
 use crate::store::CallerRef;
 
 impl Callers {
@@ -64,7 +64,8 @@ impl Callers {
             let event = audit_event(&next, &cause, deps.now(), AuditAction::TrustDelete, describe(&deleted));
             let next = replace(deps, next, &event, None).await?;
             let credential = SessionCredential::Trust(trust.clone());
-            cancel_orphaned(deps, &next, &cause, |session| session.owner.credential == credential).await;
+            cancel_orphaned_sessions(deps, &next, &cause, |session| session.owner.credential == credential)
+                .await;
             Ok(())
         })
         .await

@@ -57,7 +57,7 @@ impl Credentials {
         let (id, owner) = (view.app.id.clone(), view.app.owner.clone());
         let candidate = CandidateApp::new(deps, id, owner, &parsed).await?;
         let warnings = parsed.warnings;
-        if candidate.matches_readable(deps, &view.app).await? {
+        if candidate.matches_if_readable(deps, &view.app).await? {
             // An admin who sends the same credentials has repaired something at Box: it is asked again.
             deps.broker.upstream().forget_refusals(&view);
             let (tenant, app) = (view.tenant.clone(), view.app.clone());
@@ -100,7 +100,7 @@ impl Credentials {
         }
         let candidate = CandidateApp::new(deps, app.id.clone(), app.owner.clone(), &parsed).await?;
         let warnings = parsed.warnings;
-        if candidate.matches_readable(deps, &app).await? {
+        if candidate.matches_if_readable(deps, &app).await? {
             // An admin who sends the same credentials has repaired something at Box: it is asked again.
             deps.broker.forget(&ChangedEntity::App(app.id.clone()));
             return AppRegistrationOutcome::unchanged(deps, app, warnings).await;

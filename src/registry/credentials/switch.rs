@@ -72,7 +72,8 @@ pub(in crate::registry) async fn switch_tenant(
         updated_at: deps.now(),
         ..tenant
     });
-    let written = write(deps, change, changed.as_ref(), cause, AuditAction::TenantCredentials).await;
+    let written =
+        write_new_generation(deps, change, changed.as_ref(), cause, AuditAction::TenantCredentials).await;
     deps.broker.forget(&ChangedEntity::Tenant(view.tenant.id.clone()));
     let app = match written {
         Ok(app) => app,
@@ -135,7 +136,7 @@ pub(in crate::registry) async fn switch_shared_app(
     };
     rows::apps::require_free_client_id(deps, &change.app).await?;
     let diagnosis = test_shared_app(deps, &change.app, &change.secrets, enterprise.as_ref(), cause).await?;
-    let app = write(deps, change, None, cause, AuditAction::AppCredentials).await?;
+    let app = write_new_generation(deps, change, None, cause, AuditAction::AppCredentials).await?;
     let app = AppView::load(deps, app).await?;
     Ok(AppRegistrationOutcome { app, diagnosis, warnings, created: false })
 }
@@ -157,7 +158,7 @@ pub(in crate::registry) async fn revoke_older_tokens(
 }
 
 /// Writes the new credentials as a new generation, together with the changed row of the tenant if there is one.
-async fn write(
+async fn write_new_generation(
     deps: &Deps,
     change: CredentialChange<'_>,
     tenant: Option<&Tenant>,

@@ -13,7 +13,7 @@ pub use self::warnings::ExplainWarning;
 
 use self::query::judge;
 use self::reasons::{reason, rule_name};
-use self::warnings::warnings;
+use self::warnings::collect_warnings;
 use super::callers::grants::{self, GrantSpec};
 use super::deps::Deps;
 use super::error::RegistryError;
@@ -88,7 +88,7 @@ impl PolicyExplainer {
             return Ok(no_visible_caller());
         }
         let judgement = judge(&callers, &view, query.access_request());
-        let warnings = warnings(&callers, &view, query, &judgement);
+        let warnings = collect_warnings(&callers, &view, query, &judgement);
         let reason = reason(query, &judgement);
         Ok(match judgement {
             Ok((caller, basis)) => Explanation {
@@ -127,7 +127,7 @@ impl PolicyExplainer {
 
     async fn grant_spec(&self, caller: &Caller, index: usize) -> Option<(usize, GrantSpec)> {
         let grant = caller.grants.get(index)?;
-        let spec = grants::to_specs(&self.deps, std::slice::from_ref(grant)).await.pop()?;
+        let spec = grants::to_grant_specs(&self.deps, std::slice::from_ref(grant)).await.pop()?;
         Some((index, spec))
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::query::{ExplainCaller, ExplainQuery, judge};
 use super::reasons::reason;
-use super::warnings::warnings;
+use super::warnings::collect_warnings;
 use crate::broker::TenantContext;
 use crate::broker::decision::decide;
 use crate::domain::caller::Caller;
@@ -69,7 +69,7 @@ proptest! {
                 prop_assert!(std::ptr::eq(who, &callers[first]));
                 prop_assert_eq!(Ok(basis), served[first]);
                 prop_assert_eq!((tenant, app), ("active", "active"));
-                let observed = warnings(&callers, &view, &query, &judgement);
+                let observed = collect_warnings(&callers, &view, &query, &judgement);
                 let observed = observed.iter().any(|warning| warning.code == "observed");
                 prop_assert_eq!(observed, basis.waived.is_some());
             }

@@ -19,14 +19,14 @@ pub struct ExplainWarning {
 }
 
 /// Returns what an admin should know beside the answer.
-pub(super) fn warnings(
+pub(super) fn collect_warnings(
     callers: &[Caller],
     view: &TenantContext,
     query: &ExplainQuery,
     judgement: &Judgement<'_>,
 ) -> Vec<ExplainWarning> {
     let mut warnings = Vec::new();
-    if concerns_as_user(query) && acts_as_users(callers, view) {
+    if is_affected_by_as_user_header(query) && can_act_as_users(callers, view) {
         warnings.push(ExplainWarning {
             code: "enterprise_token_acts_as_users",
             detail: "This caller may have full enterprise (service account) tokens and not every user's. In Box \
@@ -77,13 +77,13 @@ fn judge_session<'a>(
 }
 
 /// Returns false only for a downscoped token of the service account, with which the `As-User` header has no effect.
-fn concerns_as_user(query: &ExplainQuery) -> bool {
+fn is_affected_by_as_user_header(query: &ExplainQuery) -> bool {
     query.subject != Subject::ENTERPRISE || query.is_for_a_full_token()
 }
 
 /// Returns true if these callers can get full enterprise tokens but not the tokens of every user. With the `As-User`
 /// header the former are as powerful as the latter.
-fn acts_as_users(callers: &[Caller], view: &TenantContext) -> bool {
+fn can_act_as_users(callers: &[Caller], view: &TenantContext) -> bool {
     let tenant = &view.tenant;
     let request =
         AccessRequest::Token { subject: &Subject::ENTERPRISE, restriction: None, on_behalf_of: None };

@@ -41,7 +41,7 @@ pub(super) async fn next_generation(
 ///
 /// # Errors
 /// Those of the store; the token is revoked then.
-pub(super) async fn insert_tested(
+pub(super) async fn insert_tested_tenant(
     deps: &Deps,
     new: NewTenant,
     tested: TestedCredentials,
@@ -52,7 +52,7 @@ pub(super) async fn insert_tested(
     let token = minted.token.clone();
     let view = Arc::clone(&new.view);
     if !dry_run {
-        if let Err(error) = insert(deps, &new, cause).await {
+        if let Err(error) = insert_tenant(deps, &new, cause).await {
             revoke_test_token(deps, &credentials, token, cause).await;
             return Err(error);
         }
@@ -74,7 +74,7 @@ pub(super) async fn insert_tested(
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn insert_pending(
+pub(super) async fn insert_pending_tenant(
     deps: &Deps,
     new: NewTenant,
     cause: &AuditContext,
@@ -83,7 +83,7 @@ pub(super) async fn insert_pending(
     let app = &new.view.app;
     let mut keypair = None;
     if !dry_run {
-        insert(deps, &new, cause).await?;
+        insert_tenant(deps, &new, cause).await?;
         if app.is_awaiting_key() {
             keypair = Some(rows::keypairs::create(deps, app, cause).await?);
         }
@@ -97,7 +97,7 @@ pub(super) async fn insert_pending(
     Ok(RegistrationOutcome { view, diagnosis, warnings, created: true, keypair })
 }
 
-async fn insert(deps: &Deps, new: &NewTenant, cause: &AuditContext) -> Result<(), RegistryError> {
+async fn insert_tenant(deps: &Deps, new: &NewTenant, cause: &AuditContext) -> Result<(), RegistryError> {
     let view = &new.view;
     let sealed = match &new.secrets {
         Some(secrets) => Some(seal(deps, &view.app, secrets).await?),

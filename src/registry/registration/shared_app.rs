@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::draft::{RegistrationMode, TenantDraft};
-use super::insertion::{NewTenant, insert_pending, insert_tested, next_generation};
+use super::insertion::{NewTenant, insert_pending_tenant, insert_tested_tenant, next_generation};
 use super::outcome::RegistrationOutcome;
 use crate::broker::TenantContext;
 use crate::domain::app::AppState;
@@ -57,7 +57,7 @@ pub(super) async fn register(
     let view = Arc::new(TenantContext { tenant, app });
     let new = NewTenant { view, secrets: None, warnings: Vec::new() };
     match tested {
-        None => insert_pending(deps, new, cause, mode.dry_run).await,
-        Some(tested) => insert_tested(deps, new, tested, cause, mode.dry_run).await,
+        None => insert_pending_tenant(deps, new, cause, mode.dry_run).await,
+        Some(tested) => insert_tested_tenant(deps, new, tested, cause, mode.dry_run).await,
     }
 }

@@ -56,7 +56,10 @@ pub(in crate::registry) async fn load(
 ///
 /// # Errors
 /// All other errors of the store.
-pub(in crate::registry) async fn app_of_listed(deps: &Deps, app: &AppId) -> Result<Option<App>, StoreError> {
+pub(in crate::registry) async fn load_app_of_listed_tenant(
+    deps: &Deps,
+    app: &AppId,
+) -> Result<Option<App>, StoreError> {
     match deps.store.app(&AppRef::Id(app.clone())).await {
         Err(error @ (StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })) => {
             tracing::error!(%error, "a tenant is left out of a list because of its app");

@@ -11,7 +11,7 @@ pub use self::opening::{CreatedSession, SessionSpec};
 use super::deps::Deps;
 use super::error::RegistryError;
 use super::rows;
-use super::session_cancellation::{BATCH_SIZE, cancel, cancel_found};
+use super::session_cancellation::{BATCH_SIZE, cancel_filtered_sessions, cancel_sessions};
 use crate::auth::RequestContext;
 use crate::domain::audit_event::AuditContext;
 use crate::domain::grant::Permission;
@@ -95,7 +95,7 @@ impl Sessions {
         let session = session.ok_or(RegistryError::Absent)?;
         let context = require_cancellation(&context, &view.tenant, &session).ok_or(RegistryError::Absent)?;
         let of = SessionSelector::Tenant(view.tenant.id.clone());
-        cancel(deps, &of, &[session], &context.audit_context()).await?;
+        cancel_sessions(deps, &of, &[session], &context.audit_context()).await?;
         Ok(())
     }
 
@@ -120,8 +120,8 @@ impl Sessions {
         let may_cancel =
             |session: &BrowserSession| require_cancellation(&context, &view.tenant, session).is_some();
         // The request is recorded even if there was nothing to cancel.
-        if cancel_found(deps, &filter, &cause, may_cancel).await? == 0 {
-            cancel(deps, &filter.selector, &[], &cause).await?;
+        if cancel_filtered_sessions(deps, &filter, &cause, may_cancel).await? == 0 {
+            cancel_sessions(deps, &filter.selector, &[], &cause).await?;
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ impl Sessions {
             let (context, view) =
                 rows::tenants::load(deps, context, tenant, Permission::SessionsCreate).await?;
             let (TenantContext { tenant, app }, on_behalf_of) = (&*view, spec.on_behalf_of.clone());
-            let (owner, caller, session) = find_owner(deps, &context, &view, spec).await?;
+            let (owner, caller, session) = find_permitted_caller(deps, &context, &view, spec).await?;
             check_policy(&tenant.policy, spec)?;
             let cause = AuditContext { on_behalf_of, ..context.audit_context_of(owner) };
             let event = AuditEvent {
@@ -98,7 +98,7 @@ impl Sessions {
 }
 
 /// Returns the first of the callers that may open the session, its stored row, and the session.
-async fn find_owner<'a>(
+async fn find_permitted_caller<'a>(
     deps: &Deps,
     context: &'a RequestContext,
     view: &TenantContext,
@@ -107,10 +107,10 @@ async fn find_owner<'a>(
     let mut denial = Denial::NoGrant;
     for owner in context.callers() {
         let caller = deps.store.caller(&CallerRef::Id(owner.caller.id.clone())).await?;
-        let is_valid = |caller: &Caller| is_still_valid(caller, &owner.credential, deps.now());
+        let is_valid = |caller: &Caller| is_credential_still_valid(caller, &owner.credential, deps.now());
         let Some(caller) = caller.filter(is_valid) else { continue };
         let Some(session) = new_session(deps, &caller, &owner.credential, view, spec) else { continue };
-        match decide_all_tokens(&caller, view, &session) {
+        match decide_on_all_tokens(&caller, view, &session) {
             Ok(()) => return Ok((owner, caller, session)),
             Err(refused) => denial = denial.max(refused),
         }
@@ -120,7 +120,7 @@ async fn find_owner<'a>(
 
 /// Returns true if the stored caller is not locked and still has the API key. The trust behind a token was checked when
 /// the request was authenticated, and trusts of the settings are in no row.
-fn is_still_valid(caller: &Caller, credential: &Credential, now: Timestamp) -> bool {
+fn is_credential_still_valid(caller: &Caller, credential: &Credential, now: Timestamp) -> bool {
     let is_live = match credential {
         Credential::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
         Credential::Jwt { .. } => true,
@@ -160,7 +160,11 @@ fn new_session(
 }
 
 /// Decides on every token that a session can release.
-fn decide_all_tokens(caller: &Caller, view: &TenantContext, session: &BrowserSession) -> Result<(), Denial> {
+fn decide_on_all_tokens(
+    caller: &Caller,
+    view: &TenantContext,
+    session: &BrowserSession,
+) -> Result<(), Denial> {
     let (subject, on_behalf_of) = (&session.subject, session.on_behalf_of.as_ref());
     session.restrictions().try_for_each(|restriction| {
         let request = AccessRequest::SessionToken { subject, restriction: &restriction, on_behalf_of };
@@ -188,14 +192,14 @@ fn check_policy(policy: &Policy, spec: &SessionSpec) -> Result<(), RegistryError
 
 /// Describes a session for the audit.
 fn describe(session: &BrowserSession) -> String {
-    fn joined<T: ToString>(items: &[T]) -> String {
+    fn join_with_spaces<T: ToString>(items: &[T]) -> String {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
     let BrowserSession { id, resources, write, origins, expires_at, .. } = session;
     let write = write.as_ref().map_or_else(|| "nothing".to_owned(), ScopeSet::space_separated);
     truncate(format!(
         "{id} until {expires_at}, on {}, to write {write}, at {}",
-        joined(resources),
-        joined(origins)
+        join_with_spaces(resources),
+        join_with_spaces(origins)
     ))
 }

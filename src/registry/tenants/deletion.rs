@@ -13,7 +13,7 @@ use crate::registry::deps::Deps;
 use crate::registry::error::{RegistryError, require_version};
 use crate::registry::retry::retry_on_conflict;
 use crate::registry::rows;
-use crate::registry::session_cancellation::cancel_matching;
+use crate::registry::session_cancellation::cancel_matching_sessions;
 use crate::store::{ChangedEntity, SessionSelector, StoreError, TenantRef};
 
 /// The longest time that the purge of a tenant waits for tokens that Box has not confirmed revoked. It is the longest
@@ -77,7 +77,9 @@ impl Tenants {
     pub async fn purge_due(&self) -> Result<(), StoreError> {
         let deps = &*self.deps;
         for tenant in deps.store.deleted_tenants().await? {
-            let Some(app) = rows::tenants::app_of_listed(deps, &tenant.app).await? else { continue };
+            let Some(app) = rows::tenants::load_app_of_listed_tenant(deps, &tenant.app).await? else {
+                continue;
+            };
             let view = TenantContext { tenant, app };
             if let Err(error) = revoke_and_purge(deps, &view, &AuditContext::BROKER).await {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant could not be wound up");
@@ -104,7 +106,7 @@ async fn revoke_and_purge(
     cause: &AuditContext,
 ) -> Result<(), RegistryError> {
     let tenant = &view.tenant;
-    cancel_matching(deps, SessionSelector::Tenant(tenant.id.clone()), cause, |_| true).await?;
+    cancel_matching_sessions(deps, SessionSelector::Tenant(tenant.id.clone()), cause, |_| true).await?;
     let unrevoked = deps.broker.revocation().revoke_tenant(view).await;
     let Some(purge_at) = tenant.purge_at.filter(|at| *at <= deps.now()) else {
         unrevoked?;

@@ -61,7 +61,7 @@ impl Tenants {
         failing.rotate_left(first);
         failing.truncate(PROBES_PER_ROUND);
         let probes = failing.into_iter().map(async |tenant: TenantId| {
-            if let Err(error) = probe(&self.deps, &tenant).await {
+            if let Err(error) = probe_tenant(&self.deps, &tenant).await {
                 tracing::debug!(%tenant, %error, "a tenant fails still");
             }
         });
@@ -85,7 +85,7 @@ impl Tenants {
 }
 
 /// Asks Box for a token of a tenant in service, and keeps it.
-async fn probe(deps: &Deps, tenant: &TenantId) -> Result<(), TokenError> {
+async fn probe_tenant(deps: &Deps, tenant: &TenantId) -> Result<(), TokenError> {
     let Some(view) = deps.broker.tenants().find(&TenantRef::Id(tenant.clone())).await? else { return Ok(()) };
     if view.tenant.state != TenantState::Active || view.app.state != AppState::Active {
         return Ok(());

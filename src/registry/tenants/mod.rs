@@ -78,7 +78,7 @@ impl Tenants {
                 if context.decide(&tenant, AccessRequest::Admin(Permission::TenantsRead)).is_err() {
                     continue;
                 }
-                let app = rows::tenants::app_of_listed(&self.deps, &tenant.app).await?;
+                let app = rows::tenants::load_app_of_listed_tenant(&self.deps, &tenant.app).await?;
                 let Some(app) = app else { continue };
                 let view = TenantContext { tenant, app };
                 if health.is_some_and(|health| self.health(&view).state != health) {

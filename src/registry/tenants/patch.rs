@@ -18,10 +18,10 @@ use crate::registry::access::require_everywhere;
 use crate::registry::audit_detail::describe_changes;
 use crate::registry::deps::Deps;
 use crate::registry::error::{RegistryError, require_none, require_version};
-use crate::registry::lock_enforcement::enforce_on_tenant;
+use crate::registry::lock_enforcement::enforce_tenant_lock;
 use crate::registry::retry::retry_on_conflict;
 use crate::registry::rows;
-use crate::registry::session_cancellation::cancel_matching;
+use crate::registry::session_cancellation::cancel_matching_sessions;
 use crate::registry::strict_json::{self, non_null};
 use crate::registry::tenant_fields::check_fields;
 use crate::store::{SessionSelector, TenantRef};
@@ -85,7 +85,7 @@ impl Tenants {
                 rows::tenants::load(deps, context, tenant, Permission::TenantsWrite).await?;
             let current = &view.tenant;
             require_version(expected, current.version)?;
-            let mut next = patched(current, patch)?;
+            let mut next = apply_patch(current, patch)?;
             // A PATCH, even without a change, means that an admin repaired something: Box is asked again.
             deps.broker.upstream().forget_refusals(&view);
             if next == *current {
@@ -97,7 +97,7 @@ impl Tenants {
             }
             if next.locked_from != current.locked_from {
                 context = require_lockdown(&context, current)?;
-                enforce_on_tenant(deps, current.id.clone()).await?;
+                enforce_tenant_lock(deps, current.id.clone()).await?;
             }
             if next.labels != current.labels {
                 context = require_everywhere(&context, Permission::TenantsWrite)?;
@@ -126,7 +126,7 @@ async fn prepare_restoration(
         return Err(RegistryError::Conflict("The tenant's grace is over; it is being erased."));
     }
     let of = SessionSelector::Tenant(tenant.id.clone());
-    cancel_matching(deps, of, &context.audit_context(), |_| true).await.map(drop)
+    cancel_matching_sessions(deps, of, &context.audit_context(), |_| true).await.map(drop)
 }
 
 /// Checks whether a patch can be parsed, as a patch of a tenant without labels.
@@ -135,18 +135,18 @@ async fn prepare_restoration(
 /// [`RegistryError::Invalid`] with the errors of its fields.
 pub fn check_tenant_patch(patch: &Value) -> Result<(), RegistryError> {
     let document = serde_json::json!({ "display_name": "A", "labels": {}, "policy": Policy::default() });
-    let PatchedFields { display_name, labels, .. } = merge(document, patch)?;
+    let PatchedFields { display_name, labels, .. } = merge_patch(document, patch)?;
     require_none(check_fields(display_name.as_deref(), &labels))
 }
 
 /// Returns the tenant with the patch applied.
-fn patched(current: &Tenant, patch: &Value) -> Result<Tenant, RegistryError> {
+fn apply_patch(current: &Tenant, patch: &Value) -> Result<Tenant, RegistryError> {
     let document = serde_json::json!({
         "display_name": current.display_name,
         "labels": current.labels,
         "policy": current.policy,
     });
-    let fields = merge(document, patch)?;
+    let fields = merge_patch(document, patch)?;
     let next = Tenant {
         display_name: fields.display_name.unwrap_or_else(|| current.name.as_str().to_owned()),
         labels: fields.labels,
@@ -159,7 +159,7 @@ fn patched(current: &Tenant, patch: &Value) -> Result<Tenant, RegistryError> {
 }
 
 /// Merges a patch into the document of a tenant's changeable fields, and parses the result.
-fn merge(mut document: Value, patch: &Value) -> Result<PatchedFields, RegistryError> {
+fn merge_patch(mut document: Value, patch: &Value) -> Result<PatchedFields, RegistryError> {
     let Value::Object(fields) = patch else {
         return Err(RegistryError::invalid("", "A patch is a JSON object (RFC 7396)."));
     };
