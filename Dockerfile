@@ -14,7 +14,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates/box-sandbox/Cargo.toml crates/box-sandbox/
 RUN mkdir -p src benches crates/box-sandbox/src && touch src/lib.rs crates/box-sandbox/src/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs benches/bare.rs >/dev/null \
+    && echo 'fn main() {}' | tee src/main.rs benches/bare.rs benches/bench_gate.rs >/dev/null \
     && cargo build --release --locked --no-default-features && rm -rf src
 COPY migrations migrations
 COPY clients/browser clients/browser

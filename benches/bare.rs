@@ -34,12 +34,16 @@ async fn main() {
         return;
     };
     let answer = args.next().filter(|text| text.starts_with('{')).unwrap_or_else(|| "{}".to_owned());
-    let key = Key::new(HMAC_SHA256, &[7; 32]);
-    let known = Arc::new(Known { key, tag: std::sync::OnceLock::new(), answer: answer.into() });
-    let router = Router::new().route("/v1/tenants/{tenant}/token", post(token)).with_state(known);
     let listener = TcpListener::bind(address).await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
-    axum::serve(listener, router).await.unwrap();
+    axum::serve(listener, router(answer.into())).await.unwrap();
+}
+
+/// Returns the bare handler at the path of the broker's token request.
+pub(crate) fn router(answer: Bytes) -> Router {
+    let key = Key::new(HMAC_SHA256, &[7; 32]);
+    let known = Arc::new(Known { key, tag: std::sync::OnceLock::new(), answer });
+    Router::new().route("/v1/tenants/{tenant}/token", post(token)).with_state(known)
 }
 
 async fn token(State(known): State<Arc<Known>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -19,6 +19,7 @@
 # These run only when they are named, because they compile the product or a tool once more:
 #
 #   production  the build without the sandbox, as images have it: lints, and what its binary lacks
+#   bench_gate  instructions of a request that is answered from memory, beside the recorded numbers (valgrind)
 #   deny        licences, banned crates and sources of all dependencies; advisories if their database can be reached
 #
 # Needs a Rust toolchain; installs Debian's compiler, openssl, postgresql, chromium, Python, Node, Java and Go
@@ -32,7 +33,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 suites=(fmt clippy docs unit layering http process postgres openapi browser sdk)
 # Suites that run only when they are named.
-named=(production deny)
+named=(production bench_gate deny)
 # Test binaries that belong to a suite other than `unit`.
 placed=(layering http process secrets store_sqlite store_postgres openapi docs)
 # No suite takes longer; one that hangs is a failure.
@@ -371,6 +372,17 @@ suite_sdk() {
     }
     check "sdk: its reports" python3 -m unittest discover -s tests/sdk
     tally sdk python3 tests/sdk/suite.py run "$scratch/sdk" "$(cargo_target)/debug/box-token-broker"
+}
+
+suite_bench_gate() {
+    local version
+    # Library and runner have to be of the same version.
+    version=$(sed -n '/^name = "gungraun-runner"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
+    need valgrind valgrind && need_tool gungraun-runner "$version" || {
+        fail "bench_gate (valgrind or gungraun-runner cannot be installed)"
+        return
+    }
+    PATH="$(cargo_target)/tools/bin:$PATH" tally bench_gate bash benches/bench_gate.sh
 }
 
 suite_deny() {

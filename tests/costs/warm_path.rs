@@ -8,7 +8,7 @@ use allocation_counter::measure;
 
 use crate::client::runtime;
 use crate::clock::Readings;
-use crate::warm::WarmRequest;
+use crate::warm::{WarmRequest, refill_rate_limit};
 
 /// The cost of one request, from its first byte in the broker to the last byte of the answer.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ fn lowest_cost(request: impl AsyncFnOnce() -> WarmRequest) -> Cost {
     let mut request = runtime.block_on(request());
     let mut costs = Vec::new();
     for _ in 0..BURSTS {
-        request.refill_rate_limit();
+        refill_rate_limit(&request.harness);
         for _ in 0..BURST {
             request.clock.take();
             let allocated = measure(|| runtime.block_on(request.client.call()));
