@@ -23,21 +23,21 @@
 //!
 //! `ARCHITECTURE.md` says where to change what, and `docs/internals/` why things are as they are.
 
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod box_api;
+pub mod broker;
+pub mod cli;
 pub mod clock;
-pub mod entropy;
-pub mod secret;
-pub mod domain;
 pub mod config;
 pub mod crypto;
+pub mod domain;
+pub mod entropy;
 pub mod flight;
-pub mod audit;
-pub mod store;
-pub mod box_api;
-pub mod auth;
-pub mod broker;
-pub mod registry;
 pub mod http;
-pub mod app;
-pub mod cli;
 #[cfg(feature = "sandbox")]
 pub mod page;
+pub mod registry;
+pub mod secret;
+pub mod store;
