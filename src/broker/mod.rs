@@ -144,7 +144,7 @@ impl Broker {
     ) -> Result<(Arc<TenantContext>, (&'a AuthenticatedCaller, DecisionBasis)), TokenError> {
         let tenant_context = self.tenants.find_for(context, tenant).await?.ok_or(TokenError::Absent)?;
         let callers = context.callers().map(|by| (by, &*by.caller));
-        let found = decision::first_allowed(callers, &tenant_context, request.access_request_of(context))?;
+        let found = decision::first_allowed(callers, &tenant_context, request.access_request(context))?;
         Ok((tenant_context, found))
     }
 

@@ -31,26 +31,15 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Returns the access that grants and the tenant's policy must allow.
-    #[must_use]
-    pub fn access_request(&self) -> AccessRequest<'_> {
-        AccessRequest::Token {
-            subject: &self.subject,
-            restriction: self.restriction.as_ref(),
-            on_behalf_of: self.on_behalf_of.as_ref(),
-        }
-    }
-
-    /// Returns the access that must be allowed for this credential: a browser session needs another
-    /// permission than an API key does.
-    pub(super) fn access_request_of(&self, context: &RequestContext) -> AccessRequest<'_> {
+    /// Returns the access that grants and the tenant's policy must allow. A browser session needs another
+    /// permission for a restricted token than an API key does.
+    pub(super) fn access_request(&self, context: &RequestContext) -> AccessRequest<'_> {
+        let (subject, on_behalf_of) = (&self.subject, self.on_behalf_of.as_ref());
         match &self.restriction {
-            Some(restriction) if context.is_of_a_session() => AccessRequest::SessionToken {
-                subject: &self.subject,
-                restriction,
-                on_behalf_of: self.on_behalf_of.as_ref(),
-            },
-            _ => self.access_request(),
+            Some(restriction) if context.is_of_a_session() => {
+                AccessRequest::SessionToken { subject, restriction, on_behalf_of }
+            }
+            restriction => AccessRequest::Token { subject, restriction: restriction.as_ref(), on_behalf_of },
         }
     }
 }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenants_hundred_thousand_users_leave_memory_bounded_and_a_neighbours_token_in_it() {
+    fn many_tokens_of_one_tenant_stay_bounded_and_evict_no_token_in_use() {
         let capacity = 1024 * 1024;
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let cache = TokenCache::new(capacity, clock.clone());

@@ -90,7 +90,7 @@ impl Minter {
     ) -> Result<(), TokenError> {
         let credentials = self.credentials.of_app(&tenant.app).await?;
         let key = tenant.token_key(&Subject::ENTERPRISE, None);
-        self.upstream.note_success(&tenant.tenant.id);
+        self.upstream.note_success(tenant.id());
         let began_after = self.fence.last_revocation();
         self.save_and_cache(tenant, &key, &credentials, (minted, began_after), cause).await.map(drop)
     }

@@ -95,7 +95,7 @@ impl Revocation {
         fingerprint: &str,
     ) -> Result<Vec<StoredToken>, TokenError> {
         let now = self.clock.wall();
-        let tenant = &tenant.tenant.id;
+        let tenant = tenant.id();
         let selector = TokenSelector::Fingerprint(fingerprint.to_owned());
         let mut rows = self.store.live_tokens_of_tenant(tenant, &selector, now).await?;
         let Some(row) = rows.first().cloned() else { return Ok(rows) };

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mint_waits_for_a_closed_fence_and_is_past_it_then() {
+    fn a_mint_waits_until_the_fence_opens_and_is_not_stopped_afterwards() {
         let (fence, key, labels) = (RevocationFence::default(), key(), BTreeMap::new());
         let before = fence.wait_until_open(&key, &labels).now_or_never().unwrap();
         let closed = fence.close(Arc::from([Grant::everything()]));

@@ -115,7 +115,7 @@ impl Revocation {
         is_meant: impl Fn(&StoredToken) -> bool,
     ) -> Result<usize, TokenError> {
         let now = self.clock.wall();
-        let mut rows = self.store.live_tokens_of_tenant(&tenant.tenant.id, &TokenSelector::All, now).await?;
+        let mut rows = self.store.live_tokens_of_tenant(tenant.id(), &TokenSelector::All, now).await?;
         rows.retain(is_meant);
         let revoked = self.revoke_rows(&tenant.app, &rows).await?.dead;
         Ok(rows.len() - revoked.len())

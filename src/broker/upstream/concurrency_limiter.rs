@@ -60,7 +60,7 @@ impl ConcurrencyLimiter {
     /// If none becomes free in time, or too many requests wait already.
     pub(super) async fn acquire(&self, tenant: &TenantContext) -> Result<Permit, NoPermit> {
         let _position = QueuePosition::enter(self)?;
-        let (tenant, app) = (self.tenants.of(&tenant.tenant.id), self.apps.of(&tenant.app.id));
+        let (tenant, app) = (self.tenants.of(tenant.id()), self.apps.of(&tenant.app.id));
         // A tenant's surplus waits for the tenant's own semaphore, and only its first wait for the wider ones.
         let permits = async {
             let tenant = tenant.acquire_owned().await?;

@@ -51,7 +51,7 @@ impl TenantHealth {
     pub(super) fn of(&self, tenant: &TenantContext) -> Health {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let unknown = || Health::Unknown(self.began.max(tenant.tenant.created_at));
-        known.get(&tenant.tenant.id).cloned().unwrap_or_else(unknown)
+        known.get(tenant.id()).cloned().unwrap_or_else(unknown)
     }
 
     /// Records that Box gave a token.

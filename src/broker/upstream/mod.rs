@@ -181,7 +181,7 @@ impl Upstream {
 
     /// Forgets what Box refused to a tenant and its app, because a test succeeded.
     pub fn forget_refusals(&self, tenant: &TenantContext) {
-        self.forget_refusals_of_tenant(&tenant.tenant.id);
+        self.forget_refusals_of_tenant(tenant.id());
         self.forget_refusals_of_app(&tenant.app.id);
     }
 
