@@ -5,14 +5,14 @@ use crate::domain::id::KeyId;
 use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretString;
 
-/// How many random characters a secret has: 256 bits.
+/// The length of a secret in random characters: 256 bits.
 const SECRET_LENGTH: usize = 43;
-/// How many characters of checksum follow them.
+/// The length of the checksum that follows, in characters.
 const CHECKSUM_LENGTH: usize = 6;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A new key for `id`.
+/// Generates a key for `id`.
 #[must_use]
 pub fn generate(id: &KeyId, entropy: &dyn Entropy) -> SecretString {
     let mut text = format!("btb_{}_{}", id.public_part(), random_base62(entropy, SECRET_LENGTH));
@@ -21,9 +21,8 @@ pub fn generate(id: &KeyId, entropy: &dyn Entropy) -> SecretString {
     SecretString::new(text)
 }
 
-/// The id in a text that has the form of a key and whose checksum is right; anything else is refused
-/// here, before it costs a lookup. The checksum is no secret: it only keeps typing errors and
-/// guessing away from the store.
+/// Returns the ID in a text that has the form of a key and the right checksum. Anything else is refused before it
+/// costs a lookup. The checksum is not secret: it only keeps typing errors and guesses away from the store.
 #[must_use]
 pub fn id_of(text: &str) -> Option<KeyId> {
     let (public, secret) = text.strip_prefix("btb_")?.split_once('_')?;

@@ -1,4 +1,4 @@
-//! One bucket of requests for each caller, tenant or peer that has a limit, so many at most.
+//! Token buckets for callers, tenants or addresses that have a rate limit, in bounded number.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,13 +12,13 @@ use governor::{Quota, RateLimiter};
 use crate::clock::{Clock, Monotonic};
 use crate::domain::rate_limit::RateLimit;
 
-/// How long full buckets are left in peace after they were looked through.
+/// The shortest time between two sweeps for full buckets.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The buckets of those who have one, by `K`.
+/// The buckets by key `K`.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
-    /// How many are kept.
+    /// The maximum number of buckets.
     most: usize,
     clock: Arc<dyn Clock>,
     kept: Mutex<BucketSlot<K>>,
@@ -27,24 +27,24 @@ pub(super) struct Buckets<K> {
 #[derive(Debug)]
 struct BucketSlot<K> {
     own: HashMap<K, Bucket>,
-    /// What all draw from who came when there was no place for a bucket of their own: a limit does not
-    /// vanish because memory is short.
+    /// The bucket shared by everybody who came when no bucket was left: a limit does not disappear because
+    /// memory is short.
     common: Option<Bucket>,
-    /// When those that are full again were last thrown away.
+    /// The time of the last sweep.
     swept: Monotonic,
 }
 
 impl<K: Clone + Eq + Hash> Buckets<K> {
-    /// No buckets yet, and never more than `most`.
+    /// Creates a set without buckets that never holds more than `most`.
     pub(super) fn new(most: usize, clock: Arc<dyn Clock>) -> Self {
         let kept = BucketSlot { own: HashMap::new(), common: None, swept: Monotonic::START };
         Self { most, clock, kept: Mutex::new(kept) }
     }
 
-    /// Takes one request out of the bucket of `key`, which is made anew where its limit changed.
+    /// Takes one request out of the bucket of `key`. The bucket is created anew if its limit changed.
     ///
     /// # Errors
-    /// How long to wait until there is one in it, where it is empty.
+    /// The time until the next request is available, if the bucket is empty.
     pub(super) fn take(&self, key: &K, limit: RateLimit) -> Result<(), Duration> {
         let now = self.clock.monotonic();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Throws away the buckets that are full again: a new one is no different.
+    /// Drops the buckets that are full again: a new one is no different.
     pub(super) fn sweep(&self) {
         let now = self.clock.monotonic();
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).sweep(now);
@@ -96,12 +96,12 @@ impl<K: Eq + Hash> BucketSlot<K> {
     }
 }
 
-/// What somebody may still ask.
+/// One token bucket.
 #[derive(Debug)]
 struct Bucket {
     limit: RateLimit,
     limiter: RateLimiter<NotKeyed, InMemoryState, Time>,
-    /// When it is full again at the latest.
+    /// The latest time at which it is full again.
     full_at: Monotonic,
 }
 
@@ -113,7 +113,7 @@ impl Bucket {
             None => {
                 let filling =
                     Duration::from_secs(1) * self.limit.burst_size().get() / self.limit.per_second.get();
-                // The limiter looked at the clock a moment after `now`.
+                // The limiter read the clock a moment after `now`.
                 self.full_at = now.plus(filling + PAUSE);
                 Ok(())
             }
@@ -121,7 +121,7 @@ impl Bucket {
     }
 }
 
-/// The broker's clock, as the limiter reads it.
+/// The broker's clock, adapted to the limiter.
 #[derive(Clone, Debug)]
 struct Time(Arc<dyn Clock>);
 

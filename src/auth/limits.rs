@@ -1,7 +1,7 @@
-//! How often callers, tenants and strangers may ask.
+//! Rate limits of callers, tenants, sessions and unauthenticated addresses.
 //!
-//! Known callers are counted by who they are, never by where they come from: an ingress is one peer
-//! for everybody. By address only those are counted who could not say who they are.
+//! Authenticated callers are counted by who they are and never by address: an ingress is one address for
+//! everybody. Only requests that fail authentication are counted by address.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::domain::id::{CallerId, SessionId, TenantId, TokenId};
 use crate::domain::rate_limit::RateLimit;
 use crate::domain::tenant::Tenant;
 
-/// How many callers, tenants and peers are told apart, each.
+/// The maximum number of callers, of tenants and of addresses that have a bucket of their own.
 const TOLD_APART: usize = 100_000;
 
-/// How often a page may ask by one browser session; with the module it does so once in some minutes.
+/// The rate limit of one browser session. The browser module makes one request in several minutes.
 const PER_SESSION: RateLimit = RateLimit::new(20, 100);
-/// How many items' folders Box is asked about for one session.
+/// The rate limit of look-ups of an item's folders at Box, for one session.
 const LOOKS_PER_SESSION: RateLimit = RateLimit::new(10, 1000);
 
-/// The limits on requests, and how much of each is used.
+/// The rate limits and how much of each is used.
 #[derive(Debug)]
 pub struct RateLimits {
     per_caller: Option<RateLimit>,
@@ -37,15 +37,15 @@ pub struct RateLimits {
     shown: Buckets<(TokenId, CallerId, IpAddr)>,
 }
 
-/// Too many requests came; after so long the next one may.
+/// The refusal of a request above its rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitExceeded {
-    /// How long to wait.
+    /// The time until the next request is allowed.
     pub retry_after: Duration,
 }
 
 impl RateLimits {
-    /// The limits of the settings, of which nothing is used yet.
+    /// Creates the limits of the settings, all unused.
     #[must_use]
     pub fn new(settings: &config::LimitSettings, clock: &Arc<dyn Clock>) -> Self {
         Self {
@@ -61,19 +61,20 @@ impl RateLimits {
         }
     }
 
-    /// Counts a request of a caller, whichever of its credentials it came with.
+    /// Counts a request of a caller, whichever of its credentials it used.
     ///
     /// # Errors
-    /// Where the caller has a limit and asked too often.
+    /// If the caller has a limit and exceeded it.
     pub fn count_caller(&self, caller: &Caller) -> Result<(), RateLimitExceeded> {
         take(&self.callers, &caller.id, caller.rate_limit.or(self.per_caller))
     }
 
-    /// Counts a request of somebody who shows a token that a caller was given, and no credentials: as often as the
-    /// caller may ask, but out of nothing of the caller's, for others may have the token too.
+    /// Counts a request that shows a token which a caller received, without credentials. It may be made as
+    /// often as the caller's own requests, but uses up nothing of the caller's limit: others may have the
+    /// token too.
     ///
     /// # Errors
-    /// Where the caller has a limit and such requests came too often from there.
+    /// If the caller has a limit and such requests from this address exceeded it.
     pub fn count_shown(
         &self,
         token: &TokenId,
@@ -84,40 +85,39 @@ impl RateLimits {
         take(&self.shown, &key, caller.rate_limit.or(self.per_caller))
     }
 
-    /// Counts a request about a tenant, by a caller who may know of it.
+    /// Counts a request about a tenant, by a caller with a grant on it.
     ///
     /// # Errors
-    /// Where the tenant has a limit and was asked about too often.
+    /// If the tenant has a limit and it is exceeded.
     pub fn count_tenant(&self, tenant: &Tenant) -> Result<(), RateLimitExceeded> {
         take(&self.tenants, &tenant.id, tenant.policy.rate_limit.or(self.per_tenant))
     }
 
-    /// Counts a request by a browser session, be it good or over.
+    /// Counts a request of a browser session, valid or ended.
     ///
     /// # Errors
-    /// Where too many came by it.
+    /// If the session exceeded its limit.
     pub fn count_session(&self, session: &SessionId) -> Result<(), RateLimitExceeded> {
         take(&self.sessions, session, Some(PER_SESSION))
     }
 
-    /// Counts an item whose folders Box is asked about for a browser session.
+    /// Counts a look-up of an item's folders at Box, for a browser session.
     ///
     /// # Errors
-    /// Where Box was asked too often for it.
+    /// If the session exceeded its limit of look-ups.
     pub fn count_look(&self, session: &SessionId) -> Result<(), RateLimitExceeded> {
         take(&self.looks, session, Some(LOOKS_PER_SESSION))
     }
 
-    /// Counts a request whose credential opens nothing, or that carries none; those whose address is
-    /// not known count together.
+    /// Counts a request without a valid credential. Requests from unknown addresses are counted together.
     ///
     /// # Errors
-    /// Where too many came from there.
+    /// If this address exceeded its limit.
     pub fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), RateLimitExceeded> {
         take(&self.peers, &known_as(peer), Some(self.per_peer))
     }
 
-    /// Forgets those who have not asked for a while.
+    /// Drops the buckets that are full again.
     pub fn sweep(&self) {
         self.callers.sweep();
         self.tenants.sweep();
@@ -137,12 +137,12 @@ fn take<K: Clone + Eq + std::hash::Hash>(
     buckets.take(key, limit).map_err(|retry_after| RateLimitExceeded { retry_after })
 }
 
-/// What counts as one peer; those whose address is not known are one.
+/// Returns the key under which an address is counted; unknown addresses share one.
 fn known_as(peer: Option<IpAddr>) -> IpAddr {
     peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), neighbourhood)
 }
 
-/// What counts as one peer: an IPv4 address, and with IPv6 the /64 that one subscriber has to itself.
+/// Returns the network that counts as one address: an IPv4 address itself, or the /64 of an IPv6 subscriber.
 fn neighbourhood(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,

@@ -1,4 +1,5 @@
-//! Who is calling: credentials in, callers out.
+//! Authentication: credentials in, callers out. It owns the caches of callers, trusts, sessions and issuers'
+//! keys. It decides who is calling, never what they may do.
 
 pub mod api_key;
 mod buckets;
@@ -36,92 +37,92 @@ use crate::store::change_feed::{ChangeFeed, ChangeToken};
 use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
-/// How many keys are remembered, known and unknown ones.
+/// The maximum number of cached API keys, valid and unknown ones.
 const REMEMBERED: u64 = 100_000;
 
-/// Why a credential is not accepted.
+/// The reason why a credential is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// It is none, or not one that opens anything.
+    /// The credential is missing, or authenticates nobody.
     #[error("the credential opens nothing")]
     Unauthenticated,
-    /// It looks like a token of an OIDC issuer, and opens nothing; why is for the log alone.
+    /// The credential looks like an OIDC token and authenticates nobody; the reason is for the log only.
     #[error("the token opens nothing: {0}")]
     Token(#[from] TokenRejection),
-    /// It is no browser session, and nothing else counts here.
+    /// The credential is not a browser session, and nothing else is accepted here.
     #[error("the credential is no browser session")]
     NoSession,
-    /// It is a browser session whose time is over.
+    /// The browser session has expired.
     #[error("the browser session has expired")]
     SessionExpired,
-    /// It is a browser session that was cancelled, or whose opener is gone.
+    /// The browser session was cancelled, or its owner is gone.
     #[error("the browser session was cancelled, or who opened it opens nothing any more")]
     SessionCancelled,
-    /// It cannot be judged without the keys of an issuer that cannot be had.
+    /// The issuer's keys are needed and cannot be fetched.
     #[error(transparent)]
     IssuerUnavailable(IssuerUnavailable),
-    /// It cannot be judged, because its row cannot be read.
+    /// The row that decides cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It cannot be judged without a pepper that is not in the key set.
+    /// The pepper that decides is not in the key set.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
 }
 
-/// Why a token of an OIDC issuer opens nothing.
+/// The reason why an OIDC token authenticates nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRejection {
-    /// It is not looked at.
+    /// The token is too long to be parsed.
     #[error("it is 8 KiB long or longer")]
     TooLong,
-    /// It is no signed JWT.
+    /// The token is not a signed JWT.
     #[error("it is not a signed JWT")]
     NotAJwt,
-    /// It brings a key of its own along, or asks for what nobody here understands.
+    /// The token brings its own key, or demands an unknown extension.
     #[error("its header has one of `jku`, `jwk`, `x5u`, `x5c` and `crit`")]
     Header,
-    /// Nobody here verifies what is signed so, or not with the key that it names.
+    /// The token's algorithm is not accepted, or not for the key that it names.
     #[error("its `alg` is none of those that are accepted, or not one that its key is for")]
     Algorithm,
-    /// The settings do not name its issuer.
+    /// The settings do not name the token's issuer.
     #[error("its `iss` is none of `auth.oidc`")]
     UnknownIssuer,
-    /// Its issuer has no such key.
+    /// The issuer has no such key.
     #[error("its issuer has no key of its `kid`")]
     UnknownKey,
-    /// It could be signed with several keys.
+    /// The token names no key, and its issuer has several.
     #[error("it has no `kid`, and its issuer has several keys")]
     KeyNotNamed,
-    /// The issuer did not sign this.
+    /// The signature is wrong, or a required claim is missing.
     #[error("its signature is not one of its key, or it lacks `exp`, `iss` or `aud`")]
     Signature,
-    /// A claim is missing, or not what it should be.
+    /// A claim is missing or malformed.
     #[error("its `{0}` is missing or not of its type")]
     Claim(&'static str),
-    /// Its time is over.
+    /// The token has expired.
     #[error("its `exp` has passed")]
     Expired,
-    /// Its time has not come.
+    /// The token is not valid yet.
     #[error("its `nbf` or `iat` is more than 60 s ahead")]
     NotYet,
-    /// It is good, and opens nobody.
+    /// The token is valid, but no caller trusts it.
     #[error("no caller's trust matches it")]
     Trust,
 }
 
-/// An issuer whose keys cannot be fetched, and none are known.
+/// An issuer whose keys cannot be fetched and are not cached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of {issuer} cannot be fetched: {reason}")]
 pub struct IssuerUnavailable {
-    /// The issuer, as the settings name it.
+    /// The issuer, as in the settings.
     pub issuer: Arc<str>,
-    /// Why, for the log.
+    /// The cause, for the log.
     pub reason: String,
-    /// After how long it is asked again.
+    /// The time until the issuer is asked again.
     pub retry_after: Duration,
 }
 
-/// Turns API keys, tokens of OIDC issuers and browser sessions into callers.
+/// Turns API keys, OIDC tokens and browser sessions into request contexts.
 #[derive(Debug)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
@@ -134,11 +135,11 @@ pub struct Authenticator {
     sessions: SessionAuthenticator,
 }
 
-/// Whose key it is.
+/// The caller that a key belongs to.
 #[derive(Debug)]
 struct KeyHolder {
     caller: Option<Arc<Caller>>,
-    /// When the key was last used, in seconds of Unix time; zero for not since it was looked up.
+    /// The last use of the key in seconds of Unix time; zero if it was not used since it was read.
     used: AtomicI64,
 }
 
@@ -152,10 +153,11 @@ impl Cacheable<KeyId> for KeyHolder {
 }
 
 impl Authenticator {
-    /// An authenticator by these settings. What it fetches outlives whoever asked, among `tasks`.
+    /// Creates an authenticator. Its background tasks run among `tasks` and outlive the request that started
+    /// them.
     ///
     /// # Errors
-    /// Where an issuer cannot be asked from this machine.
+    /// If no client for an issuer can be built on this machine.
     pub fn new(
         store: Arc<dyn Store>,
         change_feed: Arc<ChangeFeed>,
@@ -177,33 +179,33 @@ impl Authenticator {
         Ok(Self { store, change_feed, vault, clock, known, verifier, trusts, sessions })
     }
 
-    /// The browser session whose text this is; an API key or a token is none.
+    /// Returns the browser session of this text. An API key or a token is not a session.
     ///
     /// # Errors
-    /// Where it is none's, or where that cannot be said at the moment.
+    /// If the text is not a session, or this cannot be decided now.
     pub async fn session(&self, text: &str) -> Result<AuthenticatedSession, AuthError> {
         self.sessions.prove(text).await
     }
 
-    /// The caller who opened a session, as the one who acts by it.
+    /// Returns the context of the caller that owns a session.
     ///
     /// # Errors
-    /// Where the session is over, whatever ended it.
+    /// If the session has ended, for whatever reason.
     pub fn identify_opener(&self, proven: &AuthenticatedSession) -> Result<RequestContext, AuthError> {
         self.sessions.identify(proven, &self.trusts)
     }
 
-    /// The caller whose key this is, or the callers whose trusts match this token.
+    /// Returns the context of the caller with this API key, or of the callers whose trusts match this token.
     ///
     /// # Errors
-    /// Where it is nobody's, or where that cannot be said at the moment.
+    /// If the credential authenticates nobody, or this cannot be decided now.
     pub async fn authenticate(&self, text: &str) -> Result<RequestContext, AuthError> {
         if let Some(id) = api_key::id_of(text) {
             return self
                 .identify(&id, |key| self.vault.verify_peppered(&key.pepper, &key.digest, text.as_bytes()))
                 .await;
         }
-        // A key has no dot in it: what looks like one and is none costs nothing more.
+        // An API key contains no dot, so a text without one that is not a key costs no more.
         if !text.contains('.') {
             return Err(AuthError::Unauthenticated);
         }
@@ -211,11 +213,10 @@ impl Authenticator {
         self.opened_by(token).await
     }
 
-    /// Callers that were authenticated before, as they stand now: with the grants of this moment. Those
-    /// who were left out before stay out.
+    /// Returns the same callers with their current grants. Callers that were excluded before stay excluded.
     ///
     /// # Errors
-    /// Where key or token open nothing any more, or where that cannot be said at the moment.
+    /// If the key or token is no longer valid, or this cannot be decided now.
     pub async fn again(&self, context: &RequestContext) -> Result<RequestContext, AuthError> {
         let now = match (&context.token, &context.first().credential) {
             (Some(token), _) => {
@@ -229,7 +230,7 @@ impl Authenticator {
                 let proven = self.sessions.again(id).await?;
                 self.identify_opener(&proven)?
             }
-            // Whoever was given a token once comes without what it had then.
+            // A recipient of a token comes without the credential that it had then.
             (None, Credential::Jwt { .. }) => {
                 let AuthenticatedCaller { caller, credential } = context.first();
                 self.receiver(&Recipient::new(&caller.id, credential)).await?
@@ -238,11 +239,11 @@ impl Authenticator {
         Ok(RequestContext { peer: context.peer, request_id: Arc::clone(&context.request_id), ..now })
     }
 
-    /// A caller who was given something once, as it stands now: its API key still opens it, or the trust by which
-    /// it came still stands.
+    /// Returns the context of a caller that received a token: its API key must still be valid, or the trust
+    /// that it came with must still exist.
     ///
     /// # Errors
-    /// Where it does not, or where that cannot be said at the moment.
+    /// If it is not, or this cannot be decided now.
     pub async fn receiver(&self, receiver: &Recipient) -> Result<RequestContext, AuthError> {
         let Recipient { caller, credential } = receiver;
         let context = match credential {
@@ -253,18 +254,18 @@ impl Authenticator {
                 let caller = caller.ok_or(AuthError::Unauthenticated)?;
                 RequestContext::of_one(AuthenticatedCaller { caller, credential: credential.clone() }, None)
             }
-            // No page is given a full token.
+            // No page ever receives a full token.
             Credential::Session(_) => return Err(AuthError::Unauthenticated),
         };
         let is_it = context.first().caller.id == *caller;
         is_it.then_some(context).ok_or(AuthError::Unauthenticated)
     }
 
-    /// The callers whom a token that says this would open at this moment, whoever signed it. One that does
-    /// not say when it ends is taken for one that lives.
+    /// Returns the callers that a token with these claims would authenticate now, whoever signed it. A token
+    /// without `exp` counts as valid.
     ///
     /// # Errors
-    /// Where such a token is refused whatever the trusts are, or where the store does not answer.
+    /// If such a token is refused whatever the trusts are, or the store does not answer.
     pub async fn opened_by_claims(
         &self,
         claims: Map<String, Value>,
@@ -273,13 +274,13 @@ impl Authenticator {
         Ok(self.trusts.opened(&token).await?)
     }
 
-    /// The callers whom a verified token opens by the trusts of this moment.
+    /// Returns the callers that a verified token authenticates by the current trusts.
     async fn opened_by(&self, token: Arc<TokenClaims>) -> Result<RequestContext, AuthError> {
         let opened = self.trusts.opened(&token).await?;
         RequestContext::of_token(token, opened).ok_or_else(|| TokenRejection::Trust.into())
     }
 
-    /// From before whatever is read from now on.
+    /// Returns a change token from before anything that is read from now on.
     #[must_use]
     pub fn change_token(&self) -> ChangeToken {
         self.change_feed.change_token()
@@ -314,10 +315,10 @@ impl Authenticator {
         self.known.get_or_load(id, read).await
     }
 
-    /// Writes down when keys were last used.
+    /// Records the last uses of API keys in the store.
     ///
     /// # Errors
-    /// Where the store does not answer; the times are kept for the next attempt.
+    /// If the store does not answer; the times are kept for the next attempt.
     pub async fn record_uses(&self) -> Result<(), StoreError> {
         let used: Vec<_> = self
             .known
@@ -336,7 +337,7 @@ impl Authenticator {
         }
         self.store.record_key_uses(&uses).await?;
         for (_, known, second) in used {
-            // A use that came meanwhile is left for the next time.
+            // A use that arrived meanwhile is recorded next time.
             let _ = known.value.used.compare_exchange(second, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
         Ok(())

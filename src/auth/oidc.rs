@@ -1,4 +1,4 @@
-//! Tokens of OIDC issuers (RFC 7519, OpenID Connect Core 1.0 section 2): read, verified, remembered.
+//! Verification of OIDC tokens (RFC 7519, OpenID Connect Core 1.0 section 2), and the cache of verified ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +18,16 @@ use crate::clock::{Clock, Monotonic};
 use crate::crypto::sha256;
 use crate::domain::trust::TokenClaims;
 
-/// A token of so many bytes, or more, is not looked at.
+/// The length in bytes from which on a token is refused unread.
 const TOO_LONG: usize = 8 * 1024;
-/// How far ahead of ours an issuer's clock may be. There is no such allowance at a token's end.
+/// The tolerance for an issuer's clock that is ahead of ours. There is none at a token's end.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
-/// How long a verified token is remembered at most.
+/// The longest time that a verified token is cached.
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
-/// How many bytes of verified tokens are remembered; each counts for at least a kilobyte.
+/// The size of the cache of verified tokens in bytes; each counts as one kilobyte at least.
 const MEMORY: u64 = 32 * 1024 * 1024;
 
-/// The algorithms that a token may be signed with. No symmetric one is among them: whoever could verify
-/// with it could sign.
+/// The accepted algorithms. No symmetric one is among them: whoever can verify with it can sign with it.
 const ALGORITHMS: [(&str, Algorithm); 6] = [
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),
@@ -38,19 +37,19 @@ const ALGORITHMS: [(&str, Algorithm); 6] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-/// What a token says that was signed with a key of `set`, the document of an issuer (RFC 7517), judged
-/// at `now`. Nothing is fetched and nothing remembered.
+/// Verifies a token at `now` against `set`, an issuer's key set document (RFC 7517). It fetches and caches
+/// nothing.
 ///
 /// # Errors
-/// Why it is none that counts.
+/// The reason why the token is refused.
 pub fn verified(text: &str, set: &[u8], now: Timestamp) -> Result<TokenClaims, TokenRejection> {
     let token = UnverifiedClaims::read(text)?;
     let key = key_in(set, token.key_wanted())?;
     checked(token.verify(text, &key)?, now)
 }
 
-/// Verifies tokens. A verified one is remembered by its SHA-256, so that nobody's signature is verified
-/// for every request.
+/// Verifies tokens, and caches verified ones by their SHA-256, so that a signature is not verified on every
+/// request.
 #[derive(Debug)]
 pub(super) struct OidcVerifier {
     issuers: Issuers,
@@ -75,11 +74,11 @@ impl OidcVerifier {
         Self { issuers, clock, remembered }
     }
 
-    /// What a token says, where an issuer of the settings says it.
+    /// Returns the claims of a token that an issuer of the settings signed.
     ///
     /// # Errors
-    /// [`AuthError::Token`] where it is none that counts, [`AuthError::IssuerUnavailable`] where that cannot be
-    /// said at the moment.
+    /// [`AuthError::Token`] if the token is refused, [`AuthError::IssuerUnavailable`] if this cannot be
+    /// decided now.
     pub(super) async fn verify(&self, text: &str) -> Result<Arc<TokenClaims>, AuthError> {
         if text.len() >= TOO_LONG {
             return Err(TokenRejection::TooLong.into());
@@ -97,10 +96,10 @@ impl OidcVerifier {
         Ok(claims)
     }
 
-    /// What a token would say that says this, had its issuer signed it.
+    /// Returns the claims as if an issuer had signed them.
     ///
     /// # Errors
-    /// Where it would be refused all the same.
+    /// If a token with these claims would be refused whoever signed it.
     pub(super) fn as_if_verified(&self, mut all: Map<String, Value>) -> Result<TokenClaims, TokenRejection> {
         let now = self.clock.wall();
         all.entry("exp").or_insert_with(|| now.as_second().saturating_add(60).into());
@@ -109,19 +108,19 @@ impl OidcVerifier {
         Ok(claims)
     }
 
-    /// Refuses what hangs on an issuer that the settings do not name any more.
+    /// Refuses an issuer that the settings no longer name.
     pub(super) fn knows(&self, issuer: &str) -> Result<(), TokenRejection> {
         self.issuers.get(issuer).map(drop).ok_or(TokenRejection::UnknownIssuer)
     }
 
-    /// Refuses a token that was verified before and has ended since.
+    /// Refuses a token that was verified earlier and has expired since.
     pub(super) fn is_live(&self, claims: &TokenClaims) -> Result<(), TokenRejection> {
         if self.clock.wall() < claims.expires_at { Ok(()) } else { Err(TokenRejection::Expired) }
     }
 
     fn recall(&self, digest: &[u8; 32]) -> Option<Arc<TokenClaims>> {
         let known = self.remembered.get(digest)?;
-        // By both clocks: a wall clock that was set back prolongs nothing.
+        // Checked by both clocks: setting the wall clock back does not prolong a token.
         let counts = self.clock.monotonic() < known.until && self.is_live(&known.claims).is_ok();
         counts.then(|| Arc::clone(&known.claims))
     }
@@ -129,20 +128,20 @@ impl OidcVerifier {
     fn remember(&self, digest: [u8; 32], claims: &Arc<TokenClaims>, length: usize, now: Timestamp) {
         let left = Duration::try_from(claims.expires_at.duration_since(now)).unwrap_or_default();
         let until = self.clock.monotonic().plus(left.min(REMEMBERED));
-        // Parsed, a text takes several times its length.
+        // The parsed form takes several times the length of the text.
         let bytes = u32::try_from(1024 + 4 * length).unwrap_or(u32::MAX);
         self.remembered.insert(digest, Arc::new(VerifiedToken { claims: Arc::clone(claims), until, bytes }));
     }
 }
 
-/// What a token says of itself, before anything of it is believed.
+/// The claims of a token before its signature is verified.
 struct UnverifiedClaims {
     issuer: String,
     key_id: Option<String>,
     algorithm: Algorithm,
 }
 
-/// A token's header (RFC 7515, section 4.1). Members that stand twice are refused.
+/// A token's header (RFC 7515, section 4.1). Duplicate members are refused.
 #[derive(Deserialize)]
 struct JwtHeader {
     alg: String,
@@ -186,11 +185,11 @@ impl UnverifiedClaims {
         Ok(Self { issuer, key_id: kid, algorithm })
     }
 
-    /// All that it says, where the key's owner says it.
+    /// Verifies the signature and returns all claims.
     fn verify(&self, text: &str, key: &IssuerKey) -> Result<Map<String, Value>, TokenRejection> {
         let mut validation = Validation::new(self.algorithm);
         validation.set_issuer(&[&self.issuer]);
-        // Times are judged by our own clock, and audiences by each trust.
+        // Times are checked by our own clock, and audiences by each trust.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
@@ -199,7 +198,7 @@ impl UnverifiedClaims {
     }
 }
 
-/// True for whatever stands there, `null` too.
+/// Returns true if the member is present, even as `null`.
 fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(member).map(|_| true)
 }
@@ -209,7 +208,7 @@ fn part<T: DeserializeOwned>(text: &str) -> Result<T, TokenRejection> {
     serde_json::from_slice(&bytes).map_err(|_| TokenRejection::NotAJwt)
 }
 
-/// The claims that every token must have, judged at this moment.
+/// Checks the claims that every token must have.
 fn checked(all: Map<String, Value>, now: Timestamp) -> Result<TokenClaims, TokenRejection> {
     let text = |name: &'static str| match all.get(name) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
@@ -233,8 +232,8 @@ fn checked(all: Map<String, Value>, now: Timestamp) -> Result<TokenClaims, Token
     Ok(TokenClaims { issuer, subject, audiences: audiences(&all)?, token_id, expires_at, all })
 }
 
-/// A NumericDate (RFC 7519, section 2): seconds since 1970, perhaps with a fraction. What lies beyond all
-/// calendars is no date.
+/// Reads a NumericDate (RFC 7519, section 2): seconds since 1970, possibly with a fraction. A value beyond the
+/// calendar is refused.
 fn time(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, TokenRejection> {
     let Some(value) = all.get(name) else { return Ok(None) };
     let seconds = value.as_f64().and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());

@@ -1,4 +1,4 @@
-//! Who calls: the caller of an API key, or every caller whose trust matches a token.
+//! The context of an authenticated request: its callers, its ID and its address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use crate::domain::policy::{self, AccessRequest, Decision, DenialReason};
 use crate::domain::tenant::Tenant;
 use crate::domain::trust::TokenClaims;
 
-/// One caller whom a credential opens.
+/// One caller that a credential authenticates.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedCaller {
-    /// The caller, with the grants of the moment.
+    /// The caller with its current grants.
     pub caller: Arc<Caller>,
-    /// What it came with.
+    /// The credential that it used.
     pub credential: Credential,
 }
 
 impl AuthenticatedCaller {
-    /// Who acts, for the record.
+    /// Returns the actor for the audit.
     #[must_use]
     pub fn actor(&self) -> Actor {
         let Caller { id, name, .. } = &*self.caller;
         Actor::Caller { id: id.clone(), name: name.clone(), credential: self.credential.clone() }
     }
 
-    /// Who acts in which request and from where, for the record.
+    /// Returns the audit context of an action by this caller, in this request and from this address.
     #[must_use]
     pub fn audit_context(&self, request_id: &str, peer: Option<IpAddr>) -> AuditContext {
         AuditContext {
@@ -39,19 +39,19 @@ impl AuthenticatedCaller {
     }
 }
 
-/// Who calls. An API key opens one caller; a token opens each whose trust matches it, the older trusts'
-/// first. Each counts alone: what is asked must be allowed to one of them by itself, and that one is
-/// the one who acts. So whatever judges hands back the context that is left, and the record names the
-/// first of those.
+/// The context of an authenticated request. An API key authenticates one caller; a token authenticates every
+/// caller whose trust matches it, those with older trusts first. Each caller counts alone: a request must be
+/// allowed to one of them by itself, and that one acts. So every judgement returns the context of the remaining
+/// callers, and the audit names the first of those.
 #[derive(Clone, Debug)]
 #[must_use = "what was judged by some of the callers is done and recorded as theirs"]
 pub struct RequestContext {
     pub(super) first: AuthenticatedCaller,
     /// Empty for an API key, so that it costs a warm request no allocation.
     pub(super) others: Vec<AuthenticatedCaller>,
-    /// What it came with, where that is a token.
+    /// The claims of the credential if it is a token.
     pub(super) token: Option<Arc<TokenClaims>>,
-    /// When the credential ends by itself.
+    /// The time at which the credential expires by itself.
     pub expires_at: Option<Timestamp>,
     /// The address that the request came from.
     pub peer: Option<IpAddr>,
@@ -60,7 +60,7 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// The one caller of an API key or a browser session.
+    /// Creates the context of an API key's or a browser session's only caller.
     pub(super) fn of_one(opened: AuthenticatedCaller, expires_at: Option<Timestamp>) -> Self {
         Self {
             first: opened,
@@ -72,7 +72,7 @@ impl RequestContext {
         }
     }
 
-    /// The callers whom a token opens; `None` where it opens nobody.
+    /// Creates the context of the callers that a token authenticates; `None` if there are none.
     pub(super) fn of_token(token: Arc<TokenClaims>, opened: Vec<AuthenticatedCaller>) -> Option<Self> {
         let expires_at = Some(token.expires_at);
         let mut opened = opened.into_iter();
@@ -82,29 +82,29 @@ impl RequestContext {
         Some(Self { first, others, token: Some(token), expires_at, peer: None, request_id })
     }
 
-    /// The callers, each of whom counts alone.
+    /// Returns the callers, each of which counts alone.
     pub fn callers(&self) -> impl Iterator<Item = &AuthenticatedCaller> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The first of the callers; an API key's only one.
+    /// Returns the first caller, which is the only one of an API key.
     #[must_use]
     pub fn first(&self) -> &AuthenticatedCaller {
         &self.first
     }
 
-    /// True where it came with a browser session, by which nothing but that session's tokens may leave.
+    /// Returns true if the credential is a browser session, which releases only that session's tokens.
     #[must_use]
     pub fn is_of_a_session(&self) -> bool {
         matches!(self.first.credential, Credential::Session(_))
     }
 
-    /// True where one of the callers suits.
+    /// Returns true if the predicate holds for one of the callers.
     pub fn any(&self, suits: impl Fn(&Caller) -> bool) -> bool {
         self.callers().any(|opened| suits(&opened.caller))
     }
 
-    /// The context of those callers that suit; `None` where none does.
+    /// Returns the context of the callers for which the predicate holds; `None` if there are none.
     pub fn those(&self, suits: impl Fn(&Caller) -> bool) -> Option<Self> {
         let mut left = self.callers().filter(|opened| suits(&opened.caller)).cloned();
         let first = left.next()?;
@@ -118,11 +118,12 @@ impl RequestContext {
         })
     }
 
-    /// The first caller that may do what is asked, each judged alone, then by the tenant's policy.
+    /// Returns the first caller that may do what is requested: each is judged alone, then by the tenant's
+    /// policy.
     ///
     /// # Errors
-    /// Why none may: the rule that came furthest, which tells the reader of the audit most, or `None` where
-    /// no caller has a grant on the tenant, and to them it does not exist.
+    /// The reason why none may: the rule that came furthest, which is the most useful in the audit; `None` if
+    /// no caller has a grant on the tenant, which then does not exist for them.
     pub fn decide(
         &self,
         tenant: &Tenant,
@@ -139,10 +140,10 @@ impl RequestContext {
         Err(nearest)
     }
 
-    /// The context of those callers that may do what is asked.
+    /// Returns the context of the callers that may do what is requested.
     ///
     /// # Errors
-    /// As those of [`RequestContext::decide`].
+    /// The same as [`RequestContext::decide`].
     pub fn those_allowed(
         &self,
         tenant: &Tenant,

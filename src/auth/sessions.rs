@@ -1,5 +1,5 @@
-//! Browser sessions: texts in, sessions and their openers out. What was looked up is remembered, what is
-//! cancelled too, so that whoever replays a text again and again costs the store nothing.
+//! Authentication of browser sessions. Sessions are cached, cancelled ones too, so that replaying a text again
+//! and again costs the store nothing.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,10 +15,10 @@ use crate::store::change_feed::{ChangeFeed, ChangeToken};
 use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
-/// How many bytes of sessions are remembered; each counts for at least a kilobyte.
+/// The size of the cache of sessions in bytes; each counts as one kilobyte at least.
 pub(super) const MEMORY: u64 = 64 * 1024 * 1024;
 
-/// Knows sessions, and who opened them.
+/// Authenticates browser sessions.
 #[derive(Debug)]
 pub(super) struct SessionAuthenticator {
     store: Arc<dyn Store>,
@@ -27,23 +27,23 @@ pub(super) struct SessionAuthenticator {
     clock: Arc<dyn Clock>,
 }
 
-/// What a session's id leads to.
+/// A session with its owner.
 #[derive(Debug)]
 pub(super) struct SessionWithOwner {
     session: Arc<BrowserSession>,
-    /// SHA-256 of all that it says.
+    /// SHA-256 of everything that the session says.
     content: [u8; 32],
-    /// SHA-256 of its text, once that was shown: whoever comes with the same again is verified by that.
+    /// SHA-256 of its text once it was verified: the same text is recognised by this.
     text: OnceLock<[u8; 32]>,
     opener: Option<Arc<Caller>>,
 }
 
-/// A session whose text was shown. Whether it is good at this moment is another question.
+/// A session whose text was verified. Whether it is valid now is a separate question.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedSession {
     /// The session.
     pub session: Arc<BrowserSession>,
-    /// Who opened it, where that caller is still there.
+    /// Its owner, if that caller still exists.
     opener: Option<Arc<Caller>>,
 }
 
@@ -57,10 +57,10 @@ impl SessionAuthenticator {
         Self { store, known, vault, clock }
     }
 
-    /// The session whose text this is.
+    /// Verifies the text of a session.
     ///
     /// # Errors
-    /// [`AuthError::NoSession`] where it is none's, [`AuthError::Store`] where that cannot be said.
+    /// [`AuthError::NoSession`] if it is not one, [`AuthError::Store`] if this cannot be decided.
     pub(super) async fn prove(&self, text: &str) -> Result<AuthenticatedSession, AuthError> {
         let id = SessionSigner::claimed_id(text).and_then(|id| SessionId::from_public_part(id).ok());
         let id = id.ok_or(AuthError::NoSession)?;
@@ -69,7 +69,7 @@ impl SessionAuthenticator {
             known.value.as_ref().is_some_and(|found| found.text.get() == Some(&digest))
         };
         let read = || self.vault.session_signer().parse(text).ok_or(AuthError::NoSession);
-        // What no key made costs no lookup.
+        // A text that none of our keys made costs no lookup.
         if !self.known.peek(&id).is_some_and(|known| was_shown(&known)) {
             read()?;
         }
@@ -78,17 +78,17 @@ impl SessionAuthenticator {
         if !was_shown(&known) {
             let claims = read()?.verify(&found.content);
             claims.then_some(()).ok_or(AuthError::NoSession)?;
-            // It is the only text that says so, under that key.
+            // It is the only text with this content under that key.
             let _ = found.text.set(digest);
         }
         Ok(found.proven())
     }
 
-    /// Whoever opened a session, as the one who acts by it, where it is good at this moment.
+    /// Returns the context of the session's owner if the session is valid now.
     ///
     /// # Errors
-    /// [`AuthError::SessionExpired`], and [`AuthError::SessionCancelled`] also where the opener, or what it
-    /// opened the session with, opens nothing any more.
+    /// [`AuthError::SessionExpired`], or [`AuthError::SessionCancelled`], also if the owner or its credential
+    /// is no longer valid.
     pub(super) fn identify(
         &self,
         proven: &AuthenticatedSession,
@@ -112,7 +112,7 @@ impl SessionAuthenticator {
         Ok(RequestContext::of_one(opened, Some(session.expires_at)))
     }
 
-    /// A session that was proven before, as it stands now.
+    /// Returns the current state of a session that was verified before.
     pub(super) async fn again(&self, id: &SessionId) -> Result<AuthenticatedSession, AuthError> {
         let known = self.get_or_load(id).await?;
         known.value.as_ref().map(SessionWithOwner::proven).ok_or(AuthError::SessionCancelled)
@@ -140,7 +140,8 @@ impl SessionWithOwner {
 }
 
 impl Cacheable<SessionId> for Option<SessionWithOwner> {
-    /// A text leaves once its session stands in the store: one that is not there never comes.
+    /// A text leaves the broker only after its session is in the store, so a session that is not there never
+    /// appears later.
     fn is_current(&self, id: &SessionId, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
         match self {
             Some(found) => {

@@ -1,4 +1,4 @@
-//! Whom a token opens: every caller with a trust that matches it, by their rows or by the settings.
+//! The callers whose trusts match a token, from their rows and from the settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::store::change_feed::{ChangeFeed, ChangeToken};
 use crate::store::read_through_cache::{Cacheable, CachedValue, ReadThroughCache};
 use crate::store::{CallerRef, Store, StoreError};
 
-/// Knows whom tokens of each issuer may open.
+/// The callers that trust each issuer.
 #[derive(Debug)]
 pub(super) struct TrustIndex {
     store: Arc<dyn Store>,
     settings: Arc<[(Name, Trust)]>,
-    /// By issuer; only those of the settings come here.
+    /// By issuer; only issuers of the settings are here.
     known: ReadThroughCache<String, TrustCandidates>,
 }
 
-/// Whom tokens of one issuer may open.
+/// The callers that trust one issuer.
 #[derive(Debug)]
 pub(super) struct TrustCandidates(Vec<TrustCandidate>);
 
 #[derive(Debug)]
 struct TrustCandidate {
     caller: Arc<Caller>,
-    /// The settings' trusts in this caller.
+    /// The trusts that the settings add to this caller.
     more: Vec<Trust>,
 }
 
@@ -46,11 +46,11 @@ impl TrustIndex {
         Self { store, settings, known }
     }
 
-    /// The callers whom a verified token opens at this moment: those first whose trust is older, the
+    /// Returns the callers that a verified token authenticates now: those with older trusts first, the
     /// settings' before all others.
     ///
     /// # Errors
-    /// Where the store does not answer and what is known is too old.
+    /// If the store does not answer and the cached rows are too old.
     pub(super) async fn opened(&self, token: &TokenClaims) -> Result<Vec<AuthenticatedCaller>, StoreError> {
         let known = self.get_or_load(&token.issuer).await?;
         let active = known.value.0.iter().filter(|one| one.caller.state == CallerState::Active);
@@ -66,21 +66,21 @@ impl TrustIndex {
             Some((trust.created_at, AuthenticatedCaller { caller: Arc::clone(caller), credential }))
         });
         let mut opened: Vec<_> = opened.collect();
-        // Whoever trusts the same token later does not come before those who did already.
+        // A caller that trusts the same token later never comes before those that did already.
         opened.sort_by_key(|(since, _)| *since);
         Ok(opened.into_iter().map(|(_, opened)| opened).collect())
     }
 
-    /// True where tokens open a caller by this trust still, by its row or by the settings.
+    /// Returns true if a caller still has this trust, by its row or by the settings.
     pub(super) fn are_held(&self, caller: &Caller, id: &TrustId) -> bool {
         let mut by_settings = self.settings.iter().filter(|(name, _)| *name == caller.name);
         caller.trusts.iter().any(|trust| trust.id == *id) || by_settings.any(|(_, trust)| trust.id == *id)
     }
 
-    /// The caller in service that has this trust in an issuer.
+    /// Returns the active caller that has this trust in an issuer.
     ///
     /// # Errors
-    /// Where the store does not answer and what is known is too old.
+    /// If the store does not answer and the cached rows are too old.
     pub(super) async fn caller_with(
         &self,
         issuer: &str,
@@ -101,7 +101,7 @@ impl TrustIndex {
 
 impl Cacheable<String> for TrustCandidates {
     fn is_current(&self, _: &String, since: &ChangeToken, change_feed: &ChangeFeed) -> bool {
-        // A caller that is not among them yet may be trusting by now.
+        // A caller that is not among them may have been given a trust since.
         change_feed.no_caller_changed_since(since)
     }
 }
@@ -118,7 +118,7 @@ impl TrustCandidates {
         }
         for (name, trust) in settings.iter().filter(|(_, trust)| trust.conditions.issuer == issuer) {
             let found = match store.caller(&CallerRef::Name(name.clone())).await {
-                // That row costs nobody but its caller anything.
+                // Such a row affects its own caller only.
                 Err(error @ (StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. })) => {
                     tracing::error!(%error, caller = %name, "a trust of the settings opens nothing");
                     None
@@ -136,9 +136,9 @@ impl TrustCandidates {
     }
 }
 
-/// A trust of the settings, whose id is made of what it says: the same at every start.
+/// Returns a trust of the settings. Its ID is derived from its content, so that it is the same at every start.
 fn of_settings(one: &TrustSettings) -> Trust {
-    // Texts always serialise; the name holds no line break.
+    // Texts always serialise, and a name contains no line break.
     let conditions = serde_json::to_string(&one.conditions).unwrap_or_default();
     let digest = sha256_hex(format!("{}\n{conditions}", one.caller).as_bytes());
     Trust {

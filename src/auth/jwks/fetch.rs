@@ -1,4 +1,5 @@
-//! Fetching an issuer's keys: a client of its own, which goes nowhere else and believes nobody.
+//! Fetches an issuer's keys with an HTTP client of its own, which connects to permitted addresses only and trusts
+//! no redirect.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,14 +16,14 @@ use crate::box_api::in_words;
 use crate::config;
 use crate::domain::address::{AddressZone, check_fetch_url};
 
-/// A document of an issuer is a few kilobytes long.
+/// The longest document of an issuer that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// How long it may take to fetch what there is to fetch, in all.
+/// The longest time for a whole fetch.
 const TIME: Duration = Duration::from_secs(5);
-/// How long it may take to be connected.
+/// The longest time to connect.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
-/// Where an issuer's keys are had from.
+/// The location of an issuer's keys.
 #[derive(Debug)]
 pub(super) struct JwksSource {
     http: Client,
@@ -31,7 +32,7 @@ pub(super) struct JwksSource {
     reach: AddressZone,
 }
 
-/// The part of a discovery document (OpenID Connect Discovery 1.0, section 3) that matters here.
+/// The relevant part of a discovery document (OpenID Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
 struct DiscoveryDocument {
     issuer: String,
@@ -39,10 +40,10 @@ struct DiscoveryDocument {
 }
 
 impl JwksSource {
-    /// What the settings say of an issuer. Nothing is sent yet.
+    /// Creates the source from the settings of an issuer. It sends nothing yet.
     ///
     /// # Errors
-    /// Where no client can be built, because the machine has no certificate authorities, say.
+    /// If no client can be built, for example because the machine has no certificate authorities.
     pub(super) fn new(settings: &config::IssuerSettings) -> Result<Self, String> {
         let reach = settings.reach;
         let builder = Client::builder()
@@ -51,20 +52,20 @@ impl JwksSource {
             .referer(false)
             .no_proxy()
             .retry(retry::never())
-            // Each connection is to an address that was judged for this one fetch.
+            // Each connection goes to an address that was checked for this fetch.
             .pool_max_idle_per_host(0)
             .dns_resolver(ZoneResolver { reach })
             .connect_timeout(CONNECT_TIME);
-        // Plain http on loopback needs none of the machine's authorities, and it may have none.
+        // Plain HTTP on loopback needs no certificate authorities, and the machine may have none.
         let builder = if reach == AddressZone::Loopback { builder.tls_certs_only([]) } else { builder };
         let http = builder.build().map_err(|error| in_words(error.without_url()))?;
         Ok(Self { http, issuer: settings.issuer.clone(), jwks_url: settings.jwks_url.clone(), reach })
     }
 
-    /// The issuer's keys of this moment.
+    /// Fetches the issuer's current keys.
     ///
     /// # Errors
-    /// In words for the operator: what was fetched, and what was wrong with it.
+    /// A text for the operator: what was fetched, and what was wrong with it.
     pub(super) async fn keys(&self) -> Result<VerificationKeys, String> {
         let fetching = async {
             let url = match &self.jwks_url {
@@ -78,7 +79,8 @@ impl JwksSource {
         tokio::time::timeout(TIME, fetching).await.unwrap_or_else(|_| late())
     }
 
-    /// Where the issuer's own document says that its keys are: perhaps elsewhere, within the same rules.
+    /// Returns the location of the keys from the issuer's own document; it may be elsewhere, within the same
+    /// rules.
     async fn discover(&self) -> Result<Url, String> {
         let text = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let url = Url::parse(&text).map_err(|error| format!("discovery URL: {error}"))?;
@@ -106,13 +108,13 @@ impl JwksSource {
             }
             body.extend_from_slice(&chunk);
         }
-        // The error's own words may quote what stands there.
+        // The error's own text may quote the document.
         serde_json::from_slice(&body).map_err(|_| format!("{what}: it is not the JSON that it should be"))
     }
 }
 
-/// Resolves a host's name to those of its addresses that may be connected to. The client connects to
-/// what it is told here, so nothing can change in between.
+/// Resolves a host's name to its permitted addresses. The client connects to what it returns, so nothing can
+/// change in between.
 #[derive(Debug)]
 struct ZoneResolver {
     reach: AddressZone,

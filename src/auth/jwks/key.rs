@@ -1,36 +1,36 @@
-//! An issuer's keys (RFC 7517): those that can verify, each with the algorithms that it is for.
+//! An issuer's keys (RFC 7517) that can verify signatures, each with its algorithms.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How many keys of a set are looked at.
+/// The maximum number of keys of a set that are read.
 const MOST: usize = 100;
-/// How many bytes an RSA modulus has: 2048 to 8192 bits.
+/// The permitted length of an RSA modulus in bytes: 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// A set of keys as an issuer publishes it.
+/// A key set as an issuer publishes it.
 #[derive(Debug, Deserialize)]
 pub(super) struct JwksDocument {
     keys: Vec<Value>,
 }
 
-/// The keys of an issuer that verify signatures.
+/// The verification keys of an issuer.
 #[derive(Debug)]
 pub(super) struct VerificationKeys(Vec<std::sync::Arc<IssuerKey>>);
 
-/// One of them.
+/// One verification key.
 #[derive(Debug)]
 pub(in crate::auth) struct IssuerKey {
     id: Option<String>,
-    /// The algorithms that it is for; a token with any other is not verified with it.
+    /// The algorithms that the key is for; a token with another one is not verified with it.
     algorithms: &'static [Algorithm],
-    /// The key as jsonwebtoken takes it.
+    /// The key in jsonwebtoken's form.
     pub(in crate::auth) decoding: DecodingKey,
 }
 
-/// Which key a token was signed with, by its own word.
+/// The key that a token claims to be signed with.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::auth) struct KeyWanted<'a> {
     /// Its `kid`.
@@ -39,19 +39,19 @@ pub(in crate::auth) struct KeyWanted<'a> {
     pub(in crate::auth) algorithm: Algorithm,
 }
 
-/// Why no key is the one.
+/// The reason why no key matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyLookupError {
-    /// There is none of that id, or none for the algorithm of a token that names none.
+    /// No key has that ID, or none is for the algorithm of a token without `kid`.
     Unknown,
-    /// The key of that id is for other algorithms.
+    /// The key with that ID is for other algorithms.
     OtherAlgorithm,
     /// The token names no key, and several are for its algorithm.
     Ambiguous,
 }
 
 impl VerificationKeys {
-    /// The usable ones; those that are for something else, or are no keys, are passed over.
+    /// Reads the usable keys and ignores others.
     pub(super) fn read(document: JwksDocument) -> Self {
         let read = |value| serde_json::from_value::<Jwk>(value).ok().and_then(Jwk::read);
         Self(document.keys.into_iter().take(MOST).filter_map(read).map(std::sync::Arc::new).collect())
@@ -74,7 +74,7 @@ impl VerificationKeys {
     }
 }
 
-/// A key as it is published, as far as it matters here.
+/// A key as it is published, as far as it is relevant here.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -102,7 +102,7 @@ impl Jwk {
         Some(IssuerKey { id: self.kid, algorithms, decoding })
     }
 
-    /// What its type and curve allow, and of that what it names itself.
+    /// Returns the algorithms that its type and curve allow, narrowed by its own `alg`.
     fn algorithms(&self) -> Option<&'static [Algorithm]> {
         use Algorithm::{ES256, ES384, EdDSA, RS256, RS384, RS512};
         match (self.kty.as_str(), self.crv.as_deref(), self.alg.as_deref()) {

@@ -1,5 +1,5 @@
-//! The issuers' keys: fetched when they are needed, by one at a time, and kept for when the issuer is
-//! away. No token makes an issuer be asked more often than once in a while.
+//! The keys of OIDC issuers: fetched on demand by one task at a time, and kept for when the issuer is away. No
+//! token makes the broker ask an issuer more often than once per cool-down.
 
 mod fetch;
 mod key;
@@ -17,22 +17,22 @@ use super::{AuthError, IssuerUnavailable, TokenRejection};
 use crate::clock::{Clock, Monotonic};
 use crate::config;
 
-/// How old keys become in use before they are fetched again. Nobody waits for that.
+/// The age at which keys in use are fetched again, in the background.
 const REFRESHED: Duration = Duration::from_secs(10 * 60);
-/// How long nobody asked for keys that are fetched again before anything is judged by them.
+/// The idle time after which keys are fetched again before they are used.
 const IDLE: Duration = Duration::from_secs(20 * 60);
-/// How old keys become at most where the issuer does not answer.
+/// The greatest age of keys while the issuer does not answer.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
-/// How long an issuer is left alone after it was asked.
+/// The time between two fetches from an issuer.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The same where nobody can be judged without its keys.
+/// The same while there are no keys at all.
 const SHORT_COOL_DOWN: Duration = Duration::from_secs(5);
 
-/// The issuers that the settings name.
+/// The issuers of the settings.
 #[derive(Debug)]
 pub(super) struct Issuers(HashMap<String, Arc<OidcIssuer>>);
 
-/// One issuer, and what is known of its keys.
+/// One issuer and its cached keys.
 #[derive(Debug)]
 pub(super) struct OidcIssuer {
     name: Arc<str>,
@@ -51,7 +51,7 @@ struct KnownKeys {
     failure: Option<String>,
 }
 
-/// An issuer cannot be asked, because of what the settings or the machine lack.
+/// An issuer that cannot be contacted because of its settings or the machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of {issuer} (`auth.oidc`) cannot be fetched from this machine: {reason}")]
 pub struct IssuerSetupError {
@@ -60,7 +60,7 @@ pub struct IssuerSetupError {
 }
 
 impl Issuers {
-    /// What the settings name. Nothing is fetched before it is needed.
+    /// Creates the issuers of the settings. It fetches nothing before it is needed.
     pub(super) fn new(
         settings: &[config::IssuerSettings],
         clock: &Arc<dyn Clock>,
@@ -81,19 +81,19 @@ impl Issuers {
         each.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The issuer of that name, character by character.
+    /// Returns the issuer with exactly this name.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<OidcIssuer>> {
         self.0.get(name)
     }
 }
 
 impl KnownKeys {
-    /// The keys, where they are not too old to be judged by.
+    /// Returns the keys if they are not too old to be used.
     fn keys(&self, now: Monotonic) -> Option<&Arc<VerificationKeys>> {
         self.keys.as_ref().filter(|(_, at)| now.since(*at) < OLDEST).map(|(keys, _)| keys)
     }
 
-    /// How long the issuer is left alone still.
+    /// Returns the remaining cool-down.
     fn rest(&self, now: Monotonic) -> Duration {
         let Some(tried_at) = self.tried_at else { return Duration::ZERO };
         let cool_down = if self.keys(now).is_some() { COOL_DOWN } else { SHORT_COOL_DOWN };
@@ -109,7 +109,7 @@ impl KnownKeys {
     }
 }
 
-/// The key of a published set (RFC 7517) that a token says it was signed with.
+/// Returns the key of a published set (RFC 7517) that a token claims to be signed with.
 pub(super) fn key_in(set: &[u8], wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, TokenRejection> {
     let document = serde_json::from_slice(set).map_err(|_| TokenRejection::UnknownKey)?;
     Ok(VerificationKeys::read(document).find(wanted)?)
@@ -126,15 +126,15 @@ impl From<KeyLookupError> for TokenRejection {
 }
 
 impl OidcIssuer {
-    /// The key that a token says it was signed with.
+    /// Returns the key that a token claims to be signed with.
     ///
     /// # Errors
-    /// Where the issuer has no such key, or where that cannot be said at the moment.
+    /// If the issuer has no such key, or this cannot be decided now.
     pub(super) async fn key(self: &Arc<Self>, wanted: KeyWanted<'_>) -> Result<Arc<IssuerKey>, AuthError> {
         self.bring_up_to_date().await;
         let found = self.keys()?.find(wanted);
         let found = match found {
-            // It may be new. Within the cool-down this asks nobody.
+            // The key may be new. Within the cool-down nothing is fetched.
             Err(KeyLookupError::Unknown) if self.may_ask() => {
                 self.refresh().await;
                 self.keys()?.find(wanted)
@@ -144,7 +144,7 @@ impl OidcIssuer {
         found.map_err(|none| AuthError::Token(none.into()))
     }
 
-    /// Fetches keys that are missing or were not looked after, and has others fetched in good time.
+    /// Fetches keys that are missing or idle, and refreshes others in the background.
     async fn bring_up_to_date(self: &Arc<Self>) {
         let now = self.clock.monotonic();
         let (is_idle, is_due) = {
@@ -178,15 +178,15 @@ impl OidcIssuer {
         self.lock().rest(self.clock.monotonic()).is_zero()
     }
 
-    /// Has the keys fetched, and waits for it. A task of its own does it: whoever hangs up meanwhile
-    /// ends it for nobody else.
+    /// Fetches the keys in a task of its own and waits for it, so that a caller that hangs up ends the fetch
+    /// for nobody else.
     async fn refresh(self: &Arc<Self>) {
         let issuer = Arc::clone(self);
-        // A panic has been told by itself, and what is known stays known.
+        // A panic is reported by itself, and the cached keys stay.
         let _ = self.tasks.spawn(async move { issuer.fetch().await }).await;
     }
 
-    /// Fetches the keys, unless somebody just did.
+    /// Fetches the keys unless another task just did.
     async fn fetch(&self) {
         let _alone = self.fetching.lock().await;
         if !self.may_ask() {
