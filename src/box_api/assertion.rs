@@ -1,5 +1,4 @@
-//! The two JWTs that Box is shown: the signed assertion that an app proves itself with, and the
-//! unsigned one that names an annotator.
+//! The two JWTs that Box receives: the signed assertion of an app, and the unsigned one that names an annotator.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,24 +19,24 @@ use crate::domain::subject::Subject;
 use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretBytes;
 
-/// What signs assertions with one app's private key, RSASSA-PKCS1-v1_5 with SHA-256 (RS256, RFC 7518
-/// section 3.3). It is a seam: the key may stand in this process, or never leave a device.
+/// Signs assertions with one app's private key, RSASSA-PKCS1-v1_5 with SHA-256 (RS256, RFC 7518 section 3.3). The
+/// seam behind which a key can be in this process or in a device that it never leaves.
 #[async_trait]
 pub trait AssertionSigner: Send + Sync + fmt::Debug {
-    /// The signature over `message`, as long as the key's modulus.
+    /// Returns the signature over `message`; it is as long as the key's modulus.
     ///
     /// # Errors
-    /// Where the key cannot be used or reached.
+    /// If the key cannot be used or reached.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
 }
 
-/// Why there is no signature; never with a part of the key.
+/// The reason why nothing was signed; it never contains a part of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// The stored key is no RSA key that may sign.
+    /// The stored key is not an RSA key that may sign.
     #[error("the private key is not an RSA key of 2048 to 8192 bits in PKCS#8: register the app's key again")]
     KeyRejected,
-    /// Whatever holds the key did not sign.
+    /// The holder of the key did not sign.
     #[error("{0}")]
     Signer(String),
 }
@@ -47,10 +46,10 @@ pub enum SigningError {
 pub struct LocalSigner(Arc<KeyPair>);
 
 impl LocalSigner {
-    /// A signer with the key of an unencrypted PKCS#8 document in DER. It takes a few milliseconds.
+    /// Creates a signer from an unencrypted PKCS#8 document in DER. This takes a few milliseconds.
     ///
     /// # Errors
-    /// Where it holds no sound RSA key of 2048 to 8192 bits.
+    /// If the document does not contain a valid RSA key of 2048 to 8192 bits.
     pub fn from_pkcs8(der: &SecretBytes) -> Result<Self, SigningError> {
         let pair = KeyPair::from_pkcs8(der.expose()).map_err(|_| SigningError::KeyRejected)?;
         Ok(Self(Arc::new(pair)))
@@ -67,9 +66,9 @@ impl fmt::Debug for LocalSigner {
 impl AssertionSigner for LocalSigner {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         let (pair, message) = (Arc::clone(&self.0), message.to_vec());
-        // A signature takes about a millisecond with 2048 bits and several with 4096. On a worker
-        // thread that is what a warm request beside it would wait; handing it over costs some
-        // microseconds, and the mints in flight bound how many threads this can take.
+        // A signature takes about a millisecond with 2048 bits and several with 4096. On a worker thread,
+        // a warm request would wait for it. Handing it to another thread costs some microseconds, and the
+        // mints in flight bound the number of such threads.
         let signing = tokio::task::spawn_blocking(move || {
             let mut signature = vec![0; pair.public_modulus_len()];
             pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature).map(|()| signature)
@@ -83,17 +82,17 @@ impl AssertionSigner for LocalSigner {
     }
 }
 
-/// Box wants its own token endpoint here, whatever host is called.
+/// Box demands its own token endpoint here, whatever host is called.
 const AUDIENCE: &str = "https://api.box.com/oauth2/token";
 
-/// How long a JWT of ours lives. Box allows 60 s by its own clock, its SDKs take 30: the rest is for
-/// what clocks differ before anybody notices.
+/// The lifetime of our JWTs. Box allows 60 s by its own clock and its SDKs use 30 s; the rest is for clocks that
+/// differ.
 const LIFE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Box takes 16 to 128 characters.
+/// The length of a `jti` in characters. Box accepts 16 to 128.
 const JTI_LENGTH: usize = 32;
 
-/// A JWT of ours before it has a signature: each try needs a new one, as Box takes no `jti` twice.
+/// An unsigned JWT. Each attempt needs a new one, because Box accepts no `jti` twice.
 ///
 /// There is no `iat` and no `nbf`: Box allows no skew on them.
 #[derive(Serialize)]
@@ -121,10 +120,10 @@ impl<'a> AssertionClaims<'a> {
     }
 }
 
-/// A new assertion for `subject`, valid for 30 s from `box_now`, Box's time as far as it is known.
+/// Creates an assertion for `subject`, valid for 30 s from `box_now`, which is Box's time as far as it is known.
 ///
 /// # Errors
-/// Where the signer fails.
+/// If the signer fails.
 pub(super) async fn assertion(
     client_id: &ClientId,
     public_key_id: &str,
@@ -143,7 +142,7 @@ pub(super) async fn assertion(
     Ok(jwt)
 }
 
-/// A new unsigned JWT that tells Box whose name stands beside annotations ("annotator token").
+/// Creates the unsigned JWT that gives Box the name beside annotations ("annotator token").
 pub(super) fn actor_token(
     client_id: &ClientId,
     annotator: &Annotator,
@@ -163,7 +162,7 @@ pub(super) fn actor_token(
     jwt
 }
 
-/// How Box calls a kind of subject, and its id.
+/// Returns Box's name for the kind of a subject, and its ID.
 pub(super) fn subject_of<'a>(enterprise: &'a BoxId, subject: &'a Subject) -> (&'static str, &'a BoxId) {
     match subject {
         Subject::Enterprise {} => ("enterprise", enterprise),
@@ -171,7 +170,7 @@ pub(super) fn subject_of<'a>(enterprise: &'a BoxId, subject: &'a Subject) -> (&'
     }
 }
 
-/// The compact form up to the second dot, which is what gets signed (RFC 7515, section 5.1).
+/// Returns the compact form up to the second dot, which is what gets signed (RFC 7515, section 5.1).
 fn signing_input(header: &impl Serialize, claims: &AssertionClaims<'_>) -> String {
     // Structs of texts and numbers always serialise.
     let part = |json: serde_json::Result<Vec<u8>>| BASE64URL_NOPAD.encode(&json.unwrap_or_default());

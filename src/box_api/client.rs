@@ -1,4 +1,4 @@
-//! The client: one method per thing that the broker wants of Box.
+//! The client of Box: one method for each thing that the broker needs of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,41 +26,40 @@ use crate::domain::tenant::ServiceAccount;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 
-/// Box, as the settings say where it is. Its clones share connections and what was learnt of Box's
-/// clock. Each call ends within 5 s.
+/// The client of Box. Its clones share connections and the learned clock offset. Each call ends within 5 s.
 #[derive(Clone, Debug)]
 pub struct BoxClient {
     shared: Arc<ClientState>,
-    /// True where what fails may be tried again in the hope that it passes.
+    /// Whether failures that may be temporary are retried.
     hopes: bool,
 }
 
-/// What all clones of a client share.
+/// The state that all clones of a client share.
 #[derive(Debug)]
 pub(super) struct ClientState {
     pub(super) transport: Transport,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) offset: ClockOffset,
-    /// How many calls may be tried again: a fifth of all, and ten a second in any case.
+    /// The retry budget: a fifth of all calls, and ten a second in any case.
     pub(super) budget: TpsBudget,
     restricted_to: RestrictedToMode,
 }
 
-/// What came of an exchange.
+/// The result of an exchange.
 #[derive(Debug)]
 pub enum ExchangeOutcome {
-    /// A token as restricted as was asked.
+    /// A token that is as restricted as requested.
     Restricted(MintedToken),
-    /// A token that reaches further, and how it is told. Nobody may have it: it is to be revoked.
+    /// A token that reaches further, and the error that says so. It must not be released but revoked.
     Overreaching(MintedToken, BoxError),
 }
 
 impl BoxClient {
-    /// A client for the configured origin; nothing is sent yet.
+    /// Creates a client for the configured origin. It sends nothing yet.
     ///
     /// # Errors
-    /// Where the address is neither https nor http on loopback, or proxy or CA file are no use.
+    /// If the address is neither https nor http on loopback, or the proxy or CA file cannot be used.
     pub fn new(
         settings: &config::BoxSettings,
         clock: Arc<dyn Clock>,
@@ -79,7 +78,7 @@ impl BoxClient {
         Ok(Self { shared, hopes: true })
     }
 
-    /// The same for those who only look whether Box is back: what fails is not tried again.
+    /// Returns a client without retries, for callers that only check whether Box is back.
     #[must_use]
     pub fn for_probes(&self) -> Self {
         Self { hopes: false, ..self.clone() }
@@ -89,11 +88,11 @@ impl BoxClient {
         self.shared.ask(ask, self.hopes).await
     }
 
-    /// A full token for `subject`, by the app's own method. For a user the enterprise is not told to
-    /// Box: whether the user belongs to it is the caller's to check.
+    /// Mints a full token for `subject` by the app's own method. For a user, Box is not told the enterprise:
+    /// the caller must check that the user belongs to it.
     ///
     /// # Errors
-    /// As [`BoxError`] says.
+    /// [`BoxError`].
     pub async fn mint(
         &self,
         credentials: &BoxCredentials,
@@ -102,15 +101,15 @@ impl BoxClient {
     ) -> Result<MintedToken, BoxError> {
         let TimedResponse { answer, asked_at } =
             self.ask(BoxRequest::Mint { credentials, enterprise, subject }).await?;
-        // Box says `[]` of a full token, which is restricted to nothing.
+        // Box answers `[]` for a full token, which is restricted to nothing.
         Ok(MintedToken { restricted_to: None, ..MintedToken::read(&answer, asked_at)? })
     }
 
-    /// A token that may do no more than `restriction` says, in exchange for `parent`; with
-    /// `box.restricted_to = "enforce"` one that reaches further is told as such.
+    /// Exchanges `parent` for a token that may do no more than `restriction`. With `box.restricted_to =
+    /// "enforce"`, a token that reaches further is reported as such.
     ///
     /// # Errors
-    /// [`BoxError::ParentDead`] where `parent` has to be minted anew, else as [`BoxError`] says.
+    /// [`BoxError::ParentDead`] if `parent` has to be minted anew, otherwise [`BoxError`].
     pub async fn downscope(
         &self,
         credentials: &BoxCredentials,
@@ -133,10 +132,10 @@ impl BoxClient {
         }
     }
 
-    /// Ends a token. One that is dead already is a success.
+    /// Revokes a token. A token that is dead already is a success.
     ///
     /// # Errors
-    /// As [`BoxError`] says; the token may be alive then.
+    /// [`BoxError`]; the token may be alive then.
     pub async fn revoke(&self, credentials: &BoxCredentials, token: &SecretString) -> Result<(), BoxError> {
         match self.ask(BoxRequest::Revoke { credentials, token }).await {
             Ok(_) | Err(BoxError::TokenDead { .. }) => Ok(()),
@@ -144,10 +143,11 @@ impl BoxClient {
         }
     }
 
-    /// Whose token this is: with a service account's, the user that customers invite to folders.
+    /// Returns the user of this token. For a service account's token, this is the user that customers invite
+    /// to folders.
     ///
     /// # Errors
-    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    /// [`BoxError::TokenDead`] if the token is dead, otherwise [`BoxError`].
     pub async fn service_account(&self, token: &SecretString) -> Result<ServiceAccount, BoxError> {
         #[derive(Deserialize)]
         struct Me {
@@ -162,10 +162,10 @@ impl BoxClient {
         Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
     }
 
-    /// Whether Box still takes this token: anything but a 401 says so.
+    /// Reports whether Box still accepts this token: any answer but 401 means that it does.
     ///
     /// # Errors
-    /// As [`BoxError`] says, where Box does not answer.
+    /// [`BoxError`] if Box does not answer.
     pub async fn is_alive(&self, token: &SecretString) -> Result<bool, BoxError> {
         match self.ask(BoxRequest::Me { token, only_enterprise: false, as_user: None }).await {
             Ok(_) | Err(BoxError::Refused { .. }) => Ok(true),
@@ -174,10 +174,10 @@ impl BoxClient {
         }
     }
 
-    /// The enterprise of a user's token; `None` where Box names none, as for free accounts.
+    /// Returns the enterprise of a user's token; `None` if Box names none, as for free accounts.
     ///
     /// # Errors
-    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    /// [`BoxError::TokenDead`] if the token is dead, otherwise [`BoxError`].
     pub async fn enterprise_of(&self, token: &SecretString) -> Result<Option<BoxId>, BoxError> {
         #[derive(Deserialize)]
         struct Me {
@@ -193,11 +193,11 @@ impl BoxClient {
         Ok(me.enterprise.map(|enterprise| enterprise.id))
     }
 
-    /// The folders that an item lies in, the outermost first, as far as the token's subject sees them;
-    /// `None` where it does not see the item, or there is none.
+    /// Returns the folders that contain an item, the outermost first, as far as the token's subject sees
+    /// them; `None` if it does not see the item or the item does not exist.
     ///
     /// # Errors
-    /// [`BoxError::TokenDead`] where the token is, else as [`BoxError`] says.
+    /// [`BoxError::TokenDead`] if the token is dead, otherwise [`BoxError`].
     pub async fn ancestors(
         &self,
         token: &SecretString,
@@ -226,10 +226,10 @@ impl BoxClient {
         }
     }
 
-    /// Tries the `As-User` header with a service account's token: whether Box answers as `user`.
+    /// Tries the `As-User` header with a service account's token: succeeds if Box answers as `user`.
     ///
     /// # Errors
-    /// [`BoxError::Refused`] where the app may not act as the user so, else as [`BoxError`] says.
+    /// [`BoxError::Refused`] if the app may not act as the user, otherwise [`BoxError`].
     pub async fn probe_as_user(&self, token: &SecretString, user: &BoxId) -> Result<(), BoxError> {
         #[derive(Deserialize)]
         struct Me {
@@ -245,13 +245,13 @@ impl BoxClient {
         }
     }
 
-    /// Box's clock minus ours, as far as it was learnt; zero at first. Assertions follow it.
+    /// Returns Box's clock minus ours, as far as it was learned; zero at first. Assertions follow it.
     #[must_use]
     pub fn clock_offset(&self) -> SignedDuration {
         self.shared.offset.get()
     }
 
-    /// Box's clock minus ours, by the `Date` of its last answer; `None` before the first.
+    /// Returns Box's clock minus ours by the `Date` of its last answer; `None` before the first.
     #[must_use]
     pub fn clock_difference(&self) -> Option<SignedDuration> {
         self.shared.offset.seen()

@@ -1,17 +1,17 @@
-//! What was learnt of Box's clock.
+//! The offset of Box's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A larger difference is no drift but a wrong `Date` header, and is not believed.
+/// The largest offset that is believed; a larger one is a wrong `Date` header.
 const PLAUSIBLE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Stands for no difference that was ever seen.
+/// The value before any offset was seen.
 const UNSEEN: i64 = i64::MIN;
 
-/// Box's clock minus ours, in milliseconds. It belongs to the upstream, not to a tenant: whoever meets
-/// the difference first spares all others the second try.
+/// Box's clock minus ours, in milliseconds. It belongs to Box and not to a tenant: the first call that meets the
+/// difference saves all others the second attempt.
 #[derive(Debug)]
 pub(super) struct ClockOffset {
     learnt: AtomicI64,
@@ -25,30 +25,29 @@ impl Default for ClockOffset {
 }
 
 impl ClockOffset {
-    /// The difference that a refusal taught, which assertions follow.
+    /// Returns the offset learned from a refusal, which assertions follow.
     pub(super) fn get(&self) -> SignedDuration {
         SignedDuration::from_millis(self.learnt.load(Ordering::Relaxed))
     }
 
-    /// The difference that the last answer showed, which is only told.
+    /// Returns the offset of the last answer, which is only reported.
     pub(super) fn seen(&self) -> Option<SignedDuration> {
         let seen = self.seen.load(Ordering::Relaxed);
         (seen != UNSEEN).then(|| SignedDuration::from_millis(seen))
     }
 
-    /// Takes note that Box showed `theirs` when we had `ours`.
+    /// Records that Box's clock showed `theirs` when ours showed `ours`.
     pub(super) fn see(&self, theirs: Timestamp, ours: Timestamp) {
         let difference = i64::try_from(theirs.duration_since(ours).as_millis()).unwrap_or(i64::MAX);
         self.seen.store(difference, Ordering::Relaxed);
     }
 
-    /// Takes over that Box showed `theirs` when we had `ours`; false, and nothing changes, where
-    /// that cannot be true.
+    /// Adopts the offset between `theirs` and `ours`. Returns false and changes nothing if it is implausible.
     pub(super) fn learn(&self, theirs: Timestamp, ours: Timestamp) -> bool {
         let offset = theirs.duration_since(ours);
         let plausible = offset.abs() <= PLAUSIBLE;
         if plausible {
-            // A day's milliseconds are far within an i64.
+            // A day's milliseconds always fit into an i64.
             self.learnt.store(i64::try_from(offset.as_millis()).unwrap_or_default(), Ordering::Relaxed);
         }
         plausible

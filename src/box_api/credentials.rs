@@ -1,4 +1,4 @@
-//! What an app proves itself with.
+//! The credentials with which an app authenticates at Box.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::secret::SecretString;
 /// One Box app's credentials, ready for use.
 #[derive(Clone, Debug)]
 pub struct BoxCredentials {
-    /// Box's id of the app.
+    /// Box's ID of the app.
     pub client_id: ClientId,
     /// The app's client secret.
     pub client_secret: SecretString,
-    /// What it shows beside the secret.
+    /// The authentication method.
     pub proof: AppAuthentication,
 }
 
-/// What an app shows beside its secret, by the authentication method it was made for.
+/// An app's authentication method, chosen when the app was created at Box.
 #[derive(Clone, Debug)]
 pub enum AppAuthentication {
     /// A signed assertion (RFC 7523): "Server Authentication (with JWT)".
     Jwt {
-        /// The id that Box gave to the public key; sent as `kid`.
+        /// The ID that Box gave to the public key; sent as `kid`.
         public_key_id: String,
-        /// What signs with the private key.
+        /// The signer with the private key.
         signer: Arc<dyn AssertionSigner>,
     },
-    /// Nothing more: "Server Authentication (Client Credentials Grant)".
+    /// The client secret only: "Server Authentication (Client Credentials Grant)".
     Ccg,
 }

@@ -1,13 +1,13 @@
-//! What Box's refusals mean: the only place that reads its error bodies.
+//! The meaning of Box's refusals. The only place that reads Box's error bodies.
 //!
-//! Box's documentation lists no codes of its own, so a refusal is known by its `error` and by
-//! distinctive words of its description, in whatever case. What is not known is said to be so.
+//! Box documents no codes of its own, so a refusal is recognised by its `error` and by distinctive words of its
+//! description, in any case. An unknown refusal is reported as unknown.
 
 use super::response::BoxResponse;
 use super::upstream::{SentSecrets, UpstreamMessage};
 use crate::domain::box_refusal::BoxRefusal;
 
-/// Which kind of call was refused.
+/// The kind of call that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallKind {
     /// A grant at the token endpoint.
@@ -22,7 +22,7 @@ pub(super) enum CallKind {
     ApiAsUser,
 }
 
-/// What a refusal means.
+/// The meaning of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusalMeaning {
     /// Somebody has to change something.
@@ -35,7 +35,7 @@ pub(super) enum RefusalMeaning {
     TokenDead,
 }
 
-/// What Box said, unabridged, for [`diagnose`]; for people there is [`BoxErrorBody::upstream`].
+/// Box's error in full, for the diagnosis; people see [`BoxErrorBody::upstream`].
 pub(super) struct BoxErrorBody {
     error: String,
     description: Option<String>,
@@ -43,9 +43,9 @@ pub(super) struct BoxErrorBody {
 }
 
 impl BoxErrorBody {
-    /// Reads the error of an answer: from the token endpoint's body (`error`,
-    /// `error_description`), an API call's (`code`, `message`), or the bearer challenge (RFC 6750)
-    /// of an answer without one. Nothing where there is none.
+    /// Reads the error of an answer: from the token endpoint's body (`error`, `error_description`), from an
+    /// API call's (`code`, `message`), or from the bearer challenge (RFC 6750) of an answer without a body.
+    /// Returns `None` if there is none.
     pub(super) fn read(answer: &BoxResponse) -> Option<Self> {
         let body: serde_json::Value =
             answer.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
@@ -58,12 +58,12 @@ impl BoxErrorBody {
         Some(Self { error, description, request_id })
     }
 
-    /// What the refusal means.
+    /// Returns the meaning of the refusal.
     pub(super) fn finding(&self, place: CallKind, status: u16) -> RefusalMeaning {
         diagnose(place, status, &self.error, self.description.as_deref().unwrap_or_default())
     }
 
-    /// The words fit to be shown.
+    /// Returns the message in a form that may be shown.
     pub(super) fn upstream(&self, status: u16, sent: &SentSecrets) -> UpstreamMessage {
         let clean = |text: &String| sent.printable(text);
         UpstreamMessage {
@@ -75,7 +75,7 @@ impl BoxErrorBody {
     }
 }
 
-/// What a refusal means that carries no readable error: a bare 401 still says something.
+/// Returns the meaning of a refusal without a readable error: a bare 401 still has one.
 pub(super) fn without_words(place: CallKind, status: u16) -> Option<RefusalMeaning> {
     match (place, status) {
         (CallKind::Api | CallKind::ApiAsUser, 401) => Some(RefusalMeaning::TokenDead),
@@ -90,7 +90,7 @@ fn diagnose(place: CallKind, status: u16, error: &str, description: &str) -> Ref
     let says = |words: &str| description.contains(words);
     let names = |word: &str| words_of(&description).any(|one| one == word);
 
-    // Codes that mean one thing wherever they stand.
+    // Codes that mean the same in every kind of call.
     match error.as_str() {
         "terms_of_service_required" => return RefusalMeaning::Refused(BoxRefusal::TermsOfServiceRequired),
         "invalid_resource" => return RefusalMeaning::Refused(BoxRefusal::ResourceNotVisible),
@@ -107,13 +107,14 @@ fn diagnose(place: CallKind, status: u16, error: &str, description: &str) -> Ref
         CallKind::Grant | CallKind::Exchange | CallKind::Revocation => match error.as_str() {
             "unauthorized_client" if says("box_subject_type") => BoxRefusal::CcgNotAuthorized,
             "unauthorized_client" if says("not authorized by the enterprise") => BoxRefusal::AppNotAuthorized,
-            // RFC 6749, section 5.2: the client could not be authenticated, whatever the sentence.
+            // RFC 6749, section 5.2: the client could not be authenticated, whatever the description
+            // says.
             "invalid_client" => BoxRefusal::CredentialsInvalid,
             "invalid_request" if says("grant type is unauthorized") => BoxRefusal::WrongAuthMethod,
             "invalid_request" if says("cannot obtain") && says("enterprise configuration") => {
                 BoxRefusal::UserTokensDisabled
             }
-            // The sentence about the signature speaks of `kid` too, so it comes first.
+            // The description about the signature mentions `kid` too, so it is checked first.
             "invalid_grant" if says("signature verification") => BoxRefusal::KeyMismatch,
             "invalid_grant" if names("kid") => BoxRefusal::KeyUnknown,
             "invalid_grant" if names("jti") => return RefusalMeaning::Replayed,
@@ -130,12 +131,12 @@ fn diagnose(place: CallKind, status: u16, error: &str, description: &str) -> Ref
     RefusalMeaning::Refused(refusal)
 }
 
-/// Refusals of API calls, which are known by status and code.
+/// Returns the meaning of a refused API call, by status and code.
 fn api_call(place: CallKind, status: u16, error: &str) -> RefusalMeaning {
     let as_user = place == CallKind::ApiAsUser;
     RefusalMeaning::Refused(match (status, error) {
         (401, _) => return RefusalMeaning::TokenDead,
-        // The app may not act as this user: the header is off, the access level too low, or the
+        // The app may not act as this user: the header is disabled, the access level is too low, or the
         // user is the service account itself.
         (403, "access_denied_insufficient_permissions") if as_user => BoxRefusal::AsUserDisabled,
         (403, "access_denied_insufficient_permissions") => BoxRefusal::ScopeNotGranted,
@@ -144,7 +145,8 @@ fn api_call(place: CallKind, status: u16, error: &str) -> RefusalMeaning {
     })
 }
 
-/// Box says "The subject_token provided is invalid" when the token to downscope has died.
+/// Returns true if the refusal is about a dead parent token: Box then says "The subject_token provided is
+/// invalid".
 fn speaks_of_a_dead_token(place: CallKind, error: &str, description: &str) -> bool {
     let mut words = words_of(description);
     match (place, error) {
@@ -167,7 +169,7 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> + Clone {
 mod tests {
     use super::*;
 
-    /// Each line of Box's token-endpoint errors, in Box's words, and what it means.
+    /// Each line of Box's token-endpoint errors, in Box's words, and its meaning.
     const LINES: [(&str, &str, RefusalMeaning); 18] = [
         (
             "unauthorized_client",

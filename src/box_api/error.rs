@@ -1,4 +1,4 @@
-//! How a call to Box can end without what was asked.
+//! The errors of calls to Box.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,56 +7,56 @@ use super::assertion::SigningError;
 use super::upstream::UpstreamMessage;
 use crate::domain::box_refusal::BoxRefusal;
 
-/// Why a call to Box did not succeed. No variant ever holds a secret.
+/// The error of a call to Box. No variant ever holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BoxError {
-    /// Box refuses, and will until somebody changes something: trying again does not help.
+    /// Box refuses until somebody changes something: a retry does not help.
     #[error("Box refuses ({}): {} [{upstream}]", refusal.code(), refusal.detail())]
     Refused {
-        /// What has to change.
+        /// The change that is needed.
         refusal: BoxRefusal,
-        /// Box's own words.
+        /// Box's own message.
         upstream: UpstreamMessage,
     },
-    /// The token that was to be downscoped is dead at Box: mint a new one and ask again.
+    /// The token to downscope is dead at Box: mint a new one and try again.
     #[error("the token to downscope is no longer valid at Box [{upstream}]")]
     ParentDead {
-        /// Box's own words.
+        /// Box's own message.
         upstream: UpstreamMessage,
     },
-    /// The token that an API call was made with is dead at Box.
+    /// The token of an API call is dead at Box.
     #[error("the token is no longer valid at Box [{upstream}]")]
     TokenDead {
-        /// Box's own words.
+        /// Box's own message.
         upstream: UpstreamMessage,
     },
-    /// Box wants fewer calls (429); the call was not repeated.
+    /// Box's rate limit is reached (429), and the call was not repeated.
     #[error("Box's rate limit is reached: wait {} s", retry_after.as_secs())]
     RateLimited {
-        /// How long Box wants to be left alone: 1 s to an hour.
+        /// The time that Box demands before the next call: 1 s to an hour.
         retry_after: Duration,
     },
-    /// Box cannot be reached, does not answer in time, or fails by its own account.
+    /// Box cannot be reached, does not answer in time, or reports a failure of its own.
     #[error("Box is unavailable: {reason}")]
     Unavailable {
-        /// What happened, in words.
+        /// The cause, in words.
         reason: String,
-        /// How long Box wants to be left alone, where it said so: 1 s to an hour.
+        /// The time that Box demands before the next call, if it said so: 1 s to an hour.
         retry_after: Option<Duration>,
     },
-    /// Box's answer made no sense, or was not what may be trusted.
+    /// Box's answer is not what the protocol allows, or cannot be trusted.
     #[error("Box's answer makes no sense: {reason}")]
     Protocol {
-        /// What was wrong with it, in words.
+        /// The cause, in words.
         reason: String,
     },
-    /// The assertion could not be signed, so Box was not asked.
+    /// The assertion could not be signed, so Box was not called.
     #[error("the assertion could not be signed: {0}")]
     Signing(#[from] SigningError),
 }
 
 impl BoxError {
-    /// True where Box is away or wants to be left alone, whoever asks for whatever.
+    /// Returns true if Box is away or demands a pause, for everybody and everything.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::RateLimited { .. })
@@ -71,16 +71,16 @@ impl BoxError {
     }
 }
 
-/// Why no client can be made of the settings.
+/// The reason why no client can be built from the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BoxClientError {
     /// The API's address is not one that secrets may be sent to.
     #[error("box.api_url {0}")]
     ApiUrl(&'static str),
-    /// The time for one try is zero.
+    /// The time for one attempt is zero.
     #[error("box.timeout must be longer than nothing")]
     Timeout,
-    /// The proxy's address cannot be used. It may hold a password, so it is not repeated.
+    /// The proxy's address cannot be used. It may contain a password, so it is not repeated.
     #[error("box.proxy must be the URL of an HTTP proxy, as in `http://proxy.example:3128`")]
     Proxy,
     /// The file of certificate authorities cannot be used.
@@ -88,7 +88,7 @@ pub enum BoxClientError {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         reason: String,
     },
     /// The machine's own certificate authorities, or its TLS, cannot be used.

@@ -1,10 +1,8 @@
-//! The broker's side of Box: minting, downscoping, revoking, and the three questions that the
-//! broker asks with a token.
+//! The client of Box: minting, downscoping and revoking tokens, and the few questions that the broker asks with one.
 //!
-//! A call is an `ask::Ask`; it is composed anew for each try (`assertion` signs), sent by
-//! `transport` to the one configured origin, tried again where `diagnosis` says that this helps,
-//! and read by `token_answer` or `client`. Nothing else in the broker knows what Box's bodies look
-//! like.
+//! A call is a `request::BoxRequest`. It is prepared anew for each attempt (`assertion` signs), sent by
+//! `transport` to the one configured origin, retried by `retry` if `diagnosis` says that this helps, and read by
+//! `token_response` or `client`. Nothing else in the broker knows the form of Box's bodies.
 
 mod assertion;
 mod client;

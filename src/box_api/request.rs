@@ -1,4 +1,4 @@
-//! What can be asked of Box, and how each question is put.
+//! The requests that the broker sends to Box, and their form.
 
 use std::borrow::Cow;
 
@@ -16,39 +16,39 @@ use crate::domain::subject::Subject;
 use crate::entropy::Entropy;
 use crate::secret::SecretString;
 
-/// One question to Box. It is put anew for each try, as no assertion may be sent twice.
+/// One request to Box. It is prepared anew for each attempt, because no assertion may be sent twice.
 #[derive(Clone, Copy)]
 pub(super) enum BoxRequest<'a> {
-    /// A full token.
+    /// Mint a full token.
     Mint { credentials: &'a BoxCredentials, enterprise: &'a BoxId, subject: &'a Subject },
-    /// A restricted token in exchange for a full one (RFC 8693).
+    /// Exchange a full token for a restricted one (RFC 8693).
     Exchange { credentials: &'a BoxCredentials, parent: &'a SecretString, restriction: &'a Restriction },
-    /// The end of a token (RFC 7009).
+    /// Revoke a token (RFC 7009).
     Revoke { credentials: &'a BoxCredentials, token: &'a SecretString },
-    /// Whose token this is, or whether it may act as a user.
+    /// Ask for the user of a token, or whether it may act as a user.
     Me { token: &'a SecretString, only_enterprise: bool, as_user: Option<&'a BoxId> },
-    /// In which folders an item lies.
+    /// Ask for the folders that contain an item.
     Ancestors { token: &'a SecretString, item: &'a Resource },
 }
 
-/// A question as it is sent.
+/// A request as it is sent.
 pub(super) struct PreparedRequest {
-    /// Where to, below the API's address.
+    /// The path below the API's address.
     pub path: Cow<'static, str>,
-    /// The query, which never holds a secret.
+    /// The query, which never contains a secret.
     pub query: Option<&'static str>,
-    /// The form, encoded; `None` makes it a GET.
+    /// The encoded form; `None` makes it a GET.
     pub form: Option<Zeroizing<String>>,
     /// The token in the `Authorization` header.
     pub bearer: Option<SecretString>,
     /// The user in the `As-User` header.
     pub as_user: Option<BoxId>,
-    /// Every secret in it.
+    /// Every secret in the request.
     pub sent: SentSecrets,
 }
 
 impl BoxRequest<'_> {
-    /// Where Box's refusal of it is looked up.
+    /// Returns the kind of call, by which a refusal is interpreted.
     pub(super) fn place(&self) -> CallKind {
         match self {
             Self::Mint { .. } => CallKind::Grant,
@@ -59,10 +59,10 @@ impl BoxRequest<'_> {
         }
     }
 
-    /// The question in its form for one try; `box_now` is Box's time as far as it is known.
+    /// Prepares the request for one attempt; `box_now` is Box's time as far as it is known.
     ///
     /// # Errors
-    /// Where the assertion cannot be signed.
+    /// If the assertion cannot be signed.
     pub(super) async fn put(
         &self,
         box_now: Timestamp,
@@ -125,7 +125,7 @@ impl BoxRequest<'_> {
     }
 }
 
-/// How Box names a file or folder in `resource`: under its own address, whatever host is called.
+/// Returns Box's name for a file or folder in `resource`: it uses Box's own address, whatever host is called.
 fn address(resource: &Resource) -> String {
     format!("https://api.box.com/2.0/{}/{}", collection(resource), resource.id)
 }
@@ -138,7 +138,7 @@ fn collection(resource: &Resource) -> &'static str {
 }
 
 impl PreparedRequest {
-    /// A call of Box's API with a token.
+    /// Prepares an API call with a token.
     fn of_api(token: &SecretString, path: impl Into<Cow<'static, str>>) -> Self {
         let mut sent = SentSecrets::default();
         sent.add(token.expose());
@@ -171,7 +171,7 @@ impl SecretForm {
     }
 
     fn into_request(self, path: &'static str) -> PreparedRequest {
-        // Room for every byte as `%XX`: a text that grew would leave unwiped copies behind.
+        // Room for every byte as `%XX`: a text that grew would leave copies behind that are not wiped.
         let room = self.fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
         let mut serializer = url::form_urlencoded::Serializer::new(String::with_capacity(room));
         for (name, value) in &self.fields {

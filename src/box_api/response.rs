@@ -1,4 +1,4 @@
-//! What came back over the wire, before anybody believes it.
+//! A response of Box before it is interpreted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::retry_after::{http_date, retry_after};
 
-/// A response, read whole.
+/// A response, read completely.
 pub(super) struct BoxResponse {
     /// The HTTP status.
     pub status: u16,
@@ -19,25 +19,25 @@ pub(super) struct BoxResponse {
 }
 
 impl BoxResponse {
-    /// Box's clock when it answered.
+    /// Returns the time of Box's clock.
     pub(super) fn date(&self) -> Option<Timestamp> {
         self.header(DATE.as_str()).and_then(http_date)
     }
 
-    /// How long Box wants to be left alone; a date there is compared with Box's own clock where it
-    /// shows one, else with `now`.
+    /// Returns the time that Box demands before the next call. A date is compared with Box's own clock if it
+    /// shows one, otherwise with `now`.
     pub(super) fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let value = self.header(RETRY_AFTER.as_str())?;
         retry_after(value, self.date().unwrap_or(now))
     }
 
-    /// Box's number for the request, which its support asks for.
+    /// Returns Box's ID of the request, which its support asks for.
     pub(super) fn request_id(&self) -> Option<&str> {
         self.header("box-request-id")
     }
 
-    /// A parameter of the bearer challenge (RFC 6750, section 3), where Box puts the error of
-    /// answers without a body.
+    /// Returns a parameter of the bearer challenge (RFC 6750, section 3), in which Box reports errors without
+    /// a body.
     pub(super) fn challenge(&self, parameter: &str) -> Option<&str> {
         let challenge = self.header(WWW_AUTHENTICATE.as_str())?;
         let opening = format!("{parameter}=\"");

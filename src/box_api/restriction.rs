@@ -1,29 +1,28 @@
-//! Whether a downscoped token is as restricted as was asked.
+//! The check that a downscoped token is as restricted as requested.
 
 use super::token_response::{BoxObject, RestrictedObject};
 use crate::domain::resource::{Resource, ResourceType};
 use crate::domain::restriction::{Restriction, RestrictionTarget};
 
-/// How Box's `restricted_to` differs from what was asked.
+/// A difference between Box's `restricted_to` and the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RestrictionMismatch {
     /// Box did not say to what the token is restricted.
     #[error("restricted_to is missing or empty although one item was asked for")]
     Unrestricted,
-    /// It may do something that was not asked for.
+    /// The token may do something that was not requested.
     #[error("restricted_to holds a scope that was not asked for")]
     Scope,
-    /// It reaches something else.
+    /// The token reaches another item.
     #[error("restricted_to names another item than was asked for")]
     Object,
-    /// A shared link leads to one item, and it reaches several.
+    /// A shared link leads to one item, but the token reaches several.
     #[error("restricted_to names several items for one shared link")]
     SeveralObjects,
 }
 
-/// Compares what Box granted with what was asked: no scope beyond those asked, ever; with a
-/// resource that one alone; with a shared link some one thing. Without either, Box need not say
-/// anything.
+/// Compares what Box granted with what was requested: never a scope that was not requested; with a resource, that
+/// one only; with a shared link, one item. Without either, Box need not name anything.
 pub(super) fn check(asked: &Restriction, granted: &[RestrictedObject]) -> Result<(), RestrictionMismatch> {
     if granted.iter().any(|entry| !asked.scopes.contains(entry.scope.as_str())) {
         return Err(RestrictionMismatch::Scope);

@@ -1,7 +1,7 @@
-//! One question to Box, and what is tried again.
+//! The retries of a call to Box.
 //!
-//! Each remedy is taken once and with a new assertion; all tries share one time limit, and all calls
-//! one budget for those that are made in hope.
+//! Each remedy is used once and with a new assertion. All attempts share one time limit, and all calls share one
+//! budget for retries that are made without a hint from Box.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -19,46 +19,45 @@ use super::upstream::UpstreamMessage;
 use crate::clock::Monotonic;
 use crate::domain::box_refusal::BoxRefusal;
 
-/// What a caller waits for Box in all, whatever is tried.
+/// The time limit of a call with all its attempts.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The wait after a 429 that names none.
+/// The wait after a 429 without `Retry-After`.
 const UNNAMED_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait that Box may ask for within a call.
+/// The longest wait within a call that Box may demand.
 const BEARABLE: Duration = Duration::from_secs(2);
 
-/// How long is waited at most before something is tried again in hope.
+/// The longest pause before a retry without a hint from Box.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A 200, and both clocks just before it was asked for.
+/// A 200, and both clocks just before it was requested.
 pub(super) struct TimedResponse {
     pub answer: BoxResponse,
     pub asked_at: (Timestamp, Monotonic),
 }
 
-/// What may help against a failed try.
+/// A remedy for a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RetryStrategy {
-    /// The connection broke or a server failed: the next one may do better.
+    /// Repeat: the connection broke or a server failed, and the next one may succeed.
     Repeat,
-    /// Box found our time wrong: follow its clock.
+    /// Follow Box's clock, by which our time is wrong.
     FollowClock,
-    /// Box has seen the `jti`: every try has a new one.
+    /// Use a new `jti`: Box has seen the last one.
     NewJti,
-    /// Box wants to be left alone for this time, which a caller can bear.
+    /// Wait for this time, which is short enough for a caller.
     Wait(Duration),
 }
 
 impl RetryStrategy {
-    /// True for what is tried on trust: that the next time goes better. Box's own hints cost nothing
-    /// but the one call that they ask for.
+    /// Returns true for a retry without a hint from Box. Retries with one are outside the budget.
     fn is_hope(self) -> bool {
         matches!(self, Self::Repeat | Self::Wait(_))
     }
 }
 
-/// A failed try.
+/// A failed attempt.
 struct FailedAttempt {
     error: BoxError,
     remedy: Option<RetryStrategy>,
@@ -71,8 +70,8 @@ impl From<BoxError> for FailedAttempt {
 }
 
 impl ClientState {
-    /// Asks until Box answers 200, nothing is left to try, or 5 s went by; without hope, only what Box
-    /// itself hints at is tried again.
+    /// Repeats the request until Box answers 200, no remedy is left, or 5 s have passed. Without `hopes`,
+    /// only remedies that Box hints at are used.
     pub(super) async fn ask(&self, ask: BoxRequest<'_>, hopes: bool) -> Result<TimedResponse, BoxError> {
         match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask, hopes)).await {
             Ok(outcome) => outcome,
@@ -91,7 +90,7 @@ impl ClientState {
             let is_new =
                 |remedy: &RetryStrategy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
             let Some(remedy) = remedy.filter(is_new) else { return Err(error) };
-            // Where much fails, trying again would make it worse.
+            // If many calls fail, retries would make it worse.
             if remedy.is_hope() && !(hopes && self.budget.withdraw()) {
                 return Err(error);
             }
@@ -105,7 +104,7 @@ impl ClientState {
         }
     }
 
-    /// Up to `most`, so that those who failed together do not come back together.
+    /// Returns a random time up to `most`, so that calls that failed together do not return together.
     fn jitter(&self, most: Duration) -> Duration {
         let mut random = [0];
         self.entropy.fill(&mut random);
@@ -123,7 +122,7 @@ impl ClientState {
         match sent {
             Ok(answer) if answer.status == 200 => Ok(TimedResponse { answer, asked_at }),
             Ok(answer) => Err(self.failure(ask.place(), &request, &answer)),
-            // A try that took its whole time leaves none for another.
+            // An attempt that took its whole time leaves none for another.
             Err(lost) => {
                 let remedy = matches!(lost, TransportError::Connection(_)).then_some(RetryStrategy::Repeat);
                 Err(FailedAttempt { error: lost.into(), remedy })
@@ -131,7 +130,7 @@ impl ClientState {
         }
     }
 
-    /// What an answer other than 200 means.
+    /// Interprets an answer other than 200.
     fn failure(&self, place: CallKind, request: &PreparedRequest, answer: &BoxResponse) -> FailedAttempt {
         let status = answer.status;
         match status {

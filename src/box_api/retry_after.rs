@@ -1,20 +1,20 @@
-//! `Retry-After` and other dates in headers.
+//! `Retry-After` and dates in HTTP headers.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-/// No wait is shorter, as clients count whole seconds, or longer: an hour of silence for a header's
-/// slip would be an outage of our own making.
+/// The shortest and the longest wait. Clients count whole seconds, and an hour of silence is the most that a
+/// wrong header may cause.
 const BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
-/// Reads a `Retry-After` (RFC 9110, section 10.2.3: seconds, or a date to compare with `now`), kept
-/// between a second and an hour; nothing where it is neither.
+/// Reads a `Retry-After` (RFC 9110, section 10.2.3: seconds, or a date to compare with `now`), limited to between
+/// a second and an hour; `None` if it is neither.
 pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What does not fit is longer than an hour in any case.
+        // A value that does not fit is longer than an hour in any case.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         Duration::try_from(http_date(value)?.duration_since(now)).unwrap_or(Duration::ZERO)
@@ -22,7 +22,7 @@ pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.clamp(BOUNDS.0, BOUNDS.1))
 }
 
-/// Reads a date as HTTP headers carry it (RFC 9110, section 5.6.7; the preferred form alone).
+/// Reads a date of an HTTP header (RFC 9110, section 5.6.7; the preferred form only).
 pub(super) fn http_date(value: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(value.trim()).ok()
 }

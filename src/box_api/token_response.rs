@@ -1,4 +1,4 @@
-//! What a minted token is, and how one is read from the token endpoint's answer.
+//! Minted tokens, and how they are read from the token endpoint's response.
 
 use std::time::Duration;
 
@@ -13,51 +13,51 @@ use crate::clock::Monotonic;
 use crate::domain::scope::Scope;
 use crate::secret::SecretString;
 
-/// A token as Box gave it.
+/// A token as Box returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MintedToken {
     /// The access token.
     pub token: SecretString,
-    /// Box's `expires_in`: how long the token lives, counted from `asked_at` to be on the safe side.
+    /// Box's `expires_in`: the token's lifetime, counted from `asked_at` to be on the safe side.
     pub life: Duration,
-    /// Both clocks just before the try that succeeded.
+    /// Both clocks just before the successful attempt.
     pub asked_at: (Timestamp, Monotonic),
-    /// To what Box says it restricted the token: one entry per scope and object. `None` where Box
-    /// does not say, as with full tokens.
+    /// The restrictions that Box reports, one entry per scope and object; `None` if it reports none, as for
+    /// full tokens.
     pub restricted_to: Option<Vec<RestrictedObject>>,
 }
 
 /// One entry of Box's `restricted_to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestrictedObject {
-    /// What the token may do,
+    /// The scope.
     pub scope: Scope,
-    /// and on what; `None` where Box names nothing.
+    /// The object that the scope applies to; `None` if Box names none.
     pub object: Option<BoxObject>,
 }
 
-/// A thing at Box, of whatever kind.
+/// An object at Box, of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BoxObject {
-    /// Box's name of the kind: `file`, `folder`, …
+    /// Box's name for the kind: `file`, `folder`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// Box's id of it.
+    /// Box's ID of it.
     pub id: String,
 }
 
-/// A day: Box's tokens live for about an hour, so more is a mistake that must not be cached.
+/// A day in seconds: Box's tokens live for about an hour, so a longer life is a mistake that must not be cached.
 const LONGEST_LIFE: u64 = 24 * 3600;
 
 /// Box's tokens have 32 to some hundred characters.
 const LONGEST_TOKEN: usize = 4096;
 
 impl MintedToken {
-    /// Reads a successful answer of the token endpoint (RFC 6749, section 5.1).
+    /// Reads a successful response of the token endpoint (RFC 6749, section 5.1).
     ///
     /// # Errors
-    /// [`BoxError::Protocol`] for anything but a bearer token of visible ASCII with a sound life. No
-    /// part of the answer is repeated in it.
+    /// [`BoxError::Protocol`] for anything but a bearer token of visible ASCII with a valid lifetime. It
+    /// repeats no part of the response.
     pub(super) fn read(answer: &BoxResponse, asked_at: (Timestamp, Monotonic)) -> Result<Self, BoxError> {
         #[derive(Deserialize)]
         struct Body {
@@ -92,9 +92,8 @@ impl MintedToken {
     }
 }
 
-/// Reads the body of a 200. Where it is no JSON at all, something else than Box answers in its place,
-/// as in an outage; JSON that holds another thing is Box's own. What serde would say of a failure
-/// quotes the body, and is left out.
+/// Reads the body of a 200. A body that is not JSON comes from something in Box's place, as in an outage; JSON of
+/// another form is Box's own. serde's error would quote the body and is left out.
 pub(super) fn read_json<T: for<'de> Deserialize<'de>>(
     answer: &BoxResponse,
     what: &str,

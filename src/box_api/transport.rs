@@ -1,4 +1,4 @@
-//! One try over the wire: to one origin, without redirects, bounded in time and size.
+//! One attempt over the wire: to one origin, without redirects, bounded in time and size.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,7 +16,7 @@ use super::response::BoxResponse;
 use super::upstream::SentSecrets;
 use crate::config::BoxSettings;
 
-/// What may be sent where, and for how long.
+/// The HTTP client of Box's origin.
 #[derive(Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
@@ -24,19 +24,20 @@ pub(super) struct Transport {
     timeout: Duration,
 }
 
-/// Box's answers are a few hundred bytes; an error page may be some thousand.
+/// The longest response that is read, in bytes. Box's responses have a few hundred; an error page may have some
+/// thousand.
 const MAX_BODY: usize = 64 * 1024;
 
-/// A host that does not even accept a connection in this time leaves time for a second try.
+/// The time to connect, short enough to leave time for a second attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why there is no answer.
+/// The reason why there is no response.
 pub(super) enum TransportError {
-    /// The connection could not be made, or broke: nobody knows whether Box acted.
+    /// The connection could not be made, or broke: it is unknown whether Box acted.
     Connection(String),
-    /// The time for one try went by.
+    /// The time of one attempt passed.
     TimedOut(Duration),
-    /// What came back is not HTTP.
+    /// The response is not HTTP.
     NotHttp,
 }
 
@@ -53,10 +54,10 @@ impl From<TransportError> for BoxError {
 }
 
 impl Transport {
-    /// What the settings allow.
+    /// Creates the transport from the settings.
     ///
     /// # Errors
-    /// Where the address is not one that secrets may be sent to, or a file or proxy is no use.
+    /// If the address is not one that secrets may be sent to, or a file or the proxy cannot be used.
     pub(super) fn new(settings: &BoxSettings) -> Result<Self, BoxClientError> {
         let api_url = origin(&settings.api_url)?;
         if settings.timeout.is_zero() {
@@ -64,15 +65,15 @@ impl Transport {
         }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("box-token-broker/", env!("CARGO_PKG_VERSION")))
-            // A 307 would carry the assertion and the secret to wherever it points.
+            // A 307 would carry the assertion and the secret to another host.
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy()
-            // Its retries would send an assertion twice; `tries` makes a new one each time.
+            // The library's retries would send an assertion twice; `retry` makes a new one each time.
             .retry(retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout));
         if let Some(proxy) = &settings.proxy {
-            // For https alone: http is for loopback, and must not leave the machine by a proxy.
+            // For https only: http is for loopback and must not leave the machine through a proxy.
             let proxy = Proxy::https(proxy.expose()).map_err(|_| BoxClientError::Proxy)?;
             builder = builder.proxy(proxy);
         }
@@ -80,14 +81,14 @@ impl Transport {
         builder = if api_url.scheme() == "https" {
             builder.tls_certs_merge(roots)
         } else {
-            // Without TLS nobody needs the machine's authorities, and it may have none.
+            // Without TLS the machine's certificate authorities are not needed, and it may have none.
             builder.tls_certs_only(roots)
         };
         let http = builder.build().map_err(|error| BoxClientError::Tls(in_words(error.without_url())))?;
         Ok(Self { http, api_url, timeout: settings.timeout })
     }
 
-    /// Sends the request once, and reads the answer whole.
+    /// Sends the request once and reads the response completely.
     pub(super) async fn send(&self, request: &PreparedRequest) -> Result<BoxResponse, TransportError> {
         let lost = |error| lost(error, &request.sent);
         let exchange = async {
@@ -132,13 +133,13 @@ impl Transport {
 
 fn bearer_header(token: &str) -> HeaderValue {
     let text = Zeroizing::new(format!("Bearer {token}"));
-    // A token that fits no header is none of Box's: the empty one is refused there.
+    // A token that fits into no header is not Box's; Box refuses the empty one.
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"));
     value.set_sensitive(true);
     value
 }
 
-/// The address that everything is sent below: a path that ends in `/`, no query, nobody's name.
+/// Returns the address below which everything is sent: a path that ends in `/`, no query, no credentials.
 fn origin(api_url: &Url) -> Result<Url, BoxClientError> {
     let loopback = match api_url.host() {
         Some(Host::Ipv4(address)) => Ipv4Addr::is_loopback(&address),
@@ -164,7 +165,7 @@ fn origin(api_url: &Url) -> Result<Url, BoxClientError> {
     Ok(origin)
 }
 
-/// The certificate authorities of `box.ca_file`.
+/// Reads the certificate authorities of `box.ca_file`.
 fn certificates(settings: &BoxSettings) -> Result<Vec<Certificate>, BoxClientError> {
     let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
     let unusable = |reason: String| BoxClientError::CaFile { path: path.clone(), reason };
@@ -174,8 +175,7 @@ fn certificates(settings: &BoxSettings) -> Result<Vec<Certificate>, BoxClientErr
     if roots.is_empty() { Err(unusable("holds no certificate in PEM".to_owned())) } else { Ok(roots) }
 }
 
-/// Tells apart what a second try may mend. The URL is left out of every text, as it is no help, and
-/// what was sent too.
+/// Separates failures that a retry may mend. Every text leaves out the URL and what was sent.
 fn lost(error: reqwest::Error, sent: &SentSecrets) -> TransportError {
     let error = error.without_url();
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
@@ -188,7 +188,7 @@ fn lost(error: reqwest::Error, sent: &SentSecrets) -> TransportError {
     TransportError::Connection(sent.printable(&in_words(error)))
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 pub(crate) fn in_words(error: impl Error + 'static) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Box's own words, made fit to be shown.
+//! Box's own messages in a form that may be shown.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use zeroize::Zeroizing;
 
 use crate::domain::printable::is_printable;
 
-/// What Box said when it refused: for people to read, never to decide on. The texts hold at most
-/// 500 printable characters, and none of the secrets that were sent.
+/// Box's message about a refusal, for people and never for decisions. The texts have at most 500 printable
+/// characters, and contain none of the secrets that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamMessage {
     /// The HTTP status.
     pub status: u16,
     /// Box's error code.
     pub error: Option<String>,
-    /// Box's sentence about it.
+    /// Box's description of it.
     pub error_description: Option<String>,
-    /// Box's number for the request, which its support asks for.
+    /// Box's ID of the request, which its support asks for.
     pub request_id: Option<String>,
 }
 
@@ -36,15 +36,15 @@ impl fmt::Display for UpstreamMessage {
     }
 }
 
-/// How many characters of a text of Box's are kept.
+/// The number of characters of a message that are kept.
 const KEPT: usize = 500;
 
-/// The secrets of one request, which an answer might repeat.
+/// The secrets of one request, which a response might repeat.
 #[derive(Default)]
 pub(super) struct SentSecrets(Vec<Zeroizing<String>>);
 
 impl SentSecrets {
-    /// Remembers a secret that is being sent.
+    /// Adds a secret that is being sent.
     pub(super) fn add(&mut self, secret: &str) {
         if secret.is_empty() {
             return;
@@ -54,12 +54,12 @@ impl SentSecrets {
             self.0.push(Zeroizing::new(encoded));
         }
         self.0.push(Zeroizing::new(secret.to_owned()));
-        // The longest first: a secret may stand inside another one.
+        // The longest first: a secret may be part of another one.
         self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// `text` without control and invisible characters, without any secret that was sent, and cut
-    /// to a bearable length, in this order: no trick of the earlier steps undoes a later one.
+    /// Removes control and invisible characters, then every secret that was sent, then cuts the text, in this
+    /// order: no later step undoes an earlier one.
     pub(super) fn printable(&self, text: &str) -> String {
         let mut text: String = text.chars().filter(|&letter| is_printable(letter)).collect();
         for secret in &self.0 {
