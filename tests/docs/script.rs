@@ -142,12 +142,15 @@ fn server(block: &Block) -> Option<String> {
 
 /// Starts a server, and finds out where it listens.
 fn start(command: &str) -> String {
-    if command.contains(" demo") {
+    if command.starts_with("box-token-broker demo") {
         return format!(
             "start demo 'Ctrl-C ends the demo' {command} --listen 127.0.0.1:0\n\
              broker=$(address demo 'broker is up at http://')\n\
              sandbox=$(address demo 'for Box at http://')\n"
         );
+    }
+    if command.starts_with("box-token-broker sandbox") {
+        return format!("start sandbox http:// {}\n", at_any_port(command));
     }
     format!(
         "start serve 'the broker is up' {command}\n\
