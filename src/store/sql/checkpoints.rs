@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::audit::{select, stored_record};
+use super::audit_rows::{select, stored_record};
 use super::audit_writer::AuditWriter;
 use super::authenticated_row::tampered;
 use super::change_log::lock_numbering;

@@ -8,6 +8,7 @@
 mod app_rows;
 mod apps;
 mod audit;
+mod audit_rows;
 mod audit_writer;
 mod audited_transaction;
 mod authenticated_row;

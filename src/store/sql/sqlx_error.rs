@@ -59,7 +59,8 @@ fn conflict(error: &dyn DatabaseError) -> Option<Conflict> {
     CONFLICTS.iter().find(|(name, columns, _)| is_violated(name, columns)).map(|(.., conflict)| *conflict)
 }
 
-/// Returns true if a retry may succeed. SQLSTATEs have five characters; SQLite's codes are numbers whose low byte is the primary code.
+/// Returns true if a retry may succeed. SQLSTATEs have five characters; the codes of SQLite are numbers whose low byte
+/// is the primary code.
 fn is_transient(code: &str) -> bool {
     match code.parse::<i32>() {
         Ok(number) if code.len() < 5 => TRANSIENT_CODES.contains(&(number & 0xff)),
