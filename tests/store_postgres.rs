@@ -1,5 +1,5 @@
-//! The store on Postgres: the suite of every engine, and what concerns a server alone.
-//! `BTB_TEST_POSTGRES_URL` names a server on which the tests make databases of their own.
+//! The store on Postgres: the conformance suite, and tests that concern a server only.
+//! `BTB_TEST_POSTGRES_URL` names a server on which the tests create databases of their own.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -34,7 +34,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
     let old = open(&url, Arc::clone(&vault), OpenMode::Exclusive).await.unwrap_err();
     assert!(matches!(old, OpenError::OldSchema { found: 0, needed: 6, .. }), "{old}");
     assert!(old.to_string().contains("run `box-token-broker migrate`"));
-    // Two at once do it once.
+    // Two concurrent migrations run only once.
     let (one, other) = futures::join!(migrate(&url), migrate(&url));
     let both = [one.unwrap(), other.unwrap()];
     assert!(
@@ -62,7 +62,7 @@ async fn an_old_schema_is_refused_with_a_hint() {
 async fn no_message_contains_the_password() {
     let url = |text: &str| DatabaseUrl::Postgres(SecretString::new(text.to_owned()));
     let vault = vault(&box_token_broker::crypto::KeySet::generate(&box_token_broker::entropy::SystemEntropy));
-    // Nobody listens on port 1; the second is no URL of a database.
+    // Nothing listens on port 1; the second is not the URL of a database.
     for text in
         ["postgres://broker:hunter2@127.0.0.1:1/tokens", "postgres://broker:hunter2@h/d?sslmode=hunter2"]
     {
@@ -74,7 +74,7 @@ async fn no_message_contains_the_password() {
     assert!(error.to_string().contains("nothing answers at 127.0.0.1:1: "), "{error}");
 }
 
-/// The sessions that hold a `serve`'s lock.
+/// The sessions that hold the lock of a `serve`.
 const LOCKS: &str = "SELECT pid::text FROM pg_locks JOIN pg_database ON pg_database.oid = database
                      WHERE locktype = 'advisory' AND granted AND datname = current_database()";
 
@@ -89,7 +89,7 @@ async fn only_one_serve_runs_at_a_time_with_commands_beside_it() {
     // Another database of the same server has its own lock.
     Harness::postgres().await.end().await;
 
-    // A server that restarts drops every session; the store goes on, and the lock is taken again.
+    // A restarted server drops every session; the store continues, and the lock is acquired again.
     let before = harness.database.hand.reads(LOCKS).await;
     assert_eq!(before.len(), 1);
     let others = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
@@ -111,7 +111,7 @@ async fn only_one_serve_runs_at_a_time_with_commands_beside_it() {
     database.end().await;
 }
 
-/// A wire to the server that can freeze: connections stay open, and nothing passes.
+/// A proxy to the server that can freeze: connections stay open, but no data passes.
 struct Wire {
     url: DatabaseUrl,
     frozen: watch::Sender<bool>,
@@ -156,7 +156,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Tries until the store answers; how long that took.
+/// Waits until the store answers and returns the time that this took.
 async fn recovery(store: &dyn Store) -> Duration {
     let begin = now();
     while let Err(error) = store.next_generation().await {
@@ -172,7 +172,7 @@ async fn a_frozen_server_blocks_no_call_past_its_timeout() {
     let (tenant, _) = harness.own_tenant("acme").await;
     let wire = Wire::to(&harness.url).await;
     let store = open(&wire.url, Arc::clone(&harness.vault), OpenMode::Shared).await.unwrap();
-    // A full pool, so that some calls freeze in the middle and others wait for a connection.
+    // The pool is full, so that some calls freeze in the middle and others wait for a connection.
     for pinged in futures::future::join_all((0..40).map(|_| store.ping())).await {
         pinged.unwrap();
     }

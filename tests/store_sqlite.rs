@@ -1,4 +1,4 @@
-//! The store on SQLite: the suite of every engine, and what concerns the file alone.
+//! The store on SQLite: the conformance suite, and tests that concern the file only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -54,7 +54,7 @@ async fn only_one_serve_runs_at_a_time_with_commands_beside_it() {
 
     let Harness { store, url, .. } = harness;
     drop(store);
-    // The folder is gone with the harness, and with it the file: a new one is made.
+    // The folder and the file were removed with the harness: a new file is created.
     std::fs::create_dir_all(match &url {
         DatabaseUrl::Sqlite(path) => path.parent().unwrap(),
         DatabaseUrl::Postgres(_) => unreachable!(),

@@ -28,7 +28,7 @@ pub(crate) async fn an_app_is_read_as_it_was_written(harness: &Harness) {
     assert!(AppSecrets::from_document(&opened).is_ok());
     let before = Generation(app.generation.0 - 1);
     assert_eq!(harness.store.credentials(&app.id, before).await, Ok(None));
-    // Until there are others, these are what every later generation was minted with.
+    // Until there are newer credentials, every later generation was minted with these.
     assert_eq!(harness.store.credentials(&app.id, own.generation).await, Ok(Some(sealed)));
 
     let later = next(&app, |app| app.state = AppState::Suspended);
@@ -69,7 +69,7 @@ pub(crate) async fn no_generation_is_returned_twice(harness: &Harness) {
     }
     let (tenant, _) = harness.own_tenant("acme").await;
     assert!(Some(&tenant.generation) > given.last());
-    // Not even once everything is gone.
+    // Not even after everything was erased.
     harness.store.purge_tenant(&tenant.id, &event(AuditAction::TenantPurge)).await.unwrap();
     let store = harness.reopened(&harness.keys).await;
     assert!(store.next_generation().await.unwrap() > tenant.generation);

@@ -20,7 +20,7 @@ use box_token_broker::store::{
 use super::harness::{Hand, Harness};
 use super::sample_rows::{at, event, next};
 
-/// A tenant, its app, and who opens its sessions.
+/// A tenant, its app, and the caller that opens its sessions.
 struct Scene {
     tenant: Tenant,
     app: App,

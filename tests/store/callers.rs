@@ -74,11 +74,11 @@ pub(crate) async fn an_issuer_finds_only_callers_whose_own_rows_trust_it(harness
     assert_eq!(harness.store.callers_trusting_issuer("https://a.example").await, Ok(vec![one.clone()]));
     assert_eq!(trusting("https://b.example/").await, [""; 0]);
 
-    // The index leads there, and the row does not know of it.
+    // The index names the caller, but the caller's row does not list the key.
     let forged = format!("INSERT INTO caller_trusts VALUES ('https://a.example', '{}')", other.id);
     harness.database.hand.does(&forged).await;
     assert_eq!(trusting("https://a.example").await, ["one"]);
-    // A row that is refused costs its neighbour nothing.
+    // A refused row does not affect the other rows.
     harness.database.hand.does("UPDATE callers SET version = 9 WHERE name = 'other'").await;
     assert_eq!(trusting("https://b.example").await, ["one"]);
 
@@ -126,7 +126,7 @@ pub(crate) async fn the_latest_use_of_a_key_is_recorded(harness: &Harness) {
         .unwrap();
     harness.store.record_key_uses(&[]).await.unwrap();
     assert_eq!(harness.store.last_key_uses(&caller.id).await, Ok([(key.clone(), at(20))].into()));
-    // A change of the caller keeps it.
+    // An update of the caller keeps it.
     let later = next(&caller, |caller| caller.keys.push(api_key()));
     harness.store.update_caller(&later, &event(AuditAction::KeyCreate)).await.unwrap();
     assert_eq!(harness.store.last_key_uses(&caller.id).await, Ok([(key, at(20))].into()));

@@ -33,7 +33,7 @@ pub(crate) async fn changes_are_returned_once_and_in_order(harness: &Harness) {
         let new: Vec<ChangeRecord> = all.iter().filter(|change| change.number > seen).cloned().collect();
         assert_eq!(harness.store.changes_since(seen).await, Ok(Some(new)));
     }
-    // From another log, or from before the database was put back.
+    // The number is from another log, or from before the database was restored.
     assert_eq!(harness.store.changes_since(last + 1).await, Ok(None));
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn a_change_log_with_a_hole_or_an_altered_row_returns_none(harn
         assert_eq!(harness.database.hand.does(&sql).await, 1, "{sql}");
         assert_eq!(harness.store.changes_since(0).await, Ok(None), "{sql}");
         assert_eq!(harness.store.changes_since(1).await, Ok(None), "{sql}");
-        // Whoever is past it is not concerned.
+        // A reader that is past the change is not affected.
         assert!(matches!(harness.store.changes_since(3).await, Ok(Some(new)) if new.len() == 1), "{sql}");
         harness.database.hand.does("DELETE FROM changes").await;
         let overriding = match harness.database.hand {
@@ -68,7 +68,7 @@ pub(crate) async fn a_change_log_with_a_hole_or_an_altered_row_returns_none(harn
         harness.database.hand.does(&format!("INSERT INTO changes {overriding} SELECT * FROM kept")).await;
         assert_eq!(harness.store.changes_since(0).await.unwrap(), whole);
     }
-    // A line that is taken off the end shows as soon as another follows.
+    // A row that was removed from the end is noticed as soon as another follows.
     harness.database.hand.does("DELETE FROM changes WHERE number = 4").await;
     harness.caller("e").await;
     assert_eq!(harness.store.changes_since(3).await, Ok(None));
@@ -100,7 +100,7 @@ pub(crate) async fn changes_of_concurrent_writers_are_never_missed(harness: &Har
             })
         })
         .collect();
-    // A reader that goes on from the last number it saw sees each change once.
+    // A reader that continues from the last number it saw sees each change once.
     let (mut seen, mut last) = (0, 0);
     while seen < 24 {
         let new = harness.store.changes_since(last).await.unwrap().expect("the log has no hole");

@@ -1,4 +1,4 @@
-//! Credentials that change, the keypairs that they are made of, and what is only recorded.
+//! Switches of credentials, the keypairs that they are made of, and events without a change.
 
 use box_token_broker::domain::app::{App, Keypair};
 use box_token_broker::domain::audit_event::AuditAction;
@@ -14,11 +14,11 @@ use box_token_broker::store::{
 use super::harness::Harness;
 use super::sample_rows::{at, event, next, token_key};
 
-/// What the private half of every keypair is.
+/// The private half of every keypair.
 const PRIVATE: &[u8] = b"the private half";
 
 impl Harness {
-    /// A keypair of an app, made so many seconds after the test's beginning.
+    /// Inserts a keypair of an app, created so many seconds after the start of the test.
     async fn keypair(&self, app: &App, seconds: i64) -> Keypair {
         let keypair = Keypair {
             id: KeypairId::generate(&SystemEntropy),
@@ -34,7 +34,7 @@ impl Harness {
         keypair
     }
 
-    /// An app and its tenant as they are under new credentials.
+    /// Returns an app and its tenant with new credentials.
     async fn renewed(&self, app: &App, tenant: &Tenant) -> (App, Tenant) {
         let generation = self.store.next_generation().await.unwrap();
         (next(app, |app| app.generation = generation), next(tenant, |tenant| tenant.generation = generation))
@@ -47,7 +47,7 @@ impl Harness {
         self.store.switch_credentials(switch, &event(AuditAction::TenantCredentials)).await
     }
 
-    /// The private half of a keypair, or nothing where it was switched to.
+    /// Returns the private half of a keypair; `None` after a switch to it.
     async fn private_half(&self, id: &KeypairId) -> Option<Vec<u8>> {
         let (_, sealed) = self.store.keypair(id).await.unwrap().unwrap();
         if sealed.is_empty() {
@@ -83,7 +83,7 @@ pub(crate) async fn invariant_6_an_altered_or_moved_keypair_is_refused_alone(har
     hand.does(&format!("UPDATE keypairs SET app_id = '{}' WHERE id = '{}'", thief.id, moved.id)).await;
     assert_eq!(harness.store.keypairs_of_app(&thief.id).await, Ok(vec![own.clone()]));
     assert!(matches!(harness.store.keypair(&moved.id).await, Err(StoreError::Tampered { .. })));
-    // Nor does the private half open behind another row's id.
+    // The private half cannot be opened under the id of another row either.
     let private = format!("(SELECT sealed FROM keypairs WHERE id = '{}')", whole.id);
     hand.does(&format!("UPDATE keypairs SET sealed = {private} WHERE id = '{}'", own.id)).await;
     let (_, sealed) = harness.store.keypair(&own.id).await.unwrap().unwrap();
@@ -111,7 +111,7 @@ pub(crate) async fn a_switch_inserts_new_credentials_beside_the_old_ones(harness
         let kept = harness.store.credentials(&app.id, generation).await.unwrap().unwrap();
         assert_eq!(kept.generation, generation);
     }
-    // The private half stands among the credentials now; the public one shows what they are made of.
+    // The private half is among the credentials now; the public half shows what they are made of.
     assert_eq!(harness.private_half(&used.id).await, None);
     assert_eq!(harness.private_half(&unused.id).await.as_deref(), Some(PRIVATE));
     assert_eq!(harness.store.keypairs_of_app(&app.id).await, Ok(vec![used, unused]));
@@ -122,7 +122,7 @@ pub(crate) async fn a_switch_inserts_new_credentials_beside_the_old_ones(harness
     assert_eq!(harness.actions().await.last().unwrap(), "tenant.credentials");
     assert_eq!(harness.save(&old_key, &new_app, 60, false).await.1, SaveOutcome::Fenced);
 
-    // The old ones stay while a token is left to be revoked with them, and no longer.
+    // The old credentials stay exactly as long as there is a token to be revoked with them.
     harness.store.delete_expired(at(59)).await.unwrap();
     assert!(harness.store.credentials(&app.id, app.generation).await.unwrap().is_some());
     harness.store.delete_expired(at(60)).await.unwrap();
@@ -135,7 +135,7 @@ pub(crate) async fn a_switch_of_an_outdated_version_changes_nothing(harness: &Ha
     let keypair = harness.keypair(&app, 0).await;
     let (new_app, new_tenant) = harness.renewed(&app, &tenant).await;
     let before = harness.actions().await;
-    // Of the two rows that it replaces, either one was changed by somebody else meanwhile.
+    // One of the two rows was changed meanwhile.
     let stale_app = next(&new_app, |_| ());
     let stale_tenant = next(&new_tenant, |_| ());
     for (app, tenant) in [(&stale_app, &new_tenant), (&new_app, &stale_tenant)] {
@@ -164,7 +164,7 @@ pub(crate) async fn an_active_tenant_of_an_app_is_found(harness: &Harness) {
     let last = harness.tenant_of(&app, "d").await;
     let found = harness.store.active_tenant_of_app(&app.id).await.unwrap().unwrap();
     assert_eq!(found.name.as_str(), "c");
-    // A row that is refused hides no other, and a state that a hand wrote is none.
+    // A refused row hides no other row, and a manual edit of the state does not count.
     harness.database.hand.does("UPDATE tenants SET state = 'active' WHERE name IN ('a', 'b')").await;
     harness.database.hand.does("UPDATE tenants SET doc = replace(doc, 'blue', 'red') WHERE name = 'c'").await;
     assert_eq!(harness.store.active_tenant_of_app(&app.id).await, Ok(Some(last)));

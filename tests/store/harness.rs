@@ -11,7 +11,7 @@ use box_token_broker::store::{self, OpenMode, Store};
 use super::database::Database;
 pub(crate) use super::database::{Hand, Holds};
 
-/// A store on a database of one test's own, and somebody with that database in their hands.
+/// A store on a database of its own, and direct access to that database.
 pub(crate) struct Harness {
     pub(crate) url: DatabaseUrl,
     pub(crate) keys: KeySet,
@@ -41,17 +41,17 @@ impl Harness {
         Self { url, keys, vault, store, database }
     }
 
-    /// The same database through other keys.
+    /// Opens the same database with other keys.
     pub(crate) async fn reopened(&self, keys: &KeySet) -> Arc<dyn Store> {
         store::open(&self.url, vault(keys), OpenMode::Shared).await.unwrap()
     }
 
-    /// The database's file.
+    /// Returns the file of the database.
     pub(crate) fn path(&self) -> PathBuf {
         self.database.path()
     }
 
-    /// What is left when a test has succeeded is removed.
+    /// Removes the database after a successful test.
     pub(crate) async fn end(self) {
         drop(self.store);
         self.database.end().await;

@@ -1,4 +1,4 @@
-//! One suite for every engine: what the store promises, whichever database stands behind it.
+//! The conformance suite of the store, which runs on every engine.
 
 pub(crate) mod apps;
 pub(crate) mod browser_sessions;
@@ -17,7 +17,7 @@ pub(crate) mod tampering;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
 
-/// Makes a test of each case, on harness that the given function prepares.
+/// Makes a test of each case, on the harness that the given function prepares.
 macro_rules! conformance {
     ($prepare:path) => {
         crate::store::conformance_cases! { $prepare;

@@ -1,4 +1,4 @@
-//! A database that an older program wrote.
+//! The migration of a database that an older program wrote.
 //!
 //! The rows of version 1 are those of today but for what came later (`apps.pending`, keypairs): their
 //! documents and MACs are made in the same way. So they are written here by today's store, and copied
@@ -18,11 +18,11 @@ use super::database::Database;
 use super::harness::{Hand, Harness};
 use super::sample_rows::{self, all, at, event, name, next, token_key};
 
-/// The tables of version 1, those that others refer to first.
+/// The tables of version 1; referenced tables come first.
 const TABLES: [&str; 8] =
     ["apps", "credentials", "tenants", "callers", "api_keys", "tokens", "generations", "changes"];
 
-/// A database of the same engine, at version 1 and empty.
+/// Creates an empty database of the same engine at version 1.
 async fn version_1(like: &DatabaseUrl) -> Database {
     let (database, script) = match like {
         DatabaseUrl::Sqlite(_) => {
@@ -49,7 +49,7 @@ async fn version_1(like: &DatabaseUrl) -> Database {
     database
 }
 
-/// Copies all rows, as far as the other database has columns for them.
+/// Copies all rows, limited to the columns that the other database has.
 async fn copy(from: &Hand, to: &Hand) {
     let (literal, overriding) = match to {
         Hand::Sqlite(_) => ("quote", ""),
@@ -93,7 +93,7 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_stays_usable(harness
     let migrated = Harness { url, keys, vault, store, database };
     let store = &migrated.store;
 
-    // Every row holds together under its MAC.
+    // Every row passes verification.
     for tenant in [&tenant, &served] {
         assert_eq!(store.tenant(&TenantRef::Id(tenant.id.clone())).await, Ok(Some(tenant.clone())));
     }
@@ -110,22 +110,22 @@ pub(crate) async fn a_database_of_version_1_is_migrated_and_stays_usable(harness
     assert_eq!(store.caller(&by_key).await, Ok(Some(caller)));
     assert_eq!(store.pending_tenants().await, Ok(vec![]));
     assert_eq!(store.changes_since(0).await, harness.store.changes_since(0).await);
-    // What was recorded then was bound to nothing: the audit begins anew.
+    // The old events were in no chain: the audit starts again.
     assert_eq!(migrated.actions().await, Vec::<String>::new());
 
-    // Tokens are alive; what was discarded is only there to be revoked.
+    // Tokens are alive; discarded ones are only listed for revocation.
     let live = store.live_token(&key, at(0)).await.unwrap().unwrap();
     assert_eq!(live.id, token);
     assert!(migrated.vault.open(&token_aad(&live.id), &live.sealed).await.is_ok());
     assert_eq!(store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap().len(), 2);
 
-    // It goes on as one that was never older.
+    // The database works like one that was never older.
     assert_eq!(migrated.save(&key, &app, 180, false).await.1, SaveOutcome::Current);
     assert!(store.next_generation().await.unwrap() > served.generation);
     let later = next(&vendor, |app| app.state = AppState::Suspended);
     store.update_app(&later, &event(AuditAction::AppUpdate)).await.unwrap();
     assert_eq!(store.shared_apps(&all()).await, Ok(vec![later]));
-    // Who was in service holds client ID and enterprise as before.
+    // Active tenants hold client ID and enterprise as before.
     let mut second = sample_rows::app(AppOwner::Shared { name: name("second") }, Generation(900));
     second.client_id = app.client_id.clone();
     let sealed = migrated.sealed(&second).await;

@@ -1,4 +1,4 @@
-//! Tenants that wait for their enterprise: they reserve nothing until they are admitted.
+//! Pending tenants: they reserve nothing until they are activated.
 
 use box_token_broker::domain::app::{App, AppOwner, AppState};
 use box_token_broker::domain::audit_event::AuditAction;
@@ -11,7 +11,7 @@ use super::sample_rows::{self, event, next};
 const LATE: Result<(), StoreError> = Err(StoreError::Conflict(Conflict::Version));
 
 impl Harness {
-    /// A pending tenant with an app of its own, whose client ID others may have too.
+    /// Inserts a pending tenant with an app of its own, whose client ID others may have too.
     async fn pending_tenant(&self, text: &str, client_of: Option<&App>) -> (Tenant, App) {
         let generation = self.store.next_generation().await.unwrap();
         let mut app = sample_rows::app(AppOwner::Shared { name: sample_rows::name("x") }, generation);
@@ -27,7 +27,7 @@ impl Harness {
         (tenant, app)
     }
 
-    /// A pending tenant of a shared app.
+    /// Inserts a pending tenant of a shared app.
     async fn pending_tenant_of(&self, app: &App, text: &str, enterprise_of: Option<&Tenant>) -> Tenant {
         let mut tenant = sample_rows::tenant(text, &app.id, self.store.next_generation().await.unwrap());
         tenant.state = TenantState::Pending;
@@ -46,7 +46,7 @@ impl Harness {
         self.store.purge_pending_tenant(tenant, &event(AuditAction::TenantPurge)).await
     }
 
-    /// The tenant and its own app are these.
+    /// Asserts that the store has exactly this tenant and app.
     async fn holds(&self, tenant: &Tenant, app: &App) {
         let by = TenantRef::Id(tenant.id.clone());
         assert_eq!(self.store.tenant(&by).await, Ok(Some(tenant.clone())));
@@ -81,7 +81,7 @@ pub(crate) async fn the_first_tenant_to_become_active_holds_the_client_id(harnes
     assert_eq!(held, Err(StoreError::Conflict(Conflict::ClientIdHeld)));
     harness.holds(&second, &second_app).await;
     assert_eq!(harness.actions().await, before);
-    // Once it is free again, the other one may have it.
+    // Once it is free again, the other tenant can take it.
     harness.store.purge_tenant(&first.id, &event(AuditAction::TenantPurge)).await.unwrap();
     harness.admits(&in_service(&second), Some(&app_in_service(&second_app))).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What is looked up again and again.
+//! The read-through cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::harness::Harness;
 
-/// The number of the reading that found it.
+/// A value that holds the number of the read that returned it.
 #[derive(Debug)]
 struct Row(u32);
 
@@ -26,7 +26,7 @@ impl Cacheable<CallerId> for Row {
     }
 }
 
-/// Lookups of one key, each of whose readings waits until it may end.
+/// A cache with one key, whose reads each wait until the test releases them.
 struct Desk {
     lookups: ReadThroughCache<CallerId, Row>,
     change_feed: Arc<ChangeFeed>,
@@ -50,7 +50,7 @@ impl Desk {
         }
     }
 
-    /// The number of the reading that answers; one that `fails` brings nothing.
+    /// Returns the number of the read that provided the value; with `fails`, reads fail.
     async fn asks(&self, fails: bool) -> Result<u32, StoreError> {
         let read = || {
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
@@ -66,13 +66,13 @@ impl Desk {
         self.lookups.get_or_load(&self.key, read).await.map(|known| known.value.0)
     }
 
-    /// What a hundred are answered at the same time.
+    /// Returns the results of a hundred concurrent requests.
     async fn crowd(&self, fails: bool) -> Vec<Result<u32, StoreError>> {
         let asking = join_all((0..100).map(|_| self.asks(fails)));
         tokio::time::timeout(Duration::from_secs(30), asking).await.expect("a reading for each of them")
     }
 
-    /// Lets one reading end, once so many were begun.
+    /// Releases one read as soon as so many have begun.
     async fn ends(&self, begun: u32) {
         while self.begun.load(Ordering::SeqCst) < begun {
             tokio::task::yield_now().await;

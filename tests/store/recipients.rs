@@ -1,4 +1,4 @@
-//! To whom tokens were given.
+//! The recipients of tokens.
 
 use box_token_broker::domain::audit_event::Credential;
 use box_token_broker::domain::id::{CallerId, KeyId};

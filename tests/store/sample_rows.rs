@@ -1,4 +1,4 @@
-//! Things to put into a store.
+//! Sample entities for the store.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use super::harness::Harness;
 
-/// A moment, so many seconds after the test's beginning.
+/// Returns the moment so many seconds after the start of the test.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
@@ -36,7 +36,7 @@ pub(crate) fn event(action: AuditAction) -> AuditEvent {
     AuditContext { request_id, ..AuditContext::COMMAND_LINE }.event(at(0), action)
 }
 
-/// A number that no other enterprise in this process has.
+/// Returns a number that no other enterprise in this process has.
 pub(crate) fn enterprise() -> BoxId {
     static NEXT: AtomicI64 = AtomicI64::new(1000);
     BoxId::parse(&NEXT.fetch_add(1, Ordering::Relaxed).to_string()).unwrap()
@@ -97,7 +97,7 @@ pub(crate) fn api_key() -> ApiKey {
     }
 }
 
-/// A trust in tokens of an issuer.
+/// Returns a trust in tokens of an issuer.
 pub(crate) fn trust(issuer: &str) -> Trust {
     let conditions = TrustConditions {
         issuer: issuer.to_owned(),
@@ -132,7 +132,7 @@ pub(crate) fn all() -> PageRequest {
     PageRequest { after: None, limit: 1000 }
 }
 
-/// The next version of something, otherwise changed as told.
+/// Returns the next version of an entity with the given change.
 pub(crate) fn next<T: Clone + Versioned>(item: &T, change: impl FnOnce(&mut T)) -> T {
     let mut item = item.clone();
     *item.version() += 1;
@@ -163,7 +163,7 @@ impl Versioned for Caller {
 }
 
 impl Harness {
-    /// The secrets of an app, sealed.
+    /// Returns the sealed secrets of an app.
     pub(crate) async fn sealed(&self, app: &App) -> Vec<u8> {
         let secrets = AppSecrets {
             client_id: app.client_id.clone(),
@@ -176,7 +176,7 @@ impl Harness {
         self.vault.seal(&place, &secrets.to_document()).await.unwrap()
     }
 
-    /// A shared app that is registered.
+    /// Inserts a shared app.
     pub(crate) async fn shared_app(&self, text: &str) -> App {
         let app = app(AppOwner::Shared { name: name(text) }, self.store.next_generation().await.unwrap());
         let sealed = self.sealed(&app).await;
@@ -185,7 +185,7 @@ impl Harness {
         app
     }
 
-    /// A tenant with an app of its own, both registered.
+    /// Inserts a tenant with an app of its own.
     pub(crate) async fn own_tenant(&self, text: &str) -> (Tenant, App) {
         let generation = self.store.next_generation().await.unwrap();
         let mut app = app(AppOwner::Shared { name: name("x") }, generation);
@@ -197,21 +197,21 @@ impl Harness {
         (tenant, app)
     }
 
-    /// A tenant of a shared app.
+    /// Inserts a tenant of a shared app.
     pub(crate) async fn tenant_of(&self, app: &App, text: &str) -> Tenant {
         let tenant = tenant(text, &app.id, self.store.next_generation().await.unwrap());
         self.store.insert_tenant(&tenant, None, &event(AuditAction::TenantCreate)).await.unwrap();
         tenant
     }
 
-    /// A caller with one key.
+    /// Inserts a caller with one key.
     pub(crate) async fn caller(&self, text: &str) -> Caller {
         let caller = caller(text, vec![api_key()]);
         self.store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
         caller
     }
 
-    /// Saves a token that dies so many seconds after the test's beginning.
+    /// Saves a token that expires so many seconds after the start of the test.
     pub(crate) async fn save(
         &self,
         key: &TokenKey,
@@ -238,7 +238,7 @@ impl Harness {
         (id, filed)
     }
 
-    /// The actions of all events, in their order.
+    /// Returns the actions of all recorded events, in their order.
     pub(crate) async fn actions(&self) -> Vec<String> {
         self.database.hand.reads("SELECT action FROM audit ORDER BY at, number").await
     }

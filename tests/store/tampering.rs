@@ -1,5 +1,5 @@
-//! A hand in the database: whatever it does, no row says anything that the broker did not write, and
-//! each row that was touched costs nobody but itself.
+//! Manual edits of the database: whatever they change, the store returns nothing that the broker did not write, and
+//! each altered row is refused alone.
 
 use box_token_broker::crypto::KeySet;
 use box_token_broker::domain::app::App;
@@ -16,7 +16,7 @@ use box_token_broker::store::{
 use super::harness::{Hand, Harness, Holds};
 use super::sample_rows::{all, at, event, name, next, token_key};
 
-/// What a database holds of one customer.
+/// Everything that a database has of one customer.
 struct Side {
     tenant: Tenant,
     app: App,
@@ -25,7 +25,7 @@ struct Side {
     key: TokenKey,
 }
 
-/// Two of everything: one for the hand, and one that must not notice.
+/// Inserts two customers: one to be tampered with, and one that must not be affected.
 async fn sides(harness: &Harness) -> (Side, Side) {
     (side(harness, "victim").await, side(harness, "bystander").await)
 }
@@ -41,7 +41,7 @@ async fn side(harness: &Harness, text: &str) -> Side {
     Side { tenant, app, shared, caller, key }
 }
 
-/// What was written, or nothing.
+/// Asserts that a read returned what was written, or nothing.
 fn or_nothing<T: PartialEq + std::fmt::Debug>(read: Result<Option<T>, StoreError>, written: &T, after: &str) {
     match read {
         Ok(None) | Err(StoreError::Tampered { .. } | StoreError::KeyUnavailable { .. }) => {}
@@ -51,7 +51,7 @@ fn or_nothing<T: PartialEq + std::fmt::Debug>(read: Result<Option<T>, StoreError
 }
 
 impl Side {
-    /// All that the store says of this side is what was written, or nothing at all.
+    /// Asserts that every read of this side returns what was written, or nothing.
     async fn says_nothing_else(&self, harness: &Harness, after: &str) {
         let store = &harness.store;
         for by in [TenantRef::Id(self.tenant.id.clone()), TenantRef::Name(self.tenant.name.clone())] {
@@ -88,7 +88,7 @@ impl Side {
         store.last_key_uses(&self.caller.id).await.unwrap();
     }
 
-    /// The store says of this side exactly what was written.
+    /// Asserts that every read of this side returns exactly what was written.
     async fn is_whole(&self, harness: &Harness, after: &str) {
         let store = &harness.store;
         let tenant = store.tenant(&TenantRef::Name(self.tenant.name.clone())).await;
@@ -116,7 +116,7 @@ impl Side {
     }
 }
 
-/// No list holds anything that was not written.
+/// Asserts that no list contains anything that was not written.
 async fn lists_hold_only(sides: [&Side; 2], harness: &Harness, after: &str) {
     for tenant in harness.store.tenants(&TenantFilter::default(), &all()).await.unwrap() {
         assert!(sides.iter().any(|side| side.tenant == tenant), "after {after}");
@@ -130,7 +130,7 @@ async fn lists_hold_only(sides: [&Side; 2], harness: &Harness, after: &str) {
     assert_eq!(harness.store.deleted_tenants().await, Ok(vec![]), "after {after}");
 }
 
-/// The tables in which a row of the victim's stands, and how to find it and the bystander's.
+/// Returns the tables with a row of the victim, and the conditions that select it and the bystander's row.
 fn rows(victim: &Side, bystander: &Side) -> Vec<(&'static str, String, String)> {
     let id = |id: &str| format!("id = '{id}'");
     vec![
@@ -157,7 +157,7 @@ fn rows(victim: &Side, bystander: &Side) -> Vec<(&'static str, String, String)> 
     ]
 }
 
-/// What a hand may write into a column.
+/// Returns the values that a manual edit may write into a column.
 fn alterations(hand: &Hand, table: &str, column: &str, holds: Holds, neighbour: &str) -> Vec<String> {
     let mut values = vec!["NULL".to_owned(), format!("(SELECT {column} FROM {table} WHERE {neighbour})")];
     match holds {
@@ -201,7 +201,7 @@ pub(crate) async fn invariant_6_a_row_with_an_altered_column_is_refused_alone(ha
             let mut done = 0;
             for value in alterations(&harness.database.hand, table, &column, holds, &others) {
                 let sql = format!("UPDATE {table} SET {column} = {value} WHERE {its}");
-                // What the database itself refuses changes nothing.
+                // An edit that the database itself refuses changes nothing.
                 if harness.database.hand.tries(&sql).await != Some(1) {
                     continue;
                 }
@@ -240,7 +240,7 @@ pub(crate) async fn invariant_6_a_deleted_row_permits_nothing(harness: &Harness)
         .does(&format!("DELETE FROM api_keys WHERE caller_id = '{}'", victim.caller.id))
         .await;
     assert_eq!(harness.store.caller(&key).await, Ok(None));
-    // A generation is not begun again because the counter is gone.
+    // A missing counter does not start the generations again.
     harness.database.hand.does("DELETE FROM generations").await;
     assert!(matches!(harness.store.next_generation().await, Err(StoreError::Tampered { .. })));
 }
@@ -251,7 +251,7 @@ pub(crate) async fn invariant_6_rows_inserted_from_outside_are_refused(harness: 
         Err(StoreError::Tampered { table, .. }) => table,
         other => panic!("{other:?}"),
     };
-    // A copy of a good row, under another id, name and client ID, even with the document made to fit.
+    // A copy of a valid row under another id, name and client ID, even with an adapted document.
     harness
         .database
         .hand
@@ -287,7 +287,7 @@ pub(crate) async fn invariant_6_rows_inserted_from_outside_are_refused(harness: 
         .await;
     let forged = TenantRef::Name(name("forged"));
     assert_eq!(table_of(harness.store.tenant(&forged).await.map(drop)), "tenants");
-    // A key of one's own that leads to a strong caller.
+    // A key from outside that the index assigns to a caller with many permissions.
     harness
         .database
         .hand
@@ -298,7 +298,7 @@ pub(crate) async fn invariant_6_rows_inserted_from_outside_are_refused(harness: 
         .await;
     let forged = box_token_broker::domain::id::KeyId::parse("key_forged").unwrap();
     assert_eq!(harness.store.caller(&CallerRef::Key(forged)).await, Ok(None));
-    // A copy of a token that is filed under another key.
+    // A copy of a token under another key.
     harness
         .database
         .hand
@@ -332,7 +332,7 @@ pub(crate) async fn invariant_6_rows_that_were_exchanged_are_refused(harness: &H
                 let values = columns.iter().map(|column| format!("{column} = {}", from(column, other)));
                 values.collect::<Vec<_>>().join(", ")
             };
-            // Unique columns take a step aside first.
+            // Values of unique columns are moved away first.
             if columns.len() == 1 {
                 let column = columns[0];
                 harness
@@ -397,7 +397,7 @@ pub(crate) async fn a_row_with_a_missing_key_is_refused_alone(harness: &Harness)
     let old_caller = harness.caller("old").await;
     let token = token_key(&old, old.generation);
     harness.save(&token, &app, 60, false).await;
-    // Another key set is used from here on, and the old keys are lost.
+    // From here on another key set is used, and the old keys are lost.
     let keys = KeySet::generate(&SystemEntropy);
     let store = harness.reopened(&keys).await;
     let unavailable = |done: Result<(), StoreError>| matches!(done, Err(StoreError::KeyUnavailable { .. }));
@@ -408,7 +408,7 @@ pub(crate) async fn a_row_with_a_missing_key_is_refused_alone(harness: &Harness)
     let caller = super::sample_rows::caller("young", vec![]);
     store.insert_caller(&caller, &event(AuditAction::CallerCreate)).await.unwrap();
     assert_eq!(store.callers(&all()).await, Ok(vec![caller]));
-    // Purging needs no key.
+    // A purge needs no key.
     store.purge_tenant(&old.id, &event(AuditAction::TenantPurge)).await.unwrap();
     assert_eq!(store.credentials(&app.id, app.generation).await, Ok(None));
 }

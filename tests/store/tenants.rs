@@ -38,7 +38,7 @@ pub(crate) async fn a_tenant_is_read_as_it_was_written(harness: &Harness) {
 
 pub(crate) async fn tenants_are_listed_by_name_page_by_page(harness: &Harness) {
     let app = harness.shared_app("vendor").await;
-    // As bytes sort, and not as a language sorts.
+    // In the order of bytes, not of a language.
     let names = ["a", "a-b", "a0", "aa", "b", "z-1", "z1", "zz"];
     for text in names.iter().rev() {
         harness.tenant_of(&app, text).await;
@@ -80,7 +80,7 @@ pub(crate) async fn tenants_are_filtered_by_labels_and_state(harness: &Harness) 
         tenants.iter().map(|tenant| tenant.name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&blue, all()).await, ["a", "c", "d"]);
-    // A page is filled although some in between are left out.
+    // A page is filled although some rows in between are left out.
     assert_eq!(names(&blue, PageRequest { after: Some(name("a")), limit: 2 }).await, ["c", "d"]);
     let active = TenantFilter { state: Some(TenantState::Active), ..blue };
     assert_eq!(names(&active, all()).await, ["a", "d"]);
@@ -111,7 +111,7 @@ pub(crate) async fn each_conflict_names_what_is_taken(harness: &Harness) {
         Conflict::Name,
     );
 
-    // The same file registered twice at once: the name tells the second one what happened.
+    // The same file registered twice at once: the conflict of the name explains the second failure.
     let mut again = sample_rows::tenant("acme", &own.id, Generation(92));
     let mut again_app = sample_rows::app(AppOwner::Tenant { id: again.id.clone() }, Generation(92));
     again.app = again_app.id.clone();
@@ -130,7 +130,7 @@ pub(crate) async fn each_conflict_names_what_is_taken(harness: &Harness) {
         Generation(1),
     );
     collides(harness.store.insert_tenant(&gone, None, &create).await, Conflict::Version);
-    // Nothing was changed by what was refused, and nothing recorded.
+    // The refused changes altered nothing and recorded nothing.
     assert_eq!(harness.actions().await, before);
     assert_eq!(harness.store.tenants(&TenantFilter::default(), &all()).await, Ok(vec![tenant, other]));
 }

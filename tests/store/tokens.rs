@@ -41,7 +41,7 @@ pub(crate) async fn the_live_token_that_expires_last_is_found(harness: &Harness)
     assert_eq!(harness.actions().await, ["tenant.create", "token.mint", "token.mint", "token.mint"]);
 }
 
-/// The token is kept to be revoked, is never found, and its event says what became of it.
+/// Asserts that the token is saved for revocation only, is never found, and is recorded as discarded.
 async fn is_fenced(harness: &Harness, key: &TokenKey, app: &box_token_broker::domain::app::App) {
     let (id, filed) = harness.save(key, app, 3600, false).await;
     assert_eq!(filed, SaveOutcome::Fenced);
@@ -57,7 +57,7 @@ async fn is_fenced(harness: &Harness, key: &TokenKey, app: &box_token_broker::do
 pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(harness: &Harness) {
     let (tenant, app) = harness.own_tenant("acme").await;
     let old = token_key(&tenant, tenant.generation);
-    // The app's credentials change, then the tenant's: each makes a new generation of both.
+    // The app's credentials change, then the tenant's: each change makes a new generation.
     let app = next(&app, |app| app.generation = Generation(tenant.generation.0 + 1));
     harness.store.update_app(&app, &event(AuditAction::AppUpdate)).await.unwrap();
     is_fenced(harness, &old, &app).await;
@@ -68,7 +68,7 @@ pub(crate) async fn invariant_5_a_token_of_an_old_generation_is_fenced(harness: 
     is_fenced(harness, &newer, &app).await;
     let newest = token_key(&tenant, tenant.generation);
     assert_eq!(harness.save(&newest, &app, 60, false).await.1, SaveOutcome::Current);
-    // Minted through an app that does not serve the tenant any more.
+    // Minted through an app that no longer serves the tenant.
     let other = harness.shared_app("vendor").await;
     is_fenced(
         harness,
@@ -103,7 +103,7 @@ pub(crate) async fn invariant_5_no_token_slips_past_a_change(harness: &Harness) 
     let store = harness.store.clone();
     let change = async {
         store.update_tenant(&suspended, &event(AuditAction::TenantUpdate)).await.unwrap();
-        // What was filed as current was committed before the change, and whoever revokes sees it.
+        // A token that was saved as current was committed before the change, and the revocation sees it.
         store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()
     };
     let saves = futures::future::join_all((0..12).map(|_| harness.save(&key, &app, 60, false)));
@@ -127,7 +127,7 @@ pub(crate) async fn a_token_saved_as_discarded_is_only_listed_for_revocation(har
         harness.store.live_tokens_of_tenant(&tenant.id, &TokenSelector::All, at(0)).await.unwrap()[0].id,
         id
     );
-    // Nor does a hand in the database bring it back.
+    // A manual edit of the database does not bring it back either.
     harness.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
@@ -163,7 +163,7 @@ pub(crate) async fn a_discarded_token_is_never_found_again(harness: &Harness) {
     let (one, _) = harness.save(&key, &app, 60, false).await;
     let (two, _) = harness.save(&key, &app, 120, false).await;
     harness.store.discard_tokens(&[]).await.unwrap();
-    // Again, and with one that is gone: both are passed over.
+    // Discarding again, and a token that no longer exists: both are skipped.
     let gone = box_token_broker::domain::id::TokenId::parse("tok_gone").unwrap();
     for _ in 0..2 {
         harness.store.discard_tokens(&[two.clone(), gone.clone()]).await.unwrap();
@@ -174,7 +174,7 @@ pub(crate) async fn a_discarded_token_is_never_found_again(harness: &Harness) {
     assert_eq!(waiting.items.iter().map(|token| &token.id).collect::<Vec<_>>(), [&two]);
     harness.store.discard_tokens(std::slice::from_ref(&one)).await.unwrap();
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
-    // No hand takes the mark away.
+    // A manual edit of the database does not remove the mark.
     harness.database.hand.does("UPDATE tokens SET discarded = 0").await;
     assert_eq!(harness.store.live_token(&key, at(0)).await, Ok(None));
 }
@@ -186,7 +186,7 @@ pub(crate) async fn pages_list_every_live_token_once_and_skip_unreadable_rows(ha
     let (acmes, norths) = (token_key(&acme, acme.generation), token_key(&north, north.generation));
     let (mut of_acme, mut of_north) = (Vec::new(), Vec::new());
     for number in 0..7 {
-        // Several end at the same moment.
+        // Several tokens expire at the same moment.
         of_acme.push(harness.save(&acmes, &app, 60 + number / 3, number % 2 == 0).await.0);
         of_north.push(harness.save(&norths, &vendor, 60 + number / 3, false).await.0);
     }
@@ -218,7 +218,7 @@ pub(crate) async fn pages_list_every_live_token_once_and_skip_unreadable_rows(ha
         let waiting = walk(TokenFilter::Discarded, limit).await;
         assert!(waiting.len() == 4 && waiting.iter().all(|(.., discarded)| *discarded));
     }
-    // Garbage before them all.
+    // An unreadable row before all others.
     harness
         .database
         .hand
