@@ -20,7 +20,7 @@ const EXPOSING: [(&str, &[&str]); 11] = [
     ),
     (
         "sealing, opening, hashing",
-        &["crypto/vault", "crypto/key_wrapper", "domain/app", "broker/sealed_token"],
+        &["crypto/vault", "crypto/key_wrapper", "domain/app", "broker/token_store/sealed_token"],
     ),
     ("reading a key and what came with it", &["domain/signing_key/mod", "domain/signing_key/pbes2"]),
     (
@@ -34,24 +34,28 @@ const EXPOSING: [(&str, &[&str]); 11] = [
     (
         "digests, sizes, and how the database is reached",
         &[
-            "broker/mint",
-            "broker/retire",
-            "broker/token",
+            "broker/token_store/mod",
+            "broker/revocation/retirement",
+            "broker/revocation/caller_request",
+            "broker/cache/token",
             "registry/callers/api_keys",
-            "store/postgres",
-            "broker/presented",
+            "store/sql/postgres",
+            "broker/subject_token",
         ],
     ),
     (
         "webhooks' signatures, and what comes in OAuth's forms",
-        &["broker/webhooks", "http/client", "http/exchange"],
+        &["broker/credentials/webhook_keys", "http/oauth/client", "http/oauth/exchange"],
     ),
     (
         "token answers and keys that are shown once",
-        &["http/tokens", "http/release", "http/oauth", "http/callers", "cli/"],
+        &["http/routes/tokens", "http/token_release", "http/oauth/mod", "http/routes/callers", "cli/"],
     ),
     ("the demo's page calls the broker with its key", &["page/sessions"]),
-    ("what pages get, and sessions that are shown once", &["http/browser", "http/browser_sessions"]),
+    (
+        "what pages get, and sessions that are shown once",
+        &["http/routes/browser_tokens/mod", "http/routes/browser_sessions"],
+    ),
 ];
 
 fn src() -> PathBuf {
