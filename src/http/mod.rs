@@ -14,6 +14,7 @@
 //! | `schema` | types that exist for the document alone |
 
 mod api;
+mod credential_input;
 mod error;
 mod extract;
 mod middleware;

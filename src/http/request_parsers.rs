@@ -3,6 +3,7 @@
 
 use url::Url;
 
+use crate::http::credential_input::material;
 use crate::http::error::ApiError;
 use crate::http::extract::body::parse;
 use crate::http::extract::form;
@@ -16,7 +17,7 @@ use crate::http::routes::browser_tokens::BrowserRequest;
 use crate::http::routes::callers::{CreateCallerRequest, CreateKeyRequest};
 use crate::http::routes::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use crate::http::routes::policy::ExplainRequest;
-use crate::http::routes::registration::{RegisterQuery, RegisterRequest, material};
+use crate::http::routes::registration::{RegisterQuery, RegisterRequest};
 use crate::http::routes::tenants::{DeleteQuery, TestRequest};
 use crate::http::routes::tokens::{FullTokenRequest, RevokeRequest};
 use crate::http::routes::trusts::CreateTrustRequest;

@@ -11,14 +11,15 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, KeypairId};
 use crate::http::Api;
+use crate::http::credential_input::material;
 use crate::http::error::ApiError;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
 use crate::http::route::Route;
 use crate::http::routes::apps::{RegisteredAppResponse, respond_registered};
-use crate::http::routes::credentials::KeypairResponse;
-use crate::http::routes::registration::{CredentialsSchema, material};
+use crate::http::routes::keypair_response::KeypairResponse;
 use crate::http::run_detached::run_detached;
+use crate::http::schema::credentials::CredentialsSchema;
 use crate::registry::CredentialFields;
 use crate::store::AppRef;
 

@@ -12,17 +12,18 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, Name};
 use crate::http::Api;
+use crate::http::credential_input::material;
 use crate::http::error::ApiError;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{AuthenticatedRequest, IfMatch, PageQuery, PathParams, cursor, page};
+use crate::http::responses::{ListResponse, WarningResponse, etag, warnings};
 use crate::http::route::Route;
-use crate::http::routes::registration::{CredentialsSchema, WarningResponse, material, warnings};
-use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::run_detached::run_detached;
+use crate::http::schema::credentials::CredentialsSchema;
+use crate::http::schema::patches::AppPatchSchema;
 use crate::registry::diagnosis::CheckResult;
 use crate::registry::{
-    AppPatch, AppRegistration, AppRegistrationOutcome, AppView, Apps, CredentialFields, RequestedState,
-    shared_app_name,
+    AppPatch, AppRegistration, AppRegistrationOutcome, AppView, Apps, CredentialFields, shared_app_name,
 };
 use crate::store::AppRef;
 
@@ -106,16 +107,6 @@ pub(crate) struct RegisteredAppResponse<'a> {
     diagnosis: &'a [CheckResult],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,
-}
-
-/// What a PATCH may change.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = AppPatch)]
-pub(crate) struct AppPatchSchema {
-    /// `suspended` takes every tenant of the app out of service; out of `locked` needs `lockdown` as well.
-    #[schema(required = false)]
-    state: RequestedState,
 }
 
 #[utoipa::path(

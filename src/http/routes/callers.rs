@@ -18,8 +18,8 @@ use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{
     AuthenticatedRequest as Calling, IfMatch, PageQuery, PathParams, cursor, page, time,
 };
+use crate::http::responses::{ListResponse, etag};
 use crate::http::route::Route;
-use crate::http::routes::tenants::{ListResponse, etag};
 use crate::http::routes::trusts::TrustResponse;
 use crate::registry::callers::grants::GrantSpec;
 use crate::registry::callers::{CallerPatch, CallerSpec, CallerView};

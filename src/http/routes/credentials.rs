@@ -1,27 +1,27 @@
 //! `/v1/tenants/{tenant}/credentials`, `…/keypairs` and `…/flush`: credentials that change.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use serde::Deserialize;
 use utoipa_axum::routes;
 
-use crate::domain::app::{App, AuthMethod, Keypair};
+use crate::domain::app::AuthMethod;
 use crate::domain::audit_event::AuditAction;
 use crate::domain::box_config::ConfigFile;
 use crate::domain::grant::Permission;
 use crate::domain::id::KeypairId;
 use crate::http::Api;
+use crate::http::credential_input::material;
 use crate::http::error::ApiError;
+use crate::http::extract::QueryFlag;
 use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
 use crate::http::route::Route;
-use crate::http::routes::registration::{
-    CredentialsSchema, QueryFlag, RegisteredResponse, material, respond_registered,
-};
-use crate::http::routes::tenants::{TenantResponse, respond};
+use crate::http::routes::keypair_response::KeypairResponse;
+use crate::http::routes::tenant_response::{RegisteredResponse, TenantResponse, respond, respond_registered};
 use crate::http::run_detached::run_detached;
-use crate::registry::{CredentialFields, activation_steps};
+use crate::http::schema::credentials::CredentialsSchema;
+use crate::registry::CredentialFields;
 use crate::store::TenantRef;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -63,36 +63,6 @@ pub(crate) struct ActivateRequest {
     /// The ID that Box shows beside the key.
     #[schema(example = "7au1litv")]
     public_key_id: String,
-}
-
-/// A keypair that was made here. Its private half never leaves the broker.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Keypair)]
-pub(crate) struct KeypairResponse<'a> {
-    /// The keypair's id.
-    #[schema(value_type = String)]
-    id: &'a str,
-    /// The public half in PEM, for Box.
-    public_key: &'a str,
-    /// What to do with it, one after the other.
-    steps: Vec<String>,
-}
-
-impl<'a> KeypairResponse<'a> {
-    /// `path` is where the app's keypairs are.
-    pub(crate) fn of(app: &App, keypair: &'a Keypair, path: &str) -> Self {
-        Self {
-            id: keypair.id.as_str(),
-            public_key: &keypair.public_key,
-            steps: activation_steps(app, keypair, path),
-        }
-    }
-
-    /// The answer to whoever had it made.
-    pub(crate) fn created(self) -> Response {
-        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (StatusCode::CREATED, headers, axum::Json(self)).into_response()
-    }
 }
 
 #[utoipa::path(

@@ -3,27 +3,25 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::domain::app::AuthMethod;
 use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
-use crate::domain::policy::{Policy, PolicyMode};
-use crate::domain::rate_limit::RateLimit;
+use crate::domain::policy::Policy;
 use crate::http::Api;
+use crate::http::credential_input::material;
 use crate::http::error::ApiError;
 use crate::http::extract::AuthenticatedRequest;
+use crate::http::extract::QueryFlag;
 use crate::http::extract::body::Json;
-use crate::http::routes::credentials::KeypairResponse;
-use crate::http::routes::tenants::{TenantResponse, etag};
+use crate::http::routes::tenant_response::{RegisteredResponse, respond_registered};
 use crate::http::run_detached::run_detached;
-use crate::registry::diagnosis::CheckResult;
-use crate::registry::{
-    AppSource, CredentialFields, CredentialInput, FieldError, RegistrationOutcome, TenantRegistrar,
-    TenantRegistration,
-};
+use crate::http::schema::credentials::CredentialsSchema;
+use crate::http::schema::policy::PolicySchema;
+use crate::registry::{AppSource, CredentialFields, TenantRegistrar, TenantRegistration};
 
 /// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -55,87 +53,6 @@ pub(crate) struct RegisterRequest {
     /// With `app`: the customer's enterprise.
     #[schema(value_type = Option<String>)]
     enterprise_id: Option<BoxId>,
-}
-
-/// What tokens may leave, whatever anyone's grants.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Policy)]
-pub(crate) struct PolicySchema {
-    /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
-    #[schema(required = false, example = json!(["enterprise", "user:*"]))]
-    subjects: Vec<String>,
-    /// Within which scopes; where set, no full token leaves.
-    #[schema(required = false)]
-    scopes: Option<Vec<String>>,
-    /// Whether full tokens may leave.
-    #[schema(required = false, default = true)]
-    full_tokens: bool,
-    /// Whose pages may have browser sessions: origins as browsers send them, each once.
-    #[schema(required = false, max_items = 100, example = json!(["https://app.example.com"]))]
-    browser_origins: Vec<String>,
-    /// How many seconds a browser session lives at most.
-    #[schema(required = false, minimum = 60, maximum = 86400, default = 28800)]
-    max_session_ttl: u64,
-    /// Whether whoever asks for a token has to say for whom (`on_behalf_of`).
-    #[schema(required = false, default = false)]
-    require_on_behalf_of: bool,
-    /// `observe`: what `subjects`, `scopes`, `full_tokens` and `require_on_behalf_of` would refuse
-    /// leaves, and the record names the rule.
-    #[schema(required = false, default = "enforce")]
-    mode: PolicyMode,
-    /// How often the tenant may be asked about; what the settings say, where left out.
-    #[schema(required = false)]
-    rate_limit: Option<RateLimit>,
-}
-
-/// Credentials, field by field.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Credentials)]
-pub(crate) struct CredentialsSchema {
-    /// The app's client ID.
-    client_id: String,
-    /// Its client secret.
-    #[schema(write_only)]
-    client_secret: String,
-    /// The customer's enterprise.
-    enterprise_id: Option<String>,
-    /// The app's authentication method.
-    auth: AuthMethod,
-    /// The id Box gave to the public key; with `jwt`.
-    public_key_id: Option<String>,
-    /// The private key in PEM; with `jwt`.
-    #[schema(write_only)]
-    private_key: Option<String>,
-    /// Its passphrase, where it has one.
-    #[schema(write_only)]
-    passphrase: Option<String>,
-    /// With `jwt`, instead of a key: the broker makes one, and the tenant is pending until it is
-    /// activated. Only for a new tenant.
-    #[schema(required = false, default = false)]
-    generate_key: bool,
-}
-
-/// The material of a registration, where exactly one form of it is there.
-pub(crate) fn material(
-    config: Option<Box<ConfigFile>>,
-    auth: Option<AuthMethod>,
-    credentials: Option<Box<CredentialFields>>,
-) -> Result<Option<CredentialInput>, ApiError> {
-    match (config, credentials) {
-        (Some(file), None) => {
-            Ok(Some(CredentialInput::Config { file, auth: auth.unwrap_or(AuthMethod::Jwt) }))
-        }
-        (None, Some(_)) if auth.is_some() => {
-            Err(ApiError::invalid("/auth", "With `credentials`, `auth` stands inside them."))
-        }
-        (None, Some(fields)) => Ok(Some(CredentialInput::Fields(fields))),
-        (None, None) => Ok(None),
-        (Some(_), Some(_)) => {
-            Err(ApiError::invalid("/credentials", "Send `config` or `credentials`, not both."))
-        }
-    }
 }
 
 impl RegisterRequest {
@@ -181,50 +98,6 @@ impl RegisterRequest {
     }
 }
 
-/// A tenant, with what was found when it was registered.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct RegisteredResponse<'a> {
-    /// The tenant.
-    #[serde(flatten)]
-    tenant: TenantResponse<'a>,
-    /// What works between the tenant and Box.
-    diagnosis: &'a [CheckResult],
-    /// Fields of the config that have no use here.
-    warnings: Vec<WarningResponse<'a>>,
-    /// The keypair that was made for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    keypair: Option<KeypairResponse<'a>>,
-}
-
-impl<'a> RegisteredResponse<'a> {
-    pub(crate) fn of(api: &Api, registered: &'a RegistrationOutcome) -> Self {
-        let view = registered.view.as_ref();
-        Self {
-            tenant: TenantResponse::of(api, view),
-            diagnosis: &registered.diagnosis,
-            warnings: warnings(&registered.warnings),
-            keypair: registered.keypair.as_ref().map(|keypair| {
-                let path = format!("/v1/tenants/{}/keypairs", view.tenant.name);
-                KeypairResponse::of(&view.app, keypair, &path)
-            }),
-        }
-    }
-}
-
-/// Something that was not used.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct WarningResponse<'a> {
-    /// Where it stands in the request (RFC 6901).
-    pointer: &'a str,
-    /// What about it.
-    detail: &'a str,
-}
-
-pub(crate) fn warnings(faults: &[FieldError]) -> Vec<WarningResponse<'_>> {
-    faults.iter().map(|fault| WarningResponse { pointer: &fault.pointer, detail: &fault.detail }).collect()
-}
-
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -241,13 +114,6 @@ pub(crate) struct RegisterQuery {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum VerifyMode {
     Later,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum QueryFlag {
-    True,
-    False,
 }
 
 #[utoipa::path(
@@ -275,11 +141,4 @@ pub(crate) async fn register(
     .await?;
     let status = if registered.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, respond_registered(&state, &registered)).into_response())
-}
-
-pub(crate) fn respond_registered(api: &Api, registered: &RegistrationOutcome) -> Response {
-    let body = RegisteredResponse::of(api, registered);
-    // It may tell a public key, and what was tried with a private one.
-    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (etag(registered.view.tenant.version), headers, axum::Json(body)).into_response()
 }

@@ -3,29 +3,28 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa_axum::routes;
 
-use crate::broker::TenantContext;
-use crate::domain::app::{AuthMethod, SigningKeyInfo};
 use crate::domain::audit_event::AuditAction;
 use crate::domain::grant::Permission;
 use crate::domain::id::BoxId;
-use crate::domain::policy::Policy;
-use crate::domain::tenant::{ServiceAccount, TenantState};
+use crate::domain::tenant::TenantState;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{AuthenticatedRequest, IfMatch, PathParams, cursor, page};
+use crate::http::responses::ListResponse;
 use crate::http::route::Route;
-use crate::http::routes::registration::{self, PolicySchema};
+use crate::http::routes::registration;
+use crate::http::routes::tenant_response::{TenantResponse, respond};
 use crate::http::run_detached::run_detached;
+use crate::http::schema::patches::TenantPatchSchema;
+use crate::registry::HealthState;
 use crate::registry::diagnosis::CheckResult;
-use crate::registry::{HealthState, HealthView, RequestedState};
 use crate::store::{PageRequest, TenantFilter, TenantRef};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -37,98 +36,6 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::admin(Permission::TenantsDelete, AuditAction::TenantDelete, routes!(delete)),
         Route::admin(Permission::TenantsTest, AuditAction::TenantTest, routes!(test)),
     ]
-}
-
-/// The app that serves a tenant.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct TenantApp<'a> {
-    /// The app's id.
-    #[schema(value_type = String)]
-    id: &'a str,
-    /// Box's id of the app.
-    client_id: &'a str,
-    /// JWT or CCG.
-    auth: AuthMethod,
-    /// True for a vendor's app that serves several tenants.
-    shared: bool,
-}
-
-/// A tenant.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Tenant)]
-pub(crate) struct TenantResponse<'a> {
-    /// The immutable id.
-    id: &'a str,
-    /// The name.
-    tenant: &'a str,
-    /// The name people read.
-    display_name: &'a str,
-    /// Labels, by which grants and lists select.
-    labels: &'a BTreeMap<String, String>,
-    /// In service or not.
-    state: TenantState,
-    /// The app that serves it.
-    app: TenantApp<'a>,
-    /// The customer's enterprise.
-    enterprise_id: &'a str,
-    /// The signing key's public face; none under CCG.
-    key: Option<&'a SigningKeyInfo>,
-    /// Which state of the credentials is in use.
-    generation: i64,
-    /// The app's user in the enterprise, whom the customer invites to folders.
-    service_account: Option<&'a ServiceAccount>,
-    /// Whether tokens can be had, as far as this process knows.
-    health: HealthView,
-    /// What tokens may leave.
-    #[schema(value_type = PolicySchema)]
-    policy: &'a Policy,
-    /// When it was registered.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// When it last changed.
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
-    /// When it is erased; of deleted tenants alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    purge_at: Option<Timestamp>,
-}
-
-impl<'a> TenantResponse<'a> {
-    pub(crate) fn of(api: &Api, view: &'a TenantContext) -> Self {
-        let TenantContext { tenant, app } = view;
-        Self {
-            id: tenant.id.as_str(),
-            tenant: tenant.name.as_str(),
-            display_name: &tenant.display_name,
-            labels: &tenant.labels,
-            state: tenant.state,
-            app: TenantApp {
-                id: app.id.as_str(),
-                client_id: app.client_id.as_str(),
-                auth: app.auth,
-                shared: app.is_shared(),
-            },
-            enterprise_id: tenant.enterprise_id.as_str(),
-            key: app.key.as_ref(),
-            generation: view.generation().0,
-            service_account: tenant.service_account.as_ref(),
-            health: api.registry.tenants.health(view),
-            policy: &tenant.policy,
-            created_at: tenant.created_at,
-            updated_at: tenant.updated_at,
-            purge_at: tenant.purge_at,
-        }
-    }
-}
-
-/// A stretch of a list.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct ListResponse<T> {
-    /// The things.
-    pub items: Vec<T>,
-    /// The `cursor` of the next stretch; none where this is the last.
-    pub next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -279,33 +186,4 @@ async fn test(
     })
     .await?;
     Ok(axum::Json(TestResponse { diagnosis }))
-}
-
-/// What a PATCH may change.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = TenantPatch)]
-pub(crate) struct TenantPatchSchema {
-    /// The name people read; `null` makes it the tenant's name again.
-    display_name: Option<String>,
-    /// Labels; needs `tenants:write` on every tenant.
-    labels: Option<BTreeMap<String, Option<String>>>,
-    /// What tokens may leave.
-    policy: Option<PolicySchema>,
-    /// In service or not; out of `locked` needs `lockdown` as well.
-    #[schema(required = false)]
-    state: RequestedState,
-}
-
-pub(crate) fn respond(api: &Api, view: &TenantContext) -> Response {
-    (etag(view.tenant.version), axum::Json(TenantResponse::of(api, view))).into_response()
-}
-
-/// The header by which a later change can name this version.
-pub(crate) fn etag(version: i64) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        headers.insert(header::ETAG, value);
-    }
-    headers
 }

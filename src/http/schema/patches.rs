@@ -1,0 +1,34 @@
+//! The merge patches of tenants and apps.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::http::schema::policy::PolicySchema;
+use crate::registry::RequestedState;
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantPatch)]
+pub(crate) struct TenantPatchSchema {
+    /// The name people read; `null` makes it the tenant's name again.
+    display_name: Option<String>,
+    /// Labels; needs `tenants:write` on every tenant.
+    labels: Option<BTreeMap<String, Option<String>>>,
+    /// What tokens may leave.
+    policy: Option<PolicySchema>,
+    /// In service or not; out of `locked` needs `lockdown` as well.
+    #[schema(required = false)]
+    state: RequestedState,
+}
+
+/// What a PATCH may change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AppPatch)]
+pub(crate) struct AppPatchSchema {
+    /// `suspended` takes every tenant of the app out of service; out of `locked` needs `lockdown` as well.
+    #[schema(required = false)]
+    state: RequestedState,
+}
