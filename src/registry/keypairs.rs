@@ -38,7 +38,7 @@ impl Keypairs {
     ) -> Result<(App, Keypair), RegistryError> {
         let deps = &*self.deps;
         let (context, view) = switch::load_tenant_with_own_app(deps, context, tenant).await?;
-        let keypair = rows::keypairs::create(deps, &view.app, &context.audit_context()).await?;
+        let keypair = rows::keypairs::create_keypair(deps, &view.app, &context.audit_context()).await?;
         Ok((view.app.clone(), keypair))
     }
 
@@ -75,8 +75,8 @@ impl Keypairs {
         app: &AppRef,
     ) -> Result<(App, Keypair), RegistryError> {
         let context = require_everywhere(context, Permission::AppsWrite)?;
-        let app = rows::apps::load_shared(&self.deps, app).await?;
-        let keypair = rows::keypairs::create(&self.deps, &app, &context.audit_context()).await?;
+        let app = rows::apps::load_shared_app(&self.deps, app).await?;
+        let keypair = rows::keypairs::create_keypair(&self.deps, &app, &context.audit_context()).await?;
         Ok((app, keypair))
     }
 
@@ -93,7 +93,7 @@ impl Keypairs {
     ) -> Result<AppRegistrationOutcome, RegistryError> {
         let deps = &*self.deps;
         let context = require_everywhere(context, Permission::AppsWrite)?;
-        let app = rows::apps::load_shared(deps, app).await?;
+        let app = rows::apps::load_shared_app(deps, app).await?;
         if let Some(id) = &enterprise {
             check_enterprise(id)?;
         }

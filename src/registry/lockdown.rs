@@ -61,20 +61,21 @@ impl Lockdowns {
     ) -> Result<LockdownOutcome, RegistryError> {
         let deps = &*self.deps;
         let (id, cause) = retry_lock(|| async move {
-            let (context, view) = rows::tenants::load(deps, context, tenant, Permission::Lockdown).await?;
+            let (context, view) =
+                rows::tenants::load_tenant(deps, context, tenant, Permission::Lockdown).await?;
             let current = view.tenant.clone();
             let (id, cause) = (current.id.clone(), context.audit_context());
             let detail = format!("was {}", current.state.as_str());
             let action = AuditAction::TenantLockdown;
             if current.locked_from.is_some() {
-                let event = rows::tenants::audit_event(deps, &current, &cause, action, detail);
+                let event = rows::tenants::tenant_event(deps, &current, &cause, action, detail);
                 deps.store.record_events(std::slice::from_ref(&event), event.at).await?;
                 return Ok((id, cause));
             }
             // Without a new generation, lifting the lock would bring old tokens back.
             let next = Tenant { generation: deps.store.next_generation().await?, ..current }.into_locked();
-            let event = rows::tenants::audit_event(deps, &next, &cause, action, detail);
-            rows::tenants::replace(deps, next, &event, None).await?;
+            let event = rows::tenants::tenant_event(deps, &next, &cause, action, detail);
+            rows::tenants::replace_tenant(deps, next, &event, None).await?;
             Ok((id, cause))
         })
         .await?;
@@ -93,19 +94,19 @@ impl Lockdowns {
         let deps = &*self.deps;
         let cause = &require_everywhere(context, Permission::Lockdown)?.audit_context();
         let id = retry_lock(|| async move {
-            let current = rows::apps::load_shared(deps, app).await?;
+            let current = rows::apps::load_shared_app(deps, app).await?;
             let detail = Some(format!("state was {:?}", current.state));
             let action = AuditAction::AppLockdown;
             if current.state == AppState::Locked {
-                let event = rows::apps::audit_event(deps, cause, &current, action, detail);
+                let event = rows::apps::app_event(deps, cause, &current, action, detail);
                 deps.store.record_events(std::slice::from_ref(&event), event.at).await?;
                 return Ok(current.id);
             }
             let fence = deps.store.next_generation().await?;
             let version = current.version + 1;
             let next = App { state: AppState::Locked, fence, version, updated_at: deps.now(), ..current };
-            let event = rows::apps::audit_event(deps, cause, &next, action, detail);
-            rows::apps::replace(deps, &next, &event, None).await?;
+            let event = rows::apps::app_event(deps, cause, &next, action, detail);
+            rows::apps::replace_app(deps, &next, &event, None).await?;
             Ok(next.id)
         })
         .await?;
@@ -127,14 +128,14 @@ impl Lockdowns {
             if !context.any(|one| one.holds(Permission::Lockdown)) {
                 return Err(RegistryError::Forbidden("no grant gives lockdown"));
             }
-            let current = rows::callers::load(deps, context, caller, Permission::Lockdown).await?;
+            let current = rows::callers::load_caller(deps, context, caller, Permission::Lockdown).await?;
             let current = current.ok_or(RegistryError::Absent)?;
             let context = context.those(|one| one.may_lock(&current.grants)).ok_or(RegistryError::Absent)?;
             let now = deps.now();
             let next = Caller { state: CallerState::Locked, locked_at: Some(now), ..current };
-            let (cause, detail) = (context.audit_context(), rows::callers::describe(&next));
-            let event = rows::callers::audit_event(&next, &cause, now, AuditAction::CallerLockdown, detail);
-            Ok((rows::callers::replace(deps, next, &event, None).await?, cause))
+            let (cause, detail) = (context.audit_context(), rows::callers::describe_caller(&next));
+            let event = rows::callers::caller_event(&next, &cause, now, AuditAction::CallerLockdown, detail);
+            Ok((rows::callers::replace_caller(deps, next, &event, None).await?, cause))
         })
         .await?;
         let scope = LockdownScope::Grants { grants: locked.grants.into(), until: None };

@@ -183,7 +183,7 @@ async fn activate(
             false => App { state: AppState::Active, version: app.version + 1, updated_at: now, ..app },
         };
         let detail = format!("{} for enterprise {}", tenant.name, tenant.enterprise_id);
-        let event = rows::tenants::audit_event(deps, &tenant, cause, AuditAction::TenantActivate, detail);
+        let event = rows::tenants::tenant_event(deps, &tenant, cause, AuditAction::TenantActivate, detail);
         let own_app = (!app.is_shared()).then_some(&app);
         let admitted = deps.store.activate_tenant(&tenant, own_app, &event).await;
         deps.broker.forget(&ChangedEntity::Tenant(tenant.id.clone()));

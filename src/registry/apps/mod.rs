@@ -90,7 +90,7 @@ impl Apps {
     /// If there is none, or the caller neither manages nor uses apps.
     pub async fn get(&self, context: &RequestContext, app: &AppRef) -> Result<AppView, RegistryError> {
         require_app_reader(context)?;
-        let app = rows::apps::load_shared(&self.deps, app).await?;
+        let app = rows::apps::load_shared_app(&self.deps, app).await?;
         AppView::load(&self.deps, app).await
     }
 
@@ -108,7 +108,7 @@ impl Apps {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let mut context = require_everywhere(context, Permission::AppsWrite)?;
-            let current = rows::apps::load_shared(deps, app).await?;
+            let current = rows::apps::load_shared_app(deps, app).await?;
             require_version(expected, current.version)?;
             let state = patch.state.map_or(current.state, AppState::from);
             if state == current.state {
@@ -120,8 +120,8 @@ impl Apps {
             }
             let next = App { state, version: current.version + 1, updated_at: deps.now(), ..current };
             let (cause, detail) = (context.audit_context(), Some(format!("state {state:?}")));
-            let event = rows::apps::audit_event(deps, &cause, &next, AuditAction::AppUpdate, detail);
-            rows::apps::replace(deps, &next, &event, expected).await?;
+            let event = rows::apps::app_event(deps, &cause, &next, AuditAction::AppUpdate, detail);
+            rows::apps::replace_app(deps, &next, &event, expected).await?;
             AppView::load(deps, next).await
         })
         .await
@@ -140,10 +140,10 @@ impl Apps {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let context = require_everywhere(context, Permission::AppsWrite)?;
-            let app = rows::apps::load_shared(deps, app).await?;
+            let app = rows::apps::load_shared_app(deps, app).await?;
             require_version(expected, app.version)?;
             let cause = context.audit_context();
-            let event = rows::apps::audit_event(deps, &cause, &app, AuditAction::AppDelete, None);
+            let event = rows::apps::app_event(deps, &cause, &app, AuditAction::AppDelete, None);
             let deleted = deps.store.delete_app(&app.id, app.version, &event).await;
             deps.broker.forget(&ChangedEntity::App(app.id));
             deleted.map_err(|error| conflict_error(expected, error))

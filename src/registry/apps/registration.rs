@@ -95,7 +95,7 @@ impl Apps {
         let diagnosis = test_shared_app(deps, &app, &secrets, enterprise, &cause).await?;
         app.generation = deps.store.next_generation().await?;
         let sealed = seal(deps, &app, &secrets).await?;
-        let event = rows::apps::audit_event(deps, &cause, &app, AuditAction::AppCreate, None);
+        let event = rows::apps::app_event(deps, &cause, &app, AuditAction::AppCreate, None);
         deps.store.insert_app(NewApp { app: &app, sealed: &sealed }, &event).await?;
         let app = AppView { app, tenants: 0 };
         Ok(AppRegistrationOutcome { app, diagnosis, warnings: parsed.warnings, created: true })

@@ -16,7 +16,7 @@ use crate::domain::session::SessionCredential;
 use crate::entropy::Entropy;
 use crate::registry::error::RegistryError;
 use crate::registry::retry::retry_on_conflict;
-use crate::registry::rows::callers::{audit_event, describe, load_managed, replace};
+use crate::registry::rows::callers::{caller_event, describe_caller, load_managed_caller, replace_caller};
 use crate::registry::session_cancellation::cancel_orphaned_sessions;
 use crate::secret::SecretString;
 use crate::store::{CallerRef, Store, StoreError};
@@ -46,7 +46,7 @@ impl Callers {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let now = deps.now();
-            let (context, mut next) = load_managed(deps, context, caller).await?;
+            let (context, mut next) = load_managed_caller(deps, context, caller).await?;
             if expires_at.is_some_and(|end| end <= now) {
                 return Err(RegistryError::invalid("/expires_at", "A key has to end in the future."));
             }
@@ -59,8 +59,8 @@ impl Callers {
             let (created, stored) = generate_key(deps.entropy.as_ref(), &deps.vault, now, expires_at);
             next.keys.push(stored);
             let cause = context.audit_context();
-            let event = audit_event(&next, &cause, now, AuditAction::KeyCreate, created.id.to_string());
-            replace(deps, next, &event, None).await?;
+            let event = caller_event(&next, &cause, now, AuditAction::KeyCreate, created.id.to_string());
+            replace_caller(deps, next, &event, None).await?;
             Ok(created)
         })
         .await
@@ -78,15 +78,15 @@ impl Callers {
     ) -> Result<(), RegistryError> {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
-            let (context, mut next) = load_managed(deps, context, caller).await?;
+            let (context, mut next) = load_managed_caller(deps, context, caller).await?;
             let before = next.keys.len();
             next.keys.retain(|kept| kept.id != *key);
             if next.keys.len() == before {
                 return Err(RegistryError::Absent);
             }
             let cause = context.audit_context();
-            let event = audit_event(&next, &cause, deps.now(), AuditAction::KeyRevoke, key.to_string());
-            let next = replace(deps, next, &event, None).await?;
+            let event = caller_event(&next, &cause, deps.now(), AuditAction::KeyRevoke, key.to_string());
+            let next = replace_caller(deps, next, &event, None).await?;
             let credential = SessionCredential::Key(key.clone());
             cancel_orphaned_sessions(deps, &next, &cause, |session| session.owner.credential == credential)
                 .await;
@@ -142,8 +142,13 @@ pub async fn create_admin(
         created_at: now,
         version: 1,
     };
-    let event =
-        audit_event(&caller, &AuditContext::COMMAND_LINE, now, AuditAction::CallerCreate, describe(&caller));
+    let event = caller_event(
+        &caller,
+        &AuditContext::COMMAND_LINE,
+        now,
+        AuditAction::CallerCreate,
+        describe_caller(&caller),
+    );
     store.insert_caller(&caller, &event).await?;
     Ok(new)
 }

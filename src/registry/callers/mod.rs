@@ -21,7 +21,7 @@ use super::error::{RegistryError, conflict_error, require_version};
 use super::lock_enforcement::enforce_caller_lock;
 use super::page::ListPage;
 use super::retry::retry_on_conflict;
-use super::rows::callers::{audit_event, describe, load_managed, require_callers_write};
+use super::rows::callers::{caller_event, describe_caller, load_managed_caller, require_callers_write};
 use super::session_cancellation::cancel_orphaned_sessions;
 use crate::auth::RequestContext;
 use crate::domain::audit_event::AuditAction;
@@ -95,7 +95,8 @@ impl Callers {
             version: 1,
         };
         let cause = context.audit_context();
-        let event = audit_event(&caller, &cause, deps.now(), AuditAction::CallerCreate, describe(&caller));
+        let event =
+            caller_event(&caller, &cause, deps.now(), AuditAction::CallerCreate, describe_caller(&caller));
         deps.store.insert_caller(&caller, &event).await?;
         deps.broker.forget(&ChangedEntity::Caller(caller.id.clone()));
         Ok(self.view(caller, BTreeMap::new()).await)
@@ -110,7 +111,7 @@ impl Callers {
         context: &RequestContext,
         caller: &CallerRef,
     ) -> Result<CallerView, RegistryError> {
-        let (_, caller) = load_managed(&self.deps, context, caller).await?;
+        let (_, caller) = load_managed_caller(&self.deps, context, caller).await?;
         self.view_with_uses(caller).await
     }
 
@@ -161,13 +162,13 @@ impl Callers {
     ) -> Result<(), RegistryError> {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
-            let (context, current) = load_managed(deps, context, caller).await?;
+            let (context, current) = load_managed_caller(deps, context, caller).await?;
             require_version(expected, current.version)?;
             // A lock's tokens must be revoked while the row still says which grants they came from.
             enforce_caller_lock(deps, &current).await?;
             let cause = context.audit_context();
             let action = AuditAction::CallerDelete;
-            let event = audit_event(&current, &cause, deps.now(), action, describe(&current));
+            let event = caller_event(&current, &cause, deps.now(), action, describe_caller(&current));
             let deleted = deps.store.delete_caller(&current.id, current.version, &event).await;
             deps.broker.forget(&ChangedEntity::Caller(current.id.clone()));
             deleted.map_err(|error| conflict_error(expected, error))?;

@@ -14,7 +14,7 @@ use crate::registry::audit_detail::describe_changes;
 use crate::registry::error::{RegistryError, require_version};
 use crate::registry::lock_enforcement::enforce_caller_lock;
 use crate::registry::retry::retry_on_conflict;
-use crate::registry::rows::callers::{audit_event, changeable_fields, load_managed, replace};
+use crate::registry::rows::callers::{caller_event, changeable_fields, load_managed_caller, replace_caller};
 use crate::registry::strict_json::{self, non_null};
 use crate::store::CallerRef;
 
@@ -63,7 +63,7 @@ impl Callers {
     ) -> Result<CallerView, RegistryError> {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
-            let (mut context, current) = load_managed(deps, context, caller).await?;
+            let (mut context, current) = load_managed_caller(deps, context, caller).await?;
             require_version(expected, current.version)?;
             let mut next = current.clone();
             if let Some(name) = &patch.name {
@@ -92,8 +92,8 @@ impl Callers {
                 enforce_caller_lock(deps, &current).await?;
                 let cause = context.audit_context();
                 let detail = describe_changes(&changeable_fields(&current), &changeable_fields(&next));
-                let event = audit_event(&next, &cause, deps.now(), AuditAction::CallerUpdate, detail);
-                next = replace(deps, next, &event, expected).await?;
+                let event = caller_event(&next, &cause, deps.now(), AuditAction::CallerUpdate, detail);
+                next = replace_caller(deps, next, &event, expected).await?;
             }
             self.view_with_uses(next).await
         })

@@ -9,7 +9,7 @@ use crate::domain::session::SessionCredential;
 use crate::domain::trust::{Trust, TrustConditions};
 use crate::registry::error::RegistryError;
 use crate::registry::retry::retry_on_conflict;
-use crate::registry::rows::callers::{audit_event, load_managed, replace};
+use crate::registry::rows::callers::{caller_event, load_managed_caller, replace_caller};
 use crate::registry::session_cancellation::cancel_orphaned_sessions;
 use crate::store::CallerRef;
 
@@ -26,7 +26,7 @@ impl Callers {
     ) -> Result<Trust, RegistryError> {
         let (deps, conditions) = (&*self.deps, &conditions);
         retry_on_conflict(|| async move {
-            let (context, mut next) = load_managed(deps, context, caller).await?;
+            let (context, mut next) = load_managed_caller(deps, context, caller).await?;
             self.check_issuer(&conditions.issuer)?;
             if next.trusts.iter().any(|trust| trust.conditions == *conditions) {
                 return Err(RegistryError::Conflict("The caller has such a trust already."));
@@ -38,8 +38,9 @@ impl Callers {
             let trust = Trust { id, conditions: conditions.clone(), created_at: deps.now() };
             next.trusts.push(trust.clone());
             let cause = context.audit_context();
-            let event = audit_event(&next, &cause, deps.now(), AuditAction::TrustCreate, describe(&trust));
-            replace(deps, next, &event, None).await?;
+            let event =
+                caller_event(&next, &cause, deps.now(), AuditAction::TrustCreate, describe_trust(&trust));
+            replace_caller(deps, next, &event, None).await?;
             Ok(trust)
         })
         .await
@@ -57,12 +58,13 @@ impl Callers {
     ) -> Result<(), RegistryError> {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
-            let (context, mut next) = load_managed(deps, context, caller).await?;
+            let (context, mut next) = load_managed_caller(deps, context, caller).await?;
             let index = next.trusts.iter().position(|kept| kept.id == *trust);
             let deleted = next.trusts.remove(index.ok_or(RegistryError::Absent)?);
             let cause = context.audit_context();
-            let event = audit_event(&next, &cause, deps.now(), AuditAction::TrustDelete, describe(&deleted));
-            let next = replace(deps, next, &event, None).await?;
+            let event =
+                caller_event(&next, &cause, deps.now(), AuditAction::TrustDelete, describe_trust(&deleted));
+            let next = replace_caller(deps, next, &event, None).await?;
             let credential = SessionCredential::Trust(trust.clone());
             cancel_orphaned_sessions(deps, &next, &cause, |session| session.owner.credential == credential)
                 .await;
@@ -85,7 +87,7 @@ impl Callers {
     }
 }
 
-fn describe(trust: &Trust) -> String {
+fn describe_trust(trust: &Trust) -> String {
     let Trust { id, conditions: TrustConditions { issuer, audience, subject, claims }, .. } = trust;
     let claims = serde_json::to_string(claims).unwrap_or_default();
     format!("{id}: {issuer} for {}, {subject}, claims {claims}", audience.as_str())

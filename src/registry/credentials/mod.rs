@@ -92,7 +92,7 @@ impl Credentials {
     ) -> Result<AppRegistrationOutcome, RegistryError> {
         let deps = &*self.deps;
         let context = require_everywhere(context, Permission::AppsWrite)?;
-        let app = rows::apps::load_shared(deps, app).await?;
+        let app = rows::apps::load_shared_app(deps, app).await?;
         let parsed = input.parse()?;
         parsed.refuse_generated_key("POST …/keypairs makes a key for an app that is registered.")?;
         if let Some(id) = &enterprise {

@@ -40,7 +40,8 @@ pub(in crate::registry) async fn load_tenant_with_own_app(
     context: &RequestContext,
     tenant: &TenantRef,
 ) -> Result<(RequestContext, Arc<TenantContext>), RegistryError> {
-    let (context, view) = rows::tenants::load(deps, context, tenant, Permission::TenantsCredentials).await?;
+    let (context, view) =
+        rows::tenants::load_tenant(deps, context, tenant, Permission::TenantsCredentials).await?;
     if view.app.is_shared() {
         return Err(RegistryError::Conflict(
             "This tenant is served by a shared app, whose credentials are changed under /v1/apps.",

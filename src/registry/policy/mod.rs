@@ -62,7 +62,7 @@ impl PolicyExplainer {
         context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<(), RegistryError> {
-        rows::tenants::find(&self.deps, context, tenant, Permission::PolicyExplain).await.map(drop)
+        rows::tenants::find_tenant(&self.deps, context, tenant, Permission::PolicyExplain).await.map(drop)
     }
 
     /// Explains whether a caller would get a token at this moment.
@@ -76,7 +76,7 @@ impl PolicyExplainer {
         query: &ExplainQuery,
     ) -> Result<Explanation, RegistryError> {
         let permission = Permission::PolicyExplain;
-        let (_, view) = rows::tenants::find(&self.deps, context, &query.tenant, permission).await?;
+        let (_, view) = rows::tenants::find_tenant(&self.deps, context, &query.tenant, permission).await?;
         let callers = match &query.caller {
             ExplainCaller::Caller(caller) => vec![self.visible_caller(context, caller.as_ref()).await?],
             ExplainCaller::Token(callers) => {
@@ -119,7 +119,9 @@ impl PolicyExplainer {
             None => None,
             Some(caller) => match requesting_caller(context, caller) {
                 Some(admin) => Some(admin),
-                None => rows::callers::load_visible(&self.deps, context, caller).await?.map(|found| found.1),
+                None => rows::callers::load_visible_caller(&self.deps, context, caller)
+                    .await?
+                    .map(|found| found.1),
             },
         };
         visible.ok_or_else(|| RegistryError::invalid("/caller", "There is no such caller."))

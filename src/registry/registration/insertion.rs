@@ -85,7 +85,7 @@ pub(super) async fn insert_pending_tenant(
     if !dry_run {
         insert_tenant(deps, &new, cause).await?;
         if app.is_awaiting_key() {
-            keypair = Some(rows::keypairs::create(deps, app, cause).await?);
+            keypair = Some(rows::keypairs::create_keypair(deps, app, cause).await?);
         }
     }
     let when = match app.is_awaiting_key() {

@@ -87,7 +87,7 @@ async fn repeat_registration(
         return Err(taken());
     }
     let keypair = match stored.is_awaiting_key() {
-        true => Some(rows::keypairs::find_or_create(deps, &known, &stored, cause).await?),
+        true => Some(rows::keypairs::find_or_create_keypair(deps, &known, &stored, cause).await?),
         false => None,
     };
     Ok(RegistrationOutcome { keypair, ..RegistrationOutcome::unchanged(known, stored, warnings) })

@@ -11,7 +11,7 @@ use crate::store::{AppRef, ChangedEntity};
 ///
 /// # Errors
 /// [`RegistryError::Absent`] if there is no such shared app.
-pub(in crate::registry) async fn load_shared(deps: &Deps, app: &AppRef) -> Result<App, RegistryError> {
+pub(in crate::registry) async fn load_shared_app(deps: &Deps, app: &AppRef) -> Result<App, RegistryError> {
     let found = deps.store.app(app).await?;
     found.filter(App::is_shared).ok_or(RegistryError::Absent)
 }
@@ -20,7 +20,7 @@ pub(in crate::registry) async fn load_shared(deps: &Deps, app: &AppRef) -> Resul
 ///
 /// # Errors
 /// [`RegistryError::Precondition`] or [`RegistryError::Overtaken`] if the row has changed meanwhile.
-pub(in crate::registry) async fn replace(
+pub(in crate::registry) async fn replace_app(
     deps: &Deps,
     next: &App,
     event: &AuditEvent,
@@ -45,7 +45,7 @@ pub(in crate::registry) async fn require_free_client_id(deps: &Deps, app: &App) 
 }
 
 /// Returns the audit event of an action on a shared app; its detail is the app's name if none is given.
-pub(in crate::registry) fn audit_event(
+pub(in crate::registry) fn app_event(
     deps: &Deps,
     cause: &AuditContext,
     app: &App,

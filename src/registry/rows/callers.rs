@@ -29,25 +29,25 @@ pub(in crate::registry) fn require_callers_write(
 ///
 /// # Errors
 /// [`RegistryError::Absent`] if this admin cannot see such a caller.
-pub(in crate::registry) async fn load_managed(
+pub(in crate::registry) async fn load_managed_caller(
     deps: &Deps,
     context: &RequestContext,
     caller: &CallerRef,
 ) -> Result<(RequestContext, Caller), RegistryError> {
     let context = require_callers_write(context)?;
-    load_visible(deps, &context, caller).await?.ok_or(RegistryError::Absent)
+    load_visible_caller(deps, &context, caller).await?.ok_or(RegistryError::Absent)
 }
 
 /// Loads a caller if this admin can see it, with the context of the callers that can.
 ///
 /// # Errors
 /// Those of the store.
-pub(in crate::registry) async fn load_visible(
+pub(in crate::registry) async fn load_visible_caller(
     deps: &Deps,
     context: &RequestContext,
     caller: &CallerRef,
 ) -> Result<Option<(RequestContext, Caller)>, RegistryError> {
-    let found = load(deps, context, caller, Permission::CallersWrite).await?;
+    let found = load_caller(deps, context, caller, Permission::CallersWrite).await?;
     Ok(found.and_then(|found| Some((context.those(|held| held.may_grant(&found.grants))?, found))))
 }
 
@@ -58,7 +58,7 @@ pub(in crate::registry) async fn load_visible(
 ///
 /// # Errors
 /// Those of the store.
-pub(in crate::registry) async fn load(
+pub(in crate::registry) async fn load_caller(
     deps: &Deps,
     context: &RequestContext,
     caller: &CallerRef,
@@ -78,7 +78,7 @@ pub(in crate::registry) async fn load(
 ///
 /// # Errors
 /// [`RegistryError::Precondition`] or [`RegistryError::Overtaken`] if the row has changed meanwhile.
-pub(in crate::registry) async fn replace(
+pub(in crate::registry) async fn replace_caller(
     deps: &Deps,
     caller: Caller,
     event: &AuditEvent,
@@ -94,7 +94,7 @@ pub(in crate::registry) async fn replace(
 }
 
 /// Returns the audit event of an action on a caller.
-pub(in crate::registry) fn audit_event(
+pub(in crate::registry) fn caller_event(
     caller: &Caller,
     cause: &AuditContext,
     now: Timestamp,
@@ -105,7 +105,7 @@ pub(in crate::registry) fn audit_event(
 }
 
 /// Describes a whole caller for the audit.
-pub(in crate::registry) fn describe(caller: &Caller) -> String {
+pub(in crate::registry) fn describe_caller(caller: &Caller) -> String {
     truncate(format!("{}, {} keys: {}", caller.name, caller.keys.len(), changeable_fields(caller)))
 }
 

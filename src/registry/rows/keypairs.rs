@@ -18,7 +18,7 @@ use crate::store::keypair_aad;
 ///
 /// # Errors
 /// [`RegistryError::Conflict`] if the app authenticates without a key.
-pub(in crate::registry) async fn create(
+pub(in crate::registry) async fn create_keypair(
     deps: &Deps,
     app: &App,
     cause: &AuditContext,
@@ -50,8 +50,8 @@ pub(in crate::registry) async fn create(
 /// interrupted before.
 ///
 /// # Errors
-/// Those of [`create`].
-pub(in crate::registry) async fn find_or_create(
+/// Those of [`create_keypair`].
+pub(in crate::registry) async fn find_or_create_keypair(
     deps: &Deps,
     tenant: &Tenant,
     app: &App,
@@ -61,7 +61,7 @@ pub(in crate::registry) async fn find_or_create(
         Some(keypair) => Ok(keypair),
         None => {
             tracing::info!(tenant = %tenant.id, "a tenant gets the keypair that its registration lacked");
-            create(deps, app, cause).await
+            create_keypair(deps, app, cause).await
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::store::{AppRef, ChangedEntity, StoreError, TenantRef};
 ///
 /// # Errors
 /// [`RegistryError::Absent`] if there is no such tenant, or none that the caller has a grant on.
-pub(in crate::registry) async fn find(
+pub(in crate::registry) async fn find_tenant(
     deps: &Deps,
     context: &RequestContext,
     tenant: &TenantRef,
@@ -35,14 +35,14 @@ pub(in crate::registry) async fn find(
 /// tenant, and its labels may have changed.
 ///
 /// # Errors
-/// Those of [`find`].
-pub(in crate::registry) async fn load(
+/// Those of [`find_tenant`].
+pub(in crate::registry) async fn load_tenant(
     deps: &Deps,
     context: &RequestContext,
     tenant: &TenantRef,
     permission: Permission,
 ) -> Result<(RequestContext, Arc<TenantContext>), RegistryError> {
-    let (_, cached) = find(deps, context, tenant, permission).await?;
+    let (_, cached) = find_tenant(deps, context, tenant, permission).await?;
     let id = TenantRef::Id(cached.tenant.id.clone());
     let tenant = deps.store.tenant(&id).await?.ok_or(RegistryError::Absent)?;
     let context = require(context, &tenant, permission)?;
@@ -73,7 +73,7 @@ pub(in crate::registry) async fn load_app_of_listed_tenant(
 ///
 /// # Errors
 /// [`RegistryError::Precondition`] or [`RegistryError::Overtaken`] if the row has changed meanwhile.
-pub(in crate::registry) async fn replace(
+pub(in crate::registry) async fn replace_tenant(
     deps: &Deps,
     tenant: Tenant,
     event: &AuditEvent,
@@ -90,7 +90,7 @@ pub(in crate::registry) async fn replace(
 }
 
 /// Returns the audit event of an action on a tenant.
-pub(in crate::registry) fn audit_event(
+pub(in crate::registry) fn tenant_event(
     deps: &Deps,
     tenant: &Tenant,
     cause: &AuditContext,

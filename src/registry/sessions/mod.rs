@@ -55,7 +55,8 @@ impl Sessions {
         limit: usize,
     ) -> Result<SessionPage, RegistryError> {
         let deps = &*self.deps;
-        let (context, view) = rows::tenants::find(deps, context, tenant, Permission::SessionsCancel).await?;
+        let (context, view) =
+            rows::tenants::find_tenant(deps, context, tenant, Permission::SessionsCancel).await?;
         let selector = SessionSelector::Tenant(view.tenant.id.clone());
         let filter = SessionFilter { selector, on_behalf_of, expires_after: deps.now() };
         let may_cancel =
@@ -89,7 +90,8 @@ impl Sessions {
         id: &SessionId,
     ) -> Result<(), RegistryError> {
         let deps = &*self.deps;
-        let (context, view) = rows::tenants::find(deps, context, tenant, Permission::SessionsCancel).await?;
+        let (context, view) =
+            rows::tenants::find_tenant(deps, context, tenant, Permission::SessionsCancel).await?;
         let session = deps.store.browser_session(id).await?;
         let session = session.filter(|session| session.tenant == view.tenant.id);
         let session = session.ok_or(RegistryError::Absent)?;
@@ -110,7 +112,8 @@ impl Sessions {
         person: &OnBehalfOf,
     ) -> Result<(), RegistryError> {
         let deps = &*self.deps;
-        let (context, view) = rows::tenants::find(deps, context, tenant, Permission::SessionsCancel).await?;
+        let (context, view) =
+            rows::tenants::find_tenant(deps, context, tenant, Permission::SessionsCancel).await?;
         let filter = SessionFilter {
             selector: SessionSelector::Tenant(view.tenant.id.clone()),
             on_behalf_of: Some(person.clone()),

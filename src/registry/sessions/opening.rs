@@ -74,7 +74,7 @@ impl Sessions {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let (context, view) =
-                rows::tenants::load(deps, context, tenant, Permission::SessionsCreate).await?;
+                rows::tenants::load_tenant(deps, context, tenant, Permission::SessionsCreate).await?;
             let (TenantContext { tenant, app }, on_behalf_of) = (&*view, spec.on_behalf_of.clone());
             let (owner, caller, session) = find_permitted_caller(deps, &context, &view, spec).await?;
             check_policy(&tenant.policy, spec)?;
@@ -84,7 +84,7 @@ impl Sessions {
                 app: Some(app.id.clone()),
                 subject: Some(session.subject.clone()),
                 scopes: Some(session.read.clone()),
-                detail: Some(describe(&session)),
+                detail: Some(describe_session(&session)),
                 ..cause.event(session.created_at, AuditAction::SessionCreate)
             };
             let new = NewBrowserSession { session: &session, tenant, app, caller: &caller };
@@ -191,7 +191,7 @@ fn check_policy(policy: &Policy, spec: &SessionSpec) -> Result<(), RegistryError
 }
 
 /// Describes a session for the audit.
-fn describe(session: &BrowserSession) -> String {
+fn describe_session(session: &BrowserSession) -> String {
     fn join_with_spaces<T: ToString>(items: &[T]) -> String {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }

@@ -28,7 +28,8 @@ impl Tenants {
         user: Option<&BoxId>,
     ) -> Result<Vec<CheckResult>, RegistryError> {
         let deps = &*self.deps;
-        let (context, view) = rows::tenants::find(deps, context, tenant, Permission::TenantsTest).await?;
+        let (context, view) =
+            rows::tenants::find_tenant(deps, context, tenant, Permission::TenantsTest).await?;
         if view.tenant.state == TenantState::Deleted {
             return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
         }
@@ -113,8 +114,8 @@ async fn store_service_account(
     }
     let next = Tenant { service_account: Some(account), ..view.tenant.clone() };
     let detail = "service_account".to_owned();
-    let event = rows::tenants::audit_event(deps, &next, cause, AuditAction::TenantUpdate, detail);
-    if let Err(error) = rows::tenants::replace(deps, next, &event, None).await {
+    let event = rows::tenants::tenant_event(deps, &next, cause, AuditAction::TenantUpdate, detail);
+    if let Err(error) = rows::tenants::replace_tenant(deps, next, &event, None).await {
         tracing::warn!(tenant = %view.tenant.id, %error, "the service account was not written down");
     }
 }

@@ -37,7 +37,7 @@ impl Tenants {
         let grace = if now { SignedDuration::ZERO } else { to_signed(self.purge_after) };
         retry_on_conflict(|| async move {
             let permission = if now { Permission::TenantsPurge } else { Permission::TenantsDelete };
-            let (mut context, view) = rows::tenants::load(deps, context, tenant, permission).await?;
+            let (mut context, view) = rows::tenants::load_tenant(deps, context, tenant, permission).await?;
             if now {
                 context = require_everywhere(&context, Permission::TenantsPurge)?;
             }
@@ -59,8 +59,8 @@ impl Tenants {
                 next.generation = deps.store.next_generation().await?;
             }
             let detail = format!("to be erased at {purge_at}");
-            let event = rows::tenants::audit_event(deps, &next, &cause, AuditAction::TenantDelete, detail);
-            let tenant = rows::tenants::replace(deps, next, &event, expected).await?;
+            let event = rows::tenants::tenant_event(deps, &next, &cause, AuditAction::TenantDelete, detail);
+            let tenant = rows::tenants::replace_tenant(deps, next, &event, expected).await?;
             let view = TenantContext { tenant, app: view.app.clone() };
             if let Err(error) = revoke_and_purge(deps, &view, &cause).await {
                 tracing::warn!(tenant = %view.tenant.id, %error, "a deleted tenant is wound up later");
@@ -123,7 +123,7 @@ async fn revoke_and_purge(
 }
 
 fn purge_event(deps: &Deps, tenant: &Tenant, cause: &AuditContext) -> AuditEvent {
-    rows::tenants::audit_event(deps, tenant, cause, AuditAction::TenantPurge, "erased".to_owned())
+    rows::tenants::tenant_event(deps, tenant, cause, AuditAction::TenantPurge, "erased".to_owned())
 }
 
 fn forget_purged(deps: &Deps, view: &TenantContext) {

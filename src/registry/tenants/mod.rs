@@ -50,7 +50,7 @@ impl Tenants {
         context: &RequestContext,
         tenant: &TenantRef,
     ) -> Result<Arc<TenantContext>, RegistryError> {
-        Ok(rows::tenants::find(&self.deps, context, tenant, Permission::TenantsRead).await?.1)
+        Ok(rows::tenants::find_tenant(&self.deps, context, tenant, Permission::TenantsRead).await?.1)
     }
 
     /// Returns a page of the tenants that the caller may read, ordered by name.
@@ -109,7 +109,7 @@ impl Tenants {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let (context, view) =
-                rows::tenants::load(deps, context, tenant, Permission::TenantsCredentials).await?;
+                rows::tenants::load_tenant(deps, context, tenant, Permission::TenantsCredentials).await?;
             if view.tenant.state == TenantState::Deleted {
                 return Err(RegistryError::Conflict("The tenant is deleted; restore it first."));
             }
@@ -117,8 +117,8 @@ impl Tenants {
             let next = Tenant { generation, ..view.tenant.clone() };
             let detail = format!("was {}", view.generation().0);
             let cause = context.audit_context();
-            let event = rows::tenants::audit_event(deps, &next, &cause, AuditAction::TenantFlush, detail);
-            let tenant = rows::tenants::replace(deps, next, &event, None).await?;
+            let event = rows::tenants::tenant_event(deps, &next, &cause, AuditAction::TenantFlush, detail);
+            let tenant = rows::tenants::replace_tenant(deps, next, &event, None).await?;
             Ok(Arc::new(TenantContext { tenant, app: view.app.clone() }))
         })
         .await

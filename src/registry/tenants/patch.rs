@@ -82,7 +82,7 @@ impl Tenants {
         let deps = &*self.deps;
         retry_on_conflict(|| async move {
             let (mut context, view) =
-                rows::tenants::load(deps, context, tenant, Permission::TenantsWrite).await?;
+                rows::tenants::load_tenant(deps, context, tenant, Permission::TenantsWrite).await?;
             let current = &view.tenant;
             require_version(expected, current.version)?;
             let mut next = apply_patch(current, patch)?;
@@ -108,8 +108,8 @@ impl Tenants {
             }
             let detail = describe_changes(&audited_fields(current), &audited_fields(&next));
             let cause = context.audit_context();
-            let event = rows::tenants::audit_event(deps, &next, &cause, AuditAction::TenantUpdate, detail);
-            let next = rows::tenants::replace(deps, next, &event, expected).await?;
+            let event = rows::tenants::tenant_event(deps, &next, &cause, AuditAction::TenantUpdate, detail);
+            let next = rows::tenants::replace_tenant(deps, next, &event, expected).await?;
             Ok(Arc::new(TenantContext { tenant: next, app: view.app.clone() }))
         })
         .await
