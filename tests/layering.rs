@@ -96,7 +96,7 @@ fn a_planted_violation_is_found_and_nothing_else() {
         ("cli/mod.rs", "use sqlx;", 1),
         ("store/mod.rs", "use crate::crypto::Place; mod tests { use super::*; }", 0),
         ("store/sql/rows.rs", "//! crate::http, as said", 0),
-        ("cli/sandbox/demo.rs", "use box_sandbox::World; use crate::page::Settings;", 0),
+        ("cli/sandbox/demo/mod.rs", "use box_sandbox::World; use crate::page::Settings;", 0),
         ("cli/token.rs", "use box_sandbox::World; use crate::page::Settings;", 2),
         ("broker/cache.rs", "use moka::sync::Cache; let adversarial = rsa_like;", 0),
     ] {

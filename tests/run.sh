@@ -280,6 +280,7 @@ suite_unit() {
     need openssl openssl || fail "unit (openssl cannot be installed)"
     # shellcheck disable=SC2046 # each line is two words
     cargo_tests unit --workspace --lib --bins $(unplaced)
+    cargo_tests "examples in the documentation" --workspace --doc
 }
 
 suite_layering() {

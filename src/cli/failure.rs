@@ -42,9 +42,9 @@ impl Failure {
         Self { exit, message: message.into() }
     }
 
-    /// Creates a failure with [`Exit::Failed`].
-    pub(super) fn failed(message: impl Into<String>) -> Self {
-        Self::new(Exit::Failed, message)
+    /// Creates a failure with [`Exit::Failed`] from a message or an error.
+    pub(super) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Failed, message.to_string())
     }
 
     /// Creates a failure with [`Exit::Usage`].

@@ -1,8 +1,8 @@
-//! The demo's page: a customer's own application that shows Box UI Elements, on an origin of its own.
+//! The demo's page: an example of a customer's own application that shows Box UI Elements.
 //!
-//! Its back end knows the broker by its HTTP API alone, as a customer's does: it has a service's key, opens a
-//! browser session for whoever looks at the page, and hands that to the page. Everything is served under the
-//! Content-Security-Policy that `clients/browser` tells its readers to use.
+//! This module owns the page's server, with a front end and a back end. The back end has the API key of a service, opens a
+//! browser session at the broker and gives it to the front end. Everything is served with the Content-Security-Policy that
+//! `clients/browser` recommends. It must not use the broker in any way but its HTTP API, like a customer's application.
 
 mod elements;
 mod policy;
@@ -23,54 +23,54 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-pub use elements::{Elements, MissingElements};
+pub use elements::{ElementsFolder, MissingElementFile};
 
 use crate::secret::SecretString;
 
-/// What the page shows, to whom, and how it comes to the broker.
+/// The settings of the page.
 #[derive(Debug)]
 pub struct PageSettings {
-    /// Where the broker is.
+    /// The broker's URL.
     pub broker: Url,
-    /// The key of a service that may open and cancel browser sessions.
+    /// The API key of a service that may open and cancel browser sessions.
     pub key: SecretString,
-    /// The tenant, by name.
+    /// The tenant's name.
     pub tenant: String,
-    /// For whom the sessions are: a user's id, or nobody for the app's service account.
+    /// The id of the user that the sessions are for; `None` for the app's service account.
     pub user: Option<String>,
-    /// The folder that is shown.
+    /// The id of the folder that the page shows.
     pub folder: String,
-    /// What stands for `https://api.box.com` and for `https://upload.box.com`.
+    /// The URL that takes the place of `https://api.box.com`.
     pub box_api: Url,
-    /// As above.
+    /// The URL that takes the place of `https://upload.box.com`.
     pub box_upload: Url,
-    /// The path of the broker's module, and the hash that its text must have.
+    /// The path of the browser module at the broker.
     pub module: &'static str,
-    /// As above.
+    /// The hash of the browser module, for the attribute `integrity`.
     pub integrity: String,
     /// The prebuilt elements.
-    pub elements: Elements,
+    pub elements: ElementsFolder,
 }
 
-/// A page that is served. Dropping it stops it without waiting.
+/// The running server of the page. Dropping it stops it without waiting.
 #[derive(Debug)]
-pub struct Running {
-    served: JoinHandle<()>,
-    closing: DropGuard,
+pub struct PageServer {
+    server: JoinHandle<()>,
+    shutdown: DropGuard,
 }
 
-impl Running {
-    /// Lets the open requests end, and stops.
+impl PageServer {
+    /// Stops the server once requests in flight have finished.
     pub async fn stop(self) {
-        drop(self.closing);
-        // The task ends by itself; that it panicked has been shown already.
-        drop(self.served.await);
+        drop(self.shutdown);
+        // A panic of the task has been printed already.
+        drop(self.server.await);
     }
 }
 
-/// What every handler works with.
+/// The state that the handlers share.
 #[derive(Debug)]
-struct Page {
+struct PageState {
     settings: PageSettings,
     /// The page's own origin, without a trailing slash.
     origin: String,
@@ -79,23 +79,23 @@ struct Page {
     html: String,
 }
 
-/// The origin of what listens there, as browsers name it.
+/// Returns the origin of a server with this address.
 #[must_use]
 pub fn origin(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Serves the page on `listener` until the answer is stopped or dropped.
+/// Serves the page on `listener` until the returned server is stopped or dropped.
 ///
 /// # Errors
-/// The listener has no address, or no HTTP client can be made.
-pub fn start(listener: TcpListener, settings: PageSettings) -> io::Result<Running> {
+/// The listener has no address, or no HTTP client can be created.
+pub fn start(listener: TcpListener, settings: PageSettings) -> io::Result<PageServer> {
     let origin = origin(listener.local_addr()?);
     let client = sessions::client().map_err(io::Error::other)?;
-    let policy = policy::of(&settings);
+    let policy = policy::content_security_policy(&settings);
     let policy = HeaderValue::from_str(&policy).map_err(io::Error::other)?;
     let html = html(&settings);
-    let page = Arc::new(Page { settings, origin, client, policy, html });
+    let page = Arc::new(PageState { settings, origin, client, policy, html });
     let router = Router::new()
         .route("/", get(index))
         .route(
@@ -109,24 +109,24 @@ pub fn start(listener: TcpListener, settings: PageSettings) -> io::Result<Runnin
         .fallback(async || StatusCode::NOT_FOUND)
         .layer(from_fn_with_state(Arc::clone(&page), guard))
         .with_state(page);
-    let closing = CancellationToken::new();
-    let closed = closing.clone().cancelled_owned();
-    let served = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closed).await {
-            tracing::error!(%error, "the page is served no longer");
+    let shutdown = CancellationToken::new();
+    let cancelled = shutdown.clone().cancelled_owned();
+    let server = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(cancelled).await {
+            tracing::error!(%error, "the server of the page failed");
         }
     });
-    Ok(Running { served, closing: closing.drop_guard() })
+    Ok(PageServer { server, shutdown: shutdown.drop_guard() })
 }
 
-/// Refuses what does not come from the page itself, and puts the policy on every answer.
-async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
-    let (own, headers) = (page.origin.trim_start_matches("http://"), request.headers());
-    // Another name for this address is a foreign page's way around its own origin.
-    let here = text(headers, header::HOST) == own;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let from_here = reads || text(headers, header::ORIGIN) == page.origin;
-    let mut response = match here && from_here {
+/// Refuses requests that do not come from the page itself, and adds the security headers to every response.
+async fn guard(State(page): State<Arc<PageState>>, request: Request, next: Next) -> Response {
+    let (own_host, headers) = (page.origin.trim_start_matches("http://"), request.headers());
+    // A foreign page could reach this address under another host name (DNS rebinding).
+    let has_own_host = header_text(headers, header::HOST) == own_host;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_same_origin = is_read || header_text(headers, header::ORIGIN) == page.origin;
+    let mut response = match has_own_host && is_same_origin {
         true => next.run(request).await,
         false => (StatusCode::FORBIDDEN, "This belongs to the demo's own page.").into_response(),
     };
@@ -141,26 +141,26 @@ async fn guard(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
     response
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn index(State(page): State<Arc<Page>>) -> Response {
+async fn index(State(page): State<Arc<PageState>>) -> Response {
     let mut response = asset("text/html; charset=utf-8", "").into_response();
     *response.body_mut() = page.html.clone().into();
     response
 }
 
-fn asset(kind: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
-/// The page's text, with what it has to know in its attributes: its policy allows no script in it.
+/// Returns the page's HTML. Its settings are in attributes, since the policy allows no inline script.
 fn html(settings: &PageSettings) -> String {
     let base = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
     let module = format!("{}{}", base(&settings.broker), settings.module);
     let mut html = include_str!("assets/index.html").to_owned();
-    for (place, value) in [
+    for (placeholder, value) in [
         ("{broker}", base(&settings.broker)),
         ("{module}", module),
         ("{integrity}", settings.integrity.clone()),
@@ -169,12 +169,12 @@ fn html(settings: &PageSettings) -> String {
         ("{tenant}", settings.tenant.clone()),
         ("{folder}", settings.folder.clone()),
     ] {
-        html = html.replace(place, &escaped(&value));
+        html = html.replace(placeholder, &escape(&value));
     }
     html
 }
 
-/// A text as it stands in an attribute.
-fn escaped(text: &str) -> String {
+/// Escapes a text for an attribute.
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }

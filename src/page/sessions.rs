@@ -1,4 +1,4 @@
-//! The page's back end: opens browser sessions at the broker, and cancels them.
+//! The page's back end, which opens and cancels browser sessions at the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,28 @@ use reqwest::redirect;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Page;
+use super::PageState;
 
-/// How long the broker may take.
+/// The time within which the broker must respond.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What whoever may look can do, and what whoever may write can do as well (Box's scopes for the Explorer,
-/// the Picker, the Uploader and the Preview).
-const READ: [&str; 5] = ["base_explorer", "base_picker", "base_preview", "item_preview", "item_download"];
-const WRITE: [&str; 6] =
+/// The scopes of a session that may read. Source: Box's documentation of the Explorer, the Picker and the Preview.
+const READ_SCOPES: [&str; 5] =
+    ["base_explorer", "base_picker", "base_preview", "item_preview", "item_download"];
+
+/// The further scopes of a session that may write. Source: Box's documentation of the Explorer and the Uploader.
+const WRITE_SCOPES: [&str; 6] =
     ["base_upload", "item_upload", "item_rename", "item_delete", "item_share", "annotation_view_all"];
 
-/// What the page asks for.
+/// The page's request for a session.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {
-    /// Whether files may be changed.
+pub(super) struct SessionRequest {
+    /// Whether the session may change files.
     write: bool,
 }
 
-/// The one way to the broker.
+/// Returns the HTTP client for the broker.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(redirect::Policy::none())
@@ -41,37 +43,40 @@ pub(super) fn client() -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Opens a session for the page, on its one folder and for its one origin. A real application asks here who
-/// is logged in.
-pub(super) async fn open(State(page): State<Arc<Page>>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
-    let Json(wish) = match wish {
-        Ok(wish) => wish,
+/// Answers `POST /session`: opens a session for the page's folder and origin. A real application checks here who is
+/// logged in.
+pub(super) async fn open(
+    State(page): State<Arc<PageState>>,
+    request: Result<Json<SessionRequest>, JsonRejection>,
+) -> Response {
+    let Json(session) = match request {
+        Ok(session) => session,
         Err(rejection) => return (StatusCode::BAD_REQUEST, rejection.body_text()).into_response(),
     };
     let mut body = json!({
         "resources": [{ "type": "folder", "id": page.settings.folder }],
-        "read": { "scopes": READ },
+        "read": { "scopes": READ_SCOPES },
         "origins": [page.origin],
         "on_behalf_of": "whoever-looks-at-the-demo",
     });
     if let Some(user) = &page.settings.user {
         body["subject"] = json!({ "type": "user", "id": user });
     }
-    if wish.write {
-        body["write"] = json!({ "scopes": READ.iter().chain(&WRITE).collect::<Vec<_>>() });
+    if session.write {
+        body["write"] = json!({ "scopes": READ_SCOPES.iter().chain(&WRITE_SCOPES).collect::<Vec<_>>() });
     }
-    let request = page.client.post(sessions(&page, None)).json(&body);
-    passed_on(send(&page, request).await)
+    let request = page.client.post(sessions_url(&page, None)).json(&body);
+    forward(send(&page, request).await)
 }
 
-/// Cancels a session: its tokens are handed out no longer.
-pub(super) async fn cancel(State(page): State<Arc<Page>>, Path(id): Path<String>) -> Response {
-    let request = page.client.delete(sessions(&page, Some(&id)));
-    passed_on(send(&page, request).await)
+/// Answers `DELETE /session/{id}`: cancels a session, which gets no more tokens.
+pub(super) async fn cancel(State(page): State<Arc<PageState>>, Path(id): Path<String>) -> Response {
+    let request = page.client.delete(sessions_url(&page, Some(&id)));
+    forward(send(&page, request).await)
 }
 
-/// The broker's URL for the tenant's sessions, or for one of them.
-fn sessions(page: &Page, id: Option<&str>) -> url::Url {
+/// Returns the broker's URL for the tenant's sessions, or for one of them.
+fn sessions_url(page: &PageState, id: Option<&str>) -> url::Url {
     let mut url = page.settings.broker.clone();
     // An http URL always has segments.
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -81,22 +86,25 @@ fn sessions(page: &Page, id: Option<&str>) -> url::Url {
     url
 }
 
-async fn send(page: &Page, request: reqwest::RequestBuilder) -> reqwest::Result<(StatusCode, Option<Value>)> {
+async fn send(
+    page: &PageState,
+    request: reqwest::RequestBuilder,
+) -> reqwest::Result<(StatusCode, Option<Value>)> {
     let response = request.bearer_auth(page.settings.key.expose()).send().await?;
     let status = response.status();
     let bytes = response.bytes().await?;
     Ok((status, serde_json::from_slice(&bytes).ok()))
 }
 
-/// The broker's answer, or that there is none.
-fn passed_on(answer: reqwest::Result<(StatusCode, Option<Value>)>) -> Response {
-    let keep_out = [(header::CACHE_CONTROL, "no-store")];
-    match answer {
-        Ok((status, Some(body))) => (status, keep_out, Json(body)).into_response(),
-        Ok((status, None)) => (status, keep_out).into_response(),
+/// Returns the broker's response, or 502 if there is none.
+fn forward(response: reqwest::Result<(StatusCode, Option<Value>)>) -> Response {
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    match response {
+        Ok((status, Some(body))) => (status, no_store, Json(body)).into_response(),
+        Ok((status, None)) => (status, no_store).into_response(),
         Err(error) => {
             tracing::warn!(error = %error.without_url(), "the broker does not answer the page's back end");
-            (StatusCode::BAD_GATEWAY, keep_out, "The broker does not answer.").into_response()
+            (StatusCode::BAD_GATEWAY, no_store, "The broker does not answer.").into_response()
         }
     }
 }

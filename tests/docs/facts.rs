@@ -9,8 +9,8 @@ fn the_ui_elements_that_readers_get_are_those_that_were_tried() {
     let version = package["dependencies"]["box-ui-elements"].as_str().unwrap();
     let get = format!("npm pack box-ui-elements@{version} && tar xzf box-ui-elements-{version}.tgz");
     assert!(read("docs/guides/ui-elements.md").contains(&get), "{get}");
-    let demo = include_str!("../../src/cli/sandbox/demo_page.rs");
-    assert!(demo.contains(&format!("const TRIED: &str = \"{version}\";")));
+    let demo = include_str!("../../src/cli/sandbox/demo/page.rs");
+    assert!(demo.contains(&format!("const TESTED_VERSION: &str = \"{version}\";")));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The commands `demo` and `sandbox`, which only a build with the feature `sandbox` has.
+//! The commands `demo` and `sandbox`, which only a build with the cargo feature `sandbox` has.
+//!
+//! This module owns everything around the stand-in for Box and the demo's page. It must not be used by other commands.
 
 mod demo;
-mod demo_page;
-mod guide;
 mod server;
 
 use super::failure::Failure;

@@ -1,4 +1,4 @@
-//! `sandbox`: a stand-in for Box on the developer's own machine.
+//! `sandbox`: a stand-in for Box on a developer's machine.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,27 +46,28 @@ pub(in crate::cli) struct SandboxArgs {
     key_json: Vec<PathBuf>,
 }
 
+/// Runs the sandbox until it is interrupted.
 pub(super) async fn run(args: SandboxArgs) -> Result<(), Failure> {
     let texts = args.key_json.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let mut world = World::from_app_configs(texts).map_err(Failure::failed)?;
     world.add_demo_folders();
     if !args.listen.ip().is_loopback() {
         terminal::remark(
-            "warning: whoever reaches this address can read and change everything in the sandbox",
+            "warning: everybody who can reach this address can read and change everything in the sandbox",
         );
     }
     let stop = signal::stop()?;
     let clock = SystemClock::new();
-    let running = Sandbox::start(world, args.listen, move || clock.wall())
+    let sandbox = Sandbox::start(world, args.listen, move || clock.wall())
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", args.listen)))?;
-    terminal::print(running.url())?;
+    terminal::print(sandbox.url())?;
     terminal::remark(format_args!(
-        "the sandbox is up: give it to the broker as BTB_BOX__API_URL={url}, look into it at {url}/sandbox",
-        url = running.url()
+        "the sandbox is up: start a broker with BTB_BOX__API_URL={url}, or see what it contains at {url}/sandbox",
+        url = sandbox.url()
     ));
     stop.await;
-    running.stop().await;
+    sandbox.stop().await;
     Ok(())
 }
 

@@ -1,36 +1,41 @@
-//! What the demo prints: lines to copy.
+//! The text that the demo prints: commands to copy.
 
 use std::fmt;
 use std::path::Path;
 
 use crate::secret::SecretString;
 
-use super::demo_page;
+use super::page::how_to_get_elements;
 
-/// The demo's guide.
-pub(super) struct Guide<'a> {
-    pub url: &'a str,
-    pub folder: &'a Path,
-    /// True if the folder is kept when the demo ends.
-    pub kept: bool,
-    pub tenant: &'a str,
-    pub second: &'a str,
-    pub admin_key: &'a SecretString,
-    /// None where Box did not let the tenant be registered.
-    pub service_key: Option<&'a SecretString>,
-    /// The sandbox's URL; none where the real Box is asked.
-    pub sandbox: Option<String>,
-    /// The config file to register.
-    pub key_json: &'a Path,
-    /// This program, as a shell finds it.
-    pub program: &'a str,
-    /// The origin of the page with Box UI Elements, where it is served.
-    pub page: Option<&'a str>,
+/// The text that the demo prints once everything runs.
+pub(super) struct DemoGuide<'a> {
+    /// The broker's URL.
+    pub(super) url: &'a str,
+    /// The folder with the demo's files.
+    pub(super) folder: &'a Path,
+    /// Whether the folder is kept when the demo ends.
+    pub(super) kept: bool,
+    /// The registered tenant.
+    pub(super) tenant: &'a str,
+    /// The tenant that the reader registers.
+    pub(super) second_tenant: &'a str,
+    /// The API key of an admin.
+    pub(super) admin_key: &'a SecretString,
+    /// The API key of a service; `None` if the tenant could not be registered.
+    pub(super) service_key: Option<&'a SecretString>,
+    /// The sandbox's URL; `None` if the broker uses the real Box.
+    pub(super) sandbox: Option<String>,
+    /// The config file that the reader registers.
+    pub(super) key_json: &'a Path,
+    /// The command that runs this program.
+    pub(super) program: &'a str,
+    /// The origin of the page with Box UI Elements; `None` if there is no page.
+    pub(super) page: Option<&'a str>,
 }
 
-impl fmt::Display for Guide<'_> {
+impl fmt::Display for DemoGuide<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, folder, tenant, second, .. } = self;
+        let Self { url, folder, tenant, second_tenant, .. } = self;
         match &self.sandbox {
             Some(sandbox) => {
                 writeln!(f, "\nThe broker is up at {url}, and a stand-in for Box at {sandbox}.")?
@@ -56,7 +61,7 @@ impl fmt::Display for Guide<'_> {
         }
         let (name, title) = match (self.service_key, &self.sandbox) {
             (Some(_), Some(_)) => {
-                (*second, "Register a second tenant, as an admin, from Box's own config file")
+                (*second_tenant, "Register a second tenant, as an admin, from Box's own config file")
             }
             _ => (*tenant, "Register the tenant, as an admin, from Box's own config file"),
         };
@@ -85,14 +90,10 @@ impl fmt::Display for Guide<'_> {
     }
 }
 
-impl Guide<'_> {
+impl DemoGuide<'_> {
     fn elements(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let again = if self.sandbox.is_some() { "" } else { " --key-json FILE --folder ID" };
-        writeln!(
-            f,
-            "\nTo see Box UI Elements with tokens from the broker, {}.",
-            demo_page::how_to_get_them()
-        )?;
+        writeln!(f, "\nTo see Box UI Elements with tokens from the broker, {}.", how_to_get_elements())?;
         writeln!(
             f,
             "Then start the demo with them:\n\n  {} demo{again} --ui-elements package/dist",
@@ -102,7 +103,7 @@ impl Guide<'_> {
 
     fn tokens(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenant = self.tenant;
-        // The sandbox's first enterprise has these; at the real Box the reader has their own.
+        // The first enterprise of the sandbox has this user and this folder. At the real Box, the reader has others.
         let (user, folder) = match self.sandbox {
             Some(_) => ("10000001001", "20000001002"),
             None => ("USER_ID", "FOLDER_ID"),
@@ -128,7 +129,7 @@ impl Guide<'_> {
         writeln!(f, "\nA refusal: this service may get tokens, but not register tenants:\n")?;
         post(f, "BTB_KEY", "/v1/tenants", Some("{\"tenant\":\"mine\"}"))?;
         writeln!(f, "\nAnother refusal: a tenant that is not its own looks as if it did not exist:\n")?;
-        post(f, "BTB_KEY", &format!("/v1/tenants/{}/token", self.second), None)
+        post(f, "BTB_KEY", &format!("/v1/tenants/{}/token", self.second_tenant), None)
     }
 }
 
