@@ -1,4 +1,4 @@
-//! Which database, and where.
+//! The setting `database.url`.
 
 use std::path::PathBuf;
 
@@ -6,31 +6,31 @@ use url::Url;
 
 use crate::secret::SecretString;
 
-/// Where the store is.
+/// The location of the database.
 #[derive(Clone, Debug)]
 pub enum DatabaseUrl {
-    /// A file, made where there is none; for one `serve` at a time.
+    /// An SQLite file, created if missing; for one `serve` at a time.
     Sqlite(PathBuf),
     /// A Postgres server; the URL may hold a password.
     Postgres(SecretString),
 }
 
-/// Why a text names no database. It never repeats the text, which may hold a password.
+/// The error for an invalid database URL. It never repeats the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
-    /// Some other scheme.
+    /// The scheme is unknown.
     #[error("must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`")]
     UnknownScheme,
-    /// No file is named.
+    /// There is no path.
     #[error("names no file: write `sqlite:PATH`, as in `sqlite:/var/lib/box-token-broker/broker.db`")]
     NoPath,
-    /// A database in memory.
+    /// It is a database in memory.
     #[error("a database in memory forgets every tenant at each start: name a file, as in `sqlite:broker.db`")]
     InMemory,
-    /// Parameters behind the path.
+    /// There are parameters after the path.
     #[error("takes no parameters after `?`: the broker sets SQLite's options itself")]
     Parameters,
-    /// Not a URL.
+    /// It is not a URL.
     #[error("is no URL: write `postgres://USER:PASSWORD@HOST/DATABASE`, with `%40` for `@` in a password")]
     NotAUrl,
 }
@@ -39,7 +39,7 @@ impl DatabaseUrl {
     /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
     ///
     /// # Errors
-    /// Where the text is none of these.
+    /// [`InvalidDatabaseUrl`] if the text is none of these.
     pub fn parse(text: &str) -> Result<Self, InvalidDatabaseUrl> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_taken_as_it_stands() {
+    fn a_path_is_taken_literally() {
         for (text, path) in [
             ("sqlite:broker.db", "broker.db"),
             ("sqlite:/var/lib/b.db", "/var/lib/b.db"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_told_apart() {
+    fn an_invalid_url_is_refused_with_its_reason() {
         for (text, problem) in [
             ("mysql://h/d", InvalidDatabaseUrl::UnknownScheme),
             ("broker.db", InvalidDatabaseUrl::UnknownScheme),

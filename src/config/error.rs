@@ -1,15 +1,15 @@
-//! What is wrong with the settings, and where it stands.
+//! The problems with the settings, each with its origin.
 
 use std::fmt;
 
-/// Everything that is wrong with the settings, one line each.
+/// All problems with the settings, displayed one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     pub(super) problems: Vec<SettingsProblem>,
 }
 
 impl SettingsError {
-    /// What is wrong, in the order of file and environment.
+    /// Returns the problems, first those of the file, then those of the environment.
     #[must_use]
     pub fn problems(&self) -> &[SettingsProblem] {
         &self.problems
@@ -30,12 +30,12 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// One thing that is wrong. It never repeats the value of a secret.
+/// One problem. It never repeats the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// Where it stands: a file and line, or a variable of the environment.
+    /// The file and line, or the variable of the environment.
     pub origin: String,
-    /// What is wrong and what to do.
+    /// The problem and its solution.
     pub detail: String,
 }
 

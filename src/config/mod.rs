@@ -1,7 +1,7 @@
-//! Typed settings: what an operator may choose, from a TOML file and the environment.
+//! The operator's settings, typed, from a TOML file and the environment.
 //!
-//! The environment wins over the file. Whatever is wrong is collected and told at once, each time
-//! with where it stands; a name that is not known stops the start, with the nearest one that is.
+//! The environment overrides the file. All problems are reported at once, each with its file and line or variable. An
+//! unknown name is an error that names the most similar setting. Nothing here uses the settings.
 
 mod database;
 mod error;
@@ -27,28 +27,28 @@ pub use error::{SettingsError, SettingsProblem};
 pub use oidc::{IssuerSettings, TrustSettings};
 pub use setting_specs::markdown_rows;
 
-/// Everything that can be set. [`Settings::default`] holds the documented defaults.
+/// All settings. [`Settings::default`] holds the documented defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the broker listens.
+    /// The listeners and addresses of the broker.
     pub http: HttpSettings,
-    /// Where it keeps what must outlive it.
+    /// The database.
     pub database: DatabaseUrl,
-    /// How it reaches Box.
+    /// The connection to Box.
     pub box_api: BoxSettings,
-    /// Where its own keys are.
+    /// The broker's own keys.
     pub keys: KeySettings,
-    /// How long tokens live on here.
+    /// The lifetimes of tokens and the size of their cache.
     pub tokens: TokenSettings,
-    /// What becomes of deleted tenants.
+    /// The treatment of deleted tenants.
     pub tenants: TenantSettings,
-    /// How the audit is kept.
+    /// The keeping of the audit.
     pub audit: AuditSettings,
-    /// How callers prove themselves, and how long a decision may rest on what was read before.
+    /// The authentication of callers, and the maximum age of cached policies.
     pub auth: AuthSettings,
-    /// What bounds the work.
+    /// The limits on work and requests.
     pub limits: LimitSettings,
-    /// What is logged, and how.
+    /// The level and format of logs.
     pub log: LogSettings,
 }
 
@@ -57,15 +57,15 @@ pub struct Settings {
 pub struct HttpSettings {
     /// The address of the service, admin and browser routes.
     pub listen: SocketAddr,
-    /// Moves the admin routes to an address of their own.
+    /// A separate address for the admin routes.
     pub admin_listen: Option<SocketAddr>,
-    /// Moves the browser routes to an address of their own.
+    /// A separate address for the browser routes.
     pub browser_listen: Option<SocketAddr>,
     /// The address of health and readiness.
     pub operations_listen: SocketAddr,
-    /// How clients reach the broker, where that is not `listen`.
+    /// The URL by which clients reach the broker, if it differs from `listen`.
     pub public_url: Option<Url>,
-    /// Where the proxies are whose `X-Forwarded-For` is believed.
+    /// The networks of the proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -74,101 +74,101 @@ pub struct HttpSettings {
 pub struct BoxSettings {
     /// The origin of Box's API: https, or http on loopback.
     pub api_url: Url,
-    /// How long one try may take.
+    /// The time limit of one attempt.
     pub timeout: Duration,
-    /// The proxy through which Box is reached; its URL may hold a password.
+    /// The URL of the proxy to Box, which may hold a password.
     pub proxy: Option<SecretString>,
-    /// PEM file of further certificate authorities to trust.
+    /// A PEM file of additional trusted certificate authorities.
     pub ca_file: Option<PathBuf>,
-    /// What to do where Box's `restricted_to` is not what was asked.
+    /// The handling of a token whose `restricted_to` is not as requested.
     pub restricted_to: RestrictedToMode,
 }
 
-/// What to do with a downscoped token whose `restricted_to` is not what was asked.
+/// The handling of a downscoped token whose `restricted_to` is not as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestrictedToMode {
-    /// Keep it back.
+    /// Withhold it.
     Enforce,
-    /// Hand it out and say so in the log.
+    /// Release it and log a warning.
     Warn,
 }
 
 /// `keys.*`
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// The key set's file, as `keys generate` writes it.
+    /// The file of the key set, as written by `keys generate`.
     pub file: PathBuf,
 }
 
 /// `tokens.*`
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// The least life with which a token leaves.
+    /// The minimum remaining lifetime of a token when it is released.
     pub min_ttl: Duration,
-    /// How long before its end a token is renewed; `None` is the smaller of 10 minutes and a fifth
-    /// of its life.
+    /// The time before its expiry at which a token is renewed; `None` is the smaller of 10 minutes and a fifth of its
+    /// lifetime.
     pub refresh_margin: Option<Duration>,
-    /// The most memory that cached tokens take, in bytes.
+    /// The maximum memory of cached tokens, in bytes.
     pub cache_max_bytes: u64,
 }
 
 /// `tenants.*`
 #[derive(Clone, Debug)]
 pub struct TenantSettings {
-    /// How long a deleted tenant can be restored.
+    /// The time for which a deleted tenant can be restored.
     pub purge_after: Duration,
 }
 
 /// `audit.*`
 #[derive(Clone, Debug)]
 pub struct AuditSettings {
-    /// How often repeats of one thing are written down, as one record that tells how many.
+    /// The interval at which repeats of an event are recorded, as one record with their number.
     pub window: Duration,
-    /// How long records are kept, in whole days; `None` is for ever.
+    /// The time for which records are kept, in whole days; `None` is for ever.
     pub retention: Option<Duration>,
 }
 
 /// `auth.*`
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
-    /// How long known callers and policies go on while the database is away.
+    /// The maximum age of cached callers and policies while the database is unavailable.
     pub max_policy_age: Duration,
-    /// The issuers whose tokens callers can be opened with.
+    /// The OIDC issuers whose tokens are accepted.
     pub oidc: Vec<IssuerSettings>,
-    /// Trusts beside those that stand in the callers' rows.
+    /// The trusts from the settings, in addition to those of the callers' rows.
     pub trusts: Vec<TrustSettings>,
 }
 
 /// `limits.*`
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
-    /// How many mints may run at once.
+    /// The maximum number of concurrent mints.
     pub mints_in_flight: usize,
-    /// How many connections may be open at once.
+    /// The maximum number of open connections.
     pub connections: usize,
-    /// How many requests a second one peer may make that fail authentication or carry none.
+    /// The requests per second that one peer may send without valid authentication.
     pub unauthenticated_per_peer: NonZeroU32,
-    /// How many requests a second a caller may make that has no limit of its own.
+    /// The requests per second of a caller that has no limit of its own.
     pub requests_per_caller: Option<NonZeroU32>,
-    /// How many requests a second may be about a tenant that has no limit of its own.
+    /// The requests per second for a tenant that has no limit of its own.
     pub requests_per_tenant: Option<NonZeroU32>,
 }
 
 /// `log.*`
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// For people or for machines.
+    /// The format of log lines.
     pub format: LogFormat,
     /// A level, or levels by target as in `info,box_token_broker::broker=debug`.
     pub level: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -218,11 +218,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, overridden by `file`, overridden by those variables of `env` that are called
-    /// `BTB_<SECTION>__<KEY>`; other variables are not looked at.
+    /// Returns the defaults, overridden by `file` and then by the variables of `env` named `BTB_<SECTION>__<KEY>`; other
+    /// variables are ignored.
     ///
     /// # Errors
-    /// Everything that is wrong in both, at once.
+    /// [`SettingsError`] with every problem in both.
     pub fn load(
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -231,8 +231,8 @@ impl Settings {
         let mut all = file.map_or_else(Vec::new, |path| raw_settings::from_file(path, &mut problems));
         all.extend(raw_settings::from_environment(env));
         let mut settings = Self::default();
-        for one in resolve::effective(all, &mut problems) {
-            one.apply(&mut settings, &mut problems);
+        for setting in resolve::resolve(all, &mut problems) {
+            setting.apply(&mut settings, &mut problems);
         }
         if problems.is_empty() {
             settings.check_together(&mut problems);
@@ -240,7 +240,7 @@ impl Settings {
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
 
-    /// What no setting shows by itself: two listeners on one address, a trust in nobody's tokens.
+    /// Checks rules across settings: each listener has its own address, each trust a configured issuer.
     fn check_together(&self, problems: &mut Vec<SettingsProblem>) {
         problems.extend(self.auth.unknown_issuers().map(|detail| SettingsProblem::new("settings", detail)));
         let listeners = [

@@ -1,4 +1,4 @@
-//! Whose tokens callers may come with, and which of them open whom.
+//! The settings `auth.oidc` and `auth.trusts`: the accepted issuers, and the callers that their tokens authenticate as.
 
 use std::collections::BTreeSet;
 
@@ -11,31 +11,31 @@ use crate::domain::address::{AddressZone, check_fetch_url, is_loopback_http};
 use crate::domain::id::Name;
 use crate::domain::trust::{Audience, ClaimPattern, ClaimPatterns, TrustConditions};
 
-/// How long an issuer is at most, in bytes.
-const LONGEST: usize = 512;
+/// The maximum length of an issuer, in bytes.
+const MAX_ISSUER_BYTES: usize = 512;
 
-/// An OIDC issuer, and where its keys are.
+/// An OIDC issuer and the source of its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
-    /// The `iss` of its tokens, character by character.
+    /// The exact `iss` of its tokens.
     pub issuer: String,
-    /// Where its keys are; `None` where its discovery document tells that.
+    /// The URL of its keys; `None` if its discovery document names it.
     pub jwks_url: Option<Url>,
-    /// The furthest zone that it may be in.
+    /// The most sensitive network zone that it may be in.
     pub reach: AddressZone,
 }
 
-/// A trust that the settings tell: tokens that meet its conditions open the caller of this name.
+/// A trust from the settings: tokens that meet its conditions authenticate as the caller with this name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "TrustFields")]
 pub struct TrustSettings {
-    /// The caller's name; where there is no such caller, the trust opens nothing.
+    /// The caller's name; the trust has no effect while there is no such caller.
     pub caller: Name,
-    /// What a token has to say.
+    /// The conditions that a token has to meet.
     pub conditions: TrustConditions,
 }
 
-/// An issuer as it is written.
+/// The fields of an issuer in the settings.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IssuerFields {
@@ -45,7 +45,7 @@ struct IssuerFields {
     allow_private: bool,
 }
 
-/// A trust as it is written.
+/// The fields of a trust in the settings.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrustFields {
@@ -83,7 +83,7 @@ fn issuer(fields: IssuerFields) -> Result<IssuerSettings, String> {
     let IssuerFields { issuer, jwks_url, allow_private } = fields;
     let wrong = |field: &str, problem: &str| format!(".{field}: {problem}");
     let url = Url::parse(&issuer).map_err(|_| wrong("issuer", "is no URL"))?;
-    if issuer.len() > LONGEST || issuer.chars().any(|letter| !letter.is_ascii_graphic()) {
+    if issuer.len() > MAX_ISSUER_BYTES || issuer.chars().any(|letter| !letter.is_ascii_graphic()) {
         return Err(wrong("issuer", "must be at most 512 visible ASCII characters"));
     }
     if url.query().is_some() {
@@ -104,7 +104,7 @@ fn issuer(fields: IssuerFields) -> Result<IssuerSettings, String> {
 }
 
 impl AuthSettings {
-    /// What to say of trusts in issuers that the settings do not name.
+    /// Returns a problem for each trust in an issuer that is not configured.
     pub(super) fn unknown_issuers(&self) -> impl Iterator<Item = String> {
         let known: BTreeSet<&str> = self.oidc.iter().map(|issuer| issuer.issuer.as_str()).collect();
         self.trusts

@@ -1,4 +1,4 @@
-//! What the operator gave, before it is judged: names, values, and where each stands.
+//! The raw settings of the file and the environment: names and values with their origins, not validated yet.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 use super::error::SettingsProblem;
 use super::value::RawValue;
 
-/// A settings file or a secret's file is no longer than this.
+/// The maximum length of a settings file or a secret's file, in bytes.
 const FILE_LIMIT: u64 = 64 * 1024;
 
-/// One setting that was given.
+/// A raw setting.
 pub(super) struct RawSetting {
     /// `section.key`, as the operator wrote it.
     pub name: String,
     pub value: RawValue,
     pub source: SettingSource,
-    /// Where it stands, for people.
+    /// The file and line or the variable, for messages.
     pub origin: String,
 }
 
@@ -28,13 +28,13 @@ pub(super) enum SettingSource {
     Environment,
 }
 
-/// What `BTB_<SECTION>__<KEY>` variables say, in the order of their names.
+/// Reads the variables named `BTB_<SECTION>__<KEY>`, in the order of their names.
 pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> Vec<RawSetting> {
     let mut all: Vec<_> = env
         .filter_map(|(variable, value)| {
             let name = variable.strip_prefix("BTB_")?;
             let (section, key) = name.split_once("__")?;
-            // In mixed case two variables could mean one setting, so only capitals are a setting's name.
+            // In mixed case, two variables could mean one setting, so only capitals name a setting.
             let capitals = !name.bytes().any(|byte| byte.is_ascii_lowercase());
             let setting = || format!("{section}.{key}").to_ascii_lowercase();
             Some(RawSetting {
@@ -49,7 +49,7 @@ pub(super) fn from_environment(env: impl Iterator<Item = (String, String)>) -> V
     all
 }
 
-/// What a TOML file says.
+/// Reads a TOML file.
 pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec<RawSetting> {
     let text = match read(path) {
         Ok(text) => text,
@@ -61,7 +61,7 @@ pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec
     let line = |at: usize| format!("{} line {}", path.display(), 1 + text[..at].matches('\n').count());
     let (document, errors) = DeTable::parse_recoverable(&text);
     for error in errors {
-        // The error's own text quotes the line, and with it perhaps a password.
+        // The error's own text quotes the line, which may hold a password.
         let origin = line(error.span().map_or(0, |span| span.start.min(text.len())));
         problems.push(SettingsProblem::new(origin, format!("is not TOML: {}", error.message())));
     }
@@ -77,7 +77,7 @@ pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec
             _ => all.push((section.span().start, name.to_string(), content)),
         }
     }
-    // The parser's table does not keep the order of the file.
+    // The parser's table loses the order of the file.
     all.sort_by_key(|(at, ..)| *at);
     let given = |(at, name, value): (usize, String, &Spanned<DeValue<'_>>)| RawSetting {
         name,
@@ -88,7 +88,7 @@ pub(super) fn from_file(path: &Path, problems: &mut Vec<SettingsProblem>) -> Vec
     all.into_iter().map(given).collect()
 }
 
-/// The content of a secret's file, without the line break that editors leave at its end.
+/// Returns the content of a secret's file without the final line break that editors add.
 pub(super) fn read_secret(path: &str) -> Result<RawValue, String> {
     let text =
         Zeroizing::new(read(Path::new(path)).map_err(|detail| format!("names {path}, which {detail}"))?);

@@ -1,60 +1,60 @@
-//! Of all that was given, what counts, and what is no setting at all.
+//! The choice of one value per setting, and the errors for unknown names.
 
 use super::Settings;
 use super::error::SettingsProblem;
 use super::raw_settings::{self, RawSetting, SettingSource};
-use super::setting_specs::{SETTINGS, SettingSpec, find};
+use super::setting_specs::{SETTINGS, SettingSpec, find_spec};
 use super::value::RawValue;
 
-/// A setting as it will be applied.
+/// A setting with the value that will be applied.
 pub(super) struct ResolvedSetting {
-    entry: &'static SettingSpec,
-    given: RawSetting,
-    by_file: bool,
+    spec: &'static SettingSpec,
+    raw: RawSetting,
+    is_file_form: bool,
 }
 
 impl ResolvedSetting {
-    /// Puts the value into `settings`.
+    /// Applies the value to `settings`.
     pub(super) fn apply(self, settings: &mut Settings, problems: &mut Vec<SettingsProblem>) {
-        let value = if self.by_file {
-            self.given.value.text().and_then(raw_settings::read_secret)
+        let value = if self.is_file_form {
+            self.raw.value.text().and_then(raw_settings::read_secret)
         } else {
-            Ok(self.given.value)
+            Ok(self.raw.value)
         };
-        if let Err(detail) = value.and_then(|value| (self.entry.set)(settings, &value)) {
-            problems.push(SettingsProblem::new(self.given.origin, format!("{} {detail}", self.given.name)));
+        if let Err(detail) = value.and_then(|value| (self.spec.apply)(settings, &value)) {
+            problems.push(SettingsProblem::new(self.raw.origin, format!("{} {detail}", self.raw.name)));
         }
     }
 }
 
-/// Of all that was given, what counts: the last of each setting, as the environment comes last.
-pub(super) fn effective(all: Vec<RawSetting>, problems: &mut Vec<SettingsProblem>) -> Vec<ResolvedSetting> {
-    let mut chosen: Vec<ResolvedSetting> = Vec::new();
-    for given in all {
-        let Some((entry, by_file)) = find(&given.name) else {
-            problems.extend(unknown(&given).map(|detail| SettingsProblem::new(&given.origin, detail)));
+/// Returns the last value of each setting; those of the environment come last.
+pub(super) fn resolve(all: Vec<RawSetting>, problems: &mut Vec<SettingsProblem>) -> Vec<ResolvedSetting> {
+    let mut resolved: Vec<ResolvedSetting> = Vec::new();
+    for raw in all {
+        let Some((spec, is_file_form)) = find_spec(&raw.name) else {
+            problems.extend(unknown(&raw).map(|detail| SettingsProblem::new(&raw.origin, detail)));
             continue;
         };
-        match chosen.iter_mut().find(|one| one.entry.name == entry.name) {
-            Some(earlier) if earlier.by_file != by_file => problems.push(SettingsProblem::new(
-                given.origin,
+        match resolved.iter_mut().find(|earlier| earlier.spec.name == spec.name) {
+            Some(earlier) if earlier.is_file_form != is_file_form => problems.push(SettingsProblem::new(
+                raw.origin,
                 format!(
                     "{} is given beside {} ({}): leave one of them out",
-                    given.name, earlier.given.name, earlier.given.origin
+                    raw.name, earlier.raw.name, earlier.raw.origin
                 ),
             )),
-            Some(earlier) => earlier.given = given,
-            None => chosen.push(ResolvedSetting { entry, given, by_file }),
+            Some(earlier) => earlier.raw = raw,
+            None => resolved.push(ResolvedSetting { spec, raw, is_file_form }),
         }
     }
-    chosen
+    resolved
 }
 
-/// What to say of a name that is no setting; nothing where it is an empty section.
-fn unknown(given: &RawSetting) -> Option<String> {
-    let is_section = SETTINGS.iter().any(|entry| entry.is_in(&given.name));
-    let name = &given.name;
-    match (is_section, &given.value, given.source) {
+/// Returns the problem with a name that is no setting, or `None` for an empty section.
+fn unknown(raw: &RawSetting) -> Option<String> {
+    let is_section = SETTINGS.iter().any(|spec| spec.is_in(&raw.name));
+    let name = &raw.name;
+    match (is_section, &raw.value, raw.source) {
         (true, RawValue::Other("table"), _) => None,
         (true, ..) => Some(format!("{name} is a section: write `[{name}]` and its keys below")),
         (false, _, SettingSource::File) => {
@@ -66,7 +66,7 @@ fn unknown(given: &RawSetting) -> Option<String> {
     }
 }
 
-/// The setting whose name is nearest to `name`.
+/// Returns the name of the setting that is most similar to `name`.
 fn nearest(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let near = strsim::normalized_damerau_levenshtein;
@@ -84,7 +84,7 @@ fn nearest(name: &str) -> String {
     nearest.unwrap_or_default()
 }
 
-/// The variable that sets `name`.
+/// Returns the variable that sets `name`.
 fn variable(name: &str) -> String {
     format!("BTB_{}", name.to_ascii_uppercase().replacen('.', "__", 1))
 }

@@ -1,5 +1,5 @@
-//! Every setting there is: its name, how it is read, what it means. Documentation, unknown names
-//! and defaults all come from this one table.
+//! The table of all settings, each with its name, parser and description. The documentation, the errors for unknown
+//! names and the documented defaults are made from it.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use super::trusted_proxies::networks;
 use super::value::RawValue;
 use super::{DatabaseUrl, LogFormat, RestrictedToMode, Settings, oidc};
 
-/// One setting.
+/// The specification of one setting.
 pub(super) struct SettingSpec {
     /// `section.key`.
     pub name: &'static str,
-    /// A secret can be given as `<key>_file` too.
-    secret: bool,
-    meaning: &'static str,
-    pub set: fn(&mut Settings, &RawValue) -> Result<(), String>,
-    /// The setting's text in the defaults; `None` where it is not set.
-    shown: fn(&Settings) -> Option<String>,
+    /// Whether the value is a secret, which can also be given as `<key>_file`.
+    is_secret: bool,
+    description: &'static str,
+    pub apply: fn(&mut Settings, &RawValue) -> Result<(), String>,
+    /// Returns the default as text, or `None` if it is not set by default.
+    default_text: fn(&Settings) -> Option<String>,
 }
 
 macro_rules! setting {
@@ -26,14 +26,14 @@ macro_rules! setting {
     ($name:literal, $secret:literal, $meaning:literal, $($path:ident).+ = $read:expr, $show:expr) => {
         SettingSpec {
             name: $name,
-            secret: $secret,
-            meaning: $meaning,
-            set: |settings, value| {
+            is_secret: $secret,
+            description: $meaning,
+            apply: |settings, value| {
                 let read: fn(&RawValue) -> Result<_, String> = $read;
                 settings.$($path).+ = read(value)?;
                 Ok(())
             },
-            shown: |settings| shown(&settings.$($path).+, $show),
+            default_text: |settings| text_of(&settings.$($path).+, $show),
         }
     };
 }
@@ -125,14 +125,14 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
         "If Box answers a downscope with other restrictions than requested, `enforce` withholds the token, \
          and `warn` releases it and logs the difference.",
         box_api.restricted_to = |v| v.word(&RESTRICTED_TO),
-        |value| spelled(&RESTRICTED_TO, value)
+        |value| word_for(&RESTRICTED_TO, value)
     ),
     SettingSpec {
         name: "keys.source",
-        secret: false,
-        meaning: "Where the broker's key set comes from: `file`.",
-        set: |_, value| value.word(&[("file", ())]),
-        shown: |_| Some("file".to_owned()),
+        is_secret: false,
+        description: "Where the broker's key set comes from: `file`.",
+        apply: |_, value| value.word(&[("file", ())]),
+        default_text: |_| Some("file".to_owned()),
     },
     setting!(
         "keys.file",
@@ -236,7 +236,7 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
         "log.format",
         "`pretty` for people, `json` for machines.",
         log.format = |v| v.word(&FORMATS),
-        |value| spelled(&FORMATS, value)
+        |value| word_for(&FORMATS, value)
     ),
     setting!(
         "log.level",
@@ -246,7 +246,7 @@ pub(super) static SETTINGS: [SettingSpec; 30] = [
     ),
 ];
 
-fn shown<T>(setting: &T, show: fn(&T) -> Option<String>) -> Option<String> {
+fn text_of<T>(setting: &T, show: fn(&T) -> Option<String>) -> Option<String> {
     show(setting)
 }
 
@@ -259,41 +259,42 @@ fn seconds(duration: &std::time::Duration) -> Option<String> {
     Some(duration.as_secs().to_string())
 }
 
-fn spelled<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
+fn word_for<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
     words.iter().find(|(_, one)| one == value).map(|(word, _)| (*word).to_owned())
 }
 
 impl SettingSpec {
-    /// `section.key`, and `section.key_file` where that is a form of it.
+    /// Returns `section.key`, and `section.key_file` for a secret.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        let file = self.secret.then(|| format!("{}_file", self.name));
+        let file = self.is_secret.then(|| format!("{}_file", self.name));
         std::iter::once(self.name.to_owned()).chain(file)
     }
 
-    /// True for the section that the setting stands in.
+    /// Returns true if the setting is in this section.
     pub(super) fn is_in(&self, section: &str) -> bool {
         self.name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
     }
 }
 
-/// The setting of that name, and whether the name is its `…_file` form.
-pub(super) fn find(name: &str) -> Option<(&'static SettingSpec, bool)> {
+/// Returns the setting with this name, and whether the name is its `…_file` form.
+pub(super) fn find_spec(name: &str) -> Option<(&'static SettingSpec, bool)> {
     SETTINGS.iter().find_map(|entry| match name.strip_prefix(entry.name)? {
         "" => Some((entry, false)),
-        "_file" if entry.secret => Some((entry, true)),
+        "_file" if entry.is_secret => Some((entry, true)),
         _ => None,
     })
 }
 
-/// The settings as the rows of a Markdown table: key, default, meaning.
+/// Returns the settings as the rows of a Markdown table: key, default, meaning.
 #[must_use]
 pub fn markdown_rows() -> String {
     let defaults = Settings::default();
     let mut rows = String::new();
     for entry in &SETTINGS {
-        let default = (entry.shown)(&defaults).map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
-        let file = if entry.secret { " Can be given as a file: the same key with `_file`." } else { "" };
-        let meaning = entry.meaning;
+        let default =
+            (entry.default_text)(&defaults).map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
+        let file = if entry.is_secret { " Can be given as a file: the same key with `_file`." } else { "" };
+        let meaning = entry.description;
         // Writing to a String cannot fail.
         let _ = writeln!(rows, "| `{}` | {default} | {meaning}{file} |", entry.name);
     }

@@ -1,6 +1,10 @@
+//! Loading of settings from a file and the environment.
+
 use std::io::Write;
 
 use super::*;
+
+mod issuers;
 
 fn load(file: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let mut written = tempfile::Builder::new().prefix("settings").tempfile().unwrap();
@@ -23,7 +27,7 @@ fn problems(file: &str, env: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_given_is_the_documented_defaults() {
+fn settings_without_input_are_the_documented_defaults() {
     let settings = Settings::load(None, std::iter::empty()).unwrap();
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.http.operations_listen.to_string(), "127.0.0.1:9090");
@@ -143,13 +147,13 @@ fn every_key_is_read_from_the_file_and_from_the_environment() {
 }
 
 #[test]
-fn the_environment_wins_and_variables_without_two_underscores_are_nobodys() {
+fn the_environment_wins_and_other_variables_are_ignored() {
     let env = [("BTB_TOKENS__MIN_TTL", "60"), ("BTB_URL", "x"), ("BTB_KEY", "y"), ("TOKENS__MIN_TTL", "z")];
     assert_eq!(load("[tokens]\nmin_ttl = 30", &env).unwrap().tokens.min_ttl.as_secs(), 60);
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_with_where_it_stands() {
+fn all_problems_are_reported_at_once_with_their_origins() {
     let file = "[http]\nlisen = \"127.0.0.1:1\"\n[tokens]\nmin_ttl = 3001\ncache_max_bytes = \"1\"\n\
                 [box]\ntimeout = 0\napi_url = \"http://api.box.com\"\n[otlp]\nendpoint = \"http://x\"\n";
     let env = [("BTB_HTTP__LISTN", "127.0.0.1:1"), ("BTB_LOG__FORMAT", "xml")];
@@ -170,7 +174,7 @@ fn everything_wrong_is_told_at_once_with_where_it_stands() {
 }
 
 #[test]
-fn a_key_in_the_wrong_section_or_in_none_is_led_home() {
+fn a_misplaced_key_is_reported_with_the_nearest_setting() {
     assert_eq!(
         problems("listen = \"a\"", &[]),
         ["line 1: there is no setting listen; the nearest one is http.listen"]
@@ -198,7 +202,7 @@ fn durations_are_whole_seconds() {
 }
 
 #[test]
-fn a_secret_may_stand_in_a_file_but_not_in_both_forms() {
+fn a_secret_may_be_in_a_file_but_not_in_both_forms() {
     let mut secret = tempfile::NamedTempFile::new().unwrap();
     secret.write_all(b"postgres://u:hunter2@h/d\n").unwrap();
     let path = secret.path().to_str().unwrap();
@@ -237,7 +241,7 @@ fn no_error_repeats_a_secret() {
 }
 
 #[test]
-fn box_is_reached_over_https_or_not_beyond_the_machine() {
+fn box_is_reached_over_https_or_on_loopback() {
     for good in ["https://api.box.com", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"] {
         assert!(load("", &[("BTB_BOX__API_URL", good)]).is_ok(), "{good}");
     }
@@ -256,7 +260,7 @@ fn box_is_reached_over_https_or_not_beyond_the_machine() {
 }
 
 #[test]
-fn trusted_proxies_are_networks_and_never_everybody() {
+fn trusted_proxies_are_networks_and_never_all_addresses() {
     let told = |value: &str| problems(&format!("[http]\ntrusted_proxies = {value}\n"), &[]).remove(0);
     for (value, wrong) in [
         ("[\"10.0.0.0/33\"]", "must be addresses or networks such as"),
@@ -291,59 +295,6 @@ fn rates_are_whole_numbers_within_bounds() {
 }
 
 #[test]
-fn issuers_and_trusts_that_cannot_be_meant_are_told_with_their_place() {
-    let issuers = |text: &str| problems("", &[("BTB_AUTH__OIDC", text)]);
-    let list = "BTB_AUTH__OIDC: auth.oidc must be a list of tables: in the file each behind a `[[…]]` line of its own, \
-                in the environment a JSON array of objects";
-    for text in ["x", "{}", "[", "7", "[1979-05-27]"] {
-        assert_eq!(issuers(text), [list], "{text}");
-    }
-    assert_eq!(problems("[auth]\noidc = 7", &[]), [list.replace("BTB_AUTH__OIDC", "line 2")]);
-    for (text, told) in [
-        (r#"[{"isuer":"https://a.example"}]"#, "at [0].isuer: unknown field `isuer`"),
-        (r#"["https://a.example"]"#, "at [0]: invalid type"),
-        (r#"[{"issuer":"a.example"}]"#, "at [0].issuer: is no URL"),
-        (r#"[{"issuer":"https://a.example"},{"issuer":"http://a.example"}]"#, "at [1].issuer: must be https"),
-        (r#"[{"issuer":"http://127.0.0.1:1"}]"#, "at [0].issuer: must be https"),
-        (r#"[{"issuer":"https://u:p@a.example"}]"#, "at [0].issuer: must not hold a user name"),
-        (r#"[{"issuer":"https://a.example?x"}]"#, "at [0].issuer: must not hold a query"),
-        (r#"[{"issuer":"https://10.0.0.1"}]"#, "at [0].issuer: names an address that is not public"),
-        (r#"[{"issuer":"https://169.254.169.254","allow_private":true}]"#, "at [0].issuer: names an address"),
-        (
-            r#"[{"issuer":"https://a.example","jwks_url":"http://a.example"}]"#,
-            "at [0].jwks_url: must be https",
-        ),
-        (
-            r#"[{"issuer":"https://a.example"},{"issuer":"https://a.example"}]"#,
-            "names https://a.example twice",
-        ),
-    ] {
-        let problems = issuers(text);
-        assert!(problems.len() == 1 && problems[0].contains(told), "{text}: {problems:?}");
-    }
-    assert!(
-        load("", &[("BTB_AUTH__OIDC", r#"[{"issuer":"http://127.0.0.1:1","allow_private":true}]"#)]).is_ok()
-    );
-
-    let issuer = ("BTB_AUTH__OIDC", r#"[{issuer = "https://a.example"}]"#);
-    let trust = |issuer: &str, more: &str| {
-        format!(r#"[{{caller = "job", issuer = "{issuer}", audience = "b", subject = "s"{more}}}]"#)
-    };
-    assert!(load("", &[issuer, ("BTB_AUTH__TRUSTS", &trust("https://a.example", ""))]).is_ok());
-    for (text, told) in [
-        (
-            trust("https://b.example", ""),
-            "auth.trusts[0] names the issuer https://b.example, which is not in",
-        ),
-        (trust("https://a.example", ", claims = {\"/~\" = \"x\"}"), "a claim's name is"),
-        (trust("https://a.example", ", more = 1"), "unknown field `more`"),
-    ] {
-        let problems = problems("", &[issuer, ("BTB_AUTH__TRUSTS", &text)]);
-        assert!(problems.len() == 1 && problems[0].contains(told), "{text}: {problems:?}");
-    }
-}
-
-#[test]
 fn log_levels_are_levels_or_levels_by_target() {
     for good in ["off", "trace", "info,sqlx=warn", "box_token_broker::broker=debug"] {
         assert!(load("", &[("BTB_LOG__LEVEL", good)]).is_ok(), "{good}");
@@ -364,7 +315,7 @@ fn two_listeners_share_no_address() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn an_unreadable_file_is_named() {
     let error = Settings::load(Some(Path::new("/nonexistent/btb.toml")), std::iter::empty()).unwrap_err();
     assert!(error.to_string().starts_with("/nonexistent/btb.toml: cannot be read"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Where trusted proxies are: networks, or single addresses.
+//! The setting `http.trusted_proxies`: networks or single addresses.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use ipnet::IpNet;
 
 use super::value::RawValue;
 
-/// How many networks can be named: each is compared with a forwarded request's addresses.
-const MOST: usize = 100;
+/// The maximum number of networks; each is compared with the addresses of a forwarded request.
+const MAX_NETWORKS: usize = 100;
 
-/// Networks and addresses.
+/// Reads networks and addresses.
 pub(super) fn networks(value: &RawValue) -> Result<Vec<IpNet>, String> {
     let texts = value.texts()?;
-    if texts.len() > MOST {
-        return Err(format!("names more than {MOST} networks"));
+    if texts.len() > MAX_NETWORKS {
+        return Err(format!("names more than {MAX_NETWORKS} networks"));
     }
     texts.into_iter().map(network).collect()
 }
@@ -37,7 +37,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// True for what lies in `::ffff:0:0/96`: such addresses are read as IPv4, so it would never match.
+/// Returns true for a network inside `::ffff:0:0/96`: such addresses are read as IPv4, so it would never match.
 fn is_mapped(network: &IpNet) -> bool {
     match network {
         IpNet::V4(_) => false,

@@ -1,4 +1,4 @@
-//! Reads what was given for one setting into its type. The errors go on from the setting's name:
+//! Parsing of one setting's raw value into its type. Error messages continue the setting's name:
 //! "tokens.min_ttl …".
 
 use std::net::SocketAddr;
@@ -15,17 +15,17 @@ use zeroize::Zeroizing;
 use crate::domain::rate_limit::MAX_RATE;
 use crate::secret::SecretString;
 
-/// What was given for a setting. It may be a secret, so it is never shown.
+/// The raw value of a setting. It may be a secret, so it is never shown.
 pub(super) enum RawValue {
-    /// From the environment, which knows texts alone: read as whatever the setting is.
+    /// From the environment, which has texts alone: parsed by the type of the setting.
     Untyped(Zeroizing<String>),
     /// A TOML string, or the content of a `…_file`.
     Text(Zeroizing<String>),
-    /// A TOML integer; `None` where it is out of all bounds.
+    /// A TOML integer; `None` if it does not fit.
     Integer(Option<i64>),
-    /// A TOML array, as JSON says it; `None` where it holds what JSON does not know.
+    /// A TOML array as JSON; `None` if JSON cannot express it.
     List(Option<serde_json::Value>),
-    /// Any other TOML value, by the name of its kind.
+    /// Any other TOML value, by the name of its type.
     Other(&'static str),
 }
 
@@ -41,7 +41,7 @@ impl RawValue {
         }
     }
 
-    /// A list of tables: `[[section.key]]` in the file; in the environment JSON, or TOML on one line.
+    /// Reads a list of tables: `[[section.key]]` in the file; JSON or one line of TOML in the environment.
     pub(super) fn tables<T: DeserializeOwned>(&self) -> Result<Vec<T>, String> {
         let rule = "must be a list of tables: in the file each behind a `[[…]]` line of its own, in the environment a \
                     JSON array of objects";
@@ -69,7 +69,7 @@ impl RawValue {
         }
     }
 
-    /// A whole number of `unit` from `least` to `most`.
+    /// Reads a whole number of `unit` from `least` to `most`.
     pub(super) fn number(&self, unit: &str, least: u64, most: u64) -> Result<u64, String> {
         let given = match self {
             Self::Untyped(text) => text.parse().ok(),
@@ -90,14 +90,14 @@ impl RawValue {
         usize::try_from(number).map_err(|_| format!("is too large: at most {most}"))
     }
 
-    /// So many requests a second.
+    /// Reads a number of requests per second.
     pub(super) fn rate(&self) -> Result<NonZeroU32, String> {
         let number = self.number("requests a second", 1, u64::from(MAX_RATE))?;
         let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
         number.ok_or_else(|| format!("is too large: at most {MAX_RATE}"))
     }
 
-    /// Texts: an array's, or those between the commas of one text.
+    /// Reads several texts: an array, or one text with commas.
     pub(super) fn texts(&self) -> Result<Vec<&str>, String> {
         match self {
             Self::List(Some(serde_json::Value::Array(items))) => items.iter().map(text_in_list).collect(),
@@ -118,7 +118,7 @@ impl RawValue {
         self.text().map(PathBuf::from)
     }
 
-    /// One of a few words.
+    /// Reads one of several words.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
         let text = self.text()?;
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
@@ -127,7 +127,7 @@ impl RawValue {
         })
     }
 
-    /// An origin that only TLS protects, or that never leaves the machine.
+    /// Reads an https origin, or an http origin on a loopback host.
     pub(super) fn protected_origin(&self) -> Result<Url, String> {
         let url = self.origin()?;
         if url.scheme() == "https" || is_loopback(&url) {
@@ -137,7 +137,7 @@ impl RawValue {
         }
     }
 
-    /// `http` or `https`, a host, perhaps a port, and nothing else.
+    /// Reads an origin: `http` or `https`, a host and optionally a port.
     pub(super) fn origin(&self) -> Result<Url, String> {
         let rule = "must be an origin, such as `https://api.example.com`: scheme, host, perhaps a port, \
                     without user, path, query or fragment";
@@ -152,7 +152,7 @@ impl RawValue {
         if bare { Ok(url) } else { Err(rule.to_owned()) }
     }
 
-    /// A proxy's URL, whose password is nobody's business.
+    /// Reads a proxy's URL, which may hold a password.
     pub(super) fn proxy(&self) -> Result<SecretString, String> {
         let text = self.text()?;
         match Url::parse(text) {
@@ -163,7 +163,7 @@ impl RawValue {
         }
     }
 
-    /// A level, or `target=level` parts with commas between.
+    /// Reads a log level, or `target=level` parts separated by commas.
     pub(super) fn log_level(&self) -> Result<String, String> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let text = self.text()?;
@@ -180,14 +180,14 @@ impl RawValue {
     }
 }
 
-/// What a text says as the value of a TOML key.
+/// Parses a text as the value of a TOML key.
 fn in_line(text: &str) -> Option<serde_json::Value> {
     let text = format!("value = {text}");
     let document = DeTable::parse(&text).ok()?;
     as_json(document.get_ref().get("value")?.get_ref())
 }
 
-/// A TOML value as JSON says it; dates and floats have no place in the settings.
+/// Converts a TOML value to JSON; no setting has dates or floats.
 fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     match value {
         DeValue::String(text) => Some(text.as_ref().into()),
@@ -204,7 +204,7 @@ fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     }
 }
 
-/// A text in an array.
+/// Returns the text of an array's item.
 fn text_in_list(item: &serde_json::Value) -> Result<&str, String> {
     let text = item.as_str().filter(|text| !text.is_empty());
     text.ok_or_else(|| "must hold strings alone, none of them empty".to_owned())

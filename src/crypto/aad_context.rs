@@ -1,7 +1,7 @@
-//! Where in the store something stands, as bytes that a seal or a MAC is bound to.
+//! The place of a value in the store, as bytes to which a seal or a MAC is bound.
 
-/// One column of one version of one row. Opening or verifying names the place where the content was
-/// found; it must be the one that it was written for.
+/// One column of one version of one row. Opening and verifying take the place where the content was found; it must
+/// equal the place for which it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AadContext<'a> {
     /// The table's name.
@@ -10,14 +10,13 @@ pub struct AadContext<'a> {
     pub row: &'a str,
     /// The column's name; for a MAC, the name of what it covers.
     pub column: &'a str,
-    /// The row's version, which grows with each change.
+    /// The row's version, which increases with each change.
     pub version: i64,
 }
 
 impl AadContext<'_> {
-    /// Gives `take` the bytes that stand for this place, the `format` (with its version) and the
-    /// `key`, and for `content`. Each part comes behind its length, so that no two different
-    /// lists of parts give the same bytes.
+    /// Passes to `take` the bytes for the `format` (with its version), this place, the `key` and the `content`. Each
+    /// part is preceded by its length, so that different parts never yield the same bytes.
     pub(super) fn bind(&self, format: &str, key: &str, content: &[u8], mut take: impl FnMut(&[u8])) {
         let version = self.version.to_be_bytes();
         let parts = [format, self.table, self.row, self.column].map(str::as_bytes);
@@ -27,7 +26,7 @@ impl AadContext<'_> {
         }
     }
 
-    /// The same bytes as associated data, without content.
+    /// Returns the same bytes without content, as associated data.
     pub(super) fn associated_data(&self, format: &str, key: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(192);
         self.bind(format, key, &[], |part| bytes.extend_from_slice(part));
@@ -50,7 +49,7 @@ mod tests {
         bytes
     }
 
-    /// Few letters, delimiters and bytes that look like lengths: collisions would be found quickly.
+    /// Few letters, delimiters and bytes that look like lengths, so that collisions would be found quickly.
     fn parts() -> impl Strategy<Value = Parts> {
         let text = || "[ab\0\x01\x02,:/|\"]{0,3}";
         let texts = [text(), text(), text(), text(), text()];

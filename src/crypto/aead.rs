@@ -1,6 +1,6 @@
 //! AES-256-GCM (NIST SP 800-38D) with the nonce in front: `nonce ‖ ciphertext ‖ tag`.
 //!
-//! Every key given here seals one message in its life, so a random nonce never meets another.
+//! Each key seals a single message, so random nonces cannot collide.
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -23,7 +23,7 @@ pub(super) fn seal(
     let mut nonce = [0; NONCE_LEN];
     entropy.fill(&mut nonce);
     let plain = plain.expose();
-    // In one piece: a buffer that moves while it holds the plaintext would leave a copy behind.
+    // Reserved in advance: a buffer that moves while it holds the plaintext would leave a copy behind.
     sealed.reserve(NONCE_LEN + plain.len() + TAG_LEN);
     sealed.extend_from_slice(&nonce);
     let start = sealed.len();
@@ -38,10 +38,10 @@ pub(super) fn seal(
     sealed.extend_from_slice(tag.as_ref());
 }
 
-/// Opens all of `sealed`.
+/// Decrypts the whole of `sealed`.
 ///
 /// # Errors
-/// `Refused` where any bit of it, of the key or of the associated data is another.
+/// `Refused` if any bit of it, of the key or of the associated data differs.
 pub(super) fn open(key: UnboundKey, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, CryptoError> {
     let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(CryptoError::Refused)?;
     let (ciphertext, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(CryptoError::Refused)?;

@@ -1,4 +1,4 @@
-//! The audit's own keys: one chains its records, the other signs its checkpoints.
+//! The audit's keys: one chains its records, the other signs its checkpoints.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::key_set::KeyEntry;
 use super::{AadContext, CryptoError, KeyKind, KeySet, KeySetError};
 
-/// Vouches for the audit. Both keys of a pair are derived from one `audit` key of the set, so that
-/// they come and go together and no key is used for two purposes.
+/// Authenticates the audit's records and signs its checkpoints. Both keys of a pair are derived from one `audit` key of
+/// the set, so that they are rotated together and no key has two purposes.
 #[derive(Debug)]
 pub struct AuditSigner {
     active: SigningPair,
@@ -23,7 +23,7 @@ struct SigningPair {
     signer: Ed25519KeyPair,
 }
 
-/// A signature, and which key made it.
+/// A signature, with the id of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The id of the `audit` key.
@@ -32,30 +32,32 @@ pub struct Signature {
     pub bytes: Vec<u8>,
 }
 
-/// The labels that keep the derived keys and what they make apart; each ends in its version.
+/// The labels that separate the derived keys and their uses; each ends in its version.
 const CHAIN_KEY: &[u8] = b"box-token-broker audit chain key 1";
 const SIGNING_KEY: &[u8] = b"box-token-broker audit signing key 1";
 const RECORD: &str = "box-token-broker audit record 1";
 
 impl AuditSigner {
+    /// Derives the key pairs from the `audit` keys of the set.
+    ///
     /// # Errors
-    /// Where no `audit` key is active.
+    /// [`KeySetError::NoActiveKey`] if no `audit` key is active.
     pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
         let active = SigningPair::derive(keys.active(KeyKind::Audit)?)?;
         let retired = keys.retired(KeyKind::Audit).map(SigningPair::derive).collect::<Result<_, _>>()?;
         Ok(Self { active, retired })
     }
 
-    /// The key that vouches for what is written now.
+    /// Returns the id of the active key.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.active.id
     }
 
-    /// The MAC of a record's `content` at its place, under the key of that id.
+    /// Returns the MAC of a record's `content` at its place, under the key with this id.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the set does not hold the key.
+    /// `KeyUnavailable` if the set does not hold the key.
     pub fn mac(&self, key: &str, place: &AadContext<'_>, content: &[u8]) -> Result<[u8; 32], CryptoError> {
         let SigningPair { id, chain, .. } = self.find(key)?;
         let mut context = hmac::Context::with_key(chain);
@@ -65,10 +67,10 @@ impl AuditSigner {
         Ok(mac)
     }
 
-    /// Whether `mac` is that of the content at this place, in constant time.
+    /// Verifies the MAC of the content at this place, in constant time.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the set does not hold the key, `Refused` where the MAC is another.
+    /// `KeyUnavailable` if the set does not hold the key, `Refused` if the MAC differs.
     pub fn verify_mac(
         &self,
         key: &str,
@@ -85,10 +87,10 @@ impl AuditSigner {
         Signature { key: self.active.id.clone(), bytes: self.active.signer.sign(content).as_ref().to_vec() }
     }
 
-    /// Whether the signature is that of `content`.
+    /// Verifies the signature of `content`.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the set does not hold the key, `Refused` where the signature is another.
+    /// `KeyUnavailable` if the set does not hold the key, `Refused` if the signature is not valid.
     pub fn verify(&self, content: &[u8], signature: &Signature) -> Result<(), CryptoError> {
         let public = self.find(&signature.key)?.signer.public_key();
         UnparsedPublicKey::new(&ED25519, public.as_ref())
@@ -96,7 +98,7 @@ impl AuditSigner {
             .map_err(|_| CryptoError::Refused)
     }
 
-    /// The Ed25519 public key by which anybody can check the active key's signatures, 32 bytes.
+    /// Returns the Ed25519 public key (32 bytes) with which anybody can verify the active key's signatures.
     #[must_use]
     pub fn public_key(&self) -> &[u8] {
         self.active.signer.public_key().as_ref()
@@ -129,7 +131,7 @@ mod tests {
     const PLACE: AadContext<'_> = AadContext { table: "audit", row: "wri_a", column: "record", version: 1 };
 
     #[test]
-    fn what_was_vouched_for_is_recognised_and_nothing_else() {
+    fn only_the_original_content_is_verified() {
         let audit_signer = AuditSigner::prepare(&KeySet::generate(&SystemEntropy)).unwrap();
         let mac = audit_signer.mac(audit_signer.key(), &PLACE, b"a").unwrap();
         assert_eq!(audit_signer.verify_mac(audit_signer.key(), &PLACE, b"a", &mac), Ok(()));

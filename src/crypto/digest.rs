@@ -1,9 +1,9 @@
-//! SHA-256, for fingerprints of what is no secret or has too much entropy to be guessed.
+//! SHA-256, for fingerprints of public content and of secrets with too much entropy to be guessed.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
 
-/// The SHA-256 of `bytes` (FIPS 180-4).
+/// Returns the SHA-256 of `bytes` (FIPS 180-4).
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
@@ -13,7 +13,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
-/// The SHA-256 of `bytes` in lower-case hex.
+/// Returns the SHA-256 of `bytes` in lower-case hex.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(&sha256(bytes))
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha256_is_that_of_the_standard() {
+    fn sha256_matches_the_standards_example() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(b"abc"), abc);
         assert_eq!(sha256(b"abc").as_slice(), hex::decode(abc).unwrap());

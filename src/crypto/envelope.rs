@@ -1,4 +1,4 @@
-//! A sealed value as bytes: which key opens it, the wrapped data key, and the ciphertext.
+//! The binary form of a sealed value: the key reference, the wrapped data key and the ciphertext.
 //!
 //! ```text
 //! format version   1 byte, always 1
@@ -6,14 +6,14 @@
 //! wrapped key      2 bytes length (big-endian), then that many bytes
 //! sealed           the rest: nonce (12), ciphertext, tag (16)
 //! ```
-//! Every byte decides something that the tag covers, so no second form of a value is accepted.
+//! Every byte affects something that the tag covers, so no second form of a value is accepted.
 
 use super::error::is_key_ref;
 use super::{CryptoError, WrappedKey};
 
 const FORMAT: u8 = 1;
 
-/// The parts of a sealed value, as they stand in its bytes.
+/// The parts of a sealed value.
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     pub(super) key_ref: &'a str,
@@ -25,7 +25,7 @@ impl<'a> Envelope<'a> {
     /// Reads the parts.
     ///
     /// # Errors
-    /// `Refused` where the version is another or a part is cut off.
+    /// `Refused` if the version is unknown or a part is cut off.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, CryptoError> {
         Self::read(bytes).ok_or(CryptoError::Refused)
     }
@@ -40,10 +40,10 @@ impl<'a> Envelope<'a> {
         Some(Self { key_ref, wrapped, sealed })
     }
 
-    /// The bytes that stand before the sealed part.
+    /// Returns the bytes before the sealed part.
     ///
     /// # Errors
-    /// `Wrapper` where the key service gave a reference or a wrapped key that does not fit.
+    /// `Wrapper` if the key service returned a reference or a wrapped key that does not fit.
     pub(super) fn header(wrapped: &WrappedKey) -> Result<Vec<u8>, CryptoError> {
         let key_ref = Some(&wrapped.key_ref).filter(|text| is_key_ref(text));
         let key_ref = key_ref.and_then(|text| Some((u8::try_from(text.len()).ok()?, text)));

@@ -1,4 +1,4 @@
-//! The key set in a file that its owner alone can read.
+//! The key set in a file that only its owner can read.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -9,19 +9,19 @@ use zeroize::Zeroizing;
 
 use super::{KeySet, KeySetError};
 
-/// The most that is read, in bytes; a key set has a few hundred for each key.
+/// The maximum length of a key file, in bytes; each key takes a few hundred.
 const MAX_LEN: usize = 64 * 1024;
 
-/// Why a key file cannot be written or read.
+/// The error of writing or reading a key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// There is no file to read.
+    /// The file does not exist.
     #[error("there is no key file `{}`: make one with `box-token-broker keys generate`", .path.display())]
     Missing {
         /// The file.
         path: PathBuf,
     },
-    /// There is a file already where one was to be written.
+    /// The file to be written exists already.
     #[error(
         "`{}` is there already and stays as it is: what its keys sealed could not be opened without \
          them; give another path",
@@ -31,7 +31,7 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
-    /// Others than its owner have rights on the file.
+    /// Users other than the owner have permissions on the file.
     #[error("`{0}` is open to others than its owner (mode {mode:04o}): run `chmod 600 {0}`", .path.display())]
     TooPermissive {
         /// The file.
@@ -42,7 +42,7 @@ pub enum KeyFileError {
     /// It is a folder, a pipe or a device.
     #[error("`{}` is not a regular file: give the path of a key file", .path.display())]
     NotAFile {
-        /// What stands there.
+        /// The path.
         path: PathBuf,
     },
     /// It is too long to be a key set.
@@ -51,32 +51,31 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
-    /// What stands in it is no key set.
+    /// It does not hold a valid key set.
     #[error("`{}` holds no usable key set: {source}", .path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with the key set.
         source: KeySetError,
     },
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("`{}` cannot be {verb}: {source}", .path.display())]
     System {
         /// The file.
         path: PathBuf,
         /// `read` or `written`.
         verb: &'static str,
-        /// What the system says.
+        /// The error.
         source: io::Error,
     },
 }
 
-/// Writes the key set to a new file of mode 0600, whatever the umask. The file is whole, or not
-/// there: it gets its name only after its content is on the disk.
+/// Writes the key set to a new file of mode 0600, whatever the umask. The write is atomic: the file gets its name only
+/// after its content is on disk.
 ///
 /// # Errors
-/// `Exists` where anything stands at that path, which is left as it is; `System` where the folder
-/// is missing or refuses.
+/// `Exists` if the path exists, which is left unchanged; `System` if the folder is missing or not writable.
 pub fn write_new(path: &Path, keys: &KeySet) -> Result<(), KeyFileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
@@ -88,7 +87,7 @@ pub fn write_new(path: &Path, keys: &KeySet) -> Result<(), KeyFileError> {
     };
     let mut draft = tempfile::Builder::new().prefix(".keys-").tempfile_in(folder).map_err(failed)?;
     let file = draft.as_file_mut();
-    // The draft was made with 0600 less the umask: this sets exactly 0600.
+    // The draft was created with 0600 minus the umask: this sets exactly 0600.
     file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     file.write_all(keys.to_json().expose()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
@@ -96,18 +95,18 @@ pub fn write_new(path: &Path, keys: &KeySet) -> Result<(), KeyFileError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Reads a key file. A link is followed; the rules hold for what it leads to.
+/// Reads a key file. A symbolic link is followed, and the rules apply to its target.
 ///
 /// # Errors
-/// Where it is missing, anyone but its owner has rights on it, it is longer than 64 KiB, or it
-/// holds no key set.
+/// [`KeyFileError`] if it is missing, users other than its owner have permissions on it, it is longer than 64 KiB, or
+/// it holds no valid key set.
 pub fn read(path: &Path) -> Result<KeySet, KeyFileError> {
     let owned = || path.to_owned();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing { path: owned() },
         _ => KeyFileError::System { path: owned(), verb: "read", source },
     };
-    // Asked before it is opened: opening a pipe would wait for whoever writes into it.
+    // Checked before it is opened: opening a pipe would block until something writes to it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(KeyFileError::NotAFile { path: owned() });
     }
@@ -116,7 +115,7 @@ pub fn read(path: &Path) -> Result<KeySet, KeyFileError> {
     if mode & 0o077 != 0 {
         return Err(KeyFileError::TooPermissive { path: owned(), mode });
     }
-    // In one piece: a buffer that grows leaves copies of keys behind.
+    // Reserved in advance: a buffer that grows leaves copies of keys behind.
     let mut json = Zeroizing::new(Vec::with_capacity(MAX_LEN + 2));
     file.take(MAX_LEN as u64 + 1).read_to_end(&mut json).map_err(failed)?;
     if json.len() > MAX_LEN {
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_file_is_its_owners_alone_and_reads_back() {
+    fn a_written_file_is_readable_by_its_owner_alone_and_reads_back() {
         let (folder, path, keys) = written();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(read(&path).unwrap(), keys);
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_ever_overwritten() {
+    fn writing_never_overwrites() {
         let (folder, path, keys) = written();
         let dangling = folder.path().join("dangling");
         symlink(folder.path().join("nowhere"), &dangling).unwrap();
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_as_good_as_what_it_leads_to() {
+    fn a_link_is_read_by_the_rules_for_its_target() {
         let (folder, path, keys) = written();
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_tells_how_to_make_one() {
+    fn the_error_for_a_missing_file_says_how_to_create_one() {
         let error = read(Path::new("/nonexistent/keys.json")).unwrap_err();
         let told =
             "there is no key file `/nonexistent/keys.json`: make one with `box-token-broker keys generate`";
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_file_is_refused() {
+    fn anything_but_a_key_file_is_refused() {
         let (folder, path, keys) = written();
         assert!(matches!(read(folder.path()), Err(KeyFileError::NotAFile { .. })));
         let padded = |length: usize| {

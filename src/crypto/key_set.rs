@@ -1,4 +1,4 @@
-//! The keys that the program holds, by kind, each with an id that whatever uses it stores.
+//! The key set: the broker's own keys by kind, each with an id that is stored beside everything made with it.
 
 mod document;
 
@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 use crate::entropy::{Entropy, random_base62};
 use crate::secret::SecretBytes;
 
-/// How many bytes a key has.
+/// The length of a key, in bytes.
 const KEY_LEN: usize = 32;
 
-/// All keys, of all kinds; one JSON document holds them:
+/// All keys of all kinds, held in one JSON document:
 ///
 /// ```json
 /// {
@@ -24,8 +24,8 @@ const KEY_LEN: usize = 32;
 ///   "audit": []
 /// }
 /// ```
-/// Of each kind at most one key is active: it makes what is new, while every key still opens and
-/// verifies what it made. So each kind rotates by itself: retire its active key, add a new one.
+/// At most one key of each kind is active and used for new content; every key still opens and verifies what was made
+/// with it. So each kind can be rotated by itself: retire its active key and add a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySet {
     /// In the order of the document; ids and keys are unique across all kinds.
@@ -42,14 +42,14 @@ pub(super) struct KeyEntry {
     pub(super) secret: SecretBytes,
 }
 
-/// What a key is for.
+/// The purpose of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// Wraps the data keys that secrets are sealed under.
+    /// Wraps the data keys under which secrets are sealed.
     Encryption,
-    /// Authenticates rows that decide something.
+    /// Authenticates the rows that affect decisions.
     Row,
-    /// Goes into the stored form of API keys.
+    /// Hashes API keys for storage.
     Pepper,
     /// Signs browser sessions.
     Session,
@@ -57,30 +57,30 @@ pub enum KeyKind {
     Audit,
 }
 
-/// Whether a key makes anything new.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyState {
-    /// It makes what is new.
+    /// It is used for new content.
     Active,
-    /// It only opens and verifies what it made before.
+    /// It only opens and verifies existing content.
     Retired,
 }
 
-/// What may be shown of a key.
+/// The public facts about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyStatus {
-    /// What it is for.
+    /// The key's purpose.
     pub kind: KeyKind,
     /// Its id.
     pub id: String,
-    /// Whether it makes anything new.
+    /// Active or retired.
     pub state: KeyState,
 }
 
-/// What is wrong with a key set. Places are JSON pointers (RFC 6901); no message repeats a value.
+/// A problem with a key set. Pointers are JSON pointers (RFC 6901); no message repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error("the key set is not JSON: it stops being so at line {line}, column {column}")]
     Syntax {
         /// The line, from 1.
@@ -88,10 +88,10 @@ pub enum KeySetError {
         /// The column, from 1.
         column: usize,
     },
-    /// The document was written for another program version.
+    /// The document was written by another version of the program.
     #[error("the key set's `/version` is another than {}: use the program that wrote it", document::VERSION)]
     Version,
-    /// A field is missing, unknown, there twice, or of another type.
+    /// A field is missing, unknown, repeated or of the wrong type.
     #[error(
         "the key set has a missing, unknown, repeated or ill-typed field {}; it looks like \
          {{\"version\": 1, \"encryption\": [{{\"id\": \"…\", \"key\": \"…\", \"state\": \"active\" or \
@@ -99,37 +99,37 @@ pub enum KeySetError {
         place(.pointer)
     )]
     InvalidField {
-        /// Where; empty is the whole document.
+        /// The field's pointer; empty for the whole document.
         pointer: String,
     },
     /// A key is not 32 bytes in base64.
     #[error("the key set's `{pointer}` is not the base64 of 32 bytes (44 characters)")]
     InvalidKey {
-        /// Where.
+        /// The field's pointer.
         pointer: String,
     },
-    /// An id cannot be one.
+    /// An id is invalid.
     #[error("the key set's `{pointer}` is not 1 to 64 letters, digits, `-`, `_` and `.`")]
     InvalidId {
-        /// Where.
+        /// The field's pointer.
         pointer: String,
     },
     /// An id names two keys.
     #[error("the key set's `{pointer}` is the id of an earlier key too: every key has its own")]
     RepeatedId {
-        /// Where the second one stands.
+        /// The second one's pointer.
         pointer: String,
     },
-    /// One key stands under two ids.
+    /// One key has two ids.
     #[error("the key set's `{pointer}` is an earlier key again: no key serves twice")]
     RepeatedKey {
-        /// Where the second one stands.
+        /// The second one's pointer.
         pointer: String,
     },
     /// Two keys of one kind are active.
     #[error("the key set's `{pointer}` makes a second key of its kind active: retire one of them")]
     TwoActiveKeys {
-        /// Where the second one stands.
+        /// The second one's pointer.
         pointer: String,
     },
     /// A kind that is needed has no active key.
@@ -148,7 +148,7 @@ fn place(pointer: &str) -> String {
 }
 
 impl KeySet {
-    /// A new set with one active key of each kind.
+    /// Returns a new set with one active key of each kind.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let key = |kind: KeyKind| {
@@ -167,8 +167,8 @@ impl KeySet {
     /// Reads the JSON document.
     ///
     /// # Errors
-    /// Where it is not exactly of the form that [`KeySet`] shows, an id or a key stands twice, or
-    /// two keys of one kind are active.
+    /// [`KeySetError`] if it does not have exactly the form shown at [`KeySet`], repeats an id or a key, or has two
+    /// active keys of one kind.
     pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         let keys = document::read(json)?;
         for (index, key) in keys.iter().enumerate() {
@@ -189,28 +189,28 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The JSON document, indented, with a line feed at its end.
+    /// Returns the JSON document, indented, with a final line feed.
     #[must_use]
     pub fn to_json(&self) -> SecretBytes {
         document::write(&self.keys)
     }
 
-    /// What may be shown of each key, in the document's order.
+    /// Returns the public facts about each key, in the document's order.
     #[must_use]
     pub fn status(&self) -> Vec<KeyStatus> {
         let status = |key: &KeyEntry| KeyStatus { kind: key.kind, id: key.id.clone(), state: key.state };
         self.keys.iter().map(status).collect()
     }
 
-    /// The kind's active key.
+    /// Returns the kind's active key.
     ///
     /// # Errors
-    /// Where it has none.
+    /// [`KeySetError::NoActiveKey`] if it has none.
     pub(super) fn active(&self, kind: KeyKind) -> Result<&KeyEntry, KeySetError> {
         self.of(kind, KeyState::Active).next().ok_or(KeySetError::NoActiveKey { kind })
     }
 
-    /// The kind's other keys.
+    /// Returns the kind's retired keys.
     pub(super) fn retired(&self, kind: KeyKind) -> impl Iterator<Item = &KeyEntry> {
         self.of(kind, KeyState::Retired)
     }
@@ -224,7 +224,7 @@ impl KeyKind {
     /// Every kind, in the document's order.
     pub const ALL: [Self; 5] = [Self::Encryption, Self::Row, Self::Pepper, Self::Session, Self::Audit];
 
-    /// The kind's name in the document.
+    /// Returns the kind's name in the document.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -238,7 +238,7 @@ impl KeyKind {
 }
 
 impl KeyState {
-    /// The state's name in the document.
+    /// Returns the state's name in the document.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Wrapping data keys under a key-encryption key.
+//! Wrapping of data keys under a key-encryption key.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use super::{CryptoError, KeyKind, KeySet, KeySetError, aead};
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
 
-/// What holds the key-encryption keys: the key set here, or a key service or hardware module.
+/// A holder of key-encryption keys: the key set, a key service or a hardware module.
 #[async_trait]
 pub trait KeyWrapper: Send + Sync + Debug {
-    /// The reference of the key that wraps now: a key id or a key service's resource name.
+    /// Returns the reference of the active key: a key id or a key service's resource name.
     fn active(&self) -> &str;
 
     /// Wraps a data key, bound to `context`: the same bytes are needed to unwrap it.
     ///
     /// # Errors
-    /// `Wrapper` where the key service fails.
+    /// `Wrapper` if the key service fails.
     async fn wrap(&self, context: &[u8], data_key: &SecretBytes) -> Result<WrappedKey, CryptoError>;
 
     /// Unwraps a data key that was wrapped under `key_ref` with the same `context`.
     ///
     /// # Errors
-    /// `KeyUnavailable` where that key is not there, `Refused` where the key, the context or the
-    /// wrapped bytes are others, `Wrapper` where the key service fails.
+    /// `KeyUnavailable` if that key does not exist, `Refused` if the key, the context or the wrapped bytes differ,
+    /// `Wrapper` if the key service fails.
     async fn unwrap(&self, key_ref: &str, context: &[u8], wrapped: &[u8])
     -> Result<SecretBytes, CryptoError>;
 }
@@ -36,7 +36,7 @@ pub trait KeyWrapper: Send + Sync + Debug {
 /// A wrapped data key.
 #[derive(Clone, Debug)]
 pub struct WrappedKey {
-    /// What names the key that it is wrapped under: 1 to 255 visible ASCII characters.
+    /// The reference of the wrapping key: 1 to 255 visible ASCII characters.
     pub key_ref: String,
     /// The wrapped data key, at most 65,535 bytes.
     pub bytes: Vec<u8>,
@@ -44,9 +44,9 @@ pub struct WrappedKey {
 
 /// Wraps with the key set's `encryption` keys.
 ///
-/// Each wrap takes a fresh salt and derives its own AES-256-GCM key from the key-encryption key
-/// (HKDF-Expand, RFC 5869). Used directly, one key with random nonces would have to be replaced
-/// after 2³² wraps (NIST SP 800-38D §8.3), and each minted token is one.
+/// Each wrap derives its own AES-256-GCM key from the key-encryption key with a fresh salt (HKDF-Expand, RFC 5869).
+/// Without that, a key with random nonces would have to be replaced after 2³² wraps (NIST SP 800-38D §8.3), and each
+/// minted token is one.
 ///
 /// The wrapped form is the salt (32 bytes), a nonce (12), the ciphertext (32) and the tag (16).
 #[derive(Debug)]
@@ -66,10 +66,10 @@ const FORMAT: &[u8] = b"box-token-broker wrapped key 1";
 const SALT_LEN: usize = 32;
 
 impl LocalKeyWrapper {
-    /// A wrapper with the keys of the set.
+    /// Returns a wrapper with the `encryption` keys of the set.
     ///
     /// # Errors
-    /// Where no `encryption` key is active.
+    /// [`KeySetError::NoActiveKey`] if no `encryption` key is active.
     pub fn new(keys: &KeySet, entropy: Arc<dyn Entropy>) -> Result<Self, KeySetError> {
         let prepare = |key: &super::key_set::KeyEntry| WrappingKey {
             id: key.id.clone(),
@@ -113,8 +113,8 @@ impl KeyWrapper for LocalKeyWrapper {
 }
 
 impl WrappingKey {
-    /// The key of the one wrap that has this salt. The id goes in as well, so that not even equal
-    /// keys under two ids open each other's wraps.
+    /// Derives the key of the wrap with this salt. The id is included, so that even equal keys with two ids cannot
+    /// unwrap each other's data keys.
     #[expect(clippy::expect_used, reason = "32 bytes are within HKDF's bound, and an AES-256 key")]
     fn derive(&self, salt: &[u8; SALT_LEN]) -> UnboundKey {
         let mut key = Zeroizing::new([0; 32]);

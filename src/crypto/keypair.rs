@@ -1,4 +1,4 @@
-//! RSA keys that are made here, so that nobody ever had to carry the private half.
+//! Generation of RSA keys, so that the private key never has to leave the broker.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -6,11 +6,11 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use super::error::CryptoError;
 use crate::secret::SecretBytes;
 
-/// A fresh RSA key of 2048 bits, the size that Box makes: unencrypted PKCS#8 (RFC 5208) in DER. Costs
-/// some tenths of a second of one core: call it where blocking is allowed.
+/// Generates an RSA key of 2048 bits, the size that Box uses, as unencrypted PKCS#8 (RFC 5208) in DER. It takes some
+/// tenths of a second of one core, so call it where blocking is allowed.
 ///
 /// # Errors
-/// [`CryptoError::Wrapper`] where the library makes none.
+/// [`CryptoError::Wrapper`] if the library fails.
 pub fn generate_rsa_key() -> Result<SecretBytes, CryptoError> {
     let failed = |_| CryptoError::Wrapper("no RSA key could be made".to_owned());
     let key = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
@@ -24,13 +24,13 @@ mod tests {
     use crate::domain::signing_key::SigningKey;
 
     #[test]
-    fn a_fresh_key_is_one_that_customers_could_have_brought() {
+    fn a_generated_key_is_a_valid_signing_key() {
         let (one, other) = (generate_rsa_key().unwrap(), generate_rsa_key().unwrap());
         let (one, other) = (SigningKey::from_der(&one).unwrap(), SigningKey::from_der(&other).unwrap());
         assert_eq!((one.bits(), other.bits()), (2048, 2048));
         assert_ne!(one.public_sha256(), other.public_sha256());
         assert!(one.public_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
-        // Read again it is the same key, byte for byte.
+        // Reading it again yields the same key, byte for byte.
         assert_eq!(SigningKey::from_der(one.pkcs8_der()).unwrap(), one);
     }
 }

@@ -1,10 +1,10 @@
-//! The HMAC-SHA-256 keys of one kind, prepared once so that using one costs no key schedule.
+//! The HMAC-SHA-256 keys of one kind, prepared once so that each use needs no key schedule.
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key};
 
 use super::{CryptoError, KeyKind, KeySet, KeySetError};
 
-/// One kind's keys: the active one makes MACs, every one verifies.
+/// The keys of one kind: the active one creates MACs, every one verifies them.
 #[derive(Debug)]
 pub(super) struct MacKeys {
     active: MacKey,
@@ -19,8 +19,10 @@ pub(super) struct MacKey {
 }
 
 impl MacKeys {
+    /// Prepares the keys of one kind.
+    ///
     /// # Errors
-    /// Where the kind has no active key.
+    /// [`KeySetError::NoActiveKey`] if the kind has no active key.
     pub(super) fn prepare(keys: &KeySet, kind: KeyKind) -> Result<Self, KeySetError> {
         let prepare = |key: &super::key_set::KeyEntry| MacKey {
             id: key.id.clone(),
@@ -33,15 +35,15 @@ impl MacKeys {
         &self.active
     }
 
-    /// The key of that id, active or not. A kind has few, so they are looked through.
+    /// Returns the key with this id, active or not. A kind has few keys, so a linear search is enough.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the set does not hold it.
+    /// `KeyUnavailable` if the set does not hold it.
     pub(super) fn find(&self, id: &str) -> Result<&MacKey, CryptoError> {
         self.all().find(|key| key.id == id).ok_or_else(|| CryptoError::unavailable(id))
     }
 
-    /// Every key, the active one first.
+    /// Returns every key, the active one first.
     pub(super) fn all(&self) -> impl Iterator<Item = &MacKey> {
         std::iter::once(&self.active).chain(&self.retired)
     }

@@ -1,9 +1,9 @@
-//! Storage is untrusted: what stands in it is either sealed, so that nobody reads it, or
-//! authenticated, so that nobody changes it.
+//! Cryptography for the untrusted store: its content is either sealed, so that nobody can read it, or authenticated,
+//! so that nobody can change it unnoticed.
 //!
-//! A [`Vault`] does both, for one [`AadContext`] in the store at a time: what was sealed or authenticated
-//! for one table, row, column and row version is refused at every other. The keys come from one
-//! [`KeySet`]; a [`KeyWrapper`] is the seam behind which a key service may stand instead.
+//! A [`Vault`] does both, bound to an [`AadContext`]: content sealed or authenticated for one table, row, column and
+//! row version is refused in every other place. The keys come from one [`KeySet`]; a key service can take its place
+//! behind a [`KeyWrapper`]. This module stores nothing and knows nothing of tenants or callers.
 
 mod aad_context;
 mod aead;

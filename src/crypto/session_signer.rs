@@ -1,5 +1,5 @@
-//! The text of a browser session: which key signed it, which session it is, and a MAC over all that the
-//! session says. It travels with each request of a page, so it is short and needs no encoding anywhere.
+//! The text of a browser session: the key that signed it, the session's id, and a MAC over the session's content. A
+//! page sends it with each request, so it is short and needs no escaping.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -8,26 +8,26 @@ use super::mac_keys::{MacKey, MacKeys};
 use super::{AadContext, KeyKind, KeySet, KeySetError, sha256};
 use crate::secret::SecretString;
 
-/// What every session's text begins with.
+/// The prefix of every session's text.
 const PREFIX: &str = "btbs_";
-/// How many characters tell which key signed.
+/// The number of characters that identify the signing key.
 const TAG_LEN: usize = 8;
-/// How many characters show before any lookup that a text is one of ours: 35 bits.
+/// The length of the check, which shows without a lookup that the broker made the text: 35 bits.
 const CHECK_LEN: usize = 6;
-/// How many characters a whole MAC has.
+/// The length of a whole MAC, in characters.
 const PROOF_LEN: usize = 43;
 
-/// The labels that keep what these keys make apart; each ends in its format's version.
+/// The labels that separate the two uses of a key; each ends in its format's version.
 const CHECK_LABEL: &str = "box-token-broker browser session check 1";
 const PROOF_LABEL: &str = "box-token-broker browser session 1";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Signs browser sessions, and knows what it signed.
+/// Signs the texts of browser sessions and verifies them.
 #[derive(Debug)]
 pub struct SessionSigner(MacKeys);
 
-/// What a text claims to be, and that one of our keys made it for a session of that id.
+/// A text that one of the keys made for a session with this id. Its content has yet to be verified.
 #[derive(Debug)]
 pub struct ClaimedSession<'a> {
     key: &'a MacKey,
@@ -37,17 +37,19 @@ pub struct ClaimedSession<'a> {
 }
 
 impl SessionSigner {
+    /// Prepares the `session` keys of the set.
+    ///
     /// # Errors
-    /// Where no `session` key is active.
+    /// [`KeySetError::NoActiveKey`] if no `session` key is active.
     pub(super) fn prepare(keys: &KeySet) -> Result<Self, KeySetError> {
         MacKeys::prepare(keys, KeyKind::Session).map(Self)
     }
 
-    /// The text of a session of this id (without its prefix) that says `content`, under the active key.
+    /// Returns the text of the session with this id (without its prefix) and `content`, signed with the active key.
     #[must_use]
     pub fn sign(&self, id: &str, content: &[u8]) -> SecretString {
         let key = self.0.active();
-        // In one piece: a text that grows leaves copies of itself behind.
+        // Reserved in advance: a text that grows leaves copies of itself behind.
         let mut text =
             String::with_capacity(PREFIX.len() + TAG_LEN + 1 + id.len() + 1 + CHECK_LEN + PROOF_LEN);
         text.push_str(PREFIX);
@@ -60,13 +62,13 @@ impl SessionSigner {
         SecretString::new(text)
     }
 
-    /// The id that a text names, whoever made it: good to find what is remembered of it, and nothing else.
+    /// Returns the id in a text without verifying it. It may serve as a cache key and for nothing else.
     #[must_use]
     pub fn claimed_id(text: &str) -> Option<&str> {
         text.strip_prefix(PREFIX)?.split('_').nth(1)
     }
 
-    /// Reads a text; `None` for what no key of the set made, which costs no lookup.
+    /// Reads a text. Returns `None` if no key of the set made it, which needs no lookup.
     #[must_use]
     pub fn parse<'a>(&'a self, text: &'a str) -> Option<ClaimedSession<'a>> {
         let mut parts = text.strip_prefix(PREFIX)?.split('_');
@@ -84,14 +86,14 @@ impl SessionSigner {
 }
 
 impl ClaimedSession<'_> {
-    /// Whether the text was made for a session that says `content`, in constant time.
+    /// Returns true if the text was made for a session with this content. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, content: &[u8]) -> bool {
         verify_slices_are_equal(&proof(self.key, self.id, content), self.proof.as_bytes()).is_ok()
     }
 }
 
-/// What tells keys apart in a text: ids may be long, and hold what does not belong there.
+/// Returns the characters that identify a key in a text. A key's id may be long and hold other characters.
 fn tag(key: &MacKey) -> [u8; TAG_LEN] {
     digits(&sha256(key.id.as_bytes()))
 }
@@ -111,7 +113,7 @@ fn mac(MacKey { id: key_id, key }: &MacKey, label: &str, id: &str, content: &[u8
     context.sign()
 }
 
-/// The last so many digits of a number to the base of 62, the last one first.
+/// Returns the last `N` digits of a number in base 62, the last one first.
 fn digits<const N: usize>(number: &[u8]) -> [u8; N] {
     let mut number = number.to_vec();
     std::array::from_fn(|_| {

@@ -1,4 +1,4 @@
-//! Sealing, authenticating and peppering what goes into the store.
+//! Sealing, authenticating and hashing of the content of the store.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
 use crate::entropy::Entropy;
 use crate::secret::SecretBytes;
 
-/// Everything that is done with keys between the program and its store.
+/// All cryptographic operations between the program and its store.
 #[derive(Debug)]
 pub struct Vault {
     wrapper: Arc<dyn KeyWrapper>,
@@ -27,25 +27,25 @@ pub struct Vault {
     entropy: Arc<dyn Entropy>,
 }
 
-/// The MAC of a row's content, as it stands in the row.
+/// The MAC of a row's content, as stored in the row.
 #[derive(Clone, Debug)]
 pub struct RowMac {
-    /// The id of the `row` key that made it.
+    /// The id of its `row` key.
     pub key: String,
     /// HMAC-SHA-256, 32 bytes.
     pub mac: Vec<u8>,
 }
 
-/// The stored form of a text that is only ever compared, such as an API key.
+/// The stored hash of a text that is only compared, such as an API key.
 #[derive(Clone, Debug)]
 pub struct PepperedHash {
-    /// The id of the `pepper` key that made it.
+    /// The id of its `pepper` key.
     pub pepper: String,
     /// HMAC-SHA-256, 32 bytes.
     pub digest: Vec<u8>,
 }
 
-/// The labels that keep seals, wraps and MACs apart; each ends in its format's version.
+/// The labels that separate seals, wraps and MACs; each ends in its format's version.
 const SEAL: &str = "box-token-broker seal 1";
 const WRAP: &str = "box-token-broker wrap 1";
 const ROW: &str = "box-token-broker row 1";
@@ -53,10 +53,10 @@ const ROW: &str = "box-token-broker row 1";
 const DATA_KEY_LEN: usize = 32;
 
 impl Vault {
-    /// A vault whose data keys are wrapped by `wrapper`, with the other keys from the set.
+    /// Returns a vault whose data keys are wrapped by `wrapper`, with the other keys from the set.
     ///
     /// # Errors
-    /// Where no `row`, `pepper`, `session` or `audit` key is active.
+    /// [`KeySetError::NoActiveKey`] if no `row`, `pepper`, `session` or `audit` key is active.
     pub fn new(
         keys: &KeySet,
         wrapper: Arc<dyn KeyWrapper>,
@@ -72,20 +72,20 @@ impl Vault {
         })
     }
 
-    /// A vault that takes all its keys from the set.
+    /// Returns a vault with all its keys from the set.
     ///
     /// # Errors
-    /// Where a kind of key has no active one.
+    /// [`KeySetError::NoActiveKey`] if a kind has no active key.
     pub fn local(keys: &KeySet, entropy: Arc<dyn Entropy>) -> Result<Self, KeySetError> {
         let wrapper = LocalKeyWrapper::new(keys, Arc::clone(&entropy))?;
         Self::new(keys, Arc::new(wrapper), entropy)
     }
 
-    /// Seals `plain` for this place alone: AES-256-GCM under a fresh data key, which is wrapped and
-    /// kept beside the ciphertext.
+    /// Seals `plain` for this place alone: AES-256-GCM under a fresh data key, which is wrapped and stored beside the
+    /// ciphertext.
     ///
     /// # Errors
-    /// `Wrapper` where the key service fails.
+    /// `Wrapper` if the key service fails.
     pub async fn seal(&self, place: &AadContext<'_>, plain: &SecretBytes) -> Result<Vec<u8>, CryptoError> {
         let mut data_key = Zeroizing::new(vec![0; DATA_KEY_LEN]);
         self.entropy.fill(&mut data_key);
@@ -97,11 +97,11 @@ impl Vault {
         Ok(sealed)
     }
 
-    /// Opens what was sealed for this place.
+    /// Opens content that was sealed for this place.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the key it names is not there, `Refused` where it was altered or
-    /// sealed for another place, `Wrapper` where the key service fails.
+    /// `KeyUnavailable` if its key does not exist, `Refused` if it was altered or sealed for another place, `Wrapper` if
+    /// the key service fails.
     pub async fn open(&self, place: &AadContext<'_>, sealed: &[u8]) -> Result<SecretBytes, CryptoError> {
         let envelope = Envelope::parse(sealed)?;
         let context = place.associated_data(WRAP, "");
@@ -110,54 +110,53 @@ impl Vault {
         aead::open(aes_key(&data_key)?, &associated, envelope.sealed)
     }
 
-    /// The MAC of a row's `content` at this place, under the active `row` key.
+    /// Returns the MAC of a row's `content` at this place, under the active `row` key.
     #[must_use]
     pub fn authenticate(&self, place: &AadContext<'_>, content: &[u8]) -> RowMac {
         let key = self.rows.active();
         RowMac { key: key.id.clone(), mac: row_mac(key, place, content).as_ref().to_vec() }
     }
 
-    /// Whether `content` is what the program wrote at this place.
+    /// Verifies that the program wrote `content` at this place.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the key it names is not there; `Refused` where the content, the place
-    /// or the MAC is another.
+    /// `KeyUnavailable` if the MAC's key does not exist; `Refused` if the content, the place or the MAC differs.
     pub fn verify(&self, place: &AadContext<'_>, content: &[u8], mac: &RowMac) -> Result<(), CryptoError> {
         let key = self.rows.find(&mac.key)?;
         verify_slices_are_equal(row_mac(key, place, content).as_ref(), &mac.mac)
             .map_err(|_| CryptoError::Refused)
     }
 
-    /// What signs browser sessions.
+    /// Returns the signer of browser sessions.
     #[must_use]
     pub fn session_signer(&self) -> &SessionSigner {
         &self.sessions
     }
 
-    /// What vouches for the audit.
+    /// Returns the signer of the audit.
     #[must_use]
     pub fn audit_signer(&self) -> &AuditSigner {
         &self.audit_signer
     }
 
-    /// A new random id's source, for what is made beside the rows.
+    /// Returns the source of randomness, for ids of new content.
     #[must_use]
     pub fn entropy(&self) -> &dyn Entropy {
         &*self.entropy
     }
 
-    /// The form in which `text` is stored: its HMAC under the active `pepper` key. No slow hash: the
-    /// texts are random enough that none can be guessed.
+    /// Returns the stored form of `text`: its HMAC under the active `pepper` key. A slow hash is not needed, because the
+    /// texts are too random to be guessed.
     #[must_use]
     pub fn hash_with_pepper(&self, text: &[u8]) -> PepperedHash {
         let MacKey { id, key } = self.peppers.active();
         PepperedHash { pepper: id.clone(), digest: hmac::sign(key, text).as_ref().to_vec() }
     }
 
-    /// Whether `digest` is the stored form of `text` under that pepper, in constant time.
+    /// Returns true if `digest` is the stored form of `text` under that pepper, compared in constant time.
     ///
     /// # Errors
-    /// `KeyUnavailable` where the pepper is not there.
+    /// `KeyUnavailable` if the pepper does not exist.
     pub fn verify_peppered(&self, pepper: &str, digest: &[u8], text: &[u8]) -> Result<bool, CryptoError> {
         Ok(hmac::verify(&self.peppers.find(pepper)?.key, text, digest).is_ok())
     }
@@ -169,8 +168,10 @@ fn row_mac(MacKey { id, key }: &MacKey, place: &AadContext<'_>, content: &[u8]) 
     context.sign()
 }
 
+/// Returns the data key as an AES key.
+///
 /// # Errors
-/// `Refused` where a key service unwrapped something that is no data key.
+/// `Refused` if a key service returned something that is not a data key.
 fn aes_key(data_key: &SecretBytes) -> Result<UnboundKey, CryptoError> {
     UnboundKey::new(&AES_256_GCM, data_key.expose()).map_err(|_| CryptoError::Refused)
 }

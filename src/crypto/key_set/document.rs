@@ -11,7 +11,7 @@ use crate::secret::{SecretBytes, SecretString};
 
 pub(super) const VERSION: u64 = 1;
 
-/// Read by itself first: a later version may have any other form.
+/// The version alone, which is read first because another version may have any other form.
 #[derive(Deserialize)]
 struct Versioned {
     version: u64,
@@ -43,7 +43,7 @@ enum State {
     Retired,
 }
 
-/// The document's keys, in its order.
+/// Returns the document's keys, in its order.
 pub(super) fn read(json: &[u8]) -> Result<Vec<KeyEntry>, KeySetError> {
     if parse::<Versioned>(json)?.version != VERSION {
         return Err(KeySetError::Version);
@@ -58,7 +58,7 @@ pub(super) fn read(json: &[u8]) -> Result<Vec<KeyEntry>, KeySetError> {
     Ok(keys)
 }
 
-/// The document of these keys.
+/// Returns the document of these keys.
 #[expect(clippy::expect_used, reason = "texts and numbers always serialise, and memory takes every byte")]
 pub(super) fn write(keys: &[KeyEntry]) -> SecretBytes {
     let encoded: Vec<_> = keys.iter().map(|key| Zeroizing::new(BASE64.encode(key.secret.expose()))).collect();
@@ -74,7 +74,7 @@ pub(super) fn write(keys: &[KeyEntry]) -> SecretBytes {
         session: entries(KeyKind::Session),
         audit: entries(KeyKind::Audit),
     };
-    // In one piece: a buffer that grows leaves copies of keys behind.
+    // Reserved in advance: a buffer that grows leaves copies of keys behind.
     let mut json = Zeroizing::new(Vec::with_capacity(512 + 256 * keys.len()));
     serde_json::to_writer_pretty(&mut *json, &document).expect("a document that serialises");
     json.push(b'\n');
@@ -99,8 +99,8 @@ fn syntax(error: &serde_json::Error) -> KeySetError {
     KeySetError::Syntax { line: error.line(), column: error.column() }
 }
 
-/// The place of an error. Only names that every key set has stand in it: a name made up by hand,
-/// or an unknown state, might be a secret that slipped.
+/// Returns the pointer of an error. It contains only the names that every key set has: an unknown name or state might
+/// be a misplaced secret.
 fn pointer(path: &serde_path_to_error::Path) -> String {
     let known = |key: &str| {
         ["version", "id", "key", "state"].contains(&key)
@@ -116,7 +116,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 impl<K> Document<K> {
-    /// In the order of `KeyKind::ALL`.
+    /// Returns the entries by kind, in the order of `KeyKind::ALL`.
     fn into_kinds(self) -> [Vec<Entry<K>>; 5] {
         [self.encryption, self.row, self.pepper, self.session, self.audit]
     }

@@ -1,4 +1,4 @@
-//! What each text of a config must look like; the same wherever it comes from.
+//! The rules for each text of a config, whether it comes from a file or from separate fields of a request.
 
 use crate::domain::id::{BoxId, ClientId};
 
@@ -22,8 +22,8 @@ pub enum ConfigField {
 }
 
 impl ConfigField {
-    /// The longest text that is taken, in bytes. Box's own are far shorter: secrets and webhook keys
-    /// 32, key ids 8, the PEM text of its 2048-bit keys some 1,900.
+    /// Returns the maximum length, in bytes. Box's own texts are far shorter: secrets and webhook keys have 32 bytes,
+    /// key ids 8, the PEM text of its 2048-bit keys about 1,900.
     #[must_use]
     pub fn max_bytes(self) -> usize {
         match self {
@@ -36,7 +36,7 @@ impl ConfigField {
         }
     }
 
-    /// What to do about one that is missing or wrong.
+    /// Returns the solution for a missing or invalid text.
     #[must_use]
     pub fn fix(self) -> &'static str {
         match self {
@@ -60,10 +60,10 @@ impl ConfigField {
         }
     }
 
-    /// What is wrong with a text that is not empty, in a sentence that does not quote it.
+    /// Checks a text that is not empty.
     ///
     /// # Errors
-    /// Where it is too long, or holds what such a text cannot hold.
+    /// A sentence, which does not quote the text, if it is too long or holds invalid characters.
     pub fn check(self, text: &str) -> Result<(), String> {
         if text.len() > self.max_bytes() {
             return Err(format!(
@@ -88,7 +88,7 @@ impl ConfigField {
     }
 }
 
-/// One enterprise has one spelling, so that nobody holds it twice.
+/// Checks an enterprise ID. Each enterprise has a single spelling, so that it cannot be registered twice.
 fn check_enterprise(text: &str) -> Result<(), String> {
     BoxId::parse(text).map_err(|_| "an enterprise ID is 1 to 20 decimal digits".to_owned())?;
     ensure(

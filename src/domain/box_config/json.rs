@@ -1,11 +1,11 @@
-//! From a file's bytes to JSON, within bounds, and with a word on what was uploaded instead.
+//! Parsing of a config file's bytes as JSON, within bounds, with hints about common mistakes.
 
 use serde_json::Value;
 use serde_json::error::Category;
 
 use super::ConfigFile;
 
-/// The value, or what is wrong with the file as a whole.
+/// Returns the JSON value, or the problem with the file as a whole.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     if bytes.len() > ConfigFile::MAX_BYTES {
         return Err(format!(
@@ -27,7 +27,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
         return Err("the file is UTF-16; save it as UTF-8".to_owned());
     }
     let value = serde_json::from_slice(bytes).map_err(|error| {
-        // serde's own message is left out, as it may quote the file.
+        // serde's own message is dropped, because it may quote the file.
         if error.to_string().starts_with("recursion limit") {
             return too_deep();
         }
@@ -41,7 +41,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
-/// Refuses what is nested so deeply that it cannot be a config.
+/// Checks that the value is not nested too deeply for a config.
 pub(super) fn check_depth(value: &Value) -> Result<(), String> {
     if is_within(value, ConfigFile::MAX_DEPTH) { Ok(()) } else { Err(too_deep()) }
 }

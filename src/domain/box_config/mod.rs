@@ -1,7 +1,7 @@
-//! The JSON file that Box's developer console hands out, and that customers upload.
+//! The JSON config file that customers download from Box's developer console and upload to the broker.
 //!
-//! Files in the wild vary: keys left out, numbers for strings, an inner object pasted alone. All
-//! that is wrong is told at once, each thing with the place where it stands.
+//! Real files vary: keys are left out, numbers stand for strings, an inner object is pasted alone. All problems are
+//! reported at once, each with its JSON pointer. The private key inside is decoded by `signing_key`.
 
 mod field;
 mod json;
@@ -19,96 +19,96 @@ use super::id::{BoxId, ClientId};
 use super::signing_key::{KeyProblem, SigningKey};
 use crate::secret::SecretString;
 
-/// Box's config as it was uploaded: any JSON at all until [`ConfigFile::read`] has read it. Its
-/// texts are wiped when it is dropped.
+/// An uploaded config file: any JSON value until [`ConfigFile::read`] has validated it. Its texts are wiped on drop.
 #[derive(Clone)]
 pub struct ConfigFile(Value);
 
-/// What a config says, once it makes sense.
+/// The content of a valid config file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoxConfig {
     /// `boxAppSettings.clientID`.
     pub client_id: ClientId,
     /// `boxAppSettings.clientSecret`.
     pub client_secret: SecretString,
-    /// `enterpriseID`; a shared app's config may have none.
+    /// `enterpriseID`; the config of a shared app may have none.
     pub enterprise_id: Option<BoxId>,
-    /// `boxAppSettings.appAuth`; always there for JWT, never for client credentials.
+    /// `boxAppSettings.appAuth`; always present for JWT, never for client credentials.
     pub key: Option<EncodedKey>,
     /// `webhooks.primaryKey`.
     pub webhook_primary: Option<SecretString>,
     /// `webhooks.secondaryKey`.
     pub webhook_secondary: Option<SecretString>,
-    /// JSON pointers (RFC 6901) of fields that have a value but no use here; the first
-    /// [`BoxConfig::MAX_IGNORED`] of them.
+    /// JSON pointers (RFC 6901) of unused fields that have a value; the first [`BoxConfig::MAX_IGNORED`] of them.
     pub ignored: Vec<String>,
 }
 
-/// A signing key as a config holds it: a text that nobody has looked into.
+/// A signing key as text in a config file, not decoded yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedKey {
     /// `publicKeyID`: Box's id of the public key, sent as `kid`.
     pub public_key_id: String,
     /// `privateKey`: PEM.
     pub private_key: SecretString,
-    /// `passphrase`; absent where it is empty.
+    /// `passphrase`, if it is not empty.
     pub passphrase: Option<SecretString>,
 }
 
-/// One thing that is wrong with a config. Holds nothing secret.
+/// A problem with a config file. It holds nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {detail}")]
 pub struct ConfigProblem {
-    /// Where: a JSON pointer (RFC 6901) from the file's root, so empty for the file itself.
+    /// The JSON pointer (RFC 6901) from the file's root; empty for the file itself.
     pub pointer: String,
-    /// What is wrong, in a sentence or two.
+    /// The problem, in a sentence or two.
     pub detail: String,
-    /// What to do about it, in a sentence.
+    /// The solution, in a sentence.
     pub fix: &'static str,
 }
 
-/// What to do about a file that is not the one that Box gave.
-const WHOLE_FILE: &str = "Upload the config JSON exactly as Box's developer console gave it for download.";
+/// The solution for a file that is not as Box's developer console gave it.
+const WHOLE_FILE_FIX: &str =
+    "Upload the config JSON exactly as Box's developer console gave it for download.";
 
 impl ConfigFile {
-    /// The longest file that is read, in bytes.
+    /// The maximum length of a file, in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
-    /// How deep objects and arrays may stand in one another; Box's files go three deep.
+    /// The maximum depth of nested objects and arrays; Box's files have three levels.
     pub const MAX_DEPTH: usize = 32;
 
     /// Reads a whole file.
     ///
     /// # Errors
-    /// One problem, where it is too long, nested too deeply, or no JSON.
+    /// One problem if it is too long, nested too deeply or not JSON.
     pub fn from_text(bytes: &[u8]) -> Result<Self, ConfigProblem> {
-        json::parse(bytes).map(Self).map_err(|detail| ConfigProblem::new("", detail, WHOLE_FILE))
+        json::parse(bytes).map(Self).map_err(|detail| ConfigProblem::new("", detail, WHOLE_FILE_FIX))
     }
 
-    /// The file's document, as it is sent to a broker; nobody wipes it any more.
+    /// Returns the file's document to be sent to a broker. It is no longer wiped on drop.
     #[must_use]
     pub fn into_document(mut self) -> Value {
         std::mem::take(&mut self.0)
     }
 
-    /// Makes sense of the file for an app of that kind. Cheap: the private key is not looked into.
+    /// Validates the file for an app with this authentication method. This is cheap, because the private key is not
+    /// decoded.
     ///
     /// # Errors
-    /// All that is wrong, in the order of Box's own file.
+    /// All problems, in the order of Box's own file.
     pub fn read(self, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
         reader::read(&self.0, auth)
     }
 }
 
 impl BoxConfig {
-    /// How many ignored fields are told of.
+    /// The maximum number of ignored fields that are reported.
     pub const MAX_IGNORED: usize = 20;
 }
 
 impl EncodedKey {
-    /// Reads the key. Costs up to a few tenths of a second, as [`SigningKey::parse`] says.
+    /// Decodes the key, which takes up to a few tenths of a second; see [`SigningKey::parse`].
     ///
     /// # Errors
-    /// What is wrong with the key or its passphrase.
+    /// [`KeyProblem`] for an invalid key or a wrong passphrase.
     pub fn decode(&self) -> Result<SigningKey, KeyProblem> {
         SigningKey::parse(&self.private_key, self.passphrase.as_ref())
     }
@@ -121,7 +121,7 @@ impl ConfigProblem {
 }
 
 impl<'de> Deserialize<'de> for ConfigFile {
-    /// Takes any JSON value: what is wrong with it is told by [`ConfigFile::read`], with its place.
+    /// Accepts any JSON value; [`ConfigFile::read`] reports its problems with their JSON pointers.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Value::deserialize(deserializer).map(Self)
     }
@@ -139,7 +139,7 @@ impl Drop for ConfigFile {
     }
 }
 
-/// Overwrites every text; the recursion is as deep as the parser let the file be.
+/// Overwrites every text; the parser has bounded the depth of the recursion.
 fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),

@@ -1,49 +1,49 @@
-//! From a config's JSON to its values, with everything that is wrong on the way.
+//! Validation of a config's JSON, which collects every problem.
 
 use serde_json::{Map, Value};
 
 use super::field::ConfigField;
 use super::json::check_depth;
-use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE};
+use super::{BoxConfig, ConfigProblem, EncodedKey, WHOLE_FILE_FIX};
 use crate::domain::app::AuthMethod;
 use crate::domain::id::{BoxId, ClientId};
 use crate::domain::printable::is_printable;
 use crate::secret::SecretString;
 
-const ANOTHER_KEY: &str = "Make a new keypair in Box's developer console and upload the file that is downloaded \
+const NEW_KEY_FIX: &str = "Make a new keypair in Box's developer console and upload the file that is downloaded \
                            then, or register the app with auth `ccg` where it was made for client credentials.";
 
-const NO_KEY: &str = "there is no complete key in this file. A config that was downloaded again from Box never \
+const NO_KEY_DETAIL: &str = "there is no complete key in this file. A config that was downloaded again from Box never \
                       holds one: Box shows a private key only when it is made. An app for client credentials \
                       has none and is registered with auth `ccg`";
 
-/// Reads the whole of a config.
+/// Reads a whole config.
 pub(super) fn read(file: &Value, auth: AuthMethod) -> Result<BoxConfig, Vec<ConfigProblem>> {
     if let Err(detail) = check_depth(file) {
-        return Err(vec![ConfigProblem::new("", detail, WHOLE_FILE)]);
+        return Err(vec![ConfigProblem::new("", detail, WHOLE_FILE_FIX)]);
     }
-    let mut reading = ConfigReader::default();
-    let found = reading.file(file, auth);
-    match found {
-        Some(mut config) if reading.problems.is_empty() => {
-            reading.ignored.truncate(BoxConfig::MAX_IGNORED);
-            config.ignored = reading.ignored;
+    let mut reader = ConfigReader::default();
+    let config = reader.file(file, auth);
+    match config {
+        Some(mut config) if reader.problems.is_empty() => {
+            reader.ignored.truncate(BoxConfig::MAX_IGNORED);
+            config.ignored = reader.ignored;
             Ok(config)
         }
-        _ => Err(reading.problems),
+        _ => Err(reader.problems),
     }
 }
 
-/// What was found on the way. A reader that answers `None` has said why, where something is wrong.
+/// The state of a validation. A method that returns `None` for an invalid value has recorded the problem.
 #[derive(Default)]
 struct ConfigReader {
     problems: Vec<ConfigProblem>,
     ignored: Vec<String>,
 }
 
-/// An object of the file, and where it stands.
+/// An object of the file, with its JSON pointer.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct JsonObject<'a> {
     pointer: &'a str,
     fields: &'a Map<String, Value>,
 }
@@ -51,22 +51,26 @@ struct Place<'a> {
 impl ConfigReader {
     fn file(&mut self, file: &Value, auth: AuthMethod) -> Option<BoxConfig> {
         let Value::Object(fields) = file else {
-            self.wrong("", format!("a Box config is a JSON object; this is {}", kind(file)), WHOLE_FILE);
+            self.report(
+                "",
+                format!("a Box config is a JSON object; this is {}", json_type(file)),
+                WHOLE_FILE_FIX,
+            );
             return None;
         };
-        let root = Place { pointer: "", fields };
-        let Some(settings) = present(fields, "boxAppSettings") else {
-            self.wrong("/boxAppSettings", without_settings(fields), WHOLE_FILE);
+        let root = JsonObject { pointer: "", fields };
+        let Some(settings) = non_null(fields, "boxAppSettings") else {
+            self.report("/boxAppSettings", describe_file_without_settings(fields), WHOLE_FILE_FIX);
             return None;
         };
         self.ignore_all_but(root, &["boxAppSettings", "enterpriseID", "webhooks"]);
         let settings_pointer = "/boxAppSettings";
         let app = self.object(settings_pointer, settings).map(|fields| {
-            let place = Place { pointer: settings_pointer, fields };
-            self.ignore_all_but(place, &["clientID", "clientSecret", "appAuth"]);
-            let id = self.required(place, "clientID", ConfigField::ClientId);
-            let secret = self.required(place, "clientSecret", ConfigField::ClientSecret);
-            (id, secret, self.key(place, auth))
+            let object = JsonObject { pointer: settings_pointer, fields };
+            self.ignore_all_but(object, &["clientID", "clientSecret", "appAuth"]);
+            let id = self.required(object, "clientID", ConfigField::ClientId);
+            let secret = self.required(object, "clientSecret", ConfigField::ClientSecret);
+            (id, secret, self.key(object, auth))
         });
         let enterprise_id = self.enterprise(root);
         let (webhook_primary, webhook_secondary) = self.webhooks(root);
@@ -82,10 +86,10 @@ impl ConfigReader {
         })
     }
 
-    /// `appAuth`, which client credentials have no use for.
-    fn key(&mut self, settings: Place<'_>, auth: AuthMethod) -> Option<EncodedKey> {
+    /// Reads `appAuth`, which client credentials do not use.
+    fn key(&mut self, settings: JsonObject<'_>, auth: AuthMethod) -> Option<EncodedKey> {
         let pointer = format!("{}/appAuth", settings.pointer);
-        let value = present(settings.fields, "appAuth");
+        let value = non_null(settings.fields, "appAuth");
         if auth == AuthMethod::Ccg {
             let is_used = |value: &Value| value.as_object().is_none_or(|parts| parts.values().any(has_value));
             if value.is_some_and(is_used) {
@@ -94,36 +98,40 @@ impl ConfigReader {
             return None;
         }
         let Some(value) = value else {
-            self.wrong(pointer, NO_KEY, ANOTHER_KEY);
+            self.report(pointer, NO_KEY_DETAIL, NEW_KEY_FIX);
             return None;
         };
-        let place = Place { pointer: &pointer, fields: self.object(&pointer, value)? };
-        self.ignore_all_but(place, &["publicKeyID", "privateKey", "passphrase"]);
+        let object = JsonObject { pointer: &pointer, fields: self.object(&pointer, value)? };
+        self.ignore_all_but(object, &["publicKeyID", "privateKey", "passphrase"]);
         let before = self.problems.len();
-        let id = self.optional(place, "publicKeyID", ConfigField::PublicKeyId);
-        let private_key = self.optional(place, "privateKey", ConfigField::PrivateKey);
-        let passphrase = self.optional(place, "passphrase", ConfigField::Passphrase).map(secret);
+        let id = self.optional(object, "publicKeyID", ConfigField::PublicKeyId);
+        let private_key = self.optional(object, "privateKey", ConfigField::PrivateKey);
+        let passphrase = self.optional(object, "passphrase", ConfigField::Passphrase).map(secret);
         match (id, private_key) {
             (Some(id), Some(private_key)) => Some(EncodedKey {
                 public_key_id: id.to_owned(),
                 private_key: secret(private_key),
                 passphrase,
             }),
-            // Where a part is there but wrong, that has been said.
+            // A part is present but invalid, which has been reported.
             _ if self.problems.len() > before => None,
             (None, None) => {
-                self.wrong(pointer, NO_KEY, ANOTHER_KEY);
+                self.report(pointer, NO_KEY_DETAIL, NEW_KEY_FIX);
                 None
             }
             (id, _) => {
                 let missing = if id.is_none() { "publicKeyID" } else { "privateKey" };
-                self.wrong(pointer, format!("`{missing}` is missing or empty: {NO_KEY}"), ANOTHER_KEY);
+                self.report(
+                    pointer,
+                    format!("`{missing}` is missing or empty: {NO_KEY_DETAIL}"),
+                    NEW_KEY_FIX,
+                );
                 None
             }
         }
     }
 
-    fn enterprise(&mut self, root: Place<'_>) -> Option<BoxId> {
+    fn enterprise(&mut self, root: JsonObject<'_>) -> Option<BoxId> {
         let Some(Value::Number(number)) = root.fields.get("enterpriseID") else {
             let text = self.optional(root, "enterpriseID", ConfigField::EnterpriseId)?;
             return BoxId::parse(text).ok();
@@ -133,22 +141,22 @@ impl ConfigReader {
         BoxId::parse(self.checked("/enterpriseID", ConfigField::EnterpriseId, &digits)?).ok()
     }
 
-    fn webhooks(&mut self, root: Place<'_>) -> (Option<SecretString>, Option<SecretString>) {
+    fn webhooks(&mut self, root: JsonObject<'_>) -> (Option<SecretString>, Option<SecretString>) {
         let pointer = "/webhooks";
-        let Some(value) = present(root.fields, "webhooks") else { return (None, None) };
+        let Some(value) = non_null(root.fields, "webhooks") else { return (None, None) };
         let Some(fields) = self.object(pointer, value) else { return (None, None) };
-        let place = Place { pointer, fields };
-        self.ignore_all_but(place, &["primaryKey", "secondaryKey"]);
-        let mut key = |name| self.optional(place, name, ConfigField::WebhookKey).map(secret);
+        let object = JsonObject { pointer, fields };
+        self.ignore_all_but(object, &["primaryKey", "secondaryKey"]);
+        let mut key = |name| self.optional(object, name, ConfigField::WebhookKey).map(secret);
         (key("primaryKey"), key("secondaryKey"))
     }
 
-    /// A text that must be there and not be empty.
-    fn required<'a>(&mut self, place: Place<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
-        match present(place.fields, name) {
-            Some(value) if has_value(value) => self.optional(place, name, field),
+    /// Reads a text that must be present and not empty.
+    fn required<'a>(&mut self, object: JsonObject<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
+        match non_null(object.fields, name) {
+            Some(value) if has_value(value) => self.optional(object, name, field),
             value => {
-                let other = place.fields.keys().find(|key| *key != name && key.eq_ignore_ascii_case(name));
+                let other = object.fields.keys().find(|key| *key != name && key.eq_ignore_ascii_case(name));
                 let detail = match (value, other) {
                     (Some(_), _) => {
                         format!("`{name}` is empty; copy it from the app's Configuration tab in Box")
@@ -156,16 +164,16 @@ impl ConfigReader {
                     (None, Some(other)) => format!("`{name}` is missing; `{other}` is spelled differently"),
                     (None, None) => format!("`{name}` is missing; Box's own files have it"),
                 };
-                self.wrong(format!("{}/{name}", place.pointer), detail, field.fix());
+                self.report(format!("{}/{name}", object.pointer), detail, field.fix());
                 None
             }
         }
     }
 
-    /// A text, where there is one that is not empty.
-    fn optional<'a>(&mut self, place: Place<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
-        let value = present(place.fields, name)?;
-        let pointer = format!("{}/{name}", place.pointer);
+    /// Reads a text, if there is one that is not empty.
+    fn optional<'a>(&mut self, object: JsonObject<'a>, name: &str, field: ConfigField) -> Option<&'a str> {
+        let value = non_null(object.fields, name)?;
+        let pointer = format!("{}/{name}", object.pointer);
         match value {
             Value::String(text) if text.is_empty() => None,
             Value::String(text) => self.checked(&pointer, field, text),
@@ -174,9 +182,9 @@ impl ConfigReader {
                     ConfigField::EnterpriseId => "digits, as a string or a whole number",
                     _ => "a string",
                 };
-                self.wrong(
+                self.report(
                     pointer,
-                    format!("`{name}` must be {wanted}; this is {}", kind(value)),
+                    format!("`{name}` must be {wanted}; this is {}", json_type(value)),
                     field.fix(),
                 );
                 None
@@ -185,30 +193,36 @@ impl ConfigReader {
     }
 
     fn checked<'a>(&mut self, pointer: &str, field: ConfigField, text: &'a str) -> Option<&'a str> {
-        field.check(text).map_err(|detail| self.wrong(pointer, detail, field.fix())).ok().map(|()| text)
+        field.check(text).map_err(|detail| self.report(pointer, detail, field.fix())).ok().map(|()| text)
     }
 
     fn object<'a>(&mut self, pointer: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
         if !value.is_object() {
-            self.wrong(pointer, format!("this must be a JSON object; it is {}", kind(value)), WHOLE_FILE);
+            self.report(
+                pointer,
+                format!("this must be a JSON object; it is {}", json_type(value)),
+                WHOLE_FILE_FIX,
+            );
         }
         value.as_object()
     }
 
-    fn ignore_all_but(&mut self, place: Place<'_>, known: &[&str]) {
+    fn ignore_all_but(&mut self, object: JsonObject<'_>, known: &[&str]) {
         let unknown =
-            place.fields.iter().filter(|(name, value)| !known.contains(&name.as_str()) && has_value(value));
+            object.fields.iter().filter(|(name, value)| !known.contains(&name.as_str()) && has_value(value));
         let room = BoxConfig::MAX_IGNORED.saturating_sub(self.ignored.len());
-        self.ignored.extend(unknown.take(room).map(|(name, _)| format!("{}/{}", place.pointer, token(name))));
+        self.ignored.extend(
+            unknown.take(room).map(|(name, _)| format!("{}/{}", object.pointer, pointer_token(name))),
+        );
     }
 
-    fn wrong(&mut self, pointer: impl Into<String>, detail: impl Into<String>, fix: &'static str) {
+    fn report(&mut self, pointer: impl Into<String>, detail: impl Into<String>, fix: &'static str) {
         self.problems.push(ConfigProblem::new(pointer, detail, fix));
     }
 }
 
-/// The field's value; `null` is as good as absent.
-fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// Returns the field's value; `null` counts as absent.
+fn non_null<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
 
@@ -216,8 +230,8 @@ fn has_value(value: &Value) -> bool {
     !value.is_null() && value.as_str() != Some("")
 }
 
-/// What was uploaded instead of a whole file.
-fn without_settings(fields: &Map<String, Value>) -> String {
+/// Returns the problem with a file without `boxAppSettings`: usually it is a part of the right file.
+fn describe_file_without_settings(fields: &Map<String, Value>) -> String {
     let has = |name: &str| fields.contains_key(name);
     if has("clientID") || has("clientSecret") || has("appAuth") {
         "this is what stands inside `boxAppSettings`; give the whole file, or put it into an object under that \
@@ -228,7 +242,7 @@ fn without_settings(fields: &Map<String, Value>) -> String {
     } else if let Some(outer) = fields.iter().find(|(_, value)| value.get("boxAppSettings").is_some()) {
         format!(
             "`boxAppSettings` stands one level too deep; give what stands inside `{}` alone",
-            token(outer.0)
+            pointer_token(outer.0)
         )
     } else {
         "`boxAppSettings` is missing: this is not the config file of Box's developer console (Configuration › \
@@ -237,8 +251,8 @@ fn without_settings(fields: &Map<String, Value>) -> String {
     }
 }
 
-/// A name as part of a JSON pointer (RFC 6901, section 3), cut where it is long.
-fn token(name: &str) -> String {
+/// Returns a name as a token of a JSON pointer (RFC 6901, section 3), cut if it is long.
+fn pointer_token(name: &str) -> String {
     const LONGEST: usize = 64;
     let mut shown: String = name.chars().filter(|&character| is_printable(character)).take(LONGEST).collect();
     if name.chars().count() > LONGEST {
@@ -247,7 +261,7 @@ fn token(name: &str) -> String {
     shown.replace('~', "~0").replace('/', "~1")
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
