@@ -49,7 +49,7 @@ pub use self::page::ListPage;
 pub use self::pending_tenants::PendingTenants;
 pub use self::policy::PolicyExplainer;
 pub use self::registration::{AppSource, RegistrationOutcome, TenantRegistrar, TenantRegistration};
-pub use self::rows::apps::shared_app_name;
+pub use self::rows::shared_app_name;
 pub use self::sessions::{CreatedSession, SessionPage, SessionSpec, Sessions};
 pub use self::tenants::{HealthState, HealthView, RequestedState, Tenants, check_tenant_patch};
 

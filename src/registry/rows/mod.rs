@@ -7,3 +7,5 @@ pub(super) mod apps;
 pub(super) mod callers;
 pub(super) mod keypairs;
 pub(super) mod tenants;
+
+pub use self::apps::shared_app_name;
