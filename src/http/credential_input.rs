@@ -6,7 +6,7 @@ use crate::http::error::ApiError;
 use crate::registry::{CredentialFields, CredentialInput};
 
 /// The material of a registration, where exactly one form of it is there.
-pub(crate) fn material(
+pub(crate) fn credential_input(
     config: Option<Box<ConfigFile>>,
     auth: Option<AuthMethod>,
     credentials: Option<Box<CredentialFields>>,

@@ -52,7 +52,7 @@ pub(crate) async fn count_about(
         }
     };
     let tenant = if beside && spent.is_empty() { None } else { tenant };
-    if let Some(view) = seen(api, &context, tenant.as_ref()).await? {
+    if let Some(view) = visible_tenant(api, &context, tenant.as_ref()).await? {
         let left = narrowed.as_ref().unwrap_or(&context);
         match spent.first() {
             // Those who may know of the tenant are the ones who have to wait.
@@ -79,7 +79,7 @@ fn spent(api: &Api, context: &RequestContext) -> Vec<(CallerId, RateLimitExceede
 
 /// The tenant that a request is about. To whoever has no grant on it it does not exist: they use nothing of
 /// its limit up, and hear from the handler what they hear of every tenant that is not there.
-pub(crate) async fn seen(
+pub(crate) async fn visible_tenant(
     api: &Api,
     context: &RequestContext,
     tenant: Option<&TenantRef>,
@@ -99,7 +99,7 @@ pub(crate) fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
 }
 
 /// What a request hears whose credential opens nothing, as `error` says, or that carries none.
-pub(crate) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
+pub(crate) fn unauthenticated(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
     match api.limits.count_stranger(peer) {
         Ok(()) => ApiError::Auth(error),
         Err(exceeded) => limited(ErrorScope::Request, exceeded),
@@ -107,7 +107,7 @@ pub(crate) fn stranger(api: &Api, peer: Option<IpAddr>, error: AuthError) -> Api
 }
 
 /// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
-pub(crate) fn unknown(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
+pub(crate) fn count_unauthenticated(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
     api.limits.count_stranger(peer).map_err(|exceeded| limited(ErrorScope::Request, exceeded))
 }
 

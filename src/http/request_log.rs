@@ -77,7 +77,7 @@ impl RequestLog {
     }
 
     /// Fills the request's id and address into the context of a caller that was just authenticated.
-    pub(crate) fn complete(&self, context: &mut RequestContext) {
+    pub(crate) fn fill_in(&self, context: &mut RequestContext) {
         context.request_id = Arc::clone(&self.0.request_id);
         context.peer = self.0.peer;
     }
@@ -88,17 +88,17 @@ impl RequestLog {
     }
 
     /// Takes note of who calls.
-    pub(crate) fn caller(&self, context: &RequestContext) {
+    pub(crate) fn set_caller(&self, context: &RequestContext) {
         self.detail().context = Some(context.clone());
     }
 
     /// Takes note of the tenant that a request is about whose path names none.
-    pub(crate) fn tenant(&self, tenant: &TenantRef) {
+    pub(crate) fn set_tenant(&self, tenant: &TenantRef) {
         self.detail().tenant = Some(tenant.clone());
     }
 
     /// Takes note of what token was asked for, where it does not leave.
-    pub(crate) fn asked(&self, wanted: &TokenRequest) {
+    pub(crate) fn set_token_request(&self, wanted: &TokenRequest) {
         let restriction = wanted.restriction.as_ref();
         self.detail().asked = Some(RequestedToken {
             subject: wanted.subject.clone(),
@@ -109,7 +109,7 @@ impl RequestLog {
     }
 
     /// Takes note of what session was asked for, where it is not opened.
-    pub(crate) fn asked_session(&self, new: &SessionSpec) {
+    pub(crate) fn set_session_request(&self, new: &SessionSpec) {
         self.detail().asked = Some(RequestedToken {
             subject: new.subject.clone(),
             scopes: Some(new.read.clone()),
@@ -119,7 +119,7 @@ impl RequestLog {
     }
 
     /// Takes note of the browser session that the request came with, be it good or over.
-    pub(crate) fn session(&self, session: &Arc<BrowserSession>) {
+    pub(crate) fn set_session(&self, session: &Arc<BrowserSession>) {
         self.detail().session = Some(Arc::clone(session));
     }
 

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use crate::http::credential_input::material;
+use crate::http::credential_input::credential_input;
 use crate::http::error::ApiError;
 use crate::http::extract::body::parse;
 use crate::http::extract::form;
@@ -48,17 +48,17 @@ const BODIES: [(&str, ReadBody); 20] = [
     ("test_tenant", |body| parse::<TestRequest>(body).map(drop)),
     ("replace_credentials", |body| {
         let ReplaceRequest { config, auth, credentials } = parse(body)?;
-        check(material(config, auth, credentials)?)
+        check(credential_input(config, auth, credentials)?)
     }),
     ("activate_keypair", |body| parse::<ActivateRequest>(body).map(drop)),
     ("register_app", |body| {
         let RegisterAppRequest { config, auth, credentials, .. } = parse(body)?;
-        check(material(config, auth, credentials)?)
+        check(credential_input(config, auth, credentials)?)
     }),
     ("patch_app", |body| parse::<AppPatch>(body).map(drop)),
     ("replace_app_credentials", |body| {
         let ReplaceAppRequest { config, auth, credentials, .. } = parse(body)?;
-        check(material(config, auth, credentials)?)
+        check(credential_input(config, auth, credentials)?)
     }),
     ("activate_app_keypair", |body| parse::<ActivateAppRequest>(body).map(drop)),
     ("create_caller", |body| parse::<CreateCallerRequest>(body).map(drop)),
@@ -71,7 +71,7 @@ const BODIES: [(&str, ReadBody); 20] = [
     }),
     ("open_browser_session", |body| browser_sessions::new_session(parse(body)?).map(drop)),
     ("browser_tokens", |body| parse::<BrowserRequest>(body).map(drop)),
-    ("verify_webhook", |body| webhooks::came(parse(body)?).map(drop)),
+    ("verify_webhook", |body| webhooks::parse_webhook(parse(body)?).map(drop)),
 ];
 
 /// By `operationId`.
@@ -81,7 +81,7 @@ const FORMS: [(&str, ReadForm); 2] = [
         form.client_id.as_deref().map(client::read_id);
         // The broker's own address of Box does not stand in any form that is tried here.
         let api_url = Url::parse("https://api.box.com").map_err(|_| ApiError::NotFound)?;
-        oauth::asked(form, &api_url).map(drop)
+        oauth::parse_grant(form, &api_url).map(drop)
     }),
     ("oauth_revoke", |bytes| form::parse::<OAuthRevokeForm>(bytes).map(drop)),
 ];
@@ -89,14 +89,14 @@ const FORMS: [(&str, ReadForm); 2] = [
 /// By `operationId`; `mint_token` stands for all that take no query.
 const QUERIES: [(&str, ReadQuery); 10] = [
     ("register_tenant", |text| query::<RegisterQuery>(text).map(drop)),
-    ("list_tenants", |text| tenants::asked(&query(text)?).map(drop)),
+    ("list_tenants", |text| tenants::parse_list_query(&query(text)?).map(drop)),
     ("delete_tenant", |text| query::<DeleteQuery>(text).map(drop)),
     ("replace_credentials", |text| query::<ReplaceQuery>(text).map(drop)),
     ("list_apps", stretch),
     ("list_callers", stretch),
-    ("read_audit", |text| audit::asked(query(text)?).map(drop)),
+    ("read_audit", |text| audit::parse_list_query(query(text)?).map(drop)),
     ("mint_token", |text| query::<NoQuery>(text).map(drop)),
-    ("list_browser_sessions", |text| browser_sessions::asked(&query(text)?)),
+    ("list_browser_sessions", |text| browser_sessions::check_list_query(&query(text)?)),
     ("cancel_browser_sessions", |text| query::<CancelSessionsQuery>(text).map(drop)),
 ];
 

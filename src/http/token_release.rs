@@ -98,7 +98,7 @@ pub(crate) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
 }
 
 /// The response of a body that holds a token.
-pub(crate) fn in_one_piece(body: &impl Serialize, token: &AccessToken) -> Response {
+pub(crate) fn token_response(body: &impl Serialize, token: &AccessToken) -> Response {
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
     let mut bytes = Vec::with_capacity(512 + token.secret.expose().len() + restricted * 128);

@@ -36,28 +36,28 @@ impl FromRequestParts<Api> for BrowserPage {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
-        let peer = story.peer();
-        let unknown = || limits::stranger(api, peer, AuthError::NoSession);
+        let log = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
+        let peer = log.peer();
+        let unknown = || limits::unauthenticated(api, peer, AuthError::NoSession);
         let text = bearer(&parts.headers).ok_or_else(unknown)?;
         let since = api.authenticator.change_token();
         let proven = match api.authenticator.session(text).await {
             Err(AuthError::NoSession) => return Err(unknown()),
             proven => proven?,
         };
-        story.session(&proven.session);
+        log.set_session(&proven.session);
         // By session, be it good or over: whoever is logged out hears so, whatever others do at their address.
         let counted = api.limits.count_session(&proven.session.id);
         counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded))?;
         let mut context = api.authenticator.identify_opener(&proven)?;
-        story.complete(&mut context);
-        story.caller(&context);
+        log.fill_in(&mut context);
+        log.set_caller(&context);
         let origin = sole_origin(&parts.headers).and_then(|value| value.to_str().ok());
         let origin = origin.ok_or(ApiError::OriginNotAllowed)?.to_owned();
         let view = admitted(api, &proven.session, &context, &origin).await?;
         limits::count_tenant(api, &view.tenant)?;
         let query: NoQuery = query(parts.uri.query().unwrap_or_default())?;
-        let caller = AuthenticatedRequest { context, since, story, query };
+        let caller = AuthenticatedRequest { context, since, log, query };
         Ok(Self { session: proven.session, caller, view, origin })
     }
 }

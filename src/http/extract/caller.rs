@@ -21,7 +21,7 @@ pub(crate) struct AuthenticatedRequest<Q = NoQuery> {
     /// From before the caller was looked up.
     pub since: ChangeToken,
     /// Where what becomes known of the request is told.
-    pub story: RequestLog,
+    pub log: RequestLog,
     pub query: Q,
 }
 
@@ -41,8 +41,8 @@ impl<Q> AuthenticatedRequest<Q> {
 
 impl AuthenticatedRequest {
     /// A caller that was found otherwise than in a bearer's header.
-    pub(crate) fn new(context: RequestContext, since: ChangeToken, story: RequestLog) -> Self {
-        Self { context, since, story, query: NoQuery {} }
+    pub(crate) fn new(context: RequestContext, since: ChangeToken, log: RequestLog) -> Self {
+        Self { context, since, log, query: NoQuery {} }
     }
 }
 
@@ -50,34 +50,34 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for AuthenticatedRequest<Q> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let story = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
+        let log = parts.extensions.get::<RequestLog>().cloned().unwrap_or_default();
         let since = api.authenticator.change_token();
-        let context = authenticate(api, &story, bearer(&parts.headers)).await?;
+        let context = authenticate(api, &log, bearer(&parts.headers)).await?;
         let context = limits::count(api, context, parts).await?;
         let query = query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { context, since, story, query })
+        Ok(Self { context, since, log, query })
     }
 }
 
 /// Whose credential this is, and takes note of it. One that opens nothing, or none, counts against its address.
 pub(crate) async fn authenticate(
     api: &Api,
-    story: &RequestLog,
+    log: &RequestLog,
     credential: Option<&str>,
 ) -> Result<RequestContext, ApiError> {
-    let peer = story.peer();
+    let peer = log.peer();
     let Some(credential) = credential else {
-        return Err(limits::stranger(api, peer, AuthError::Unauthenticated));
+        return Err(limits::unauthenticated(api, peer, AuthError::Unauthenticated));
     };
     let mut context = match api.authenticator.authenticate(credential).await {
         Ok(context) => context,
         Err(error @ (AuthError::Unauthenticated | AuthError::Token(_))) => {
-            return Err(limits::stranger(api, peer, error));
+            return Err(limits::unauthenticated(api, peer, error));
         }
         Err(other) => return Err(ApiError::Auth(other)),
     };
-    story.complete(&mut context);
-    story.caller(&context);
+    log.fill_in(&mut context);
+    log.set_caller(&context);
     Ok(context)
 }
 

@@ -21,7 +21,7 @@ use crate::store::TenantRef;
 /// A request, before it is known who calls.
 #[derive(Debug)]
 pub(crate) struct OAuthRequest {
-    pub(crate) story: RequestLog,
+    pub(crate) log: RequestLog,
     /// Whose credentials stand in `Authorization`.
     header: HeaderCredential,
 }
@@ -73,7 +73,7 @@ impl FromRequestParts<Api> for OAuthRequest {
         // What should stand in the form would stand in logs.
         let NoQuery {} = query(parts.uri.query().unwrap_or_default())?;
         Ok(Self {
-            story: parts.extensions.get::<RequestLog>().cloned().unwrap_or_default(),
+            log: parts.extensions.get::<RequestLog>().cloned().unwrap_or_default(),
             header: HeaderCredential::read(&parts.headers),
         })
     }
@@ -122,14 +122,14 @@ impl OAuthRequest {
                 let twice = "Different client credentials stand in `Authorization` and in the form.";
                 return Err(ApiError::Malformed(twice.to_owned()));
             }
-            _ => return Err(self.stranger(api)),
+            _ => return Err(self.unauthenticated(api)),
         };
         let key = api_key::id_of(secret.expose());
         let Some((_, tenant)) = read_id(&id).filter(|(named, _)| Some(named) == key.as_ref()) else {
-            return Err(self.stranger(api));
+            return Err(self.unauthenticated(api));
         };
         let since = api.authenticator.change_token();
-        let context = authenticate(api, &self.story, Some(secret.expose())).await?;
+        let context = authenticate(api, &self.log, Some(secret.expose())).await?;
         let tenant = match tenant {
             Some(tenant) => Some(tenant),
             None if context.any(|caller| !caller.grants.is_empty()) => {
@@ -138,16 +138,16 @@ impl OAuthRequest {
             None => None,
         };
         if let Some(tenant) = &tenant {
-            self.story.tenant(tenant);
+            self.log.set_tenant(tenant);
         }
         let context = limits::count_about(api, context, tenant.clone(), false).await?;
-        let caller = AuthenticatedRequest::new(context, since, self.story.clone());
+        let caller = AuthenticatedRequest::new(context, since, self.log.clone());
         Ok(Some(OAuthClient { caller, tenant }))
     }
 
     /// What somebody hears who had to be known, and is not.
-    pub(crate) fn stranger(&self, api: &Api) -> ApiError {
-        limits::stranger(api, self.story.peer(), AuthError::Unauthenticated)
+    pub(crate) fn unauthenticated(&self, api: &Api) -> ApiError {
+        limits::unauthenticated(api, self.log.peer(), AuthError::Unauthenticated)
     }
 }
 

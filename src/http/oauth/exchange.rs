@@ -19,7 +19,7 @@ use crate::http::Api;
 use crate::http::error::{ApiError, OAuthError};
 use crate::http::extract::AuthenticatedRequest;
 use crate::http::oauth::client::{OAuthClient, OAuthRequest};
-use crate::http::oauth::{OAuthTokenForm, answer, undoubted};
+use crate::http::oauth::{OAuthTokenForm, answer, checked_token};
 use crate::http::rate_limits as limits;
 use crate::http::routes::tokens::SCOPES;
 use crate::http::token_release as release;
@@ -48,7 +48,7 @@ pub(crate) struct TokenExchange {
 /// as Box gave it.
 pub(crate) async fn exchange(
     api: &Api,
-    asker: &OAuthRequest,
+    request: &OAuthRequest,
     client: Option<OAuthClient>,
     asked: TokenExchange,
 ) -> Result<Response, ApiError> {
@@ -57,7 +57,7 @@ pub(crate) async fn exchange(
     if client.is_none() && restriction.is_full_access() {
         return Err(OAuthError::Scope(DOWNSCOPES_ALONE).into());
     }
-    let presented = presented(api, asker, &token, client.is_some()).await?;
+    let presented = presented(api, request, &token, client.is_some()).await?;
     let tenant = TenantRef::Id(presented.key.tenant.clone());
     let wanted = TokenRequest {
         subject: presented.key.subject.clone(),
@@ -69,10 +69,10 @@ pub(crate) async fn exchange(
     let exchanged = async {
         let caller = match client {
             Some(client) => client_given(api, client, &presented).await?,
-            None => caller_given(api, asker, &presented, &wanted).await?,
+            None => caller_given(api, request, &presented, &wanted).await?,
         };
-        caller.story.asked(&wanted);
-        let given = undoubted(api, &caller, &tenant, &wanted).await.map_err(none_left)?;
+        caller.log.set_token_request(&wanted);
+        let given = checked_token(api, &caller, &tenant, &wanted).await.map_err(none_left)?;
         Ok::<_, ApiError>((caller, given))
     };
     let (caller, given) = tokio::time::timeout(BOX_WAIT_LIMIT, exchanged)
@@ -92,7 +92,7 @@ pub(crate) async fn exchange(
 /// counts as an attempt to be somebody.
 async fn presented(
     api: &Api,
-    asker: &OAuthRequest,
+    request: &OAuthRequest,
     token: &SecretString,
     is_known: bool,
 ) -> Result<SubjectToken, ApiError> {
@@ -100,7 +100,7 @@ async fn presented(
         return Ok(presented);
     }
     if !is_known {
-        limits::unknown(api, asker.story.peer())?;
+        limits::count_unauthenticated(api, request.log.peer())?;
     }
     api.broker.subject_tokens().find_stored(token).await?.ok_or(OAuthError::SubjectToken.into())
 }
@@ -132,14 +132,14 @@ async fn client_given(
 /// The first of those who were given the token that may have what is wanted today.
 async fn caller_given(
     api: &Api,
-    asker: &OAuthRequest,
+    request: &OAuthRequest,
     presented: &SubjectToken,
     wanted: &TokenRequest,
 ) -> Result<AuthenticatedRequest, ApiError> {
     let mut nearest = OAuthError::NoneLeft(None).into();
     let known = presented.cached_recipients();
     for receiver in &known {
-        if let Some(caller) = judge(api, asker, receiver, presented, wanted, &mut nearest).await {
+        if let Some(caller) = judge(api, request, receiver, presented, wanted, &mut nearest).await {
             return Ok(caller);
         }
     }
@@ -147,12 +147,12 @@ async fn caller_given(
         if known.contains(&receiver) {
             continue;
         }
-        if let Some(caller) = judge(api, asker, &receiver, presented, wanted, &mut nearest).await {
+        if let Some(caller) = judge(api, request, &receiver, presented, wanted, &mut nearest).await {
             return Ok(caller);
         }
     }
     if matches!(nearest, ApiError::OAuth(OAuthError::NoneLeft(_))) {
-        limits::unknown(api, asker.story.peer())?;
+        limits::count_unauthenticated(api, request.log.peer())?;
     }
     Err(nearest)
 }
@@ -161,13 +161,13 @@ async fn caller_given(
 /// something there says more.
 async fn judge(
     api: &Api,
-    asker: &OAuthRequest,
+    request: &OAuthRequest,
     receiver: &Recipient,
     presented: &SubjectToken,
     wanted: &TokenRequest,
     nearest: &mut ApiError,
 ) -> Option<AuthenticatedRequest> {
-    match judged(api, asker, receiver, presented, wanted).await {
+    match judged(api, request, receiver, presented, wanted).await {
         Ok(caller) => Some(caller),
         Err(error) => {
             let error = none_left(error);
@@ -190,22 +190,22 @@ fn says(error: &ApiError) -> u8 {
 
 async fn judged(
     api: &Api,
-    asker: &OAuthRequest,
+    request: &OAuthRequest,
     receiver: &Recipient,
     presented: &SubjectToken,
     wanted: &TokenRequest,
 ) -> Result<AuthenticatedRequest, ApiError> {
     let since = api.authenticator.change_token();
     let mut context = api.authenticator.receiver(receiver).await?;
-    asker.story.complete(&mut context);
+    request.log.fill_in(&mut context);
     let tenant = TenantRef::Id(presented.key.tenant.clone());
     let (view, (by, _)) = api.broker.authorize(&context, &tenant, wanted).await?;
-    asker.story.caller(&context);
-    asker.story.tenant(&tenant);
+    request.log.set_caller(&context);
+    request.log.set_tenant(&tenant);
     // It may be somebody else who has the token too: the caller's own limit is not theirs to spend.
     limits::count_shown(api, &presented.row, &by.caller, context.peer)?;
     limits::count_tenant(api, &view.tenant)?;
-    Ok(AuthenticatedRequest::new(context, since, asker.story.clone()))
+    Ok(AuthenticatedRequest::new(context, since, request.log.clone()))
 }
 
 /// What is said where somebody who was given the token may not have what is wanted: as little as where it is no token.
@@ -220,7 +220,7 @@ fn none_left(error: ApiError) -> ApiError {
 }
 
 /// What a form wants exchanged.
-pub(crate) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<TokenExchange, ApiError> {
+pub(crate) fn parse_exchange(form: OAuthTokenForm, api_url: &Url) -> Result<TokenExchange, ApiError> {
     let missing =
         || ApiError::invalid("/subject_token", "`subject_token` is missing: the token to exchange.");
     let token = form.subject_token.ok_or_else(missing)?;

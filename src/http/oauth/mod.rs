@@ -132,13 +132,13 @@ pub(crate) enum OAuthGrant {
 /// A token, for SDKs and tools that speak Box's client credentials grant.
 async fn token(
     State(api): State<Api>,
-    asker: OAuthRequest,
+    request: OAuthRequest,
     Form(mut form): Form<OAuthTokenForm>,
 ) -> Result<Response, ApiError> {
-    let client = asker.client(&api, form.client_id.take(), form.client_secret.take()).await?;
-    match (asked(form, &api.box_api_url)?, client) {
-        (OAuthGrant::Exchange(asked), client) => exchange::exchange(&api, &asker, client, *asked).await,
-        (_, None) => Err(asker.stranger(&api)),
+    let client = request.client(&api, form.client_id.take(), form.client_secret.take()).await?;
+    match (parse_grant(form, &api.box_api_url)?, client) {
+        (OAuthGrant::Exchange(asked), client) => exchange::exchange(&api, &request, client, *asked).await,
+        (_, None) => Err(request.unauthenticated(&api)),
         (asked, Some(client)) => full(&api, client, asked).await,
     }
 }
@@ -151,18 +151,18 @@ async fn token(
 /// Revoke a token, for SDKs that tidy up: nobody else's token dies of it.
 async fn revoke(
     State(api): State<Api>,
-    asker: OAuthRequest,
+    request: OAuthRequest,
     Form(form): Form<OAuthRevokeForm>,
 ) -> Result<Response, ApiError> {
-    let client = asker.client(&api, form.client_id, form.client_secret).await?;
+    let client = request.client(&api, form.client_id, form.client_secret).await?;
     let missing = || ApiError::invalid("/token", "`token` is missing: the token that is to be revoked.");
     let token = form.token.ok_or_else(missing)?;
     match client {
         None => {
-            limits::unknown(&api, asker.story.peer())?;
+            limits::count_unauthenticated(&api, request.log.peer())?;
             let nobody = AuditContext {
-                request_id: Some(asker.story.request_id().to_string()),
-                peer: asker.story.peer(),
+                request_id: Some(request.log.request_id().to_string()),
+                peer: request.log.peer(),
                 ..AuditContext::for_actor(Actor::Unknown)
             };
             note_kept(&api, &nobody, None, "unauthenticated", &token);
@@ -220,17 +220,17 @@ async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Respo
     };
     let wanted =
         TokenRequest { subject, restriction: None, min_ttl: None, rejected: None, on_behalf_of: None };
-    let given = tokio::time::timeout(BOX_WAIT_LIMIT, undoubted(api, &caller, &tenant, &wanted))
+    let given = tokio::time::timeout(BOX_WAIT_LIMIT, checked_token(api, &caller, &tenant, &wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::timed_out().into()))
-        .inspect_err(|_| caller.story.asked(&wanted))?;
+        .inspect_err(|_| caller.log.set_token_request(&wanted))?;
     release::count(api, &caller, None, &given);
     Ok(answer(&given.token, given.token.lifetime.left(api.clock.as_ref()).as_secs(), None))
 }
 
 /// The token as a client of Box's has to have it. These know no `rejected`: one that asks again for what it was
 /// given already, before anybody has to, has most likely seen a 401, so Box is asked whether the token lives.
-pub(crate) async fn undoubted(
+pub(crate) async fn checked_token(
     api: &Api,
     caller: &AuthenticatedRequest,
     tenant: &TenantRef,
@@ -253,7 +253,7 @@ async fn enterprise(
     tenant: &TenantRef,
     id: &BoxId,
 ) -> Result<Subject, ApiError> {
-    let view = limits::seen(api, context, Some(tenant)).await?.ok_or(TokenError::Absent)?;
+    let view = limits::visible_tenant(api, context, Some(tenant)).await?.ok_or(TokenError::Absent)?;
     match view.tenant.enterprise_id == *id {
         true => Ok(Subject::ENTERPRISE),
         false => Err(OAuthError::OtherEnterprise.into()),
@@ -274,14 +274,14 @@ pub(crate) fn answer(
         restricted_to,
         issued_token_type,
     };
-    release::in_one_piece(&body, token)
+    release::token_response(&body, token)
 }
 
 /// What a form asks for, whoever sends it.
-pub(crate) fn asked(form: OAuthTokenForm, api_url: &Url) -> Result<OAuthGrant, ApiError> {
+pub(crate) fn parse_grant(form: OAuthTokenForm, api_url: &Url) -> Result<OAuthGrant, ApiError> {
     match form.grant_type.as_deref() {
         Some("client_credentials") => subject(&form),
-        Some(exchange::GRANT) => Ok(OAuthGrant::Exchange(Box::new(exchange::asked(form, api_url)?))),
+        Some(exchange::GRANT) => Ok(OAuthGrant::Exchange(Box::new(exchange::parse_exchange(form, api_url)?))),
         Some(_) => Err(OAuthError::GrantType.into()),
         None => {
             let detail = "`grant_type` is missing: `client_credentials`, or that of a token exchange.";

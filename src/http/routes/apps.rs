@@ -12,7 +12,7 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::grant::Permission;
 use crate::domain::id::{BoxId, Name};
 use crate::http::Api;
-use crate::http::credential_input::material;
+use crate::http::credential_input::credential_input;
 use crate::http::error::ApiError;
 use crate::http::extract::body::{Json, MergePatch};
 use crate::http::extract::{AuthenticatedRequest, IfMatch, PageQuery, PathParams, cursor, page};
@@ -124,7 +124,7 @@ async fn register(
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     Apps::require_registration_permission(&caller.context)?;
-    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+    let material = credential_input(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the app's credentials: `config` or `credentials`.")
     })?;
     let registration =

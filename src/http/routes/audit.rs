@@ -186,7 +186,7 @@ async fn list(
     State(api): State<Api>,
     caller: AuthenticatedRequest<ListAuditQuery>,
 ) -> Result<Response, ApiError> {
-    let (query, after, limit) = asked(caller.query)?;
+    let (query, after, limit) = parse_list_query(caller.query)?;
     let page = api.registry.audit.list(&caller.context, query, &PageRequest { after, limit }).await?;
     let body = AuditResponse {
         items: page.items.iter().map(response).collect(),
@@ -214,7 +214,9 @@ async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Res
 }
 
 /// What a query asks for, behind which record, and how many.
-pub(crate) fn asked(query: ListAuditQuery) -> Result<(AuditQuery, Option<AuditCursor>, usize), ApiError> {
+pub(crate) fn parse_list_query(
+    query: ListAuditQuery,
+) -> Result<(AuditQuery, Option<AuditCursor>, usize), ApiError> {
     let limit = limit(query.limit.as_deref())?;
     let behind = query.cursor.as_deref().map(position).transpose()?;
     Ok((self::query(query)?, behind, limit))

@@ -178,7 +178,7 @@ async fn open(
     let caller = caller.now(&api).await?;
     let new = new_session(body)?;
     let context = &caller.context;
-    caller.story.asked_session(&new);
+    caller.log.set_session_request(&new);
     let opened = match api.registry.sessions.open(context, &tenant, &new).await {
         // The tenant's first request tries it.
         Err(RegistryError::Token(TokenError::Pending)) => {
@@ -359,7 +359,7 @@ fn position(cursor: &str) -> Result<SessionCursor, ApiError> {
 }
 
 /// Reads the query of a list of sessions; for whoever tries texts on it.
-pub(crate) fn asked(query: &ListSessionsQuery) -> Result<(), ApiError> {
+pub(crate) fn check_list_query(query: &ListSessionsQuery) -> Result<(), ApiError> {
     limit(query.limit.as_deref())?;
     query.cursor.as_deref().map(position).transpose()?;
     query.on_behalf_of.as_deref().map(person).transpose().map(drop)

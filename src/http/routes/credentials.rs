@@ -11,7 +11,7 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::grant::Permission;
 use crate::domain::id::KeypairId;
 use crate::http::Api;
-use crate::http::credential_input::material;
+use crate::http::credential_input::credential_input;
 use crate::http::error::ApiError;
 use crate::http::extract::QueryFlag;
 use crate::http::extract::body::Json;
@@ -79,7 +79,7 @@ async fn replace(
     Json(body): Json<ReplaceRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
-    let material = material(body.config, body.auth, body.credentials)?.ok_or_else(|| {
+    let material = credential_input(body.config, body.auth, body.credentials)?.ok_or_else(|| {
         ApiError::invalid("/config", "Send the new credentials: `config` or `credentials`.")
     })?;
     let revoke_old = matches!(caller.query.revoke_old, Some(QueryFlag::True));

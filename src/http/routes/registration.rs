@@ -12,7 +12,7 @@ use crate::domain::box_config::ConfigFile;
 use crate::domain::id::{BoxId, Name};
 use crate::domain::policy::Policy;
 use crate::http::Api;
-use crate::http::credential_input::material;
+use crate::http::credential_input::credential_input;
 use crate::http::error::ApiError;
 use crate::http::extract::AuthenticatedRequest;
 use crate::http::extract::QueryFlag;
@@ -58,8 +58,11 @@ pub(crate) struct RegisterRequest {
 impl RegisterRequest {
     pub(crate) fn into_registration(self, verify_later: bool) -> Result<TenantRegistration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
-        let source = match (material(self.config, self.auth, self.credentials)?, self.app, self.enterprise_id)
-        {
+        let source = match (
+            credential_input(self.config, self.auth, self.credentials)?,
+            self.app,
+            self.enterprise_id,
+        ) {
             (Some(material), None, None) => AppSource::Own(material),
             (None, Some(_), _) if auth_alone => {
                 return Err(ApiError::invalid("/auth", "A shared app has its own `auth`."));

@@ -96,7 +96,7 @@ async fn list(
     State(api): State<Api>,
     caller: AuthenticatedRequest<ListTenantsQuery>,
 ) -> Result<Response, ApiError> {
-    let (filter, page) = asked(&caller.query)?;
+    let (filter, page) = parse_list_query(&caller.query)?;
     let listing = api.registry.tenants.list(&caller.context, (&filter, caller.query.health), page).await?;
     let items = listing.items.iter().map(|view| TenantResponse::of(&api, view)).collect();
     let body = ListResponse { items, next_cursor: listing.next.as_ref().map(cursor) };
@@ -104,7 +104,7 @@ async fn list(
 }
 
 /// Which tenants a query asks for, and which stretch of them.
-pub(crate) fn asked(query: &ListTenantsQuery) -> Result<(TenantFilter, PageRequest), ApiError> {
+pub(crate) fn parse_list_query(query: &ListTenantsQuery) -> Result<(TenantFilter, PageRequest), ApiError> {
     let labels = match &query.label {
         None => BTreeMap::new(),
         Some(label) => {

@@ -24,7 +24,7 @@ use crate::http::extract::body::Json;
 use crate::http::extract::{AuthenticatedRequest, PathParams};
 use crate::http::route::Route;
 use crate::http::schema::subject::SubjectSchema;
-use crate::http::token_release::{TokenTimes, count, current, in_one_piece, times, whole_seconds};
+use crate::http::token_release::{TokenTimes, count, current, times, token_response, whole_seconds};
 use crate::registry::FieldError;
 use crate::secret::SecretString;
 use crate::store::TenantRef;
@@ -231,9 +231,9 @@ async fn release(
     let given = tokio::time::timeout(BOX_WAIT_LIMIT, current(api, caller, tenant, wanted))
         .await
         .unwrap_or_else(|_| Err(TokenError::timed_out().into()))
-        .inspect_err(|_| caller.story.asked(wanted))?;
+        .inspect_err(|_| caller.log.set_token_request(wanted))?;
     count(api, caller, wanted.on_behalf_of.as_ref(), &given);
-    Ok(in_one_piece(&respond(&given.token, &wanted.subject, api), &given.token))
+    Ok(token_response(&respond(&given.token, &wanted.subject, api), &given.token))
 }
 
 fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> TokenResponse<'a> {

@@ -140,7 +140,7 @@ async fn verify(
     LongJson(body): LongJson<VerifyWebhookRequest>,
 ) -> Result<axum::Json<VerifyWebhookResponse>, ApiError> {
     let caller = caller.now(&api).await?;
-    let ReceivedWebhook { headers, body } = came(body)?;
+    let ReceivedWebhook { headers, body } = parse_webhook(body)?;
     let found =
         api.broker.verify_webhook(&caller.context, &tenant, &headers, &body, api.clock.as_ref()).await?;
     Ok(axum::Json(match found {
@@ -150,7 +150,7 @@ async fn verify(
 }
 
 /// What a request says of a webhook, where it can be read.
-pub(crate) fn came(request: VerifyWebhookRequest) -> Result<ReceivedWebhook, ApiError> {
+pub(crate) fn parse_webhook(request: VerifyWebhookRequest) -> Result<ReceivedWebhook, ApiError> {
     let BoxHeaders(headers) = request.headers;
     let body = BASE64.decode(request.body.as_bytes()).map_err(|_| {
         let detail = "Send the webhook's body, byte by byte as it came, in base64 without line breaks.";

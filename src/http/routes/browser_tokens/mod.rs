@@ -207,7 +207,7 @@ async fn token(
 ) -> Result<ReleasedToken, Box<ScopeRefusal>> {
     let wanted = wanted(&page.session, scopes, resource);
     let given = current(api, &page.caller, &page.tenant(), &wanted).await;
-    given.map_err(|error| Box::new(ScopeRefusal { scopes: scopes.clone(), problem: told(error) }))
+    given.map_err(|error| Box::new(ScopeRefusal { scopes: scopes.clone(), problem: problem_of(error) }))
 }
 
 /// What a page hears of a token that it does not get, once that is recorded.
@@ -217,12 +217,12 @@ fn failed(
     (resource, scopes): (Option<&Resource>, &ScopeSet),
     error: ApiError,
 ) -> Problem {
-    let problem = told(error);
+    let problem = problem_of(error);
     record(api, page, (resource, Some(scopes)), &problem);
     problem
 }
 
-fn told(error: ApiError) -> Problem {
+fn problem_of(error: ApiError) -> Problem {
     match error {
         // The opener has no grant on the tenant any more; which tenant that is the page knows.
         ApiError::Token(TokenError::Absent) => TokenError::Forbidden(DenialReason::Permission).into(),
