@@ -1,4 +1,4 @@
-//! Who may go on, and who has to come back later.
+//! The rate limits of callers, tenants and addresses, applied to a request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,14 +18,13 @@ use crate::http::error::problem::ErrorScope;
 use crate::http::extract::PathParam;
 use crate::store::TenantRef;
 
-/// Marks routes that a tenant's limit does not keep anybody out of, as a request's extension: whoever
-/// has to put a tenant out of service that is flooded with requests must not be kept out by the flood.
+/// Marks, as a request's extension, a route to which no tenant's limit applies: an admin must be able to suspend a
+/// tenant that is flooded with requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TenantLimitExempt;
 
-/// Counts a request for each caller that its credential opens, and where its path names a tenant that
-/// they may know of, for that tenant. Each counts alone: those who asked too often are left out, and the
-/// request goes on as the others'.
+/// Counts a request for each caller that its credential authenticates, and for the tenant that its path names, if
+/// the callers may see it. Callers over their limit are left out; the request goes on as the others.
 pub(crate) async fn count(
     api: &Api,
     context: RequestContext,
@@ -64,7 +63,7 @@ pub(crate) async fn count_about(
     Ok(narrowed.unwrap_or(context))
 }
 
-/// Counts a request for each caller: those who asked too often, who has to wait least first.
+/// Counts a request for each caller, and returns the callers over their limit, the shortest wait first.
 fn spent(api: &Api, context: &RequestContext) -> Vec<(CallerId, RateLimitExceeded)> {
     let mut spent: Vec<_> = context
         .callers()
@@ -93,12 +92,12 @@ fn may_know(context: &RequestContext, tenant: &Tenant) -> bool {
     context.any(|caller| caller.grants.iter().any(|grant| grant.applies_to(&tenant.id, &tenant.labels)))
 }
 
-/// Counts a request about a tenant, by a caller who may know of it.
+/// Counts a request about a tenant, by a caller who may see it.
 pub(crate) fn count_tenant(api: &Api, tenant: &Tenant) -> Result<(), ApiError> {
     api.limits.count_tenant(tenant).map_err(|exceeded| limited(ErrorScope::Tenant, exceeded))
 }
 
-/// What a request hears whose credential opens nothing, as `error` says, or that carries none.
+/// Counts a request without a valid credential against its address, and returns the error to answer with.
 pub(crate) fn unauthenticated(api: &Api, peer: Option<IpAddr>, error: AuthError) -> ApiError {
     match api.limits.count_stranger(peer) {
         Ok(()) => ApiError::Auth(error),
@@ -106,12 +105,12 @@ pub(crate) fn unauthenticated(api: &Api, peer: Option<IpAddr>, error: AuthError)
     }
 }
 
-/// Counts a request of somebody who is not known and has not failed: it shows something else than a credential.
+/// Counts a request without a credential against its address.
 pub(crate) fn count_unauthenticated(api: &Api, peer: Option<IpAddr>) -> Result<(), ApiError> {
     api.limits.count_stranger(peer).map_err(|exceeded| limited(ErrorScope::Request, exceeded))
 }
 
-/// Counts a request of somebody who shows no credentials but a token that this caller was given.
+/// Counts a request that carries no credential but a token that this caller received.
 pub(crate) fn count_shown(
     api: &Api,
     token: &TokenId,

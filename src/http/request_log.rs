@@ -1,4 +1,4 @@
-//! What becomes known of a request while it is handled, for the log line and the audit.
+//! The facts about a request that the log line and the audit need.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use crate::http::extract::PathParam;
 use crate::registry::SessionSpec;
 use crate::store::TenantRef;
 
-/// What a request's handler tells of it, whatever becomes of it.
+/// The log of one request, which extractors and handlers fill in while they work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestLog(Arc<RequestRecord>);
 
@@ -42,7 +42,7 @@ struct AuditDetail {
     session: Option<Arc<BrowserSession>>,
 }
 
-/// What token or session was asked for.
+/// The token or session that a request asked for.
 #[derive(Debug)]
 struct RequestedToken {
     subject: Subject,
@@ -82,22 +82,22 @@ impl RequestLog {
         context.peer = self.0.peer;
     }
 
-    /// The address that the request came from.
+    /// Returns the client's address.
     pub(crate) fn peer(&self) -> Option<IpAddr> {
         self.0.peer
     }
 
-    /// Takes note of who calls.
+    /// Records the caller.
     pub(crate) fn set_caller(&self, context: &RequestContext) {
         self.detail().context = Some(context.clone());
     }
 
-    /// Takes note of the tenant that a request is about whose path names none.
+    /// Records the tenant of a request whose path names none.
     pub(crate) fn set_tenant(&self, tenant: &TenantRef) {
         self.detail().tenant = Some(tenant.clone());
     }
 
-    /// Takes note of what token was asked for, where it does not leave.
+    /// Records the token that was asked for and refused.
     pub(crate) fn set_token_request(&self, wanted: &TokenRequest) {
         let restriction = wanted.restriction.as_ref();
         self.detail().asked = Some(RequestedToken {
@@ -108,7 +108,7 @@ impl RequestLog {
         });
     }
 
-    /// Takes note of what session was asked for, where it is not opened.
+    /// Records the session that was asked for.
     pub(crate) fn set_session_request(&self, new: &SessionSpec) {
         self.detail().asked = Some(RequestedToken {
             subject: new.subject.clone(),
@@ -118,18 +118,18 @@ impl RequestLog {
         });
     }
 
-    /// Takes note of the browser session that the request came with, be it good or over.
+    /// Records the browser session of the request, valid or not.
     pub(crate) fn set_session(&self, session: &Arc<BrowserSession>) {
         self.detail().session = Some(Arc::clone(session));
     }
 
-    /// Who calls, where that is known; of several callers whom a token opens, the first.
+    /// Returns the caller's id, if it is known; of several callers, the first.
     pub(crate) fn caller_id(&self) -> Option<CallerId> {
         self.detail().context.as_ref().map(|context| context.first().caller.id.clone())
     }
 
-    /// The record of a request that ended in a problem; `None` for what the audit is not about: requests
-    /// that make no sense, and collisions.
+    /// Returns the audit record of a request that ended in a problem; `None` for problems that the audit does not
+    /// record: invalid requests and conflicts.
     pub(crate) fn event(
         &self,
         broker: &Broker,
@@ -159,11 +159,11 @@ impl RequestLog {
             event.detail = Some(session.id.to_string());
             return Some(event);
         }
-        // Whoever is unknown asks for whatever comes to their mind.
+        // An unauthenticated client can name any tenant.
         if detail.context.is_some() {
             let named = self.0.target.tenant().or_else(|| detail.tenant.clone());
             let tenant = named.and_then(|tenant| broker.tenants().cached_id(&tenant));
-            // A tenant's story is its own: whoever has no grant on it is no part of it.
+            // A caller without a grant on the tenant must not appear in the tenant's audit.
             match problem.status {
                 StatusCode::NOT_FOUND => event.detail = tenant.map(|tenant| format!("asked for {tenant}")),
                 _ => event.tenant = tenant,
@@ -197,7 +197,7 @@ impl RequestTarget {
     }
 }
 
-/// How the audit sees a problem of that status.
+/// Returns the outcome that the audit records for a status.
 fn outcome(status: StatusCode) -> Option<AuditOutcome> {
     match status {
         StatusCode::UNAUTHORIZED

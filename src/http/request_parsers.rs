@@ -1,5 +1,4 @@
-//! Every kind of body, form and query that is read, by the operation that reads it, for whoever tries texts
-//! of all sorts on the readers without a broker around them.
+//! The parsers of all bodies, forms and queries by operation, so that fuzzers can run them without a broker.
 
 use url::Url;
 
@@ -25,7 +24,7 @@ use crate::http::routes::{audit, browser_sessions, policy, tenants, tokens, webh
 use crate::registry::callers::CallerPatch;
 use crate::registry::{AppPatch, AppSource, CredentialInput, check_tenant_patch};
 
-/// A text that an operation does not take.
+/// An input that an operation rejects.
 #[derive(Debug)]
 pub struct RejectedInput {
     /// The HTTP status of the answer.
@@ -100,21 +99,21 @@ const QUERIES: [(&str, ReadQuery); 10] = [
     ("cancel_browser_sessions", |text| query::<CancelSessionsQuery>(text).map(drop)),
 ];
 
-/// Reads a body as the operation of that name does; `None` where none reads such a body.
+/// Parses a body as that operation does; `None` if the operation has no body.
 #[must_use]
 pub fn read_body(operation: &str, body: &[u8]) -> Option<Result<(), RejectedInput>> {
     let (_, read) = BODIES.iter().find(|(name, _)| *name == operation)?;
     Some(read(body.to_vec()).map_err(RejectedInput::from))
 }
 
-/// Reads a query as the operation of that name does; `None` where none reads such a query.
+/// Parses a query as that operation does; `None` if the operation has no query.
 #[must_use]
 pub fn read_query(operation: &str, text: &str) -> Option<Result<(), RejectedInput>> {
     let (_, read) = QUERIES.iter().find(|(name, _)| *name == operation)?;
     Some(read(text).map_err(RejectedInput::from))
 }
 
-/// Reads a form as the operation of that name does; `None` where none reads such a form.
+/// Parses a form as that operation does; `None` if the operation has no form.
 #[must_use]
 pub fn read_form(operation: &str, form: &[u8]) -> Option<Result<(), RejectedInput>> {
     let (_, read) = FORMS.iter().find(|(name, _)| *name == operation)?;

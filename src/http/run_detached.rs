@@ -1,12 +1,12 @@
-//! Calls that mint at Box are not broken off where the caller hangs up: a token that was minted
-//! would be left alive, and written down nowhere.
+//! Work that goes on when the client hangs up. A call that mints at Box would otherwise leave a token alive that is
+//! recorded nowhere.
 
 use tokio_util::task::TaskTracker;
 
 use crate::http::error::ApiError;
 use crate::registry::RegistryError;
 
-/// Runs the work as one of `tasks` and waits for it.
+/// Runs the work as one of `tasks`, and returns its result.
 pub(crate) async fn run_detached<T: Send + 'static>(
     tasks: TaskTracker,
     work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! How a token leaves, whoever asked and however: judged at that moment, counted, and told with its times.
+//! The release of a token: decided at that moment, counted for the audit, and answered with its times.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::http::error::ApiError;
 use crate::http::extract::AuthenticatedRequest;
 use crate::store::TenantRef;
 
-/// How soon to ask again for a token whose renewal is under way.
+/// The time after which to ask again for a token that is being renewed.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
-/// How often a token is asked for that a change overtakes each time.
+/// The number of attempts to get a token while changes keep overtaking it.
 pub(crate) const ROUNDS: usize = 4;
 
 /// The token, judged by what holds when it leaves, and the caller whose grant decided then. A body may be
@@ -54,7 +54,7 @@ pub(crate) async fn current(
     Err(TokenError::Superseded.into())
 }
 
-/// Takes note that a token leaves.
+/// Counts the release of a token.
 pub(crate) fn count(
     api: &Api,
     caller: &AuthenticatedRequest,
@@ -71,18 +71,18 @@ pub(crate) fn count(
     });
 }
 
-/// How long a token is of use.
+/// The times of a token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenTimes {
-    /// What remains of its life.
+    /// The remaining lifetime.
     pub(crate) left: Duration,
-    /// When it ends.
+    /// The time at which it expires.
     pub(crate) expires_at: Timestamp,
-    /// When to ask again.
+    /// The time at which to ask again.
     pub(crate) refresh_at: Timestamp,
 }
 
-/// How long a token is of use from now on.
+/// Returns the times of a token, from now on.
 pub(crate) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
     let clock = api.clock.as_ref();
     let now = clock.wall();
@@ -97,7 +97,7 @@ pub(crate) fn times(token: &AccessToken, api: &Api) -> TokenTimes {
     TokenTimes { left, expires_at, refresh_at }
 }
 
-/// The response of a body that holds a token.
+/// Returns the response with a body that holds a token.
 pub(crate) fn token_response(body: &impl Serialize, token: &AccessToken) -> Response {
     // In one piece: a buffer that grows leaves copies of the token behind.
     let restricted = token.restricted_to.as_ref().map_or(0, Vec::len);
@@ -119,7 +119,7 @@ fn after(now: Timestamp, left: Duration) -> Timestamp {
     now.checked_add(signed(left)).unwrap_or(Timestamp::MAX)
 }
 
-/// A moment as answers tell it.
+/// Returns a time in whole seconds, as responses have it.
 pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

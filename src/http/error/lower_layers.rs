@@ -1,4 +1,4 @@
-//! What the layers below fail with, as problems.
+//! The errors of the layers below, as problems.
 
 use axum::http::StatusCode;
 

@@ -20,7 +20,7 @@ use crate::domain::policy::DenialReason;
 use crate::http::error::problem::{ErrorScope, Problem};
 use crate::registry::{FieldError, RegistryError};
 
-/// Why a request failed.
+/// The reason for which a request failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// Too many requests came.
@@ -62,7 +62,7 @@ pub(crate) enum ApiError {
     Panicked,
 }
 
-/// Why what is asked in OAuth's terms is not granted, where nothing else says so.
+/// An error of the OAuth endpoints that no other error expresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OAuthError {
     /// The endpoint knows other grant types.

@@ -1,4 +1,4 @@
-//! Problems by their names.
+//! The problems that several errors share.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::auth::IssuerUnavailable;
 use crate::http::error::problem::{ErrorScope, Problem};
 use crate::registry::FieldError;
 
-/// How soon to come back where nothing better is known, in seconds.
+/// The default of `retry_after`, in seconds.
 pub(super) const SOON: u64 = 1;
-/// How soon to come back where somebody has to put a key back first, in seconds.
+/// The `retry_after` of problems that last until somebody restores a key, in seconds.
 const LATER: u64 = 60;
 
 pub(super) fn unauthenticated() -> Problem {
@@ -135,7 +135,7 @@ pub(super) fn conflict(detail: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
 }
 
-/// A time as `Retry-After` says it: whoever comes back then does not come too early.
+/// Returns a time in whole seconds for `Retry-After`, rounded up so that no client comes back too early.
 pub(super) fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

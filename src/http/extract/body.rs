@@ -1,4 +1,4 @@
-//! Bodies: JSON of a bounded length, that arrives in time.
+//! JSON bodies, of bounded length and with a time limit.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::http::error::ApiError;
 use crate::registry::strict_json::{self, DecodeError};
 
-/// The longest body that is read: a Box config is a tenth of it.
+/// The greatest length of a body, in bytes. A Box config is a tenth of it.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 /// The longest body with something in base64 in it that is not the caller's own.
 const LONG_BODY_LIMIT: usize = 2 * 1024 * 1024;
-/// How much of a longer body is read at most before it is refused.
+/// The number of bytes of a longer body that are read and discarded before it is refused.
 const HEARD_OUT: usize = 16 * 1024 * 1024;
-/// How long a body may take to arrive.
+/// The time that a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A JSON body. As `Option<Json<T>>`, an empty body is `None`.
@@ -84,7 +84,7 @@ async fn read<T: DeserializeOwned>(
     parse(bytes).map(Some)
 }
 
-/// The whole body, of at most `limit` bytes; empty where there is none.
+/// Returns the whole body, of at most `limit` bytes; empty if there is none.
 pub(crate) async fn whole(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     if body.is_end_stream() {
         return Ok(Vec::new());
@@ -92,8 +92,8 @@ pub(crate) async fn whole(body: Body, limit: usize) -> Result<Vec<u8>, ApiError>
     tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or_else(|_| Err(broke_off()))
 }
 
-/// Collects a body. What is too long is read on for a while and thrown away: whoever is cut off while
-/// sending never reads why.
+/// Collects a body. One that is too long is read for a while and discarded, because a client that is cut off while
+/// it sends never reads the response.
 async fn collect(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let (mut bytes, mut seen) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -120,8 +120,8 @@ fn is_json(headers: &HeaderMap, wanted: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case(wanted)
 }
 
-/// A file that was pasted into a body brings the mark along that Windows editors put before it.
-/// Outside of texts it says nothing.
+/// Replaces byte order marks outside of strings by blanks. Windows editors put them before a file, which then gets
+/// pasted into a body.
 fn blank_byte_order_marks(body: &mut [u8]) {
     let (mut in_text, mut escaped) = (false, false);
     for at in 0..body.len() {
@@ -135,7 +135,7 @@ fn blank_byte_order_marks(body: &mut [u8]) {
     }
 }
 
-/// What a body says that is here as a whole.
+/// Parses a whole body.
 pub(crate) fn parse<T: DeserializeOwned>(mut bytes: Vec<u8>) -> Result<T, ApiError> {
     blank_byte_order_marks(&mut bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);

@@ -1,4 +1,4 @@
-//! The page that asks: its browser session, whoever opened that, and the page's origin.
+//! The page that sends a request: its browser session, the session's owner, and the page's origin.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::store::TenantRef;
 
-/// A page with a session that is good, at an origin that it is good for.
+/// A page with a valid session, at an origin that the session allows.
 #[derive(Debug)]
 pub(crate) struct BrowserPage {
     pub session: Arc<BrowserSession>,
-    /// Whoever opened the session, as the one who acts by it.
+    /// The caller that opened the session; the request acts as this caller.
     pub caller: AuthenticatedRequest,
-    /// The session's tenant as it stands.
+    /// The session's tenant.
     pub view: Arc<TenantContext>,
-    /// The page's origin, as the browser tells it.
+    /// The page's origin, as the browser sent it.
     origin: String,
 }
 
@@ -46,7 +46,7 @@ impl FromRequestParts<Api> for BrowserPage {
             proven => proven?,
         };
         log.set_session(&proven.session);
-        // By session, be it good or over: whoever is logged out hears so, whatever others do at their address.
+        // Counted by session, even an expired one: a page that was logged out learns it whatever others do at its address.
         let counted = api.limits.count_session(&proven.session.id);
         counted.map_err(|exceeded| limits::limited(ErrorScope::Request, exceeded))?;
         let mut context = api.authenticator.identify_opener(&proven)?;
@@ -63,10 +63,10 @@ impl FromRequestParts<Api> for BrowserPage {
 }
 
 impl BrowserPage {
-    /// The page as it stands now: a body may be slow to arrive, and what changed meanwhile counts.
+    /// Returns the page as it is now. A body can be slow to arrive, and changes made meanwhile count.
     ///
     /// # Errors
-    /// Where the session is over by now, or not good for the page any more.
+    /// If the session has ended by now, or no longer allows the page.
     pub(crate) async fn now(self, api: &Api) -> Result<Self, ApiError> {
         if api.change_feed.nothing_changed_since(&self.caller.since) {
             return Ok(self);
@@ -77,14 +77,13 @@ impl BrowserPage {
         Ok(Self { caller: AuthenticatedRequest { context, since, ..self.caller }, view, ..self })
     }
 
-    /// The tenant, as requests for its tokens name it.
+    /// Returns the reference by which requests name the tenant.
     pub(crate) fn tenant(&self) -> TenantRef {
         TenantRef::Id(self.session.tenant.clone())
     }
 }
 
-/// The session's tenant, where pages of that origin may have its tokens by the session, and by the
-/// tenant's policy of this moment.
+/// Returns the session's tenant, if both the session and the tenant's current policy allow pages of that origin.
 async fn admitted(
     api: &Api,
     session: &BrowserSession,

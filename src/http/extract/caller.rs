@@ -13,24 +13,23 @@ use crate::http::rate_limits as limits;
 use crate::http::request_log::RequestLog;
 use crate::store::change_feed::ChangeToken;
 
-/// Who calls, in which request, and the query. A route that names no type for its query takes none,
-/// so that no route forgets to refuse what it does not know.
+/// The authenticated caller of a request, and the query. A route that names no type for its query accepts none, so
+/// that every route refuses unknown parameters.
 #[derive(Debug)]
 pub(crate) struct AuthenticatedRequest<Q = NoQuery> {
     pub context: RequestContext,
-    /// From before the caller was looked up.
+    /// The state of the change feed before the caller was looked up.
     pub since: ChangeToken,
-    /// Where what becomes known of the request is told.
+    /// The log that collects facts about the request.
     pub log: RequestLog,
     pub query: Q,
 }
 
 impl<Q> AuthenticatedRequest<Q> {
-    /// The caller as it stands now. A body may be slow to arrive, and what the caller lost meanwhile is
-    /// not theirs to use.
+    /// Returns the caller as it is now. A body can be slow to arrive, and the caller may have lost grants meanwhile.
     ///
     /// # Errors
-    /// Where its credential opens nothing any more, or where that cannot be said at the moment.
+    /// If the credential is no longer valid, or if that cannot be checked at the moment.
     pub(crate) async fn now(self, api: &Api) -> Result<Self, ApiError> {
         if api.change_feed.nothing_changed_since(&self.since) {
             return Ok(self);
@@ -40,7 +39,7 @@ impl<Q> AuthenticatedRequest<Q> {
 }
 
 impl AuthenticatedRequest {
-    /// A caller that was found otherwise than in a bearer's header.
+    /// Creates the request of a caller that was not authenticated by a bearer token in the header.
     pub(crate) fn new(context: RequestContext, since: ChangeToken, log: RequestLog) -> Self {
         Self { context, since, log, query: NoQuery {} }
     }
@@ -59,7 +58,7 @@ impl<Q: DeserializeOwned> FromRequestParts<Api> for AuthenticatedRequest<Q> {
     }
 }
 
-/// Whose credential this is, and takes note of it. One that opens nothing, or none, counts against its address.
+/// Authenticates a credential and logs its caller. A missing or invalid one counts against the client's address.
 pub(crate) async fn authenticate(
     api: &Api,
     log: &RequestLog,
@@ -81,7 +80,7 @@ pub(crate) async fn authenticate(
     Ok(context)
 }
 
-/// The one credential of a request (RFC 6750, section 2.1).
+/// Returns the one bearer credential of a request (RFC 6750, section 2.1).
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;

@@ -14,8 +14,7 @@ use crate::http::extract::body::{BODY_LIMIT, whole};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// A form. Fields that `T` does not know are passed over, and so are those without a value; one that it knows
-/// stands there once.
+/// A form. Unknown fields and fields without a value are ignored; a known field may not be repeated.
 #[derive(Debug)]
 pub(crate) struct Form<T>(pub T);
 
@@ -37,7 +36,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
-/// What a form says that is here as a whole.
+/// Parses a whole form.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut pairs = Vec::new();
     for pair in bytes.split(|byte| *byte == b'&') {
@@ -50,7 +49,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         }
     }
     let document = MapDeserializer::new(pairs.into_iter());
-    // What is wrong may be a value, which is a secret perhaps: of serde's words only a field's name is told.
+    // The wrong part may be a value, and a secret: of serde's message only the field's name is returned.
     T::deserialize(document).map_err(|error: Error| {
         let twice = error.to_string();
         let named = twice.strip_prefix("duplicate field ").unwrap_or("a field");
@@ -58,7 +57,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// A field's value, which is there.
+/// The value of a field, never empty.
 struct Value(String);
 
 impl IntoDeserializer<'_, Error> for Value {

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 
 use crate::http::error::ApiError;
 
-/// Which version `If-Match` names; `None` where it names any.
+/// The version that `If-Match` names; `None` if it matches any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IfMatch(pub Option<i64>);
 
@@ -21,7 +21,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         }
         let version =
             text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|v| v.parse().ok());
-        // What cannot be a version of ours matches none of them.
+        // A value that is no version of the broker's matches none.
         Ok(Self(Some(version.unwrap_or(-1))))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct PageQuery {
     pub cursor: Option<String>,
 }
 
-/// The stretch of a list that a query asks for.
+/// Parses the page of a list that a query asks for.
 pub(crate) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, ApiError> {
     let limit = self::limit(limit)?;
     let after = match cursor {
@@ -33,7 +33,7 @@ pub(crate) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequ
     Ok(PageRequest { after, limit })
 }
 
-/// How many things of a list a query asks for.
+/// Parses the number of items that a query asks for: 1 to 200, 50 by default.
 pub(crate) fn limit(text: Option<&str>) -> Result<usize, ApiError> {
     match text.map(str::parse) {
         None => Ok(50),
@@ -42,7 +42,7 @@ pub(crate) fn limit(text: Option<&str>) -> Result<usize, ApiError> {
     }
 }
 
-/// The cursor of the stretch behind `name`.
+/// Returns the cursor of the page after `name`.
 pub(crate) fn cursor(name: &Name) -> String {
     data_encoding::BASE64URL_NOPAD.encode(name.as_str().as_bytes())
 }

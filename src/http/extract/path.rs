@@ -13,11 +13,11 @@ use crate::store::{AppRef, CallerRef, TenantRef};
 #[derive(Debug)]
 pub(crate) struct PathParams<T>(pub T);
 
-/// What a path can name.
+/// A thing that a path can name.
 pub(crate) trait PathParam: Sized {
     /// The name of the path's parameter.
     const PARAMETER: &'static str;
-    /// Reads it; what cannot be the name of anything names nothing.
+    /// Parses the parameter; returns `None` if it cannot be a name or id.
     fn parse(text: &str) -> Option<Self>;
 }
 

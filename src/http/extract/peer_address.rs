@@ -1,4 +1,4 @@
-//! The address that a request comes from.
+//! The address of a request's client.
 //!
 //! It is the connection's own, unless a proxy is there that the settings trust: then it is what
 //! `X-Forwarded-For` says, as far as trusted proxies said it. `Forwarded` (RFC 7239) is not read: a

@@ -13,7 +13,7 @@ use crate::registry::strict_json::{self, DecodeError};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoQuery {}
 
-/// Reads the query, whose unknown parameters are refused.
+/// Parses a query, and refuses unknown and repeated parameters.
 pub(crate) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     let mut document = serde_json::Map::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()).into_owned() {
@@ -29,7 +29,7 @@ pub(crate) fn query<Q: DeserializeOwned>(text: &str) -> Result<Q, ApiError> {
     })
 }
 
-/// A time, as RFC 3339 writes it; for a field that may be left out.
+/// Parses an RFC 3339 time, for an optional field.
 pub(crate) fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timestamp>, D::Error> {
     let Some(text) = Option::<String>::deserialize(field)? else { return Ok(None) };
     let told = "a time is written as RFC 3339 says, such as `2026-01-02T03:04:05Z`";

@@ -1,4 +1,4 @@
-//! Accepts connections: so many at most, none that dawdles, and on a stop each finishes its request.
+//! Accepts connections, with a limit on their number and on their time, and lets requests finish on a stop.
 
 mod write_timeout;
 
@@ -25,13 +25,13 @@ use tokio_util::task::TaskTracker;
 use crate::http::extract::peer_address::PeerAddress;
 use crate::http::server::write_timeout::WriteTimeout;
 
-/// How long a request's head may take to arrive, the silence before it counting.
+/// The time that a request's head may take to arrive, including the silence before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a peer may leave an answer unread, counted from the last byte that it took.
+/// The time for which a client may leave a response unread, counted from the last byte that it read.
 const UNREAD_TIME: Duration = Duration::from_secs(10);
-/// How long requests may go on once the process is to stop.
+/// The time that requests have to finish once the process stops.
 const FAREWELL: Duration = Duration::from_secs(15);
-/// How long to leave the listener alone after it failed to accept, as when files run out.
+/// The pause after the listener failed to accept, for example because file descriptors ran out.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener` until `stopping`, then lets the open requests finish.

@@ -1,4 +1,4 @@
-//! A connection whose peer has to read what it is sent.
+//! The time limit for writes to a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,7 +23,7 @@ impl<S> WriteTimeout<S> {
         Self { stream, limit, stuck: None }
     }
 
-    /// What became of a write, with an end to waiting for it.
+    /// Returns the result of a write, or an error once it has been stuck for too long.
     fn judge<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stuck = None;
