@@ -12,7 +12,7 @@ use super::credentials::BoxCredentials;
 use super::error::{BoxClientError, BoxError};
 use super::request::BoxRequest;
 use super::restriction;
-use super::retry::TimedResponse;
+use super::retry::{RetryingTransport, TimedResponse};
 use super::token_response::{MintedToken, read_json};
 use super::transport::Transport;
 use super::upstream::SentSecrets;
@@ -29,21 +29,10 @@ use crate::secret::SecretString;
 /// The client of Box. Its clones share connections and the learned clock offset. Each call ends within 5 s.
 #[derive(Clone, Debug)]
 pub struct BoxClient {
-    shared: Arc<ClientState>,
-    /// Whether failures that may be temporary are retried.
-    hopes: bool,
-}
-
-/// The state that all clones of a client share.
-#[derive(Debug)]
-pub(super) struct ClientState {
-    pub(super) transport: Transport,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) offset: ClockOffset,
-    /// The retry budget: a fifth of all calls, and ten a second in any case.
-    pub(super) budget: TpsBudget,
+    shared: Arc<RetryingTransport>,
     restricted_to: RestrictedToMode,
+    /// Whether failures that may be temporary are retried.
+    may_repeat: bool,
 }
 
 /// The result of an exchange.
@@ -67,25 +56,24 @@ impl BoxClient {
     ) -> Result<Self, BoxClientError> {
         let transport = Transport::new(settings)?;
         let restricted_to = settings.restricted_to;
-        let shared = Arc::new(ClientState {
+        let shared = Arc::new(RetryingTransport {
             transport,
             clock,
             entropy,
             offset: ClockOffset::default(),
             budget: TpsBudget::new(Duration::from_secs(10), 10, 0.2),
-            restricted_to,
         });
-        Ok(Self { shared, hopes: true })
+        Ok(Self { shared, restricted_to, may_repeat: true })
     }
 
     /// Returns a client without retries, for callers that only check whether Box is back.
     #[must_use]
     pub fn for_probes(&self) -> Self {
-        Self { hopes: false, ..self.clone() }
+        Self { may_repeat: false, ..self.clone() }
     }
 
-    async fn ask(&self, ask: BoxRequest<'_>) -> Result<TimedResponse, BoxError> {
-        self.shared.ask(ask, self.hopes).await
+    async fn send(&self, request: BoxRequest<'_>) -> Result<TimedResponse, BoxError> {
+        self.shared.send(request, self.may_repeat).await
     }
 
     /// Mints a full token for `subject` by the app's own method. For a user, Box is not told the enterprise:
@@ -99,10 +87,10 @@ impl BoxClient {
         enterprise: &BoxId,
         subject: &Subject,
     ) -> Result<MintedToken, BoxError> {
-        let TimedResponse { answer, asked_at } =
-            self.ask(BoxRequest::Mint { credentials, enterprise, subject }).await?;
+        let TimedResponse { response, asked_at } =
+            self.send(BoxRequest::Mint { credentials, enterprise, subject }).await?;
         // Box answers `[]` for a full token, which is restricted to nothing.
-        Ok(MintedToken { restricted_to: None, ..MintedToken::read(&answer, asked_at)? })
+        Ok(MintedToken { restricted_to: None, ..MintedToken::read(&response, asked_at)? })
     }
 
     /// Exchanges `parent` for a token that may do no more than `restriction`. With `box.restricted_to =
@@ -116,11 +104,11 @@ impl BoxClient {
         parent: &SecretString,
         restriction: &Restriction,
     ) -> Result<ExchangeOutcome, BoxError> {
-        let TimedResponse { answer, asked_at } =
-            self.ask(BoxRequest::Exchange { credentials, parent, restriction }).await?;
-        let mut child = MintedToken::read(&answer, asked_at)?;
+        let TimedResponse { response, asked_at } =
+            self.send(BoxRequest::Exchange { credentials, parent, restriction }).await?;
+        let mut child = MintedToken::read(&response, asked_at)?;
         let granted = child.restricted_to.get_or_insert_default();
-        match (restriction::check(restriction, granted), self.shared.restricted_to) {
+        match (restriction::check(restriction, granted), self.restricted_to) {
             (Ok(()), _) => Ok(ExchangeOutcome::Restricted(child)),
             (Err(overreach), RestrictedToMode::Warn) => {
                 tracing::warn!(%overreach, "Box restricted a token otherwise than asked; it is handed out");
@@ -137,7 +125,7 @@ impl BoxClient {
     /// # Errors
     /// [`BoxError`]; the token may be alive then.
     pub async fn revoke(&self, credentials: &BoxCredentials, token: &SecretString) -> Result<(), BoxError> {
-        match self.ask(BoxRequest::Revoke { credentials, token }).await {
+        match self.send(BoxRequest::Revoke { credentials, token }).await {
             Ok(_) | Err(BoxError::TokenDead { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -156,8 +144,8 @@ impl BoxClient {
             name: String,
         }
 
-        let ask = BoxRequest::Me { token, only_enterprise: false, as_user: None };
-        let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
+        let request = BoxRequest::Me { token, only_enterprise: false, as_user: None };
+        let me: Me = read_json(&self.send(request).await?.response, "a user")?;
         let printable = |text: &str| SentSecrets::default().printable(text);
         Ok(ServiceAccount { id: me.id, login: printable(&me.login), name: printable(&me.name) })
     }
@@ -167,7 +155,7 @@ impl BoxClient {
     /// # Errors
     /// [`BoxError`] if Box does not answer.
     pub async fn is_alive(&self, token: &SecretString) -> Result<bool, BoxError> {
-        match self.ask(BoxRequest::Me { token, only_enterprise: false, as_user: None }).await {
+        match self.send(BoxRequest::Me { token, only_enterprise: false, as_user: None }).await {
             Ok(_) | Err(BoxError::Refused { .. }) => Ok(true),
             Err(BoxError::TokenDead { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -188,8 +176,8 @@ impl BoxClient {
             id: BoxId,
         }
 
-        let ask = BoxRequest::Me { token, only_enterprise: true, as_user: None };
-        let me: Me = read_json(&self.ask(ask).await?.answer, "a user's enterprise")?;
+        let request = BoxRequest::Me { token, only_enterprise: true, as_user: None };
+        let me: Me = read_json(&self.send(request).await?.response, "a user's enterprise")?;
         Ok(me.enterprise.map(|enterprise| enterprise.id))
     }
 
@@ -216,9 +204,9 @@ impl BoxClient {
             id: BoxId,
         }
 
-        match self.ask(BoxRequest::Ancestors { token, item }).await {
+        match self.send(BoxRequest::Ancestors { token, item }).await {
             Ok(answered) => {
-                let item: Item = read_json(&answered.answer, "an item's path")?;
+                let item: Item = read_json(&answered.response, "an item's path")?;
                 Ok(Some(item.path_collection.entries.into_iter().map(|folder| folder.id).collect()))
             }
             Err(BoxError::Refused { .. }) => Ok(None),
@@ -236,8 +224,8 @@ impl BoxClient {
             id: BoxId,
         }
 
-        let ask = BoxRequest::Me { token, only_enterprise: false, as_user: Some(user) };
-        let me: Me = read_json(&self.ask(ask).await?.answer, "a user")?;
+        let request = BoxRequest::Me { token, only_enterprise: false, as_user: Some(user) };
+        let me: Me = read_json(&self.send(request).await?.response, "a user")?;
         if me.id == *user {
             Ok(())
         } else {

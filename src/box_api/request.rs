@@ -49,7 +49,7 @@ pub(super) struct PreparedRequest {
 
 impl BoxRequest<'_> {
     /// Returns the kind of call, by which a refusal is interpreted.
-    pub(super) fn place(&self) -> CallKind {
+    pub(super) fn kind(&self) -> CallKind {
         match self {
             Self::Mint { .. } => CallKind::Grant,
             Self::Exchange { .. } => CallKind::Exchange,
@@ -63,7 +63,7 @@ impl BoxRequest<'_> {
     ///
     /// # Errors
     /// If the assertion cannot be signed.
-    pub(super) async fn put(
+    pub(super) async fn prepare(
         &self,
         box_now: Timestamp,
         entropy: &dyn Entropy,

@@ -4,36 +4,38 @@
 //! budget for retries that are made without a hint from Box.
 
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tower::retry::budget::Budget as _;
+use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::client::ClientState;
+use super::clock_offset::ClockOffset;
 use super::diagnosis::{self, BoxErrorBody, CallKind, RefusalMeaning};
 use super::error::BoxError;
 use super::request::{BoxRequest, PreparedRequest};
 use super::response::BoxResponse;
-use super::transport::TransportError;
+use super::transport::{Transport, TransportError};
 use super::upstream::UpstreamMessage;
-use crate::clock::Monotonic;
+use crate::clock::{Clock, Monotonic};
 use crate::domain::box_refusal::BoxRefusal;
+use crate::entropy::Entropy;
 
 /// The time limit of a call with all its attempts.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const BOX_RETRY_BUDGET: Duration = Duration::from_secs(5);
 
 /// The wait after a 429 without `Retry-After`.
-const UNNAMED_WAIT: Duration = Duration::from_secs(1);
+const DEFAULT_RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait within a call that Box may demand.
-const BEARABLE: Duration = Duration::from_secs(2);
+const MAX_RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
 
 /// The longest pause before a retry without a hint from Box.
-const PAUSE: Duration = Duration::from_millis(100);
+const MAX_JITTER: Duration = Duration::from_millis(100);
 
 /// A 200, and both clocks just before it was requested.
 pub(super) struct TimedResponse {
-    pub answer: BoxResponse,
+    pub response: BoxResponse,
     pub asked_at: (Timestamp, Monotonic),
 }
 
@@ -52,7 +54,7 @@ enum RetryStrategy {
 
 impl RetryStrategy {
     /// Returns true for a retry without a hint from Box. Retries with one are outside the budget.
-    fn is_hope(self) -> bool {
+    fn is_blind(self) -> bool {
         matches!(self, Self::Repeat | Self::Wait(_))
     }
 }
@@ -69,21 +71,40 @@ impl From<BoxError> for FailedAttempt {
     }
 }
 
-impl ClientState {
-    /// Repeats the request until Box answers 200, no remedy is left, or 5 s have passed. Without `hopes`,
+/// A transport that repeats failed requests. All clones of a client share one.
+#[derive(Debug)]
+pub(super) struct RetryingTransport {
+    pub(super) transport: Transport,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) offset: ClockOffset,
+    /// The retry budget: a fifth of all calls, and ten a second in any case.
+    pub(super) budget: TpsBudget,
+}
+
+impl RetryingTransport {
+    /// Repeats the request until Box answers 200, no remedy is left, or 5 s have passed. Without `may_repeat`,
     /// only remedies that Box hints at are used.
-    pub(super) async fn ask(&self, ask: BoxRequest<'_>, hopes: bool) -> Result<TimedResponse, BoxError> {
-        match tokio::time::timeout(CALL_TIMEOUT, self.tries(ask, hopes)).await {
+    pub(super) async fn send(
+        &self,
+        request: BoxRequest<'_>,
+        may_repeat: bool,
+    ) -> Result<TimedResponse, BoxError> {
+        match tokio::time::timeout(BOX_RETRY_BUDGET, self.send_with_retries(request, may_repeat)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(BoxError::unavailable(format!("no answer within {CALL_TIMEOUT:?}"))),
+            Err(_) => Err(BoxError::unavailable(format!("no answer within {BOX_RETRY_BUDGET:?}"))),
         }
     }
 
-    async fn tries(&self, ask: BoxRequest<'_>, hopes: bool) -> Result<TimedResponse, BoxError> {
+    async fn send_with_retries(
+        &self,
+        request: BoxRequest<'_>,
+        may_repeat: bool,
+    ) -> Result<TimedResponse, BoxError> {
         self.budget.deposit();
         let mut taken: Vec<RetryStrategy> = Vec::new();
         loop {
-            let FailedAttempt { error, remedy } = match self.once(ask).await {
+            let FailedAttempt { error, remedy } = match self.send_once(request).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
@@ -91,14 +112,14 @@ impl ClientState {
                 |remedy: &RetryStrategy| !taken.iter().any(|one| discriminant(one) == discriminant(remedy));
             let Some(remedy) = remedy.filter(is_new) else { return Err(error) };
             // If many calls fail, retries would make it worse.
-            if remedy.is_hope() && !(hopes && self.budget.withdraw()) {
+            if remedy.is_blind() && !(may_repeat && self.budget.withdraw()) {
                 return Err(error);
             }
             tracing::debug!(?remedy, %error, "asking Box again");
             taken.push(remedy);
             match remedy {
-                RetryStrategy::Repeat => tokio::time::sleep(self.jitter(PAUSE)).await,
-                RetryStrategy::Wait(wait) => tokio::time::sleep(wait + self.jitter(PAUSE)).await,
+                RetryStrategy::Repeat => tokio::time::sleep(self.jitter(MAX_JITTER)).await,
+                RetryStrategy::Wait(wait) => tokio::time::sleep(wait + self.jitter(MAX_JITTER)).await,
                 RetryStrategy::FollowClock | RetryStrategy::NewJti => {}
             }
         }
@@ -111,17 +132,17 @@ impl ClientState {
         most * u32::from(random[0]) / 255
     }
 
-    async fn once(&self, ask: BoxRequest<'_>) -> Result<TimedResponse, FailedAttempt> {
+    async fn send_once(&self, call: BoxRequest<'_>) -> Result<TimedResponse, FailedAttempt> {
         let box_now = self.clock.wall().saturating_add(self.offset.get()).unwrap_or(Timestamp::MAX);
-        let request = ask.put(box_now, &*self.entropy).await.map_err(BoxError::from)?;
+        let request = call.prepare(box_now, &*self.entropy).await.map_err(BoxError::from)?;
         let asked_at = (self.clock.wall(), self.clock.monotonic());
         let sent = self.transport.send(&request).await;
         if let Some(theirs) = sent.as_ref().ok().and_then(BoxResponse::date) {
             self.offset.see(theirs, self.clock.wall());
         }
         match sent {
-            Ok(answer) if answer.status == 200 => Ok(TimedResponse { answer, asked_at }),
-            Ok(answer) => Err(self.failure(ask.place(), &request, &answer)),
+            Ok(response) if response.status == 200 => Ok(TimedResponse { response, asked_at }),
+            Ok(answer) => Err(self.failure(call.kind(), &request, &answer)),
             // An attempt that took its whole time leaves none for another.
             Err(lost) => {
                 let remedy = matches!(lost, TransportError::Connection(_)).then_some(RetryStrategy::Repeat);
@@ -135,8 +156,8 @@ impl ClientState {
         let status = answer.status;
         match status {
             429 => {
-                let retry_after = answer.retry_after(self.clock.wall()).unwrap_or(UNNAMED_WAIT);
-                let remedy = (retry_after <= BEARABLE).then_some(RetryStrategy::Wait(retry_after));
+                let retry_after = answer.retry_after(self.clock.wall()).unwrap_or(DEFAULT_RATE_LIMIT_WAIT);
+                let remedy = (retry_after <= MAX_RATE_LIMIT_WAIT).then_some(RetryStrategy::Wait(retry_after));
                 FailedAttempt { error: BoxError::RateLimited { retry_after }, remedy }
             }
             500..=599 => {
