@@ -1,8 +1,9 @@
 //! The demo's page: an example of a customer's own application that shows Box UI Elements.
 //!
-//! This module owns the page's server, with a front end and a back end. The back end has the API key of a service, opens a
-//! browser session at the broker and gives it to the front end. Everything is served with the Content-Security-Policy that
-//! `clients/browser` recommends. It must not use the broker in any way but its HTTP API, like a customer's application.
+//! This module owns the page's server, with a front end and a back end. The back end has the API key of a service,
+//! opens a browser session at the broker and gives it to the front end. Everything is served with the
+//! Content-Security-Policy that `clients/browser` recommends. It must not use the broker in any way but its HTTP
+//! API, like a customer's application.
 
 mod elements;
 mod policy;

@@ -29,7 +29,7 @@ const WRITE_SCOPES: [&str; 6] =
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionRequest {
-    /// Whether the session may change files.
+    /// True if the session may change files.
     write: bool,
 }
 

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 use crate::fault_response;
 use crate::http::connection::ConnectionReset;
-use crate::http::{BoxRequest, BoxResponse, ErrorResponse, cors, loggable};
+use crate::http::{ErrorResponse, SandboxRequest, SandboxResponse, cors, loggable};
 use crate::random;
 use crate::state::{FaultEffect, JournalEntry, SandboxState};
 use crate::{api, download, oauth};
@@ -20,9 +20,9 @@ use crate::{api, download, oauth};
 /// Answers a request to the token endpoint, the API or a download URL.
 pub(crate) async fn handle(State(state): State<Arc<SandboxState>>, request: Request) -> Response {
     let request_id = random::lowercase(16);
-    let (request, mut body) = match BoxRequest::read(&state.tokens, request).await {
+    let (request, mut body) = match SandboxRequest::read(&state.tokens, request).await {
         Ok(read) => read,
-        Err(error) => return BoxResponse::error(&error, &request_id).into_http(&request_id),
+        Err(error) => return SandboxResponse::error(&error, &request_id).into_http(&request_id),
     };
     let fault = state.faults.trigger(&request);
     let n = state.journal.begin(journal_entry(&state, &request, fault.as_ref().map(|fault| fault.id)));
@@ -46,7 +46,7 @@ pub(crate) async fn handle(State(state): State<Arc<SandboxState>>, request: Requ
     }
     let response = route(&state, &request, &mut body).await;
     drain(&mut body).await;
-    let mut response = response.unwrap_or_else(|error| BoxResponse::error(&error, &request_id));
+    let mut response = response.unwrap_or_else(|error| SandboxResponse::error(&error, &request_id));
     fault_response::alter(&effect, &mut response);
     response.headers.extend(cors_headers(&state, &request));
     let (error, issued) = (response.error_code.clone(), response.issued_token.clone());
@@ -56,9 +56,9 @@ pub(crate) async fn handle(State(state): State<Arc<SandboxState>>, request: Requ
 
 async fn route(
     state: &SandboxState,
-    request: &BoxRequest,
+    request: &SandboxRequest,
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     if let Some(response) = oauth::handle(state, request) {
         return response;
     }
@@ -74,12 +74,12 @@ async fn route(
     }
 }
 
-fn is_api(request: &BoxRequest) -> bool {
+fn is_api(request: &SandboxRequest) -> bool {
     request.api_path().starts_with("/2.0/")
 }
 
 /// Returns the headers that let a page read a response of the API.
-fn cors_headers(state: &SandboxState, request: &BoxRequest) -> Vec<(HeaderName, HeaderValue)> {
+fn cors_headers(state: &SandboxState, request: &SandboxRequest) -> Vec<(HeaderName, HeaderValue)> {
     if !is_api(request) || cors::is_preflight(request) {
         return Vec::new();
     }
@@ -93,7 +93,7 @@ async fn drain(body: &mut BodyDataStream) {
     while let Some(Ok(_)) = body.next().await {}
 }
 
-fn journal_entry(state: &SandboxState, request: &BoxRequest, fault: Option<u64>) -> JournalEntry {
+fn journal_entry(state: &SandboxState, request: &SandboxRequest, fault: Option<u64>) -> JournalEntry {
     JournalEntry {
         n: 0,
         time: state.now().to_string(),

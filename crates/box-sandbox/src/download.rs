@@ -1,11 +1,12 @@
 //! Downloads: URLs that open a file once, and the bytes of files.
 //!
-//! This module owns the form of a download URL and of a response with file content. It must not decide who may have a URL.
+//! This module owns the form of a download URL and of a response with file content. It must not decide who may
+//! have a URL.
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::http::{BoxRequest, BoxResponse, ErrorResponse, FileSlice, RangeRequest, cors};
+use crate::http::{ErrorResponse, FileSlice, RangeRequest, SandboxRequest, SandboxResponse, cors};
 use crate::media_types;
 use crate::state::SandboxState;
 use crate::storage::FileContent;
@@ -14,7 +15,10 @@ use crate::storage::FileContent;
 pub(crate) const PATH: &str = "/dl";
 
 /// Answers `GET /dl?ticket=…`.
-pub(crate) fn handle(state: &SandboxState, request: &BoxRequest) -> Result<BoxResponse, ErrorResponse> {
+pub(crate) fn handle(
+    state: &SandboxState,
+    request: &SandboxRequest,
+) -> Result<SandboxResponse, ErrorResponse> {
     if request.method != Method::GET {
         return Err(ErrorResponse::method_not_allowed());
     }
@@ -33,8 +37,8 @@ pub(crate) fn handle(state: &SandboxState, request: &BoxRequest) -> Result<BoxRe
 pub(crate) fn file_response(
     content: &FileContent,
     file_name: &str,
-    request: &BoxRequest,
-) -> Result<BoxResponse, ErrorResponse> {
+    request: &SandboxRequest,
+) -> Result<SandboxResponse, ErrorResponse> {
     let size = content.size();
     let requested = RangeRequest::parse(request.header("range"), size);
     let (status, range) = match &requested {
@@ -45,7 +49,7 @@ pub(crate) fn file_response(
             return Err(ErrorResponse::api(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", message));
         }
     };
-    let mut response = BoxResponse::status_only(status)
+    let mut response = SandboxResponse::status_only(status)
         .with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_types::of_file_name(file_name)))
         .with_header(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start))
         .with_header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

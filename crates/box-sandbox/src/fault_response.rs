@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::http::connection::ConnectionReset;
-use crate::http::{BoxResponse, add_common_headers, json_response};
+use crate::http::{SandboxResponse, add_common_headers, json_response};
 use crate::state::{FaultEffect, SandboxState, TriggeredFault};
 
 /// The size of the response to the effect `huge_body`, in bytes.
@@ -69,7 +69,7 @@ fn huge_json() -> Vec<u8> {
 }
 
 /// Alters a successful JSON response as the fault says.
-pub(crate) fn alter(effect: &FaultEffect, response: &mut BoxResponse) {
+pub(crate) fn alter(effect: &FaultEffect, response: &mut SandboxResponse) {
     let (StatusCode::OK, Some(Value::Object(body))) = (response.status, &mut response.json) else { return };
     for (field, value) in [("expires_in", &effect.expires_in), ("restricted_to", &effect.restricted_to)] {
         if let Some(value) = value {

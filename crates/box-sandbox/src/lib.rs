@@ -1,44 +1,55 @@
 //! An in-process stand-in for the Box API, strict enough to develop and test an integration against.
 //!
-//! It issues tokens by the same rules as Box and enforces what they permit on each call. It can also do what the real Box
-//! does only on bad days: a control plane injects faults, ends tokens early, moves the clock and shows a journal of every
-//! request. It shares no code with the program under test, so that a mistake on the wire cannot hide.
+//! It issues tokens by the same rules as Box and enforces what they permit on each call. It also fails on demand: a
+//! control plane injects faults, revokes tokens, moves the clock and shows a journal of every request. It shares no
+//! code with the program under test, so a misreading of Box's protocol is not repeated on both sides.
 //!
-//! It holds secrets in plain text and its control plane needs no authentication: it is for tests and for the machine of a
-//! developer, and nothing else. The `README.md` has an example.
+//! It holds secrets in plain text, and its control plane needs no authentication. Use it in tests and on a
+//! developer's machine only. The `README.md` has an example.
 //!
 //! # Box's side
 //!
-//! `POST /oauth2/token` (JWT bearer, client credentials, token exchange) and `POST /oauth2/revoke`; under `/2.0`, and for
-//! uploads under `/api/2.0` as well, the calls that Box UI Elements and the official SDKs make, with `As-User`, CORS and the
-//! restrictions of downscoped tokens:
+//! `POST /oauth2/token` (JWT bearer, client credentials, token exchange) and `POST /oauth2/revoke`; under `/2.0`,
+//! and for uploads under `/api/2.0` as well, the calls that Box UI Elements and the official SDKs make, with
+//! `As-User`, CORS and the restrictions of downscoped tokens:
 //!
-//! | resource | calls |
-//! |---|---|
-//! | users | `GET users/me`, `users/{id}` |
-//! | folders | `GET folders/{id}`, `folders/{id}/items` (`fields`, `offset` or `usemarker` and `marker`, `limit`, `sort`, `direction`), `POST folders`, `PUT`, `DELETE folders/{id}` |
-//! | files | `GET`, `PUT`, `DELETE files/{id}`, `GET files/{id}/content` (302 to a URL that opens once; `Range`), representations of texts and pictures |
-//! | uploads | `OPTIONS` and `POST files/content`, `files/{id}/content` |
-//! | uploads in parts | `POST files/upload_sessions`, `files/{id}/upload_sessions`; `GET`, `PUT`, `DELETE files/upload_sessions/{id}`, `GET …/parts`, `POST …/commit`, `…/log` |
-//! | lists | `GET search`, `recent_items`; comments, tasks, versions, collaborations, metadata and its templates, always empty |
+//! - Users: `GET users/me`, `users/{id}`.
+//! - Folders: `GET folders/{id}`, `folders/{id}/items` (`fields`, `offset` or `usemarker` and `marker`, `limit`,
+//!   `sort`, `direction`), `POST folders`, `PUT`, `DELETE folders/{id}`.
+//! - Files: `GET`, `PUT`, `DELETE files/{id}`, `GET files/{id}/content` (302 to a URL that opens once; `Range`),
+//!   representations of texts and pictures.
+//! - Uploads: `OPTIONS` and `POST files/content`, `files/{id}/content`.
+//! - Uploads in parts: `POST files/upload_sessions`, `files/{id}/upload_sessions`; `GET`, `PUT`, `DELETE
+//!   files/upload_sessions/{id}`, `GET …/parts`, `POST …/commit`, `…/log`.
+//! - Lists: `GET search`, `recent_items`. Comments, tasks, versions, collaborations, metadata and its templates are
+//!   always empty.
 //!
-//! [`Enterprise::populated`] lists the users, folders and files that are there at the start; [`World::add_demo_folders`]
-//! adds more. Content up to a mebibyte is kept in memory, larger content in temporary files without a name.
+//! [`Enterprise::populated`] lists the users, folders and files that are there at the start;
+//! [`World::add_demo_folders`] adds more. Content up to a mebibyte is kept in memory, larger content in temporary
+//! files without a name.
 //!
 //! # Control plane
 //!
-//! | call | effect |
-//! |---|---|
-//! | `GET /sandbox` | shows apps, service accounts, enterprises, users and items |
-//! | `POST /sandbox/faults` | injects a fault: `{select: {client_id?, subject?, path?, grant?}, effect, times?}` → `{id}`. The oldest matching fault affects a request. `effect` has `hold` (`true`: until the fault is removed), `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`, `retry_after`); or it alters a successful response: `expires_in`, `restricted_to` (any JSON), `omit: [field]` |
-//! | `GET`, `DELETE /sandbox/faults[?client_id=]`, `DELETE /sandbox/faults/{id}` | shows or removes faults |
-//! | `PUT /sandbox/clock` | sets the clock skew: `{skew_seconds}` |
-//! | `PUT /sandbox/token-life` | sets the lifetime of new tokens: `{seconds?, child_seconds?, client_id?}` |
-//! | `GET`, `PATCH /sandbox/apps/{client_id}` | shows or changes an app: `{client_secret?, auth?, authorized?, user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid, public_key}]}` |
-//! | `GET`, `DELETE /sandbox/journal`, `GET /sandbox/journal/count` | shows, clears or counts requests: `?client_id=&subject=&path=&grant=&status=&since=`. A path may end in `*`; `grant` is `jwt-bearer`, `client_credentials` or `token-exchange` |
-//! | `GET`, `PUT /sandbox/storage` | shows or sets `{kept_bytes?, least_in_parts?, part_size?}`: the storage quota, the smallest file that may be uploaded in parts, and the size of a part |
-//! | `DELETE /sandbox/tokens/{sha256}`, `DELETE /sandbox/tokens[?client_id=&subject=]` | revokes one token, or all that match (`{count}`) |
-//! | `GET /sandbox/tokens/{sha256}` | `{live, subject, client_id, enterprise, scopes, resource, annotator, parent, expires_at}` |
+//! - `GET /sandbox` shows apps, service accounts, enterprises, users and items.
+//! - `POST /sandbox/faults` injects a fault, `{select: {client_id?, subject?, path?, grant?}, effect, times?}`, and
+//!   returns `{id}`. The oldest matching fault affects a request. Its `effect` has `hold` (`true`: until the fault is
+//!   removed), `latency_ms`, and one of `hang`, `drop`, `garbage`, `huge_body` (`true`) or `status` (with `body`,
+//!   `retry_after`); or it alters a successful response: `expires_in`, `restricted_to` (any JSON), `omit: [field]`.
+//! - `GET`, `DELETE /sandbox/faults[?client_id=]` and `DELETE /sandbox/faults/{id}` show or remove faults.
+//! - `PUT /sandbox/clock` sets the clock skew, `{skew_seconds}`.
+//! - `PUT /sandbox/token-life` sets the lifetime of new tokens, `{seconds?, child_seconds?, client_id?}`.
+//! - `GET`, `PATCH /sandbox/apps/{client_id}` shows or changes an app: `{client_secret?, auth?, authorized?,
+//!   user_tokens?, as_user_header?, enterprise_access?, scopes?, origins?, remove_keys?, add_keys?: [{kid,
+//!   public_key}]}`.
+//! - `GET`, `DELETE /sandbox/journal` and `GET /sandbox/journal/count` show, clear or count requests:
+//!   `?client_id=&subject=&path=&grant=&status=&since=`. A path may end in `*`; `grant` is `jwt-bearer`,
+//!   `client_credentials` or `token-exchange`.
+//! - `GET`, `PUT /sandbox/storage` shows or sets `{kept_bytes?, least_in_parts?, part_size?}`: the storage quota, the
+//!   smallest file that may be uploaded in parts, and the size of a part.
+//! - `DELETE /sandbox/tokens/{sha256}` and `DELETE /sandbox/tokens[?client_id=&subject=]` revoke one token, or all
+//!   that match (`{count}`).
+//! - `GET /sandbox/tokens/{sha256}` shows `{live, subject, client_id, enterprise, scopes, resource, annotator,
+//!   parent, expires_at}`.
 //!
 //! # Modules
 //!

@@ -1,7 +1,7 @@
 //! Random keys, ids and tokens.
 //!
-//! It draws from the operating system directly: the sandbox plays a foreign server, so it shares no source of randomness
-//! with the program under test.
+//! It draws from the operating system directly: the sandbox plays a foreign server, so it shares no source of
+//! randomness with the program under test.
 
 use rand::SeedableRng as _;
 use rand::TryRng as _;

@@ -1,7 +1,7 @@
 //! Box's scopes and what each permits.
 //!
-//! This module owns the list of scopes (source: Box's documentation of downscoping and of application scopes). It must not
-//! know tokens or requests.
+//! This module owns the list of scopes (source: Box's documentation of downscoping and of application scopes). It
+//! must not know tokens or requests.
 
 /// All scopes that a token exchange may request.
 pub(crate) const KNOWN: [&str; 30] = [

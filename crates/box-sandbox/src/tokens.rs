@@ -1,7 +1,7 @@
 //! The access tokens that the sandbox has issued.
 //!
-//! This module owns tokens and the store that keeps them, by their SHA-256 and never in plain text. It must not know why a
-//! token is issued.
+//! This module owns tokens and the store that keeps them, by their SHA-256 and never in plain text. It must not
+//! know why a token is issued.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl TokenSubject {
 pub(crate) struct ItemRestriction {
     pub(crate) kind: ItemKind,
     pub(crate) id: String,
-    /// Whether the token was exchanged for a shared link, which opens the item even to those who were not invited.
+    /// True if the token was exchanged for a shared link, which opens the item even to those who were not invited.
     pub(crate) by_link: bool,
 }
 
@@ -89,8 +89,8 @@ impl IssuedToken {
         now < self.expires_at && !self.revoked.load(Ordering::Acquire)
     }
 
-    /// Reports whether the token can be used for an item by `actor`: the item is within the token's restriction, and the
-    /// actor was invited to it or the token was exchanged for a shared link.
+    /// Reports whether the token can be used for an item by `actor`: the item is within the token's restriction,
+    /// and the actor was invited to it or the token was exchanged for a shared link.
     pub(crate) fn reaches(&self, items: &ItemTree, actor: &Collaborator, item: &Item) -> bool {
         let Some(restriction) = &self.restriction else { return items.can_see(actor, item) };
         (restriction.by_link || items.can_see(actor, item)) && items.is_within(item, &restriction.id)
@@ -103,7 +103,7 @@ impl IssuedToken {
 
 /// All issued tokens.
 #[derive(Debug)]
-pub(crate) struct TokenStore(Mutex<TokenTable>);
+pub(crate) struct IssuedTokens(Mutex<TokenTable>);
 
 #[derive(Debug)]
 struct TokenTable {
@@ -112,13 +112,13 @@ struct TokenTable {
     cleanup_at: usize,
 }
 
-impl Default for TokenStore {
+impl Default for IssuedTokens {
     fn default() -> Self {
         Self(Mutex::new(TokenTable { by_sha256: HashMap::new(), cleanup_at: FIRST_CLEANUP }))
     }
 }
 
-impl TokenStore {
+impl IssuedTokens {
     /// Stores a token that expires `lifetime` seconds after `now`. Returns its text and its SHA-256.
     pub(crate) fn issue(&self, mut token: IssuedToken, now: Timestamp, lifetime: i64) -> (String, String) {
         let end = now.checked_add(SignedDuration::from_secs(lifetime));

@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 use super::context::ApiContext;
 use super::item_names::check_rename;
 use super::json_body;
-use crate::http::{BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::random;
 use crate::scopes::ItemAction;
 use crate::world::{Item, ItemKind, ItemTree, ROOT};
 
 /// Answers `PUT /2.0/folders/{id}`.
-pub(super) fn update_folder(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn update_folder(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     update(context, ItemKind::Folder, id)
 }
 
 /// Answers `PUT /2.0/files/{id}`.
-pub(super) fn update_file(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn update_file(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     update(context, ItemKind::File, id)
 }
 
@@ -26,7 +26,7 @@ struct ItemChange {
     name: Option<String>,
     description: Option<String>,
     parent: Option<String>,
-    /// Whether the item shall have a shared link.
+    /// True to create a shared link, false to remove it.
     shared_link: Option<bool>,
 }
 
@@ -59,7 +59,7 @@ impl ItemChange {
     }
 }
 
-fn update(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxResponse, ErrorResponse> {
+fn update(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     let change = ItemChange::parse(&json_body::parse_request(context.request)?)?;
     let (enterprise, changed) = context.state.directory.update_items(&context.enterprise, |items| {
         let item = changeable_item(context, items, kind, id)?;
@@ -75,7 +75,7 @@ fn update(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxRespo
         items.put(item.clone());
         Ok(item)
     })?;
-    Ok(BoxResponse::json(context.with_enterprise(enterprise).item_json(&changed)))
+    Ok(SandboxResponse::json(context.with_enterprise(enterprise).item_json(&changed)))
 }
 
 /// Returns an item for which the token permits at least one change, or at least reading.
@@ -126,16 +126,16 @@ fn apply(
 }
 
 /// Answers `DELETE /2.0/files/{id}`.
-pub(super) fn delete_file(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn delete_file(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     delete(context, ItemKind::File, id)
 }
 
 /// Answers `DELETE /2.0/folders/{id}`. With `recursive=true` it deletes everything below the folder too.
-pub(super) fn delete_folder(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn delete_folder(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     delete(context, ItemKind::Folder, id)
 }
 
-fn delete(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxResponse, ErrorResponse> {
+fn delete(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     let recursive = context.request.query("recursive").as_deref() == Some("true");
     context.state.directory.update_items(&context.enterprise, |items| {
         let item = context.item_in(items, kind, id, ItemAction::Delete)?;
@@ -147,5 +147,5 @@ fn delete(context: &ApiContext<'_>, kind: ItemKind, id: &str) -> Result<BoxRespo
         items.remove(id);
         Ok(())
     })?;
-    Ok(BoxResponse::status_only(StatusCode::NO_CONTENT))
+    Ok(SandboxResponse::status_only(StatusCode::NO_CONTENT))
 }

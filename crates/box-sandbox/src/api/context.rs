@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::http::{BoxRequest, ErrorResponse, cors};
+use crate::http::{ErrorResponse, SandboxRequest, cors};
 use crate::scopes::{self, ItemAction};
 use crate::state::SandboxState;
 use crate::tokens::{IssuedToken, TokenSubject};
@@ -12,7 +12,7 @@ use crate::world::{Attribution, Author, BoxApp, Collaborator, Enterprise, Item, 
 #[derive(Clone)]
 pub(super) struct ApiContext<'a> {
     pub(super) state: &'a SandboxState,
-    pub(super) request: &'a BoxRequest,
+    pub(super) request: &'a SandboxRequest,
     pub(super) token: &'a IssuedToken,
     pub(super) app: Arc<BoxApp>,
     pub(super) enterprise: Arc<Enterprise>,
@@ -24,7 +24,10 @@ pub(super) struct ApiContext<'a> {
 
 impl<'a> ApiContext<'a> {
     /// Returns the context of a call whose token is live and whose page, if it comes from one, has an allowed origin.
-    pub(super) fn authorize(state: &'a SandboxState, request: &'a BoxRequest) -> Result<Self, ErrorResponse> {
+    pub(super) fn authorize(
+        state: &'a SandboxState,
+        request: &'a SandboxRequest,
+    ) -> Result<Self, ErrorResponse> {
         let token = request.token.as_deref().filter(|token| token.is_live(state.now()));
         let token = token.ok_or_else(ErrorResponse::invalid_token)?;
         let app = state.directory.app(&token.client_id).ok_or_else(ErrorResponse::invalid_token)?;
@@ -165,7 +168,7 @@ impl<'a> ApiContext<'a> {
 /// token's enterprise, but no service accounts.
 fn actor(
     state: &SandboxState,
-    request: &BoxRequest,
+    request: &SandboxRequest,
     token: &IssuedToken,
     app: &BoxApp,
     enterprise: &Enterprise,

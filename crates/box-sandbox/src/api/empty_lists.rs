@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::context::ApiContext;
-use crate::http::{BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::scopes::ItemAction;
 use crate::world::ItemKind;
 
 /// Answers with an empty list: collaborations, comments, tasks, versions, metadata and its templates, collections.
-pub(super) fn list(context: &ApiContext<'_>, segments: &[&str]) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn list(context: &ApiContext<'_>, segments: &[&str]) -> Result<SandboxResponse, ErrorResponse> {
     match segments {
         ["folders", id, "collaborations" | "metadata" | "watermark"] => {
             context.item(ItemKind::Folder, id, ItemAction::Read)?;
@@ -21,7 +21,7 @@ pub(super) fn list(context: &ApiContext<'_>, segments: &[&str]) -> Result<BoxRes
         | ["collections" | "collaborations"] => {}
         _ => return Err(ErrorResponse::not_found()),
     }
-    Ok(BoxResponse::json(json!({
+    Ok(SandboxResponse::json(json!({
         "total_count": 0, "entries": [], "offset": 0, "limit": 100, "next_marker": null, "prev_marker": null,
     })))
 }

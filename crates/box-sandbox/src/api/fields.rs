@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::ApiContext;
-use super::listing::{ItemOrder, ListPage, sorted_children};
+use super::listing::{ItemOrder, Paging, sorted_children};
 use super::representations;
 use crate::item_json::{self, MINI_FIELDS, REQUIRED_FIELDS, mini};
 use crate::media_types::extension;
@@ -41,15 +41,15 @@ impl ApiContext<'_> {
         self.with_selected_fields(item, &DEFAULT_FIELDS, true)
     }
 
-    /// Returns an item in a list, with the fields that the request selects except for `item_collection`: a folder shows the
-    /// items in it, but not the items in these.
+    /// Returns an item in a list, with the fields that the request selects except for `item_collection`: a folder
+    /// shows the items in it, but not the items in these.
     pub(super) fn entry_json(&self, item: &Item) -> Value {
         self.with_selected_fields(item, &MINI_FIELDS, false)
     }
 
     /// Returns the page of a folder's items that the request selects.
     pub(super) fn item_collection(&self, folder: &Item) -> Value {
-        let page = ListPage::of_request(self).unwrap_or(ListPage::LARGEST);
+        let page = Paging::of_request(self).unwrap_or(Paging::LARGEST);
         let order = ItemOrder::of_request(self);
         let children = sorted_children(self, folder, &order);
         let entries: Vec<Value> = page.entries(&children).map(|item| self.entry_json(item)).collect();

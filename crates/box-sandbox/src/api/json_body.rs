@@ -3,13 +3,13 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::http::{BoxRequest, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxRequest};
 
 /// The longest name of an item, in characters.
 const MAX_NAME_LENGTH: usize = 255;
 
 /// Parses the body of a request, which must be a JSON object.
-pub(super) fn parse_request(request: &BoxRequest) -> Result<Map<String, Value>, ErrorResponse> {
+pub(super) fn parse_request(request: &SandboxRequest) -> Result<Map<String, Value>, ErrorResponse> {
     parse(&request.body)
 }
 

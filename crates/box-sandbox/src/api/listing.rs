@@ -15,12 +15,12 @@ const DEFAULT_LIMIT: usize = 100;
 
 /// The part of a list that a request selects.
 #[derive(Clone, Copy)]
-pub(super) struct ListPage {
+pub(super) struct Paging {
     pub(super) offset: usize,
     pub(super) limit: usize,
 }
 
-impl ListPage {
+impl Paging {
     /// The first page of the largest size.
     pub(super) const LARGEST: Self = Self { offset: 0, limit: MAX_LIMIT };
 

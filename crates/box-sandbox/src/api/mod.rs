@@ -1,7 +1,7 @@
 //! The API calls that Box UI Elements and the official SDKs make.
 //!
-//! This module owns the paths below `/2.0`, the permissions of each call and the JSON of its response. It must not issue
-//! tokens.
+//! This module owns the paths below `/2.0`, the permissions of each call and the JSON of its response. It must not
+//! issue tokens.
 
 mod changes;
 mod context;
@@ -23,16 +23,16 @@ mod users;
 use axum::body::BodyDataStream;
 use axum::http::Method;
 
-use crate::http::{BoxRequest, BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxRequest, SandboxResponse};
 use crate::state::SandboxState;
 use context::ApiContext;
 
 /// Answers a call below `/2.0`. An upload reads its content from `body`; other calls have been read already.
 pub(crate) async fn handle(
     state: &SandboxState,
-    request: &BoxRequest,
+    request: &SandboxRequest,
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let context = ApiContext::authorize(state, request)?;
     let segments: Vec<&str> = request.api_path().split('/').skip(2).collect();
     match request.method {
@@ -45,7 +45,7 @@ pub(crate) async fn handle(
     }
 }
 
-fn get(context: &ApiContext<'_>, segments: &[&str]) -> Result<BoxResponse, ErrorResponse> {
+fn get(context: &ApiContext<'_>, segments: &[&str]) -> Result<SandboxResponse, ErrorResponse> {
     match segments {
         ["users", "me"] => users::me(context),
         ["users", id] => users::user(context, id),
@@ -71,7 +71,7 @@ async fn post(
     context: &ApiContext<'_>,
     segments: &[&str],
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     match segments {
         ["folders"] => folders::create(context),
         ["files", "content"] => uploads::new_file(context, body).await,
@@ -89,7 +89,7 @@ async fn put(
     context: &ApiContext<'_>,
     segments: &[&str],
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     match segments {
         ["folders", id] => changes::update_folder(context, id),
         ["files", "upload_sessions", id] => upload_sessions::upload_part(context, id, body).await,
@@ -98,7 +98,7 @@ async fn put(
     }
 }
 
-fn delete(context: &ApiContext<'_>, segments: &[&str]) -> Result<BoxResponse, ErrorResponse> {
+fn delete(context: &ApiContext<'_>, segments: &[&str]) -> Result<SandboxResponse, ErrorResponse> {
     match segments {
         ["folders", id] => changes::delete_folder(context, id),
         ["files", "upload_sessions", id] => upload_sessions::abort(context, id),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::context::ApiContext;
-use super::listing::ListPage;
-use crate::http::{BoxResponse, ErrorResponse};
+use super::listing::Paging;
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::item_json::timestamp;
 use crate::scopes::ItemAction;
 use crate::world::{Item, ItemKind};
@@ -16,9 +16,9 @@ const MAX_RECENT: usize = 100;
 
 /// Answers `GET /2.0/search`: items whose name or description contains each word of `query`, below the folders of
 /// `ancestor_folder_ids` if there are any.
-pub(super) fn search(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn search(context: &ApiContext<'_>) -> Result<SandboxResponse, ErrorResponse> {
     let query = context.request.query("query").unwrap_or_default().to_lowercase();
-    let page = ListPage::of_request(context)?;
+    let page = Paging::of_request(context)?;
     let words: Vec<&str> = query.split_whitespace().collect();
     if words.is_empty() {
         return Err(ErrorResponse::missing_field("query"));
@@ -44,15 +44,15 @@ pub(super) fn search(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorRespo
     let mut found = readable_items(context)?;
     found.retain(|item| matches(item));
     let entries: Vec<Value> = page.entries(&found).map(|item| context.entry_json(item)).collect();
-    Ok(BoxResponse::json(json!({
+    Ok(SandboxResponse::json(json!({
         "total_count": found.len(), "entries": entries, "offset": page.offset, "limit": page.limit,
         "type": "search_results_items",
     })))
 }
 
 /// Answers `GET /2.0/recent_items`: the files that were changed last.
-pub(super) fn recent_items(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
-    let ListPage { limit, .. } = ListPage::of_request(context)?;
+pub(super) fn recent_items(context: &ApiContext<'_>) -> Result<SandboxResponse, ErrorResponse> {
+    let Paging { limit, .. } = Paging::of_request(context)?;
     let mut files = readable_items(context)?;
     files.retain(|item| item.kind == ItemKind::File);
     files.sort_by(|one, other| {
@@ -65,7 +65,7 @@ pub(super) fn recent_items(context: &ApiContext<'_>) -> Result<BoxResponse, Erro
         })
     };
     let entries: Vec<Value> = files.iter().take(limit.min(MAX_RECENT)).map(entry).collect();
-    Ok(BoxResponse::json(json!({
+    Ok(SandboxResponse::json(json!({
         "entries": entries, "limit": limit, "next_marker": null,
         "order": { "by": "interacted_at", "direction": "DESC" },
     })))

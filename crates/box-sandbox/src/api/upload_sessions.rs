@@ -10,9 +10,9 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use super::context::ApiContext;
-use super::listing::ListPage;
+use super::listing::Paging;
 use super::{json_body, upload_headers, uploads};
-use crate::http::{BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::item_json::timestamp;
 use crate::scopes::ItemAction;
 use crate::state::{BodyDigest, UploadPart, UploadSession, UploadTarget};
@@ -22,7 +22,7 @@ use crate::world::ItemKind;
 const LIFETIME: i64 = 24 * 7;
 
 /// Answers `POST /2.0/files/upload_sessions`.
-pub(super) fn open_for_new_file(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn open_for_new_file(context: &ApiContext<'_>) -> Result<SandboxResponse, ErrorResponse> {
     let body = json_body::parse_request(context.request)?;
     let missing = ErrorResponse::missing_field;
     let folder = json_body::id(&body, "folder_id")?.ok_or_else(|| missing("folder_id"))?;
@@ -33,7 +33,10 @@ pub(super) fn open_for_new_file(context: &ApiContext<'_>) -> Result<BoxResponse,
 }
 
 /// Answers `POST /2.0/files/{id}/upload_sessions`.
-pub(super) fn open_for_new_version(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn open_for_new_version(
+    context: &ApiContext<'_>,
+    id: &str,
+) -> Result<SandboxResponse, ErrorResponse> {
     let body = json_body::parse_request(context.request)?;
     context.item(ItemKind::File, id, ItemAction::Upload)?;
     open(context, &body, UploadTarget::NewVersion { file: id.to_owned() })
@@ -43,7 +46,7 @@ fn open(
     context: &ApiContext<'_>,
     body: &Map<String, Value>,
     target: UploadTarget,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let size = json_body::number(body, "file_size")?;
     let size = size.ok_or_else(|| ErrorResponse::missing_field("file_size"))?;
     let (state, settings) = (context.state, &context.state.settings);
@@ -59,7 +62,7 @@ fn open(
     let sizes = (size, settings.part_size());
     let session = UploadSession::new(&state.quota, owner, target, sizes, expires_at)?;
     let session = state.upload_sessions.put(session, now);
-    Ok(BoxResponse::created(session_json(context, &session)))
+    Ok(SandboxResponse::created(session_json(context, &session)))
 }
 
 /// Returns a session that this app and subject opened, if the token still permits the upload.
@@ -77,8 +80,8 @@ fn find(context: &ApiContext<'_>, id: &str) -> Result<Arc<UploadSession>, ErrorR
 }
 
 /// Answers `GET /2.0/files/upload_sessions/{id}`.
-pub(super) fn show(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
-    Ok(BoxResponse::json(session_json(context, &*find(context, id)?)))
+pub(super) fn show(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
+    Ok(SandboxResponse::json(session_json(context, &*find(context, id)?)))
 }
 
 fn session_json(context: &ApiContext<'_>, session: &UploadSession) -> Value {
@@ -102,7 +105,7 @@ pub(super) async fn upload_part(
     context: &ApiContext<'_>,
     id: &str,
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let session = find(context, id)?;
     let digest = upload_headers::digest(context.request.header("digest"))?;
     let (first, last, total) = upload_headers::content_range(context.request.header("content-range"))?;
@@ -117,7 +120,7 @@ pub(super) async fn upload_part(
     })?;
     let bytes = read_part(body, length).await?;
     let part = session.store_part(first, bytes, digest).await?;
-    Ok(BoxResponse::json(json!({ "part": part_json(&part) })))
+    Ok(SandboxResponse::json(json!({ "part": part_json(&part) })))
 }
 
 /// Reads a part of exactly `length` bytes.
@@ -142,18 +145,18 @@ fn part_json(part: &UploadPart) -> Value {
 }
 
 /// Answers `GET /2.0/files/upload_sessions/{id}/parts`.
-pub(super) fn list_parts(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn list_parts(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     let parts = find(context, id)?.parts();
-    let page = ListPage::of_request(context)?;
+    let page = Paging::of_request(context)?;
     let entries: Vec<Value> = page.entries(&parts).map(part_json).collect();
-    Ok(BoxResponse::json(json!({
+    Ok(SandboxResponse::json(json!({
         "total_count": parts.len(), "entries": entries, "offset": page.offset, "limit": page.limit,
         "order": [{ "by": "offset", "direction": "ASC" }],
     })))
 }
 
 /// Answers `POST /2.0/files/upload_sessions/{id}/commit`.
-pub(super) async fn commit(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) async fn commit(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     let session = find(context, id)?;
     let body = json_body::parse_request(context.request)?;
     let digest = upload_headers::digest(context.request.header("digest"))?;
@@ -208,14 +211,14 @@ fn check_parts(body: &Map<String, Value>, session: &UploadSession) -> Result<(),
 }
 
 /// Answers `POST /2.0/files/upload_sessions/{id}/log`, by which pages report their progress. The report is ignored.
-pub(super) fn log(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn log(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     find(context, id)?;
-    Ok(BoxResponse::status_only(StatusCode::NO_CONTENT))
+    Ok(SandboxResponse::status_only(StatusCode::NO_CONTENT))
 }
 
 /// Answers `DELETE /2.0/files/upload_sessions/{id}`.
-pub(super) fn abort(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn abort(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     let session = find(context, id)?;
     context.state.upload_sessions.remove(&session.id);
-    Ok(BoxResponse::status_only(StatusCode::NO_CONTENT))
+    Ok(SandboxResponse::status_only(StatusCode::NO_CONTENT))
 }

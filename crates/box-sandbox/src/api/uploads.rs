@@ -8,15 +8,18 @@ use serde_json::{Map, Value, json};
 use super::context::ApiContext;
 use super::item_names::{check_new_item, check_rename};
 use super::{json_body, multipart};
-use crate::http::{BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::random;
 use crate::scopes::ItemAction;
 use crate::storage::{FileContent, StorageError};
 use crate::world::{Enterprise, FileVersion, Item, ItemKind, ItemTree};
 
-/// Answers `OPTIONS /2.0/files/content` and `OPTIONS /2.0/files/{id}/content`: whether an upload would be accepted, and its
-/// URL.
-pub(super) fn preflight(context: &ApiContext<'_>, segments: &[&str]) -> Result<BoxResponse, ErrorResponse> {
+/// Answers `OPTIONS /2.0/files/content` and `OPTIONS /2.0/files/{id}/content`: whether an upload would be
+/// accepted, and its URL.
+pub(super) fn preflight(
+    context: &ApiContext<'_>,
+    segments: &[&str],
+) -> Result<SandboxResponse, ErrorResponse> {
     let body = json_body::parse_request(context.request)?;
     let path = match segments {
         ["files", "content"] => {
@@ -37,7 +40,7 @@ pub(super) fn preflight(context: &ApiContext<'_>, segments: &[&str]) -> Result<B
         return Err(StorageError::QuotaExceeded { limit }.into());
     }
     let url = format!("{}/api/2.0/{path}", context.base_url());
-    Ok(BoxResponse::json(json!({ "upload_url": url, "upload_token": random::alphanumeric(32) })))
+    Ok(SandboxResponse::json(json!({ "upload_url": url, "upload_token": random::alphanumeric(32) })))
 }
 
 /// Checks that a new file may be uploaded to a folder under this name.
@@ -63,7 +66,7 @@ fn check_version_name(
 pub(super) async fn new_file(
     context: &ApiContext<'_>,
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let check = |attributes: &Map<String, Value>| {
         let (folder, name) = json_body::new_item(attributes)?;
         check_new_file(context, &folder, &name)?;
@@ -79,7 +82,7 @@ pub(super) async fn new_version(
     context: &ApiContext<'_>,
     id: &str,
     body: &mut BodyDataStream,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let item = context.item(ItemKind::File, id, ItemAction::Upload)?;
     context.check_if_match(&item)?;
     let check = |attributes: &Map<String, Value>| {
@@ -133,6 +136,6 @@ pub(super) fn store_new_version(
 }
 
 /// Returns the response to a completed upload.
-pub(super) fn respond(context: &ApiContext<'_>, item: &Item) -> BoxResponse {
-    BoxResponse::created(json!({ "total_count": 1, "entries": [context.item_json(item)] }))
+pub(super) fn respond(context: &ApiContext<'_>, item: &Item) -> SandboxResponse {
+    SandboxResponse::created(json!({ "total_count": 1, "entries": [context.item_json(item)] }))
 }

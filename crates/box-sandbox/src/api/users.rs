@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::context::ApiContext;
-use crate::http::{BoxResponse, ErrorResponse};
+use crate::http::{ErrorResponse, SandboxResponse};
 use crate::scopes;
 use crate::tokens::TokenSubject;
 use crate::world::Author;
 
 /// Answers `GET /2.0/users/me`.
-pub(super) fn me(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn me(context: &ApiContext<'_>) -> Result<SandboxResponse, ErrorResponse> {
     check_covers_account(context)?;
     if let TokenSubject::User(id) = &context.actor {
         context.enterprise.user(id).ok_or_else(ErrorResponse::not_found)?;
@@ -18,7 +18,7 @@ pub(super) fn me(context: &ApiContext<'_>) -> Result<BoxResponse, ErrorResponse>
 }
 
 /// Answers `GET /2.0/users/{id}`.
-pub(super) fn user(context: &ApiContext<'_>, id: &str) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn user(context: &ApiContext<'_>, id: &str) -> Result<SandboxResponse, ErrorResponse> {
     check_covers_account(context)?;
     if context.author().id == id {
         return me(context);
@@ -36,16 +36,16 @@ fn check_covers_account(context: &ApiContext<'_>) -> Result<(), ErrorResponse> {
     if is_full || covers_account { Ok(()) } else { Err(ErrorResponse::insufficient_permissions()) }
 }
 
-fn respond(context: &ApiContext<'_>, user: &Author) -> BoxResponse {
+fn respond(context: &ApiContext<'_>, user: &Author) -> SandboxResponse {
     let mut json = user_json(user);
-    let Some(fields) = context.request.query("fields") else { return BoxResponse::json(json) };
+    let Some(fields) = context.request.query("fields") else { return SandboxResponse::json(json) };
     let enterprise = &context.enterprise;
     json["enterprise"] = json!({ "type": "enterprise", "id": enterprise.id, "name": enterprise.name });
     let selected: Vec<&str> = fields.split(',').map(str::trim).collect();
     if let Value::Object(object) = &mut json {
         object.retain(|field, _| field == "type" || field == "id" || selected.contains(&field.as_str()));
     }
-    BoxResponse::json(json)
+    SandboxResponse::json(json)
 }
 
 fn user_json(user: &Author) -> Value {

@@ -18,9 +18,9 @@ pub struct AppSpec {
     pub public_key_id: Option<String>,
     /// A key to use instead of generating one, which takes a good part of a second.
     pub key: Option<AppPrivateKey>,
-    /// Whether the config contains a private key (`appAuth`). Without one, the app uses the client credentials grant.
+    /// True for a config with a private key (`appAuth`). Otherwise the app uses the client credentials grant.
     pub with_key: bool,
-    /// Whether the config contains webhook signature keys.
+    /// True for a config with webhook signature keys.
     pub with_webhooks: bool,
 }
 

@@ -39,8 +39,8 @@ impl AppPrivateKey {
         self.0.to_public_key().to_public_key_pem(LineEnding::LF).expect("a public key can be encoded")
     }
 
-    /// Returns the key encrypted exactly as Box encrypts it: PBES2 with PBKDF2 (2048 rounds, the PRF field absent, which
-    /// means HMAC-SHA1) and DES-EDE3-CBC.
+    /// Returns the key encrypted exactly as Box encrypts it: PBES2 with PBKDF2 (2048 rounds, the PRF field absent,
+    /// which means HMAC-SHA1) and DES-EDE3-CBC.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the parameters are fixed and the key is our own")]
     pub fn to_box_pem(&self, passphrase: &str) -> String {

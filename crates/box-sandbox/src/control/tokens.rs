@@ -80,7 +80,7 @@ fn no_such_token() -> ControlError {
 /// A filter for tokens, which selects those that match every given field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenFilter {
+pub(super) struct IssuedTokenFilter {
     client_id: Option<String>,
     subject: Option<String>,
 }
@@ -88,7 +88,7 @@ pub(super) struct TokenFilter {
 /// Answers `DELETE /sandbox/tokens`.
 pub(super) async fn revoke_matching(
     State(state): State<Arc<SandboxState>>,
-    QueryParameters(filter): QueryParameters<TokenFilter>,
+    QueryParameters(filter): QueryParameters<IssuedTokenFilter>,
 ) -> Json<Value> {
     let matches = |token: &IssuedToken| {
         filter.client_id.as_ref().is_none_or(|id| *id == token.client_id)

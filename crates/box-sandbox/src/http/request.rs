@@ -13,7 +13,7 @@ use super::error::ErrorResponse;
 use super::form::FormFields;
 use crate::digest::sha256_hex;
 use crate::jwt::UnverifiedJwt;
-use crate::tokens::{IssuedToken, TokenStore};
+use crate::tokens::{IssuedToken, IssuedTokens};
 
 /// The largest request body that is read at once, in bytes. The commit of an upload session lists thousands of parts.
 const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -24,7 +24,7 @@ const MAX_LOGGED_TEXT: usize = 200;
 /// A request to the token endpoint, the API or a download URL.
 ///
 /// It has no `Debug`: it contains tokens and secrets.
-pub(crate) struct BoxRequest {
+pub(crate) struct SandboxRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     query: String,
@@ -38,8 +38,8 @@ pub(crate) struct BoxRequest {
     pub(crate) summary: RequestSummary,
 }
 
-/// The properties of a request that faults select by and the journal shows. They are unverified and shortened, and contain
-/// no secret: tokens appear as their SHA-256.
+/// The properties of a request that faults select by and the journal shows. They are unverified and shortened, and
+/// contain no secret: tokens appear as their SHA-256.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RequestSummary {
     /// The last part of the grant type: `jwt-bearer`, `client_credentials` or `token-exchange`.
@@ -57,10 +57,10 @@ pub(crate) struct RequestSummary {
     pub(crate) as_user: Option<String>,
 }
 
-impl BoxRequest {
+impl SandboxRequest {
     /// Reads a request. The second value is the rest of the body, which only an upload leaves unread.
     pub(crate) async fn read(
-        tokens: &TokenStore,
+        tokens: &IssuedTokens,
         request: Request,
     ) -> Result<(Self, BodyDataStream), ErrorResponse> {
         let (head, body) = request.into_parts();
@@ -155,7 +155,7 @@ fn bearer_token(header: &str) -> Option<&str> {
 }
 
 /// Summarises the form of a request to the token endpoint.
-fn summarize(tokens: &TokenStore, form: &FormFields) -> RequestSummary {
+fn summarize(tokens: &IssuedTokens, form: &FormFields) -> RequestSummary {
     let field = |name: &str| form.first(name);
     let assertion = field("assertion").and_then(UnverifiedJwt::decode);
     let claim = |name: &str| assertion.as_ref().and_then(|jwt| jwt.claim(name));

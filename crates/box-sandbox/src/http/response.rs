@@ -18,7 +18,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("box-request-id");
 /// A response before faults alter it.
 ///
 /// It has no `Debug`: the body of a token response contains the token.
-pub(crate) struct BoxResponse {
+pub(crate) struct SandboxResponse {
     pub(crate) status: StatusCode,
     pub(crate) json: Option<Value>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -30,7 +30,7 @@ pub(crate) struct BoxResponse {
     pub(crate) issued_token: Option<String>,
 }
 
-impl BoxResponse {
+impl SandboxResponse {
     /// Returns 200 with a JSON body.
     pub(crate) fn json(body: Value) -> Self {
         Self { json: Some(body), ..Self::status_only(StatusCode::OK) }

@@ -125,8 +125,8 @@ fn verify_signature(
     }
 }
 
-/// Checks `exp`, `iat` and `nbf`, and returns `exp`. Box allows no clock skew: `exp` must be at most 60 s after now, and the
-/// other two must not be after now.
+/// Checks `exp`, `iat` and `nbf`, and returns `exp`. Box allows no clock skew: `exp` must be at most 60 s after
+/// now, and the other two must not be after now.
 fn check_times(jwt: &UnverifiedJwt<'_>, now: Timestamp) -> Result<i64, ErrorResponse> {
     let seconds = now.as_duration().as_secs_f64();
     let Some(exp) = jwt.claims.get("exp").and_then(Value::as_f64) else {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{assertion, client};
 use crate::digest::sha256_hex;
-use crate::http::{BoxResponse, ErrorResponse, FormFields, loggable};
+use crate::http::{ErrorResponse, FormFields, SandboxResponse, loggable};
 use crate::item_json;
 use crate::scopes;
 use crate::state::SandboxState;
@@ -16,7 +16,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// Answers a request that exchanges a token for a downscoped one.
-pub(super) fn exchange(state: &SandboxState, form: &FormFields) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn exchange(state: &SandboxState, form: &FormFields) -> Result<SandboxResponse, ErrorResponse> {
     let now = state.now();
     client::authenticate_if_named(state, form)?;
     if form.required("subject_token_type")? != ACCESS_TOKEN {
@@ -52,7 +52,7 @@ pub(super) fn exchange(state: &SandboxState, form: &FormFields) -> Result<BoxRes
         "token_type": "bearer",
         "issued_token_type": ACCESS_TOKEN,
     });
-    Ok(BoxResponse::json(body).with_issued_token(sha256))
+    Ok(SandboxResponse::json(body).with_issued_token(sha256))
 }
 
 /// Returns the requested scopes. Each must be known and held by the parent.

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{assertion, client};
-use crate::http::{BoxResponse, ErrorResponse, FormFields};
+use crate::http::{ErrorResponse, FormFields, SandboxResponse};
 use crate::state::SandboxState;
 use crate::tokens::{IssuedToken, TokenSubject};
 use crate::world::{AppAuthMethod, BoxApp};
 
 /// Answers a request with a signed assertion (RFC 7523).
-pub(super) fn jwt_bearer(state: &SandboxState, form: &FormFields) -> Result<BoxResponse, ErrorResponse> {
+pub(super) fn jwt_bearer(state: &SandboxState, form: &FormFields) -> Result<SandboxResponse, ErrorResponse> {
     let app = client::authenticate(state, form)?;
     require_auth_method(&app, AppAuthMethod::Jwt)?;
     let subject = assertion::verify(&app, form.required("assertion")?, state.now(), &state.used_jtis)?;
@@ -31,7 +31,7 @@ pub(super) fn jwt_bearer(state: &SandboxState, form: &FormFields) -> Result<BoxR
 pub(super) fn client_credentials(
     state: &SandboxState,
     form: &FormFields,
-) -> Result<BoxResponse, ErrorResponse> {
+) -> Result<SandboxResponse, ErrorResponse> {
     let invalid_grant = || ErrorResponse::oauth("invalid_grant", "Grant credentials are invalid");
     let (app, secret_matches) = client::identify(state, form)?;
     require_auth_method(&app, AppAuthMethod::ClientCredentials)?;
@@ -75,8 +75,8 @@ fn user_token_not_permitted() -> ErrorResponse {
     ErrorResponse::oauth("invalid_request", description)
 }
 
-/// Returns the enterprise of a user for whom the app's settings permit a token; `None` if there is no such user. The error is
-/// `forbidden()` if the settings do not permit it.
+/// Returns the enterprise of a user for whom the app's settings permit a token; `None` if there is no such user.
+/// The error is `forbidden()` if the settings do not permit it.
 fn enterprise_of_permitted_user(
     state: &SandboxState,
     app: &BoxApp,
@@ -105,12 +105,12 @@ fn issue_full_token(
     app: &BoxApp,
     enterprise: &str,
     subject: TokenSubject,
-) -> BoxResponse {
+) -> SandboxResponse {
     let scopes = app.scopes.iter().cloned().collect();
     let token = IssuedToken::new(&app.client_id, enterprise, subject, scopes);
     let (text, sha256, lifetime) = state.issue_token(app, token);
     let body = json!({
         "access_token": text, "expires_in": lifetime, "restricted_to": [], "token_type": "bearer",
     });
-    BoxResponse::json(body).with_issued_token(sha256)
+    SandboxResponse::json(body).with_issued_token(sha256)
 }

@@ -1,7 +1,7 @@
 //! The token endpoint: grants, token exchange and revocation.
 //!
-//! This module owns Box's rules of who gets which token, and the errors otherwise. It must not know what a token can do at
-//! the API.
+//! This module owns Box's rules of who gets which token, and the errors otherwise. It must not know what a token
+//! can do at the API.
 
 mod assertion;
 mod client;
@@ -11,7 +11,7 @@ mod revoke;
 
 use axum::http::Method;
 
-use crate::http::{BoxRequest, BoxResponse, ErrorResponse, FormFields};
+use crate::http::{ErrorResponse, FormFields, SandboxRequest, SandboxResponse};
 use crate::state::SandboxState;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -21,8 +21,8 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// Answers a request below `/oauth2`; `None` if the path is another one.
 pub(crate) fn handle(
     state: &SandboxState,
-    request: &BoxRequest,
-) -> Option<Result<BoxResponse, ErrorResponse>> {
+    request: &SandboxRequest,
+) -> Option<Result<SandboxResponse, ErrorResponse>> {
     let endpoint = match request.path.as_str() {
         "/oauth2/token" => issue,
         "/oauth2/revoke" => revoke::revoke,
@@ -37,7 +37,7 @@ pub(crate) fn handle(
 }
 
 /// Answers `POST /oauth2/token`.
-fn issue(state: &SandboxState, form: &FormFields) -> Result<BoxResponse, ErrorResponse> {
+fn issue(state: &SandboxState, form: &FormFields) -> Result<SandboxResponse, ErrorResponse> {
     match form.get("grant_type")? {
         Some(JWT_BEARER) => grants::jwt_bearer(state, form),
         Some(CLIENT_CREDENTIALS) => grants::client_credentials(state, form),
@@ -50,9 +50,9 @@ fn issue(state: &SandboxState, form: &FormFields) -> Result<BoxResponse, ErrorRe
     }
 }
 
-/// Uses up the `jti` of an assertion that reaches Box, for a response that a fault replaces. Whatever the response is, the
-/// same assertion is not accepted again.
-pub(crate) fn consume_assertion(state: &SandboxState, request: &BoxRequest) {
+/// Uses up the `jti` of an assertion that reaches Box, for a response that a fault replaces. Whatever the response
+/// is, the same assertion is not accepted again.
+pub(crate) fn consume_assertion(state: &SandboxState, request: &SandboxRequest) {
     let Some(form) = &request.form else { return };
     if let (Ok(Some(JWT_BEARER)), Ok(Some(text)), Ok(app)) =
         (form.get("grant_type"), form.get("assertion"), client::authenticate(state, form))

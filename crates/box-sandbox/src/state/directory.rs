@@ -11,13 +11,13 @@ const FIRST_ITEM_ID: u64 = 50_000_000_001;
 
 /// The apps and enterprises. Each is replaced as a whole when it changes, so a reader never sees half a change.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub(crate) struct AccountDirectory {
     apps: RwLock<BTreeMap<String, Arc<BoxApp>>>,
     enterprises: RwLock<BTreeMap<String, Arc<Enterprise>>>,
     next_item_id: AtomicU64,
 }
 
-impl Directory {
+impl AccountDirectory {
     pub(crate) fn new(apps: BTreeMap<String, BoxApp>, enterprises: BTreeMap<String, Enterprise>) -> Self {
         Self {
             apps: RwLock::new(shared(apps)),
@@ -74,8 +74,8 @@ impl Directory {
         })
     }
 
-    /// Changes the items of an enterprise, or leaves them as they were if `change` fails. Returns the changed enterprise and
-    /// the result of `change`.
+    /// Changes the items of an enterprise, or leaves them as they were if `change` fails. Returns the changed
+    /// enterprise and the result of `change`.
     pub(crate) fn update_items<Output, Problem>(
         &self,
         enterprise: &Arc<Enterprise>,

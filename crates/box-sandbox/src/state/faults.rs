@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{BoxRequest, path_matches, value_matches};
+use crate::http::{SandboxRequest, path_matches, value_matches};
 
 /// A fault as a client of the control plane describes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -40,7 +40,7 @@ struct RequestSelector {
 }
 
 impl RequestSelector {
-    fn matches(&self, request: &BoxRequest) -> bool {
+    fn matches(&self, request: &SandboxRequest) -> bool {
         let summary = &request.summary;
         let grant = self.grant.as_deref().map(|grant| grant.rsplit(':').next().unwrap_or(grant));
         value_matches(self.client_id.as_deref(), summary.client_id.as_deref())
@@ -52,8 +52,9 @@ impl RequestSelector {
 
 /// The effect of a fault.
 ///
-/// `hold` and `latency_ms` come first and can be combined with everything. At most one of `hang`, `drop`, `status`, `garbage`
-/// and `huge_body` replaces the response. `expires_in`, `restricted_to` and `omit` alter a successful JSON response.
+/// `hold` and `latency_ms` come first and can be combined with everything. At most one of `hang`, `drop`,
+/// `status`, `garbage` and `huge_body` replaces the response. `expires_in`, `restricted_to` and `omit` alter a
+/// successful JSON response.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FaultEffect {
@@ -177,7 +178,7 @@ impl FaultInjector {
     }
 
     /// Returns the oldest fault that affects this request, and counts the hit.
-    pub(crate) fn trigger(&self, request: &BoxRequest) -> Option<TriggeredFault> {
+    pub(crate) fn trigger(&self, request: &SandboxRequest) -> Option<TriggeredFault> {
         let mut faults = self.lock();
         let fault = faults
             .iter_mut()

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use rsa::sha2::{Digest as _, Sha256};
 
-/// The largest number of remembered `jti`s. An assertion lives 60 s, so this is enough for thousands of grants per second.
+/// The largest number of remembered `jti`s. An assertion lives 60 s, so this is enough for thousands of grants per
+/// second.
 const CAPACITY: usize = 250_000;
 
 /// A reason why a `jti` is not accepted.

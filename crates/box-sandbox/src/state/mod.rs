@@ -1,7 +1,7 @@
 //! The state of a running sandbox.
 //!
-//! This module owns everything that requests read and change: what was the [`World`] at the start, and what has happened
-//! since. It must not decide what Box answers.
+//! This module owns everything that requests read and change; it starts as a [`World`]. It must not decide how Box
+//! responds.
 
 mod directory;
 mod download_tickets;
@@ -9,7 +9,7 @@ mod faults;
 mod journal;
 mod jti_registry;
 mod settings;
-mod time;
+mod skewed_clock;
 mod upload_sessions;
 
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::storage::StorageQuota;
-use crate::tokens::{IssuedToken, TokenStore};
+use crate::tokens::{IssuedToken, IssuedTokens};
 use crate::world::{BoxApp, World};
 
-pub(crate) use directory::Directory;
+pub(crate) use directory::AccountDirectory;
 pub(crate) use download_tickets::DownloadTickets;
 pub(crate) use faults::{FaultEffect, FaultInjector, FaultSpec, TriggeredFault};
 pub(crate) use journal::{Journal, JournalEntry, JournalFilter};
 pub(crate) use jti_registry::{JtiError, JtiRegistry};
 pub(crate) use settings::SandboxSettings;
-pub(crate) use time::SkewedClock;
+pub(crate) use skewed_clock::SkewedClock;
 pub(crate) use upload_sessions::{BodyDigest, UploadPart, UploadSession, UploadSessions, UploadTarget};
 
 /// The number of bytes of uploaded files that are kept, unless the control plane changes it.
@@ -38,9 +38,9 @@ const DEFAULT_QUOTA: u64 = 4 * 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SandboxState {
     pub(crate) clock: SkewedClock,
-    pub(crate) directory: Directory,
+    pub(crate) directory: AccountDirectory,
     pub(crate) settings: SandboxSettings,
-    pub(crate) tokens: TokenStore,
+    pub(crate) tokens: IssuedTokens,
     pub(crate) used_jtis: JtiRegistry,
     pub(crate) faults: FaultInjector,
     pub(crate) journal: Journal,
@@ -56,8 +56,8 @@ impl SandboxState {
         Self {
             clock: SkewedClock::new(clock),
             settings: SandboxSettings::new(&world),
-            directory: Directory::new(world.apps, world.enterprises),
-            tokens: TokenStore::default(),
+            directory: AccountDirectory::new(world.apps, world.enterprises),
+            tokens: IssuedTokens::default(),
             used_jtis: JtiRegistry::default(),
             faults: FaultInjector::default(),
             journal: Journal::default(),
@@ -73,7 +73,8 @@ impl SandboxState {
         self.clock.now()
     }
 
-    /// Issues a token of an app with the configured lifetime. Returns its text, its SHA-256 and its lifetime in seconds.
+    /// Issues a token of an app with the configured lifetime. Returns its text, its SHA-256 and its lifetime in
+    /// seconds.
     pub(crate) fn issue_token(&self, app: &BoxApp, token: IssuedToken) -> (String, String, i64) {
         let lifetime = self.settings.token_lifetime(app, token.parent.is_some());
         let (text, sha256) = self.tokens.issue(token, self.now(), lifetime);

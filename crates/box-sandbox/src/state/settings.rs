@@ -17,7 +17,7 @@ pub(crate) struct SandboxSettings {
     downscoped_lifetime: AtomicI64,
     min_chunked_size: AtomicU64,
     part_size: AtomicU64,
-    /// Whether revoking a token also revokes the tokens that were downscoped from it.
+    /// True if revoking a token also revokes the tokens that were downscoped from it.
     pub(crate) revoke_descendants: bool,
 }
 
@@ -43,7 +43,8 @@ impl SandboxSettings {
         own.unwrap_or_else(|| default.load(Ordering::Relaxed))
     }
 
-    /// Sets the lifetimes of new tokens, in seconds, for all apps without a lifetime of their own. `None` keeps a value.
+    /// Sets the lifetimes of new tokens, in seconds, for all apps without a lifetime of their own. `None` keeps a
+    /// value.
     pub(crate) fn set_token_lifetimes(&self, full: Option<i64>, downscoped: Option<i64>) {
         for (lifetime, setting) in [(full, &self.token_lifetime), (downscoped, &self.downscoped_lifetime)] {
             if let Some(lifetime) = lifetime {

@@ -11,10 +11,10 @@ pub struct User {
     pub login: String,
     /// The full name.
     pub name: String,
-    /// Whether the user is a managed user of the enterprise. Otherwise it is an app user, for whom an app can act
+    /// True for a managed user of the enterprise, false for an app user, for whom an app can act
     /// without "App + Enterprise Access".
     pub managed: bool,
-    /// Whether the user has yet to accept the enterprise's custom terms of service.
+    /// True if the user has yet to accept the enterprise's custom terms of service.
     pub terms_of_service_required: bool,
 }
 

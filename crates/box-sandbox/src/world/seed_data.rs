@@ -12,7 +12,8 @@ const FIRST_DEMO_ITEM: usize = 101;
 
 const READ_ME: &str = "# Demo\n\nMade up by the sandbox. Rename, upload and delete as you like: it is gone with the \
                        sandbox.\n\n- `Pictures` holds two pictures.\n- `Reports` holds a report for each quarter.\n";
-const MINUTES: &str = "Minutes\n\n1. A token for this folder opens nothing else.\n2. Everybody in the enterprise sees the folder.\n";
+const MINUTES: &str =
+    "Minutes\n\n1. A token for this folder opens nothing else.\n2. Everybody sees the folder.\n";
 const FIGURES: &str = "month,orders,returns\nJanuary,120,3\nFebruary,98,1\nMarch,141,4\n";
 const OUTLOOK: &str = "# Outlook\n\nMore of the same, and a little faster.\n";
 const DAWN: &[u8] = include_bytes!("../assets/dawn.png");

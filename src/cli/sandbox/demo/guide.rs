@@ -13,7 +13,7 @@ pub(super) struct DemoGuide<'a> {
     pub(super) url: &'a str,
     /// The folder with the demo's files.
     pub(super) folder: &'a Path,
-    /// Whether the folder is kept when the demo ends.
+    /// True if the folder is kept when the demo ends.
     pub(super) kept: bool,
     /// The registered tenant.
     pub(super) tenant: &'a str,

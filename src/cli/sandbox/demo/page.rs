@@ -53,7 +53,8 @@ pub(super) struct PageListener {
 }
 
 impl PageArgs {
-    /// Binds the page's address. Returns `None` if no page is wanted. `real_box` is true if the broker uses the real Box.
+    /// Binds the page's address. Returns `None` if no page is wanted. `real_box` is true if the broker uses the
+    /// real Box.
     pub(super) async fn bind(self, real_box: bool) -> Result<Option<PageListener>, Failure> {
         let Some(folder) = self.ui_elements else { return Ok(None) };
         let elements = ElementsFolder::open(&folder)
