@@ -24,12 +24,12 @@ pub(crate) fn generator() -> StdRng {
 
 /// Returns `length` characters of `[0-9a-zA-Z]`. The distribution is not quite uniform, which is good enough for tests.
 pub(crate) fn alphanumeric(length: usize) -> String {
-    pick(length, ALPHANUMERIC)
+    characters(length, ALPHANUMERIC)
 }
 
 /// Returns `length` characters of `[0-9a-z]`, the alphabet of Box's client ids and key ids.
 pub(crate) fn lowercase(length: usize) -> String {
-    pick(length, &ALPHANUMERIC[..36])
+    characters(length, &ALPHANUMERIC[..36])
 }
 
 /// Returns `length` characters of `[0-9A-Z]`, the alphabet of Box's upload session ids and part ids.
@@ -39,11 +39,11 @@ pub(crate) fn uppercase(length: usize) -> String {
 
 /// Returns `length` decimal digits of which the first is not zero, the form of Box's numeric ids.
 pub(crate) fn digits(length: usize) -> String {
-    let rest = pick(length.saturating_sub(1), &ALPHANUMERIC[..10]);
-    pick(1, &ALPHANUMERIC[1..10]) + &rest
+    let rest = characters(length.saturating_sub(1), &ALPHANUMERIC[..10]);
+    characters(1, &ALPHANUMERIC[1..10]) + &rest
 }
 
-fn pick(length: usize, alphabet: &[u8]) -> String {
+fn characters(length: usize, alphabet: &[u8]) -> String {
     let mut bytes = vec![0_u8; length];
     fill(&mut bytes);
     bytes.iter().map(|&byte| char::from(alphabet[usize::from(byte) % alphabet.len()])).collect()

@@ -40,7 +40,7 @@ pub(super) fn representation_content(
     id: &str,
 ) -> Result<SandboxResponse, ErrorResponse> {
     let item = context.item(ItemKind::File, id, ItemAction::Preview)?;
-    let version = item.version.as_ref().filter(|_| representations::exist_for(&item));
+    let version = item.version.as_ref().filter(|_| representations::available_for(&item));
     let version = version.ok_or_else(ErrorResponse::not_found)?;
     download::file_response(&version.content, &item.name, context.request)
 }

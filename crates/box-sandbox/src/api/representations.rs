@@ -20,7 +20,7 @@ pub(super) fn download_url(context: &ApiContext<'_>, item: &Item) -> Option<Stri
 }
 
 /// Reports whether the sandbox has representations of a file.
-pub(super) fn exist_for(item: &Item) -> bool {
+pub(super) fn available_for(item: &Item) -> bool {
     !kinds(item).is_empty()
 }
 

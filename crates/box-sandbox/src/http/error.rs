@@ -103,7 +103,7 @@ impl ErrorResponse {
     }
 
     /// Returns the `WWW-Authenticate` header of an invalid token.
-    pub(crate) fn challenge(&self) -> Option<&'static str> {
+    pub(crate) fn www_authenticate(&self) -> Option<&'static str> {
         (self.format == ErrorFormat::InvalidToken).then_some(
             "Bearer realm=\"Service\", error=\"invalid_token\", error_description=\"The access token provided is \
              invalid.\"",

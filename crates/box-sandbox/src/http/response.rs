@@ -51,7 +51,7 @@ impl SandboxResponse {
         let mut response = Self::status_only(error.status);
         response.json = error.body(request_id);
         response.error_code = Some(error.code.to_owned());
-        match error.challenge() {
+        match error.www_authenticate() {
             Some(challenge) => {
                 response.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
             }

@@ -20,8 +20,8 @@ pub(crate) struct AccountDirectory {
 impl AccountDirectory {
     pub(crate) fn new(apps: BTreeMap<String, BoxApp>, enterprises: BTreeMap<String, Enterprise>) -> Self {
         Self {
-            apps: RwLock::new(shared(apps)),
-            enterprises: RwLock::new(shared(enterprises)),
+            apps: RwLock::new(in_arcs(apps)),
+            enterprises: RwLock::new(in_arcs(enterprises)),
             next_item_id: AtomicU64::new(FIRST_ITEM_ID),
         }
     }
@@ -95,6 +95,6 @@ impl AccountDirectory {
     }
 }
 
-fn shared<T>(things: BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
+fn in_arcs<T>(things: BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
     things.into_iter().map(|(id, thing)| (id, Arc::new(thing))).collect()
 }
