@@ -30,10 +30,12 @@ lowest() {
 GUNGRAUN_HOME=$folder cargo bench --locked --bench bench_gate >&2
 
 bare=$(lowest bare)
+failed=0
 for request in service page; do
     count=$(lowest "$request")
     [ -n "$bare" ] && [ -n "$count" ] || {
         echo "FAILED: $request: callgrind did not count $counted requests"
+        failed=1
         continue
     }
     ratio=$((count * 1000 / bare))
@@ -41,9 +43,12 @@ for request in service page; do
     text="$request: $ratio, recorded as $record ($count instructions; the bare handler takes $bare)"
     if [ $((ratio * 1000)) -gt $((record * (1000 + tolerance))) ]; then
         echo "FAILED: $text; the request takes more than before"
+        failed=1
     elif [ $((ratio * 1000)) -lt $((record * (1000 - tolerance))) ]; then
         echo "FAILED: $text; the request takes less: write '$request $ratio' in $recorded"
+        failed=1
     else
         echo "ok: $text"
     fi
 done
+exit "$failed"
