@@ -78,7 +78,7 @@ fn ratios_of_instructions_in_the_readme_are_those_that_were_recorded() {
     let recorded = read("benches/bench_gate.txt");
     for line in recorded.lines().filter(|line| !line.starts_with('#')) {
         let per_thousand: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        let ratio = format!("| {:.2} × | `bash tests/run.sh bench_gate` |", per_thousand / 1000.0);
+        let ratio = format!("| {:.1} × | `bash tests/run.sh bench_gate` |", per_thousand / 1000.0);
         assert!(readme.contains(&ratio), "{ratio}");
     }
 }
