@@ -1,7 +1,7 @@
 //! Callers: created, read, listed, changed, deleted, with their grants, API keys and trusts.
 //!
 //! No admin can grant more than they hold, and an admin cannot see a caller that holds more. Callers are locked by
-//! [`super::lockdown`].
+//! the module `lockdown`.
 
 pub mod api_keys;
 pub mod grants;
