@@ -1,4 +1,4 @@
-//! How a downscoped token is restricted: its scopes, its target, and the annotator that it names.
+//! The restriction of a downscoped token: its scopes, its target, and the annotator that it names.
 
 use std::fmt;
 use std::sync::Arc;

@@ -26,9 +26,9 @@ pub(crate) fn etag(version: i64) -> HeaderMap {
 /// Something that was not used.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WarningResponse<'a> {
-    /// Where it stands in the request (RFC 6901).
+    /// The field's JSON pointer (RFC 6901).
     pointer: &'a str,
-    /// What about it.
+    /// The warning.
     detail: &'a str,
 }
 

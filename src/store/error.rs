@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// What an insertion or update conflicts with.
+/// A conflict of an insertion or update with a stored row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// The name is taken.

@@ -33,7 +33,7 @@ pub(crate) fn is_basic(value: &HeaderValue) -> bool {
 pub(crate) struct BoxErrorResponse<'a> {
     /// OAuth's name of what is wrong: `invalid_client`, `invalid_grant`, …
     error: &'a str,
-    /// What is wrong, and what to do about it.
+    /// The error and its remedy.
     error_description: &'a str,
     /// The same, for clients that look for it here.
     message: &'a str,

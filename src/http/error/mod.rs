@@ -25,9 +25,9 @@ use crate::registry::{FieldError, RegistryError};
 pub(crate) enum ApiError {
     /// Too many requests came.
     RateLimited {
-        /// Whom else the limit concerns.
+        /// The scope of the limit.
         reach: ErrorScope,
-        /// How long to wait.
+        /// The time until the next request is allowed.
         retry_after: Duration,
     },
     /// There is no such thing.
@@ -52,9 +52,9 @@ pub(crate) enum ApiError {
     Registry(RegistryError),
     /// A browser session does not give tokens to pages of this origin.
     OriginNotAllowed,
-    /// What was found for each of several things, and holds for all of them.
+    /// The same problem for each of several items, so that it holds for all of them.
     Told(Box<Problem>),
-    /// What is asked in OAuth's terms is not granted.
+    /// The request is refused in OAuth's terms.
     OAuth(OAuthError),
     /// Not able to serve at all.
     NotReady(&'static str),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::registry::FieldError;
 
-/// Whether trying again helps.
+/// The advice on a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RetryAdvice {
@@ -19,7 +19,7 @@ pub(crate) enum RetryAdvice {
     Admin,
 }
 
-/// Whom else the problem concerns.
+/// The scope of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ErrorScope {
@@ -38,9 +38,9 @@ pub(crate) enum ErrorScope {
 /// One field that cannot be accepted.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct FieldProblem {
-    /// Where it stands in the request (RFC 6901).
+    /// The field's JSON pointer (RFC 6901).
     pointer: String,
-    /// What is wrong with it.
+    /// The mistake.
     detail: String,
 }
 
@@ -80,9 +80,9 @@ pub(crate) struct Problem {
     pub fix: Option<String>,
     /// OAuth's name of it, for clients that speak Box, where its code does not tell that.
     pub oauth: Option<&'static str>,
-    /// What the audit says was the reason, where that is not the code.
+    /// The reason for the audit if it differs from the code.
     pub reason: Option<&'static str>,
-    /// What the log line says and the client does not read.
+    /// The cause for the log, which the client never sees.
     pub cause: Option<String>,
 }
 
@@ -205,19 +205,19 @@ pub(crate) struct ProblemDocument<'a> {
     /// `urn:box-token-broker:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
-    /// What sort of problem it is.
+    /// The type of problem, a URN.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong.
+    /// The problem, in a sentence.
     detail: &'a str,
     /// The code that programs act on.
     code: &'static str,
     /// The request's id, to be quoted when asking for help.
     request_id: &'a str,
-    /// Whether trying again helps.
+    /// The advice on a retry.
     retry: RetryAdvice,
-    /// Whom else it concerns.
+    /// The scope of the problem.
     #[serde(rename = "scope")]
     reach: ErrorScope,
     /// The fields that cannot be accepted.
@@ -231,7 +231,7 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<UpstreamDetail>)]
     upstream: Option<&'a UpstreamDetail>,
-    /// What an admin should do.
+    /// The remedy for an admin.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,
 }

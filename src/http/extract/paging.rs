@@ -9,7 +9,7 @@ use crate::store::PageRequest;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// How many at most: 1 to 200, 50 where left out.
+    /// The maximum number of items: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     pub limit: Option<String>,
     /// The `next_cursor` of the stretch before.

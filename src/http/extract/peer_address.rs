@@ -15,9 +15,9 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub IpAddr);
 
-/// Where a request comes from whose connection is from `connected`. Each proxy appends the address
-/// that it was called from, so the header is read from its end, up to the first address that is no
-/// trusted proxy's; what lies before that anybody may have written.
+/// Returns the client's address of a request whose connection is from `connected`. Each proxy appends the address
+/// that called it, so the header is read from its end up to the first address that is not a trusted proxy's;
+/// anybody may have written what is before that.
 pub(crate) fn client_address(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut believed = connected.to_canonical();

@@ -1,4 +1,4 @@
-//! Who calls in OAuth's terms: an API key in the guise of client credentials.
+//! OAuth clients: an API key in the form of client credentials.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -32,7 +32,7 @@ enum HeaderCredential {
     /// No client's. Some SDKs send the token that they want exchanged as a bearer's: it says nothing here.
     Nobody,
     OAuthClient(ClientCredentials),
-    /// What was meant as a client's, and cannot be read.
+    /// Credentials that were meant as a client's and cannot be read.
     Unreadable,
 }
 
@@ -54,7 +54,7 @@ impl OAuthClient {
     /// The caller and the tenant.
     ///
     /// # Errors
-    /// Where there is none.
+    /// No credentials.
     pub(crate) fn with_tenant(self) -> Result<(AuthenticatedRequest, TenantRef), ApiError> {
         let tenant = self.tenant.ok_or_else(tenant_not_named)?;
         Ok((self.caller, tenant))
@@ -102,7 +102,7 @@ impl OAuthRequest {
     /// The client whose credentials came, in the header or in the form; `None` where none did.
     ///
     /// # Errors
-    /// Where they open nothing, or name no tenant and need to, or where the client asked too often.
+    /// If the credentials authenticate nobody, name no tenant although they must, or exceed a rate limit.
     pub(crate) async fn client(
         &self,
         api: &Api,
@@ -145,7 +145,7 @@ impl OAuthRequest {
         Ok(Some(OAuthClient { caller, tenant }))
     }
 
-    /// What somebody hears who had to be known, and is not.
+    /// Returns the error for a client that must authenticate and did not.
     pub(crate) fn unauthenticated(&self, api: &Api) -> ApiError {
         limits::unauthenticated(api, self.log.peer(), AuthError::Unauthenticated)
     }

@@ -36,7 +36,7 @@ const BOX: &str = "https://api.box.com";
 const DOWNSCOPES_ALONE: &str = "Without client credentials `scope` names Box's scopes for downscoped tokens alone: one such as \
                                 `root_readwrite` reaches as far as a full token.";
 
-/// What is to be exchanged, for what.
+/// A token exchange: the token to exchange, and what it is exchanged for.
 #[derive(Debug)]
 pub(crate) struct TokenExchange {
     token: SecretString,
@@ -179,7 +179,7 @@ async fn judge(
     }
 }
 
-/// How much a refusal says to whoever reads of it.
+/// Ranks a refusal by how much it tells the reader of the audit.
 fn says(error: &ApiError) -> u8 {
     match error {
         ApiError::OAuth(OAuthError::NoneLeft(None)) => 0,
@@ -208,7 +208,8 @@ async fn judged(
     Ok(AuthenticatedRequest::new(context, since, request.log.clone()))
 }
 
-/// What is said where somebody who was given the token may not have what is wanted: as little as where it is no token.
+/// The error for a shown token whose recipients may not have what is requested. It says as little as for a text
+/// that is not a token.
 fn none_left(error: ApiError) -> ApiError {
     let rule: Option<DenialReason> = match error {
         ApiError::Token(TokenError::Forbidden(rule)) => Some(rule),
@@ -219,7 +220,7 @@ fn none_left(error: ApiError) -> ApiError {
     OAuthError::NoneLeft(rule).into()
 }
 
-/// What a form wants exchanged.
+/// The exchange that a form requests.
 pub(crate) fn parse_exchange(form: OAuthTokenForm, api_url: &Url) -> Result<TokenExchange, ApiError> {
     let missing =
         || ApiError::invalid("/subject_token", "`subject_token` is missing: the token to exchange.");
@@ -300,7 +301,8 @@ struct Claims {
     name: String,
 }
 
-/// Whom an actor token names. It is unsigned, as Box wants it: whoever sends it says what stands in it.
+/// Returns the annotator that an actor token names. The token is unsigned, as Box demands: its sender chooses its
+/// content.
 fn annotator(token: &str) -> Option<Annotator> {
     fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
         serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()

@@ -97,13 +97,13 @@ pub(crate) struct OAuthRevokeForm {
 pub(crate) struct OAuthTokenResponse<'a> {
     /// The token for Box's API.
     access_token: &'a str,
-    /// How many seconds it still lives.
+    /// Its remaining lifetime in seconds.
     expires_in: u64,
     /// `bearer`.
     token_type: &'static str,
-    /// How Box restricted it; empty for a full token.
+    /// The restrictions that Box reported; empty for a full token.
     restricted_to: Vec<RestrictedToResponse<'a>>,
-    /// What an exchange gave: an access token.
+    /// The type of token that an exchange issued: an access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     issued_token_type: Option<&'static str>,
@@ -113,7 +113,7 @@ pub(crate) struct OAuthTokenResponse<'a> {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct EmptyResponse {}
 
-/// What a form asks for.
+/// The token that a form requests.
 #[derive(Debug)]
 pub(crate) enum OAuthGrant {
     /// A full token of this enterprise's service account; of the tenant's, where none is named.
@@ -277,7 +277,7 @@ pub(crate) fn answer(
     release::token_response(&body, token)
 }
 
-/// What a form asks for, whoever sends it.
+/// Reads the token that a form requests, whoever sends it.
 pub(crate) fn parse_grant(form: OAuthTokenForm, api_url: &Url) -> Result<OAuthGrant, ApiError> {
     match form.grant_type.as_deref() {
         Some("client_credentials") => subject(&form),

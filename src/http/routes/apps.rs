@@ -77,7 +77,7 @@ pub(crate) struct AppResponse<'a> {
     shared: bool,
     /// In service or not.
     state: AppState,
-    /// How many tenants it serves.
+    /// The number of tenants that it serves.
     tenants: u64,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct RegisteredAppResponse<'a> {
     /// The app.
     #[serde(flatten)]
     app: AppResponse<'a>,
-    /// What works between the app and Box.
+    /// The checks of the app at Box.
     diagnosis: &'a [CheckResult],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,

@@ -52,7 +52,7 @@ pub(crate) struct ListAuditQuery {
     #[serde(default, deserialize_with = "time")]
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// How many at most: 1 to 200, 50 where left out.
+    /// The maximum number of records: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `next_cursor` of the stretch before.
@@ -68,12 +68,12 @@ pub(crate) struct RecordResponse<'a> {
     /// When; of several, the first.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// How often.
+    /// The number of times that it happened.
     count: u64,
-    /// What was done or tried.
+    /// The action.
     #[schema(value_type = String, example = "token.release")]
     action: AuditAction,
-    /// How it ended.
+    /// The outcome.
     #[schema(value_type = String, example = "done")]
     outcome: AuditOutcome,
     /// Which rule refused it, or would have, or why it failed.
@@ -82,7 +82,7 @@ pub(crate) struct RecordResponse<'a> {
     actor: &'static str,
     /// The caller that acted.
     caller: Option<CallerReference<'a>>,
-    /// What it proved itself with.
+    /// The credential that was used.
     credential: Option<AuditCredentialResponse<'a>>,
     /// The address that the request came from.
     #[schema(value_type = Option<String>)]
@@ -101,15 +101,15 @@ pub(crate) struct RecordResponse<'a> {
     /// For whom the token acts.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<&'a Subject>,
-    /// How far the token reaches; none where it reaches fully.
+    /// The token's scopes; none for a full token.
     scopes: Option<Vec<&'a str>>,
-    /// What the token is restricted to.
+    /// The resource that the token is restricted to.
     resource: Option<&'a Resource>,
     /// SHA-256 of the token, in lower-case hex.
     fingerprint: Option<&'a str>,
     /// Under which state of the credentials.
     generation: Option<i64>,
-    /// What changed, in words.
+    /// The change, in words.
     detail: Option<&'a str>,
 }
 
@@ -118,10 +118,10 @@ pub(crate) struct RecordResponse<'a> {
 pub(crate) struct AuditResponse<'a> {
     /// The records.
     items: Vec<RecordResponse<'a>>,
-    /// Where the next stretch begins; `null` where this was the last.
+    /// The cursor of the next page; `null` on the last page.
     next_cursor: Option<String>,
-    /// How many records of this stretch are left out because they are not what the broker wrote:
-    /// `audit verify` names the first.
+    /// The number of records left out of this page because the broker did not write them in this form; `audit
+    /// verify` names the first.
     altered: usize,
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct CallerReference<'a> {
     name: &'a str,
 }
 
-/// What a caller proved itself with.
+/// The credential of a caller.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = AuditCredential)]
@@ -213,7 +213,7 @@ async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Res
     Ok(axum::Json(body).into_response())
 }
 
-/// What a query asks for, behind which record, and how many.
+/// Reads a query: its filter, its cursor and its limit.
 pub(crate) fn parse_list_query(
     query: ListAuditQuery,
 ) -> Result<(AuditQuery, Option<AuditCursor>, usize), ApiError> {

@@ -41,7 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What session a page is to have.
+/// The session to open for a page.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenSessionRequest {
@@ -51,17 +51,17 @@ pub(crate) struct OpenSessionRequest {
     /// The files and folders that it gives tokens for.
     #[schema(min_items = 1, max_items = 100)]
     resources: Vec<Resource>,
-    /// What its tokens to read with may do.
+    /// The scopes of its tokens for reading.
     read: ScopesRequest,
-    /// What its tokens to write with may do; without it the page gets none.
+    /// The scopes of its tokens for writing; without them the page gets none.
     write: Option<ScopesRequest>,
     /// The origins of the pages that may use it, each one of the tenant policy's `browser_origins`.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, example = json!(["https://app.example.com"]))]
     origins: Vec<Origin>,
-    /// How many seconds it lives; 3600 where left out, and no more than the policy's `max_session_ttl`.
+    /// Its life in seconds; 3600 if omitted, and at most the policy's `max_session_ttl`.
     #[schema(minimum = 1, maximum = 86400)]
     ttl: Option<u64>,
-    /// How many seconds each of its tokens must live at least.
+    /// The least life of each of its tokens in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
     /// For whom the caller opens it, as it claims: recorded, and by this it can be cancelled.
@@ -103,16 +103,16 @@ pub(crate) struct SessionResponse<'a> {
     subject: &'a Subject,
     /// The files and folders that it gives tokens for.
     resources: &'a [Resource],
-    /// What its tokens to read with may do.
+    /// The scopes of its tokens for reading.
     #[schema(value_type = Vec<String>)]
     read: &'a ScopeSet,
-    /// What its tokens to write with may do.
+    /// The scopes of its tokens for writing.
     #[schema(value_type = Option<Vec<String>>)]
     write: Option<&'a ScopeSet>,
     /// The origins of the pages that may use it.
     #[schema(value_type = Vec<String>)]
     origins: &'a [Origin],
-    /// Who opened it.
+    /// Its owner.
     opener: OpenerResponse<'a>,
     /// For whom, as the opener claimed.
     #[schema(value_type = Option<String>)]
@@ -128,7 +128,7 @@ pub(crate) struct SessionResponse<'a> {
     cancelled_at: Option<Timestamp>,
 }
 
-/// Who opened a session: it ends with the caller, and with the key or trust.
+/// The owner of a session: the session ends with the caller, and with the key or trust.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct OpenerResponse<'a> {
     /// The caller's id.
@@ -145,7 +145,7 @@ pub(crate) struct OpenerResponse<'a> {
 pub(crate) struct ListSessionsQuery {
     /// Those that were opened for this one.
     on_behalf_of: Option<String>,
-    /// How many at most: 1 to 200, 50 where left out.
+    /// The maximum number of sessions: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `next_cursor` of the stretch before.
@@ -298,7 +298,7 @@ fn each_once<T: Ord>(items: &[T], most: usize, pointer: &str) -> Option<FieldErr
 }
 
 /// # Errors
-/// Where it is not scopes that a page may have: under an OAuth scope a token reaches as far as a full one.
+/// If these are not scopes that a page may have: a token with an OAuth scope is as powerful as a full one.
 fn scopes_of(asked: ScopesRequest, pointer: &str) -> Result<ScopeSet, FieldError> {
     let scopes = match (asked.preset, asked.scopes) {
         (Some(preset), None) => preset.scopes(),

@@ -46,9 +46,9 @@ pub(crate) struct CreateCallerRequest {
     name: Name,
     /// A service that needs tokens, or an admin.
     kind: CallerKind,
-    /// What it may do; each grant is judged alone.
+    /// Its grants; each is judged alone.
     grants: Vec<GrantSpec>,
-    /// How often it may ask; what the settings say, where left out.
+    /// Its rate limit; the settings' limit if omitted.
     rate_limit: Option<RateLimit>,
 }
 
@@ -64,11 +64,11 @@ pub(crate) struct CallerResponse<'a> {
     kind: CallerKind,
     /// `active`, or `locked`.
     state: CallerState,
-    /// What it may do.
+    /// Its grants.
     grants: &'a [GrantSpec],
     /// Its keys, without what opens them.
     keys: Vec<KeyResponse<'a>>,
-    /// How often it may ask; none where the settings say it.
+    /// Its rate limit; `null` if the settings' limit applies.
     rate_limit: Option<RateLimit>,
     /// The tokens of OIDC issuers that open it; those that the settings add are not among them.
     trusts: Vec<TrustResponse<'a>>,

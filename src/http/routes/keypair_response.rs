@@ -16,7 +16,7 @@ pub(crate) struct KeypairResponse<'a> {
     id: &'a str,
     /// The public half in PEM, for Box.
     public_key: &'a str,
-    /// What to do with it, one after the other.
+    /// The steps to take with it, in order.
     steps: Vec<String>,
 }
 

@@ -22,17 +22,17 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What a lockdown came to.
+/// The result of a lockdown.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Lockdown)]
 pub(crate) struct LockdownResponse {
-    /// How many live tokens it reached; none of them is served any more.
+    /// The number of live tokens in its scope; none of them is served any more.
     tokens: usize,
-    /// How many of them are dead at Box.
+    /// The number of them that are dead at Box.
     revoked: usize,
-    /// How many wait for Box; they are revoked as soon as it takes that.
+    /// The number of them that wait for Box; they are revoked as soon as Box accepts that.
     queued: usize,
-    /// How many browser sessions it ended.
+    /// The number of browser sessions that it ended.
     sessions: usize,
 }
 

@@ -28,14 +28,14 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![Route::admin(Permission::PolicyExplain, AuditAction::PolicyExplain, routes!(explain))]
 }
 
-/// Who would ask for which token: a full one, or with `scopes` a downscoped one.
+/// The request to explain: a full token, or with `scopes` a downscoped one.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExplainRequest {
     /// The caller's name or id; or `claims`.
     #[schema(example = "invoice-service")]
     caller: Option<String>,
-    /// What a token of an OIDC issuer says, not signed: `iss`, `sub`, `aud` and whatever trusts look at.
+    /// The claims of an OIDC token, unsigned: `iss`, `sub`, `aud` and whatever trusts check.
     #[schema(value_type = Option<Object>)]
     claims: Option<Map<String, Value>>,
     /// The tenant's name or id.
@@ -44,7 +44,7 @@ pub(crate) struct ExplainRequest {
     /// For whom; the service account, where left out.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
-    /// What the token would be for; a full one, where left out.
+    /// The scopes of the token; a full one if omitted.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     pub scopes: Option<ScopeSet>,
     /// With `scopes`: the file or folder that it would be restricted to.
@@ -54,23 +54,23 @@ pub(crate) struct ExplainRequest {
     on_behalf_of: Option<OnBehalfOf>,
 }
 
-/// Whether the token would leave at this moment, and why.
+/// The decision on a token request at this moment, and its reason.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ExplainResponse {
-    /// Whether it would leave.
+    /// True if the token would be released.
     allowed: bool,
     /// Why, in words.
     reason: String,
     /// The caller whose grant gives it.
     caller: Option<String>,
-    /// That grant, as it can be sent back.
+    /// That grant, in a form that can be sent back.
     grant: Option<GrantSpec>,
     /// The grant's place in the caller's list, counted from 0.
     grant_index: Option<usize>,
-    /// What refuses it, such as `grant.subjects`, `policy.full_tokens` or `tenant.suspended`; where it
-    /// is allowed, what would refuse it if the policy were enforced.
+    /// The rule that refuses it, such as `grant.subjects`, `policy.full_tokens` or `tenant.suspended`; if it
+    /// is allowed, the rule that would refuse it if the policy were enforced.
     rule: Option<&'static str>,
-    /// What else there is to know.
+    /// Warnings about grants and policy.
     warnings: Vec<ExplainWarning>,
 }
 
@@ -134,7 +134,7 @@ async fn who(
     }
 }
 
-/// How the token would be restricted; `None` for a full one.
+/// Returns the restriction of the token; `None` for a full one.
 pub(crate) fn restriction(
     scopes: Option<ScopeSet>,
     resource: Option<Resource>,

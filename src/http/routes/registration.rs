@@ -35,7 +35,7 @@ pub(crate) struct RegisterRequest {
     /// Labels, by which grants and lists select.
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    /// What tokens may leave.
+    /// The policy for its tokens.
     #[serde(default)]
     #[schema(value_type = Option<PolicySchema>)]
     policy: Option<Policy>,

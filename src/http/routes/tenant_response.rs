@@ -56,9 +56,9 @@ pub(crate) struct TenantResponse<'a> {
     generation: i64,
     /// The app's user in the enterprise, whom the customer invites to folders.
     service_account: Option<&'a ServiceAccount>,
-    /// Whether tokens can be had, as far as this process knows.
+    /// The tenant's health as this process knows it.
     health: HealthView,
-    /// What tokens may leave.
+    /// The policy for its tokens.
     #[schema(value_type = PolicySchema)]
     policy: &'a Policy,
     /// When it was registered.
@@ -107,7 +107,7 @@ pub(crate) struct RegisteredResponse<'a> {
     /// The tenant.
     #[serde(flatten)]
     tenant: TenantResponse<'a>,
-    /// What works between the tenant and Box.
+    /// The checks between the tenant and Box.
     diagnosis: &'a [CheckResult],
     /// Fields of the config that have no use here.
     warnings: Vec<WarningResponse<'a>>,

@@ -42,7 +42,7 @@ pub(crate) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListTenantsQuery {
-    /// How many at most: 1 to 200, 50 where left out.
+    /// The maximum number of tenants: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `next_cursor` of the stretch before.
@@ -70,7 +70,7 @@ pub(crate) enum PurgeMode {
     Now,
 }
 
-/// What to test.
+/// The test to run.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestRequest {
@@ -79,7 +79,7 @@ pub(crate) struct TestRequest {
     user: Option<BoxId>,
 }
 
-/// What works between a tenant and Box.
+/// The checks between a tenant and Box.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct TestResponse {
     /// One line for each check.

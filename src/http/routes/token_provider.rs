@@ -11,8 +11,8 @@ use crate::http::route::{Route, RouteGroup};
 /// The module as it is.
 const MODULE: &str = include_str!("../../../clients/browser/token-provider.js");
 
-/// Where this version of the module is. Once a release has served it, a change of the module is a new version: the
-/// list in `tests/http/token_provider.rs` holds each to its hash.
+/// The path of this version of the module. Once a release has served it, a changed module is a new version: the
+/// list in `tests/http/token_provider.rs` holds each version to its hash.
 const VERSIONED: &str = "/v1/browser/token-provider-1.0.0.js";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What a page puts into `integrity` when it loads the module (W3C Subresource Integrity).
+/// Returns the value for `integrity` with which a page loads the module (W3C Subresource Integrity).
 #[must_use]
 pub fn integrity() -> String {
     format!("sha256-{}", BASE64.encode(&sha256(MODULE.as_bytes())))

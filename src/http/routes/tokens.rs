@@ -42,14 +42,14 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What token is wanted.
+/// The full token that is requested.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FullTokenRequest {
     /// For whom; the service account, where left out.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
-    /// How many seconds it must live at least.
+    /// The least life of the token in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
@@ -60,14 +60,14 @@ pub(crate) struct FullTokenRequest {
     on_behalf_of: Option<OnBehalfOf>,
 }
 
-/// What downscoped token is wanted.
+/// The downscoped token that is requested.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DownscopedRequest {
     /// For whom; the service account, where left out.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
-    /// How many seconds it must live at least.
+    /// The least life of the token in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
     /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
@@ -76,7 +76,7 @@ pub(crate) struct DownscopedRequest {
     /// For whom the caller asks, as it claims: recorded, never checked.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
-    /// What it may do; or `preset`.
+    /// Its scopes; or use `preset`.
     #[schema(value_type = Option<Vec<String>>, example = json!(["base_preview", "item_download"]))]
     scopes: Option<ScopeSet>,
     /// The scopes that one of Box's UI Elements needs; or `scopes`.
@@ -107,7 +107,7 @@ pub(crate) struct TokenResponse<'a> {
     access_token: &'a str,
     /// `bearer`.
     token_type: &'static str,
-    /// How many seconds it still lives.
+    /// Its remaining life in seconds.
     expires_in: u64,
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
@@ -118,7 +118,7 @@ pub(crate) struct TokenResponse<'a> {
     /// For whom it acts.
     #[schema(value_type = SubjectSchema)]
     subject: &'a Subject,
-    /// How Box restricted it; downscoped tokens alone.
+    /// The restrictions that Box reported; for downscoped tokens only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     restricted_to: Option<Vec<RestrictedToResponse<'a>>>,
@@ -249,7 +249,7 @@ fn respond<'a>(token: &'a Arc<AccessToken>, subject: &'a Subject, api: &Api) -> 
     }
 }
 
-/// How Box restricted a token; `None` for a full one.
+/// Returns the restrictions that Box reported; `None` for a full token.
 pub(crate) fn restricted_to(token: &AccessToken) -> Option<Vec<RestrictedToResponse<'_>>> {
     let told = token.restricted_to.as_ref()?.iter().map(|entry| RestrictedToResponse {
         scope: entry.scope.as_str(),

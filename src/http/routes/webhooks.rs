@@ -107,10 +107,10 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// Whether a webhook is Box's.
+/// The result of a webhook's verification.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct VerifyWebhookResponse {
-    /// True where one of the app's keys signed it within the last 10 minutes.
+    /// True if one of the app's keys signed it within the last 10 minutes.
     valid: bool,
     /// Which one did, `primary` or `secondary`; `null` where neither did.
     key: Option<&'static str>,
@@ -149,7 +149,7 @@ async fn verify(
     }))
 }
 
-/// What a request says of a webhook, where it can be read.
+/// Reads the webhook that a request contains.
 pub(crate) fn parse_webhook(request: VerifyWebhookRequest) -> Result<ReceivedWebhook, ApiError> {
     let BoxHeaders(headers) = request.headers;
     let body = BASE64.decode(request.body.as_bytes()).map_err(|_| {

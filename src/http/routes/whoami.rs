@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The caller as the broker sees it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WhoamiResponse<'a> {
-    /// Who one is; of several callers whom a token opens, the first.
+    /// The caller; the first one if a token authenticates several.
     #[serde(flatten)]
     caller: WhoamiCaller<'a>,
     /// The credential that this request came with.
@@ -44,7 +44,7 @@ pub(crate) struct WhoamiCaller<'a> {
     kind: CallerKind,
     /// `active`: nothing opens a locked caller.
     state: CallerState,
-    /// What it may do.
+    /// Its grants.
     grants: Vec<GrantSpec>,
 }
 

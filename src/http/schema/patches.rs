@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::http::schema::policy::PolicySchema;
 use crate::registry::RequestedState;
 
-/// What a PATCH may change.
+/// The fields that a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantPatch)]
@@ -16,14 +16,14 @@ pub(crate) struct TenantPatchSchema {
     display_name: Option<String>,
     /// Labels; needs `tenants:write` on every tenant.
     labels: Option<BTreeMap<String, Option<String>>>,
-    /// What tokens may leave.
+    /// The policy for its tokens.
     policy: Option<PolicySchema>,
     /// In service or not; out of `locked` needs `lockdown` as well.
     #[schema(required = false)]
     state: RequestedState,
 }
 
-/// What a PATCH may change.
+/// The fields that a PATCH may change.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AppPatch)]

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-/// Whom a token acts for.
+/// The subject that a token acts for.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 #[schema(as = Subject)]

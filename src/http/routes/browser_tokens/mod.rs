@@ -30,12 +30,12 @@ use crate::http::extract::browser_page::BrowserPage;
 use crate::http::route::{Access, Route};
 use crate::http::token_release::{ROUNDS, count, current, times, whole_seconds};
 
-/// Where pages ask.
+/// The path of requests from pages.
 pub(crate) const PATH: &str = "/v1/browser/tokens";
 
-/// How many items a page may name at once.
+/// The maximum number of items in one request.
 const IDS: usize = 1000;
-/// How many of its items are worked on at a time.
+/// The number of items that are worked on at a time.
 const AT_ONCE: usize = 8;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -69,9 +69,9 @@ pub(crate) struct BrowserResponse<'a> {
 /// The tokens for one item.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ItemTokens<'a> {
-    /// What the item is read with.
+    /// The token to read the item with.
     read: &'a str,
-    /// What the item is changed with, where the session gives that and it may be given now.
+    /// The token to change the item with, if the session has one and it may be released now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     write: Option<&'a str>,
@@ -88,7 +88,7 @@ pub(crate) struct ItemError {
     retry_after: Option<u64>,
 }
 
-/// What a resource's tokens came to.
+/// The results for a resource's tokens.
 type Outcomes = BTreeMap<Resource, Result<TokenPair, Box<ScopeRefusal>>>;
 
 /// The tokens for a resource.
@@ -210,7 +210,7 @@ async fn token(
     given.map_err(|error| Box::new(ScopeRefusal { scopes: scopes.clone(), problem: problem_of(error) }))
 }
 
-/// What a page hears of a token that it does not get, once that is recorded.
+/// Returns the refusal of a token that a page does not get, after it was recorded.
 fn failed(
     api: &Api,
     page: &BrowserPage,
