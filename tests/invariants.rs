@@ -1,4 +1,4 @@
-//! Invariants of `ARCHITECTURE.md` that hold for the text of the code.
+//! Invariants of `docs/internals/invariants.md` that hold for the text of the code.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
