@@ -23,7 +23,7 @@ const TOO_LONG: usize = 8 * 1024;
 /// The tolerance for an issuer's clock that is ahead of ours. There is none at a token's end.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 /// The longest time that a verified token is cached.
-const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+const VERIFIED_TOKEN_TTL: Duration = Duration::from_secs(5 * 60);
 /// The size of the cache of verified tokens in bytes; each counts as one kilobyte at least.
 const MEMORY: u64 = 32 * 1024 * 1024;
 
@@ -127,7 +127,7 @@ impl OidcVerifier {
 
     fn remember(&self, digest: [u8; 32], claims: &Arc<TokenClaims>, length: usize, now: Timestamp) {
         let left = Duration::try_from(claims.expires_at.duration_since(now)).unwrap_or_default();
-        let until = self.clock.monotonic().plus(left.min(REMEMBERED));
+        let until = self.clock.monotonic().plus(left.min(VERIFIED_TOKEN_TTL));
         // The parsed form takes several times the length of the text.
         let bytes = u32::try_from(1024 + 4 * length).unwrap_or(u32::MAX);
         self.remembered.insert(digest, Arc::new(VerifiedToken { claims: Arc::clone(claims), until, bytes }));

@@ -105,7 +105,7 @@ impl SessionAuthenticator {
         let stands = |caller: &&Arc<Caller>| match &session.owner.credential {
             _ if caller.state != CallerState::Active => false,
             SessionCredential::Key(id) => caller.keys.iter().any(|key| key.id == *id && key.is_live(now)),
-            SessionCredential::Trust(id) => trusts.are_held(caller, id),
+            SessionCredential::Trust(id) => trusts.has_trust(caller, id),
         };
         let caller = Arc::clone(opener.as_ref().filter(stands).ok_or(AuthError::SessionCancelled)?);
         let opened = AuthenticatedCaller { caller, credential: Credential::Session(session.id.clone()) };

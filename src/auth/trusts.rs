@@ -72,7 +72,7 @@ impl TrustIndex {
     }
 
     /// Returns true if a caller still has this trust, by its row or by the settings.
-    pub(super) fn are_held(&self, caller: &Caller, id: &TrustId) -> bool {
+    pub(super) fn has_trust(&self, caller: &Caller, id: &TrustId) -> bool {
         let mut by_settings = self.settings.iter().filter(|(name, _)| *name == caller.name);
         caller.trusts.iter().any(|trust| trust.id == *id) || by_settings.any(|(_, trust)| trust.id == *id)
     }
@@ -88,7 +88,7 @@ impl TrustIndex {
     ) -> Result<Option<Arc<Caller>>, StoreError> {
         let known = self.get_or_load(issuer).await?;
         let mut active = known.value.0.iter().filter(|one| one.caller.state == CallerState::Active);
-        Ok(active.find(|one| self.are_held(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
+        Ok(active.find(|one| self.has_trust(&one.caller, trust)).map(|one| Arc::clone(&one.caller)))
     }
 
     async fn get_or_load(&self, issuer: &str) -> Result<Arc<CachedValue<TrustCandidates>>, StoreError> {

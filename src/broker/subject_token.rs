@@ -68,7 +68,7 @@ impl SubjectTokens {
     /// Returns the live full token with this text, if it is in memory.
     #[must_use]
     pub fn find_cached(&self, token: &SecretString) -> Option<SubjectToken> {
-        let cached = self.cache.find_full(&sha256_hex(token.expose().as_bytes()))?;
+        let cached = self.cache.find_full_by_hash(&sha256_hex(token.expose().as_bytes()))?;
         let is_live = cached.secret == *token && !cached.lifetime.left(self.clock.as_ref()).is_zero();
         is_live.then(|| SubjectToken {
             key: cached.key.clone(),

@@ -38,7 +38,7 @@ pub(crate) fn reference_routes(api: &Api) -> Router<Api> {
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     let document = Bytes::from(openapi(api.public_url.as_ref()));
     let answer = async move || ([(header::CONTENT_TYPE, "application/json")], document.clone());
-    Route::public(RouteGroup::Admin, "/openapi.json", get(answer)).add_to(Router::from(page))
+    Route::public(RouteGroup::Admin, "/openapi.json", get(answer)).mount_on(Router::from(page))
 }
 
 fn info() -> utoipa::openapi::Info {

@@ -16,7 +16,7 @@ use crate::http::routes::browser_tokens::BrowserRequest;
 use crate::http::routes::callers::{CreateCallerRequest, CreateKeyRequest};
 use crate::http::routes::credentials::{ActivateRequest, ReplaceQuery, ReplaceRequest};
 use crate::http::routes::policy::ExplainRequest;
-use crate::http::routes::registration::{RegisterQuery, RegisterRequest};
+use crate::http::routes::registration::{RegisterQuery, RegisterTenantRequest};
 use crate::http::routes::tenants::{DeleteQuery, TestRequest};
 use crate::http::routes::tokens::{FullTokenRequest, RevokeRequest};
 use crate::http::routes::trusts::CreateTrustRequest;
@@ -147,7 +147,7 @@ fn stretch(text: &str) -> Result<(), ApiError> {
     page(limit.as_deref(), cursor.as_deref()).map(drop)
 }
 
-fn registration(body: RegisterRequest) -> Result<(), ApiError> {
+fn registration(body: RegisterTenantRequest) -> Result<(), ApiError> {
     match body.into_registration(false)?.source {
         AppSource::Own(material) => check(Some(material)),
         AppSource::Shared { .. } => Ok(()),

@@ -237,7 +237,7 @@ impl Route {
     }
 
     /// Adds the route to a router.
-    pub(crate) fn add_to(self, router: Router<Api>) -> Router<Api> {
+    pub(crate) fn mount_on(self, router: Router<Api>) -> Router<Api> {
         router.route(&self.path, self.handler)
     }
 

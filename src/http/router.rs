@@ -15,7 +15,7 @@ pub fn router(api: Api, groups: &[RouteGroup]) -> Router {
     let mut routes = routes::all();
     routes.retain(|route| groups.contains(&route.group()));
     let actions = AuditActions::of(&routes);
-    let mut router = routes.into_iter().fold(Router::new(), |router, route| route.add_to(router));
+    let mut router = routes.into_iter().fold(Router::new(), |router, route| route.mount_on(router));
     if groups.contains(&RouteGroup::Admin) {
         router = router.merge(reference_routes(&api));
     }

@@ -150,7 +150,7 @@ async fn store_activation(deps: &Deps, id: &TenantId, tested: TestedCredentials)
     let TestedCredentials { credentials, minted, account } = tested;
     let activated = activate(deps, id, &account, &cause).await;
     if let Ok(Some(view)) = &activated {
-        if let Err(error) = deps.broker.minter().adopt(view, minted, &cause).await {
+        if let Err(error) = deps.broker.minter().adopt_test_token(view, minted, &cause).await {
             tracing::warn!(tenant = %id, %error, "a tenant begins without its first token");
         }
     } else {

@@ -64,7 +64,7 @@ impl TokenCache {
 
     /// Returns the full token of this SHA-256 (lower-case hex), even one that has expired, unless a newer one
     /// replaced it.
-    pub(super) fn find_full(&self, fingerprint: &str) -> Option<Arc<AccessToken>> {
+    pub(super) fn find_full_by_hash(&self, fingerprint: &str) -> Option<Arc<AccessToken>> {
         let key = self.keys_by_fingerprint.get(fingerprint)?;
         self.get(&key).filter(|token| *token.fingerprint == *fingerprint)
     }
@@ -108,7 +108,7 @@ impl TokenCache {
     }
 
     /// Removes the tokens of these rows of the store.
-    pub(super) fn remove_rows(&self, rows: &HashSet<TokenId>) {
+    pub(super) fn remove_by_row_ids(&self, rows: &HashSet<TokenId>) {
         let found = self.tokens.iter().filter(|(_, token)| rows.contains(&token.row));
         for (key, _) in found {
             self.tokens.remove(&key);

@@ -45,7 +45,7 @@ impl Minter {
                 Ok(ExchangeOutcome::Restricted(child)) => return Ok(child),
                 Ok(ExchangeOutcome::Overreaching(child, overreach)) => {
                     let refusal = overreach.into();
-                    self.upstream.record_outcome(tenant, key, Some(&refusal));
+                    self.upstream.note_box_outcome(tenant, key, Some(&refusal));
                     self.upstream.record_health(key, Some(&refusal));
                     let disposition = MintDisposition::Discarded(&refusal);
                     self.discard(tenant, key, credentials, child, cause, disposition).await?;

@@ -59,7 +59,7 @@ impl Minter {
             Ok(_) => TokenError::ForeignUser,
             Err(error) => error.into(),
         };
-        self.upstream.record_outcome(tenant, key, Some(&refusal));
+        self.upstream.note_box_outcome(tenant, key, Some(&refusal));
         let disposition = MintDisposition::Discarded(&refusal);
         self.discard(tenant, key, credentials, minted.clone(), cause, disposition).await?;
         Err(refusal)

@@ -14,7 +14,7 @@ use crate::domain::subject::Subject;
 
 impl Minter {
     /// Mints a service account's token for a test that is repeated automatically, unless Box refused or failed
-    /// recently. The token is to be passed to [`Minter::adopt`] or [`Minter::discard_test_token`].
+    /// recently. The token is to be passed to [`Minter::adopt_test_token`] or [`Minter::discard_test_token`].
     ///
     /// # Errors
     /// As those of a mint.
@@ -49,7 +49,7 @@ impl Minter {
     }
 
     /// Mints a service account's token with credentials that belong to no tenant yet. The token is to be passed
-    /// to [`Minter::adopt`] or `Revocation::discard_unowned_token`.
+    /// to [`Minter::adopt_test_token`] or `Revocation::discard_unowned_token`.
     ///
     /// # Errors
     /// As those of a mint.
@@ -82,7 +82,7 @@ impl Minter {
     ///
     /// # Errors
     /// If the store does not save it.
-    pub async fn adopt(
+    pub async fn adopt_test_token(
         self: &Arc<Self>,
         tenant: &TenantContext,
         minted: MintedToken,

@@ -151,7 +151,7 @@ impl Revocation {
                 futures::future::join_all(revocations).await.into_iter().flatten().collect();
             // Even if the store fails now: a token that Box rejects must not be served.
             if batch.iter().any(|row| !row.discarded) {
-                self.cache.remove_rows(&revoked.iter().cloned().collect());
+                self.cache.remove_by_row_ids(&revoked.iter().cloned().collect());
             }
             self.store.delete_tokens(&revoked).await?;
             // Each further batch would take as long to fail as this one.

@@ -106,13 +106,13 @@ impl Upstream {
         result: Result<T, BoxError>,
     ) -> Result<T, BoxError> {
         let failure = result.as_ref().err().map(|error| TokenError::from(error.clone()));
-        self.record_outcome(tenant, key, failure.as_ref());
+        self.note_box_outcome(tenant, key, failure.as_ref());
         self.record_health(key, failure.as_ref());
         result
     }
 
     /// Records the end of a request for the next ones.
-    pub(super) fn record_outcome(
+    pub(super) fn note_box_outcome(
         &self,
         tenant: &TenantContext,
         key: &TokenKey,

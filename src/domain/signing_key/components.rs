@@ -14,13 +14,13 @@ use super::limits::{MAX_BITS, MIN_BITS};
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
 /// A key whose components are consistent.
-pub(super) struct ValidatedKey {
+pub(super) struct ConsistentRsaKey {
     pub private: rsa::PrivateKey,
     pub bits: u32,
 }
 
 /// Reads PKCS#8 (RFC 5208, RFC 5958) or PKCS#1 (RFC 8017, A.1.2), recognised by content and not by label.
-pub(super) fn read_and_validate(der: &[u8]) -> Result<ValidatedKey, KeyProblem> {
+pub(super) fn read_and_validate(der: &[u8]) -> Result<ConsistentRsaKey, KeyProblem> {
     let pkcs1 = match second_tag(der)? {
         Tag::Sequence => pkcs1_within(der)?,
         _ => der,
@@ -41,7 +41,7 @@ pub(super) fn read_and_validate(der: &[u8]) -> Result<ValidatedKey, KeyProblem> 
         return Err(KeyProblem::Exponent);
     }
     let private = rsa::PrivateKey::try_from(key).map_err(|_| KeyProblem::Inconsistent)?;
-    Ok(ValidatedKey { private, bits })
+    Ok(ConsistentRsaKey { private, bits })
 }
 
 /// Returns the tag of the second element: both forms begin with a version, then PKCS#8 has the algorithm and PKCS#1

@@ -61,7 +61,7 @@ impl SigningKey {
         Self::from_validated(&components::read_and_validate(der.expose())?)
     }
 
-    fn from_validated(key: &components::ValidatedKey) -> Result<Self, KeyProblem> {
+    fn from_validated(key: &components::ConsistentRsaKey) -> Result<Self, KeyProblem> {
         let private = key.private.to_pkcs8_der().map_err(|_| KeyProblem::Inconsistent)?;
         let public = key.private.to_public_key();
         let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| KeyProblem::Inconsistent)?;

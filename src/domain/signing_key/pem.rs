@@ -67,12 +67,12 @@ fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .skip(1)
         .scan(text, |rest, _| {
             *rest = rest.split_once("-----BEGIN ")?.1;
-            Some(rest.split_once("-----").filter(|(label, _)| is_label(label)))
+            Some(rest.split_once("-----").filter(|(label, _)| is_pem_label(label)))
         })
         .flatten()
 }
 
-fn is_label(label: &str) -> bool {
+fn is_pem_label(label: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
     (1..=MAX_LABEL_LENGTH).contains(&label.len()) && label.bytes().all(letter)
 }

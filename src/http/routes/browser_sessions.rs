@@ -36,7 +36,11 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::service(Permission::SessionsCreate, AuditAction::SessionCreate, routes!(open)),
         Route::service(Permission::SessionsCancel, AuditAction::SessionRead, routes!(list)),
-        Route::service(Permission::SessionsCancel, AuditAction::SessionCancel, routes!(cancel_all)),
+        Route::service(
+            Permission::SessionsCancel,
+            AuditAction::SessionCancel,
+            routes!(cancel_sessions_of_person),
+        ),
         Route::service(Permission::SessionsCancel, AuditAction::SessionCancel, routes!(cancel)),
     ]
 }
@@ -223,7 +227,7 @@ async fn list(
     responses((status = 204, description = "They give no token any more")),
 )]
 /// Cancel all sessions that were opened for one person. How many these were stands in the audit.
-async fn cancel_all(
+async fn cancel_sessions_of_person(
     State(api): State<Api>,
     caller: AuthenticatedRequest<CancelSessionsQuery>,
     PathParams(tenant): PathParams<TenantRef>,

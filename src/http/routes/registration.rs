@@ -26,7 +26,7 @@ use crate::registry::{AppSource, CredentialFields, TenantRegistrar, TenantRegist
 /// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RegisterRequest {
+pub(crate) struct RegisterTenantRequest {
     /// The tenant's name: lower-case letters, digits and single hyphens, at most 63.
     #[schema(value_type = String, example = "acme")]
     tenant: Name,
@@ -55,7 +55,7 @@ pub(crate) struct RegisterRequest {
     enterprise_id: Option<BoxId>,
 }
 
-impl RegisterRequest {
+impl RegisterTenantRequest {
     pub(crate) fn into_registration(self, verify_later: bool) -> Result<TenantRegistration, ApiError> {
         let auth_alone = self.auth.is_some() && self.config.is_none() && self.credentials.is_none();
         let source = match (
@@ -122,7 +122,7 @@ pub(crate) enum VerifyMode {
 #[utoipa::path(
     post, path = "/v1/tenants", tag = "tenants", operation_id = "register_tenant",
     params(RegisterQuery),
-    request_body(content = RegisterRequest),
+    request_body(content = RegisterTenantRequest),
     responses(
         (status = 201, description = "Registered; with a `keypair` where the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
     ),
@@ -131,7 +131,7 @@ pub(crate) enum VerifyMode {
 pub(crate) async fn register(
     State(api): State<Api>,
     caller: AuthenticatedRequest<RegisterQuery>,
-    Json(body): Json<RegisterRequest>,
+    Json(body): Json<RegisterTenantRequest>,
 ) -> Result<Response, ApiError> {
     let caller = caller.now(&api).await?;
     TenantRegistrar::require_permission(&caller.context)?;

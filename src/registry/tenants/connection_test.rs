@@ -40,7 +40,7 @@ impl Tenants {
         let (minted, credentials) = match deps.broker.minter().test_mint(&view, &Subject::ENTERPRISE).await {
             Ok(probe) => probe,
             Err(TokenError::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
-            Err(error) => return Ok(checks_without_token(&view, &error, &deps.box_client)),
+            Err(error) => return Ok(checks_after_failed_mint(&view, &error, &deps.box_client)),
         };
         deps.broker.upstream().forget_refusals(&view);
         let mut checks = vec![diagnosis::check_key(&view.app), CheckResult::assertion_accepted()];
@@ -131,7 +131,7 @@ fn checks_without_key(view: &TenantContext, box_client: &BoxClient) -> Vec<Check
 }
 
 /// Returns the checks of a tenant for which no token could be minted.
-fn checks_without_token(
+fn checks_after_failed_mint(
     view: &TenantContext,
     error: &TokenError,
     box_client: &BoxClient,

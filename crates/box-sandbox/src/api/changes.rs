@@ -121,7 +121,7 @@ fn apply(
         Some(false) => item.shared_link = None,
         _ => {}
     }
-    context.record_change(&mut item);
+    context.stamp_change(&mut item);
     Ok(item)
 }
 

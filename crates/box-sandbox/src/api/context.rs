@@ -133,7 +133,7 @@ impl<'a> ApiContext<'a> {
     }
 
     /// Counts a change of an item and notes the actor and the time.
-    pub(super) fn record_change(&self, item: &mut Item) {
+    pub(super) fn stamp_change(&self, item: &mut Item) {
         item.sequence += 1;
         item.modified = Attribution { by: self.author(), at: self.state.now() };
     }

@@ -129,7 +129,7 @@ pub(super) fn store_new_version(
         }
         let number = item.version.as_ref().map_or(1, |version| version.number + 1);
         item.version = Some(FileVersion { id: directory.new_item_id(), number, content });
-        context.record_change(&mut item);
+        context.stamp_change(&mut item);
         items.put(item.clone());
         Ok(item)
     })
