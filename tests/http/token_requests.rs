@@ -37,9 +37,11 @@ pub(crate) async fn events(harness: &Harness, action: &str) -> Vec<Value> {
 
 /// Waits until something holds that another task brings about.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    // The broker runs on the same thread: polls at an interval leave it the time between them.
+    let mut polls = tokio::time::interval(Duration::from_millis(5));
     let polled = async {
         while !holds().await {
-            tokio::task::yield_now().await;
+            polls.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), polled).await.unwrap_or_else(|_| panic!("never: {what}"));
