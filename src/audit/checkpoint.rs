@@ -16,7 +16,7 @@ use crate::domain::id::WriterId;
 pub struct Checkpoint {
     /// Its number; one more than that of the previous checkpoint.
     pub number: i64,
-    /// When it was made.
+    /// The time at which it was created.
     pub at: Timestamp,
     /// SHA-256 of the content of the previous checkpoint, in lower-case hex; none in the first one.
     pub previous: Option<String>,

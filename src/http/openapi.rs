@@ -49,7 +49,9 @@ fn info() -> utoipa::openapi::Info {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Holds the keys of many customers' Box apps and hands out access tokens: full ones to internal \
-             services, downscoped ones for browsers. `x-access` names what a caller's grant must give (`permission`), on which listener the route is (`group`), and what the audit calls it (`audit`).",
+             services, downscoped ones for browsers. `x-access` names the permission that a caller's grant \
+             must contain (`permission`), the listener of the route (`group`), and its name in the audit \
+             (`audit`).",
         ))
         .license(Some(license))
         .build()
@@ -67,13 +69,13 @@ fn components() -> Components {
     let session = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("btbs_<key>_<id>_<signature>")
-        .description(Some("A browser session, as `open_browser_session` gave it."))
+        .description(Some("A browser session, as returned by `open_browser_session`."))
         .build();
     let client = Http::builder()
         .scheme(HttpAuthScheme::Basic)
         .description(Some(
-            "An API key in the guise of client credentials, for clients that speak Box's: the user name is \
-             `btb_<id>-<tenant>` and the password the whole key. The form may say the same.",
+            "An API key as client credentials, for clients of Box's grant: the user name is \
+             `btb_<id>-<tenant>`, and the password the whole key. The form fields do as well.",
         ))
         .build();
     let mut components = ComponentsBuilder::new()

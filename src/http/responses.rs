@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::registry::FieldError;
 
-/// A stretch of a list.
+/// A page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ListResponse<T> {
     /// The things.
     pub items: Vec<T>,
-    /// The `cursor` of the next stretch; none where this is the last.
+    /// The `cursor` of the next page; none on the last page.
     pub next_cursor: Option<String>,
 }
 

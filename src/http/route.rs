@@ -305,8 +305,8 @@ fn path_parameter(name: &str) -> Parameter {
 /// Adds the response to every error: a problem document, or Box's own shape for OAuth clients.
 fn add_problem(operation: &mut Operation, access: Access) {
     let (description, schema, media_type) = match access {
-        Access::OAuthClient(_) => ("What is wrong, in Box's shape", "BoxError", "application/json"),
-        _ => ("What is wrong, and what to do about it", "Problem", "application/problem+json"),
+        Access::OAuthClient(_) => ("The error, in Box's shape", "BoxError", "application/json"),
+        _ => ("The error and its remedy", "Problem", "application/problem+json"),
     };
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     let response = ResponseBuilder::new().description(description).content(media_type, content).build();

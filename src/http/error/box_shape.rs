@@ -27,15 +27,15 @@ pub(crate) fn is_basic(value: &HeaderValue) -> bool {
     scheme.eq_ignore_ascii_case(b"basic")
 }
 
-/// A problem as Box would tell it.
+/// A problem in Box's shape.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = BoxError)]
 pub(crate) struct BoxErrorResponse<'a> {
-    /// OAuth's name of what is wrong: `invalid_client`, `invalid_grant`, …
+    /// OAuth's error code: `invalid_client`, `invalid_grant`, …
     error: &'a str,
     /// The error and its remedy.
     error_description: &'a str,
-    /// The same, for clients that look for it here.
+    /// The same as `error_description`, for clients that read this field.
     message: &'a str,
     /// The code that a problem document of this broker would have.
     code: &'a str,

@@ -224,7 +224,7 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldProblem>, required = false)]
     errors: &'a [FieldProblem],
-    /// After how many seconds to try again; also in `Retry-After`.
+    /// The number of seconds after which to try again; also in `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     /// Box's own words.

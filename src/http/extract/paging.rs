@@ -12,7 +12,7 @@ pub(crate) struct PageQuery {
     /// The maximum number of items: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     pub limit: Option<String>,
-    /// The `next_cursor` of the stretch before.
+    /// The `next_cursor` of the previous page.
     pub cursor: Option<String>,
 }
 

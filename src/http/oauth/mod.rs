@@ -45,28 +45,28 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// The form of a request for a token, as Box has it. Fields that are not listed are ignored, and so is what has no
+/// The form of a request for a token, as Box defines it. Other fields are ignored, and so is a field without a
 /// value.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 pub(crate) struct OAuthTokenForm {
     /// `client_credentials` or `urn:ietf:params:oauth:grant-type:token-exchange`.
     grant_type: Option<String>,
-    /// `btb_` and the id of an API key, then `-` and the tenant's name or id; the tenant may be left out where all
-    /// grants of the caller name one. Instead of the form, HTTP Basic may say it.
+    /// `btb_` and the id of an API key, `-`, and the tenant's name or id. The tenant may be omitted if all grants of
+    /// the caller name one tenant. HTTP Basic does as well as the form.
     pub(crate) client_id: Option<String>,
     /// The whole API key.
     #[schema(value_type = Option<String>, write_only)]
     client_secret: Option<SecretString>,
-    /// `enterprise` or `user`; the enterprise's service account, where left out.
+    /// `enterprise` or `user`; the service account if omitted.
     box_subject_type: Option<String>,
     /// Box's id of the enterprise, which is the tenant's, or of the user.
     box_subject_id: Option<String>,
-    /// A live full token that this broker gave; for a token exchange.
+    /// A live full token that this broker issued; for a token exchange.
     #[schema(value_type = Option<String>, write_only)]
     pub(crate) subject_token: Option<SecretString>,
     /// `urn:ietf:params:oauth:token-type:access_token`.
     pub(crate) subject_token_type: Option<String>,
-    /// The scopes of the downscoped token, with blanks between them.
+    /// The scopes of the downscoped token, separated by spaces.
     pub(crate) scope: Option<String>,
     /// `https://api.box.com/2.0/files/` or `…/folders/` and an id.
     pub(crate) resource: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) struct OAuthTokenForm {
 /// The form of a revocation.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 pub(crate) struct OAuthRevokeForm {
-    /// As for a token.
+    /// As in a token request.
     client_id: Option<String>,
     /// The whole API key.
     #[schema(value_type = Option<String>, write_only)]
@@ -92,7 +92,7 @@ pub(crate) struct OAuthRevokeForm {
     token: Option<SecretString>,
 }
 
-/// A token, as Box's token endpoint gives it.
+/// A token in the form of Box's token endpoint.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct OAuthTokenResponse<'a> {
     /// The token for Box's API.
@@ -129,7 +129,7 @@ pub(crate) enum OAuthGrant {
     request_body(content = OAuthTokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The token", body = OAuthTokenResponse)),
 )]
-/// A token, for SDKs and tools that speak Box's client credentials grant.
+/// Get a token; for SDKs and tools that use Box's client credentials grant.
 async fn token(
     State(api): State<Api>,
     request: OAuthRequest,
@@ -146,9 +146,9 @@ async fn token(
 #[utoipa::path(
     post, path = "/oauth2/revoke", tag = "oauth2", operation_id = "oauth_revoke",
     request_body(content = OAuthRevokeForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "It is dead at Box, where the client has `tokens:revoke`; else nothing happened", body = EmptyResponse)),
+    responses((status = 200, description = "It is dead at Box if the client has `tokens:revoke`; otherwise nothing happened", body = EmptyResponse)),
 )]
-/// Revoke a token, for SDKs that tidy up: nobody else's token dies of it.
+/// Revoke a token; for SDKs that tidy up at exit. It ends nobody else's token.
 async fn revoke(
     State(api): State<Api>,
     request: OAuthRequest,
@@ -209,7 +209,7 @@ fn note_kept(
     });
 }
 
-/// A full token.
+/// Get a full token.
 async fn full(api: &Api, client: OAuthClient, asked: OAuthGrant) -> Result<Response, ApiError> {
     let (caller, tenant) = client.with_tenant()?;
     let caller = caller.now(api).await?;

@@ -35,27 +35,27 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplaceAppRequest {
-    /// Box's config JSON as the developer console gave it for download.
+    /// Box's config JSON, as downloaded from the developer console.
     #[schema(value_type = Option<Object>)]
     pub config: Option<Box<ConfigFile>>,
-    /// The method that `config` is for; `jwt`, where left out.
+    /// The authentication method of `config`; `jwt` if omitted.
     pub auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
     pub credentials: Option<Box<CredentialFields>>,
-    /// An enterprise that authorised the app, to test it with; one that it serves, where left out.
+    /// An enterprise that authorised the app, to test it with; if omitted, one that it serves.
     #[schema(value_type = Option<String>)]
     enterprise_id: Option<BoxId>,
 }
 
-/// Under which ID Box knows a public key.
+/// The ID under which Box knows the public key.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActivateAppRequest {
     /// The ID that Box shows beside the key.
     #[schema(example = "7au1litv")]
     public_key_id: String,
-    /// An enterprise that authorised the app, to test it with; one that it serves, where left out.
+    /// An enterprise that authorised the app, to test it with; if omitted, one that it serves.
     #[schema(value_type = Option<String>)]
     enterprise_id: Option<BoxId>,
 }
@@ -63,9 +63,9 @@ pub(crate) struct ActivateAppRequest {
 #[utoipa::path(
     put, path = "/v1/apps/{app}/credentials", tag = "apps", operation_id = "replace_app_credentials",
     request_body(content = ReplaceAppRequest),
-    responses((status = 200, description = "The app as it is now, with the same generation where the credentials are the same", body = RegisteredAppResponse)),
+    responses((status = 200, description = "The app now; with the same generation if the credentials are the same", body = RegisteredAppResponse)),
 )]
-/// Replace a shared app's credentials, for every tenant that it serves.
+/// Replace a shared app's credentials, for all its tenants.
 async fn replace(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -86,9 +86,9 @@ async fn replace(
 
 #[utoipa::path(
     post, path = "/v1/apps/{app}/keypairs", tag = "apps", operation_id = "make_app_keypair",
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse)),
+    responses((status = 201, description = "The public half, and the steps to take with it", body = KeypairResponse)),
 )]
-/// Make a keypair for a shared app; it is used once it is activated.
+/// Create a keypair for a shared app; it is used once it is activated.
 async fn make_keypair(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -102,9 +102,9 @@ async fn make_keypair(
 #[utoipa::path(
     post, path = "/v1/apps/{app}/keypairs/{keypair}/activate", tag = "apps", operation_id = "activate_app_keypair",
     request_body(content = ActivateAppRequest),
-    responses((status = 200, description = "The app as it is now", body = RegisteredAppResponse)),
+    responses((status = 200, description = "The app after the change", body = RegisteredAppResponse)),
 )]
-/// Switch a shared app to a keypair, once Box gave a token by it.
+/// Switch a shared app to a keypair, if Box issues a token for it.
 async fn activate(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

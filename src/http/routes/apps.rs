@@ -37,17 +37,17 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A shared app to be registered, by `config` or `credentials`.
+/// The shared app to register, by `config` or `credentials`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegisterAppRequest {
     /// The app's name: lower-case letters, digits and single hyphens, at most 63.
     #[schema(value_type = String, example = "vendor-app")]
     app: Name,
-    /// Box's config JSON as the developer console gave it for download.
+    /// Box's config JSON, as downloaded from the developer console.
     #[schema(value_type = Option<Object>)]
     pub config: Option<Box<ConfigFile>>,
-    /// The method that `config` is for; `jwt`, where left out.
+    /// The authentication method of `config`; `jwt` if omitted.
     pub auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
@@ -71,11 +71,11 @@ pub(crate) struct AppResponse<'a> {
     auth: AuthMethod,
     /// The signing key's public face; none under CCG.
     key: Option<&'a SigningKeyInfo>,
-    /// Which state of the credentials is in use.
+    /// The generation of the credentials in use.
     generation: i64,
     /// Always true.
     shared: bool,
-    /// In service or not.
+    /// The state.
     state: AppState,
     /// The number of tenants that it serves.
     tenants: u64,
@@ -97,7 +97,7 @@ impl<'a> From<&'a AppView> for AppResponse<'a> {
     }
 }
 
-/// A shared app, with what was found when it was registered.
+/// A shared app, with the diagnosis of its registration.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RegisteredAppResponse<'a> {
     /// The app.
@@ -105,7 +105,7 @@ pub(crate) struct RegisteredAppResponse<'a> {
     app: AppResponse<'a>,
     /// The checks of the app at Box.
     diagnosis: &'a [CheckResult],
-    /// Fields of the config that have no use here.
+    /// Fields of the config that the broker does not use.
     warnings: Vec<WarningResponse<'a>>,
 }
 
@@ -140,7 +140,7 @@ async fn register(
 #[utoipa::path(
     get, path = "/v1/apps", tag = "apps", operation_id = "list_apps",
     params(PageQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<AppResponse>)),
+    responses((status = 200, description = "A page of the list", body = ListResponse<AppResponse>)),
 )]
 /// List shared apps.
 async fn list(State(api): State<Api>, caller: AuthenticatedRequest<PageQuery>) -> Result<Response, ApiError> {
@@ -168,7 +168,7 @@ async fn read(
     patch, path = "/v1/apps/{app}", tag = "apps", operation_id = "patch_app",
     params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = AppPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The app as it is now", body = AppResponse)),
+    responses((status = 200, description = "The app after the change", body = AppResponse)),
 )]
 /// Take a shared app in or out of service.
 async fn patch(
@@ -187,7 +187,7 @@ async fn patch(
     params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     responses((status = 204, description = "It is erased")),
 )]
-/// Erase a shared app that serves nobody.
+/// Erase a shared app that serves no tenant.
 async fn delete(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

@@ -32,40 +32,40 @@ pub(crate) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListAuditQuery {
-    /// About this tenant, by name or id. Whoever has `audit:read` on single tenants has to name one.
+    /// The tenant's name or id. Required for callers that have `audit:read` on single tenants only.
     tenant: Option<String>,
-    /// By this caller, or about it; by name or id.
+    /// The name or id of the caller that acted, or that was acted on.
     caller: Option<String>,
-    /// Of this action, such as `token.release`.
+    /// The action, such as `token.release`.
     action: Option<String>,
     /// `done`, `refused` or `failed`.
     outcome: Option<String>,
-    /// For whom, as the caller claimed.
+    /// The `on_behalf_of` that the caller claimed.
     on_behalf_of: Option<String>,
-    /// Of the token whose SHA-256 this is, in hex.
+    /// The SHA-256 of the token, in hex.
     fingerprint: Option<String>,
-    /// At this time or later (RFC 3339).
+    /// Records at or after this time (RFC 3339).
     #[serde(default, deserialize_with = "time")]
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// Earlier than this (RFC 3339).
+    /// Records before this time (RFC 3339).
     #[serde(default, deserialize_with = "time")]
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// The maximum number of records: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// The `next_cursor` of the stretch before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// One record: something that happened, or the same several times.
+/// One record: an event, or several equal ones with their count.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = AuditRecord)]
 pub(crate) struct RecordResponse<'a> {
     /// The record's chain and its number there.
     id: String,
-    /// When; of several, the first.
+    /// The time; of several, the first.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// The number of times that it happened.
@@ -76,7 +76,7 @@ pub(crate) struct RecordResponse<'a> {
     /// The outcome.
     #[schema(value_type = String, example = "done")]
     outcome: AuditOutcome,
-    /// Which rule refused it, or would have, or why it failed.
+    /// The rule that refused it or would have, or the reason of the failure.
     reason: Option<&'a str>,
     /// `caller`, `unknown`, `command_line` or `broker`.
     actor: &'static str,
@@ -87,10 +87,10 @@ pub(crate) struct RecordResponse<'a> {
     /// The address that the request came from.
     #[schema(value_type = Option<String>)]
     peer: Option<std::net::IpAddr>,
-    /// For whom, as the caller claimed; never checked.
+    /// The `on_behalf_of` that the caller claimed; never checked.
     #[schema(value_type = Option<String>)]
     on_behalf_of: Option<&'a OnBehalfOf>,
-    /// The request; of several, the first.
+    /// The request's id; of several, the first.
     request_id: Option<&'a str>,
     /// The tenant's id.
     tenant: Option<&'a str>,
@@ -98,7 +98,7 @@ pub(crate) struct RecordResponse<'a> {
     app: Option<&'a str>,
     /// The id of the caller that it was done to.
     target_caller: Option<&'a str>,
-    /// For whom the token acts.
+    /// The subject that the token acts for.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<&'a Subject>,
     /// The token's scopes; none for a full token.
@@ -107,13 +107,13 @@ pub(crate) struct RecordResponse<'a> {
     resource: Option<&'a Resource>,
     /// SHA-256 of the token, in lower-case hex.
     fingerprint: Option<&'a str>,
-    /// Under which state of the credentials.
+    /// The generation of the credentials.
     generation: Option<i64>,
     /// The change, in words.
     detail: Option<&'a str>,
 }
 
-/// A stretch of the audit.
+/// A page of the audit.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct AuditResponse<'a> {
     /// The records.
@@ -162,10 +162,10 @@ pub(crate) enum AuditCredentialResponse<'a> {
     },
 }
 
-/// The last checkpoint, and how to check it.
+/// The last checkpoint, with its signature.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct CheckpointResponse<'a> {
-    /// The checkpoint, exactly as it was signed; none where there is none yet.
+    /// The checkpoint, exactly as it was signed; `null` if there is none yet.
     #[schema(value_type = Option<Object>)]
     checkpoint: Option<&'a RawValue>,
     /// The id of the `audit` key.
@@ -179,7 +179,7 @@ pub(crate) struct CheckpointResponse<'a> {
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", operation_id = "read_audit",
     params(ListAuditQuery),
-    responses((status = 200, description = "A stretch of the records, the newest first", body = AuditResponse)),
+    responses((status = 200, description = "A page of records, the newest first", body = AuditResponse)),
 )]
 /// Read the audit.
 async fn list(
@@ -200,7 +200,7 @@ async fn list(
     get, path = "/v1/audit/checkpoint", tag = "audit", operation_id = "read_audit_checkpoint",
     responses((status = 200, description = "The last checkpoint", body = CheckpointResponse)),
 )]
-/// The last signed checkpoint of the audit, to be kept elsewhere.
+/// Get the last signed checkpoint of the audit, to keep elsewhere.
 async fn checkpoint(State(api): State<Api>, caller: AuthenticatedRequest) -> Result<Response, ApiError> {
     let (signed, public_key) = api.registry.audit.last_checkpoint(&caller.context).await?;
     let signature = signed.as_ref().map(|signed| &signed.signature);

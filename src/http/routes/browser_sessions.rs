@@ -49,7 +49,7 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenSessionRequest {
-    /// For whom its tokens act; the service account, where left out.
+    /// The subject that its tokens act for; the service account if omitted.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
     /// The files and folders that it gives tokens for.
@@ -68,7 +68,7 @@ pub(crate) struct OpenSessionRequest {
     /// The least life of each of its tokens in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
-    /// For whom the caller opens it, as it claims: recorded, and by this it can be cancelled.
+    /// The person that the caller claims to open it for. Recorded, and usable to cancel it.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
 }
@@ -84,14 +84,14 @@ pub(crate) struct ScopesRequest {
     scopes: Option<ScopeSet>,
 }
 
-/// A session for a page; its text is shown this once.
+/// A new session for a page. Its text is shown once.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct OpenedSessionResponse<'a> {
     /// The session's id.
     id: &'a str,
     /// The session, for the page.
     session: &'a str,
-    /// When it ends.
+    /// The time at which it expires.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
@@ -102,7 +102,7 @@ pub(crate) struct OpenedSessionResponse<'a> {
 pub(crate) struct SessionResponse<'a> {
     /// The immutable id.
     id: &'a str,
-    /// For whom its tokens act.
+    /// The subject that its tokens act for.
     #[schema(value_type = SubjectSchema)]
     subject: &'a Subject,
     /// The files and folders that it gives tokens for.
@@ -118,16 +118,16 @@ pub(crate) struct SessionResponse<'a> {
     origins: &'a [Origin],
     /// Its owner.
     opener: OpenerResponse<'a>,
-    /// For whom, as the opener claimed.
+    /// The `on_behalf_of` that the opener claimed.
     #[schema(value_type = Option<String>)]
     on_behalf_of: Option<&'a OnBehalfOf>,
-    /// When it was opened.
+    /// The time at which it was opened.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it ends by itself.
+    /// The time at which it expires.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// When it was cancelled, where it was.
+    /// The time at which it was cancelled, if it was.
     #[schema(value_type = Option<String>, format = DateTime)]
     cancelled_at: Option<Timestamp>,
 }
@@ -137,9 +137,9 @@ pub(crate) struct SessionResponse<'a> {
 pub(crate) struct OpenerResponse<'a> {
     /// The caller's id.
     caller: &'a str,
-    /// The id of the API key, where it came with one.
+    /// The id of its API key, if it used one.
     key: Option<&'a str>,
-    /// The id of the trust, where it came with a token.
+    /// The id of the trust, if it used an OIDC token.
     trust: Option<&'a str>,
 }
 
@@ -147,12 +147,12 @@ pub(crate) struct OpenerResponse<'a> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListSessionsQuery {
-    /// Those that were opened for this one.
+    /// Sessions that were opened for this person.
     on_behalf_of: Option<String>,
     /// The maximum number of sessions: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// The `next_cursor` of the stretch before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -160,19 +160,19 @@ pub(crate) struct ListSessionsQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CancelSessionsQuery {
-    /// Those that were opened for this one.
+    /// Sessions that were opened for this person.
     on_behalf_of: String,
 }
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "open_browser_session",
     request_body(content = OpenSessionRequest),
-    responses((status = 201, description = "The session, shown this once", body = OpenedSessionResponse)),
+    responses((status = 201, description = "The session; its text is shown once", body = OpenedSessionResponse)),
 )]
 /// Open a session for a page.
 ///
-/// A grant with `sessions:create` must allow subject, scopes and each resource, when it is opened and each
-/// time a token leaves by it. It ends with the key, trust or caller that opened it.
+/// A grant with `sessions:create` must allow the subject, the scopes and each resource, when the session is opened
+/// and each time a token is released through it. The session ends with the key, trust or caller that opened it.
 async fn open(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -204,9 +204,9 @@ async fn open(
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "list_browser_sessions",
     params(ListSessionsQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<SessionResponse>)),
+    responses((status = 200, description = "A page of the list", body = ListResponse<SessionResponse>)),
 )]
-/// List the sessions that have not expired and that one may cancel, the oldest first.
+/// List the unexpired sessions that the caller may cancel, the oldest first.
 async fn list(
     State(api): State<Api>,
     caller: AuthenticatedRequest<ListSessionsQuery>,
@@ -224,9 +224,9 @@ async fn list(
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions", tag = "browser", operation_id = "cancel_browser_sessions",
     params(CancelSessionsQuery),
-    responses((status = 204, description = "They give no token any more")),
+    responses((status = 204, description = "They give no more tokens")),
 )]
-/// Cancel all sessions that were opened for one person. How many these were stands in the audit.
+/// Cancel all sessions that were opened for one person. The audit records how many.
 async fn cancel_sessions_of_person(
     State(api): State<Api>,
     caller: AuthenticatedRequest<CancelSessionsQuery>,
@@ -239,9 +239,9 @@ async fn cancel_sessions_of_person(
 
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/browser-sessions/{session}", tag = "browser", operation_id = "cancel_browser_session",
-    responses((status = 204, description = "It gives no token any more")),
+    responses((status = 204, description = "It gives no more tokens")),
 )]
-/// Cancel a session. Tokens that a page has already live on to their end.
+/// Cancel a session. Tokens that a page already has stay valid until they expire.
 async fn cancel(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

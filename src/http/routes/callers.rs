@@ -37,7 +37,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A caller to be made.
+/// The caller to create.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateCallerRequest {
@@ -66,29 +66,29 @@ pub(crate) struct CallerResponse<'a> {
     state: CallerState,
     /// Its grants.
     grants: &'a [GrantSpec],
-    /// Its keys, without what opens them.
+    /// Its keys, without their secrets.
     keys: Vec<KeyResponse<'a>>,
     /// Its rate limit; `null` if the settings' limit applies.
     rate_limit: Option<RateLimit>,
-    /// The tokens of OIDC issuers that open it; those that the settings add are not among them.
+    /// Its trusts in OIDC issuers, without those that the settings add.
     trusts: Vec<TrustResponse<'a>>,
-    /// When it was made.
+    /// The time at which it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
-/// An API key, without what opens it.
+/// An API key, without its secret.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct KeyResponse<'a> {
     /// The key's id.
     id: &'a str,
-    /// When it was made.
+    /// The time at which it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it ends by itself.
+    /// The time at which it expires.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used, within a minute.
+    /// The time of the last use, accurate to a minute.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
 }
@@ -113,24 +113,24 @@ fn response(CallerView { caller, grants, uses }: &CallerView) -> CallerResponse<
     }
 }
 
-/// A key to be made.
+/// The key to create.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateKeyRequest {
-    /// When it ends by itself; never, where left out.
+    /// The time at which it expires; never if omitted.
     #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
 
-/// A key that was just made.
+/// A new key.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct NewKeyResponse<'a> {
     /// The key's id.
     id: &'a str,
-    /// The key, shown this once.
+    /// The key. It is shown once.
     key: &'a str,
-    /// When it ends by itself.
+    /// The time at which it expires.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
@@ -140,7 +140,7 @@ pub(crate) struct NewKeyResponse<'a> {
     request_body(content = CreateCallerRequest),
     responses((status = 201, description = "The caller", body = CallerResponse)),
 )]
-/// Make a caller, without a key yet.
+/// Create a caller, without a key.
 async fn create(
     State(api): State<Api>,
     calling: Calling,
@@ -156,9 +156,9 @@ async fn create(
 #[utoipa::path(
     get, path = "/v1/callers", tag = "callers", operation_id = "list_callers",
     params(PageQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<CallerResponse>)),
+    responses((status = 200, description = "A page of the list", body = ListResponse<CallerResponse>)),
 )]
-/// List the callers that one could have made.
+/// List the callers that the calling admin may manage.
 async fn list(State(api): State<Api>, calling: Calling<PageQuery>) -> Result<Response, ApiError> {
     let page = page(calling.query.limit.as_deref(), calling.query.cursor.as_deref())?;
     let listing = api.registry.callers.list(&calling.context, page).await?;
@@ -184,9 +184,9 @@ async fn read(
     patch, path = "/v1/callers/{caller}", tag = "callers", operation_id = "patch_caller",
     params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = CallerPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The caller as it is now", body = CallerResponse)),
+    responses((status = 200, description = "The caller after the change", body = CallerResponse)),
 )]
-/// Change a caller's name, grants or rate limit (not one's own), or lift its lock (`lockdown`).
+/// Change another caller's name, grants or rate limit, or lift its lock (needs `lockdown`).
 async fn patch(
     State(api): State<Api>,
     calling: Calling,
@@ -217,9 +217,9 @@ async fn delete(
 #[utoipa::path(
     post, path = "/v1/callers/{caller}/keys", tag = "callers",
     request_body(content = Option<CreateKeyRequest>),
-    responses((status = 201, description = "The key, shown this once", body = NewKeyResponse)),
+    responses((status = 201, description = "The key; it is shown once", body = NewKeyResponse)),
 )]
-/// Make an API key; it is shown this once.
+/// Create an API key; it is shown once.
 async fn create_key(
     State(api): State<Api>,
     calling: Calling,
@@ -236,7 +236,7 @@ async fn create_key(
 
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/keys/{key}", tag = "callers",
-    responses((status = 204, description = "It opens nothing any more")),
+    responses((status = 204, description = "It does not authenticate any more")),
 )]
 /// Revoke an API key.
 async fn revoke_key(

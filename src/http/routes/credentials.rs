@@ -37,10 +37,10 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplaceRequest {
-    /// Box's config JSON as the developer console gave it for download.
+    /// Box's config JSON, as downloaded from the developer console.
     #[schema(value_type = Option<Object>)]
     pub config: Option<Box<ConfigFile>>,
-    /// The method that `config` is for; `jwt`, where left out.
+    /// The authentication method of `config`; `jwt` if omitted.
     pub auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
@@ -51,12 +51,12 @@ pub(crate) struct ReplaceRequest {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReplaceQuery {
-    /// Revoke at Box what was minted with the old credentials.
+    /// Revoke the tokens minted with the old credentials at Box.
     #[param(value_type = Option<bool>)]
     revoke_old: Option<QueryFlag>,
 }
 
-/// Under which ID Box knows a public key.
+/// The ID under which Box knows the public key.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActivateRequest {
@@ -69,9 +69,9 @@ pub(crate) struct ActivateRequest {
     put, path = "/v1/tenants/{tenant}/credentials", tag = "tenants", operation_id = "replace_credentials",
     params(ReplaceQuery),
     request_body(content = ReplaceRequest),
-    responses((status = 200, description = "The tenant as it is now, with the same generation where the credentials are the same", body = RegisteredResponse)),
+    responses((status = 200, description = "The tenant now; with the same generation if the credentials are the same", body = RegisteredResponse)),
 )]
-/// Replace a tenant's credentials, once Box gave a token by the new ones.
+/// Replace a tenant's credentials, if Box issues a token for the new ones.
 async fn replace(
     State(api): State<Api>,
     caller: AuthenticatedRequest<ReplaceQuery>,
@@ -93,9 +93,9 @@ async fn replace(
 
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/keypairs", tag = "tenants", operation_id = "make_keypair",
-    responses((status = 201, description = "The public half, and what to do with it", body = KeypairResponse)),
+    responses((status = 201, description = "The public half, and the steps to take with it", body = KeypairResponse)),
 )]
-/// Make a keypair for a tenant's app; it is used once it is activated.
+/// Create a keypair for a tenant's app; it is used once it is activated.
 async fn make_keypair(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -112,9 +112,9 @@ async fn make_keypair(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/keypairs/{keypair}/activate", tag = "tenants", operation_id = "activate_keypair",
     request_body(content = ActivateRequest),
-    responses((status = 200, description = "The tenant as it is now", body = RegisteredResponse)),
+    responses((status = 200, description = "The tenant after the change", body = RegisteredResponse)),
 )]
-/// Switch a tenant to a keypair, once Box gave a token by it.
+/// Switch a tenant to a keypair, if Box issues a token for it.
 async fn activate(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -136,7 +136,7 @@ async fn activate(
     post, path = "/v1/tenants/{tenant}/flush", tag = "tenants", operation_id = "flush_tenant",
     responses((status = 200, description = "The tenant, with its new generation", body = TenantResponse)),
 )]
-/// Have every next request mint anew, as access or scopes changed in Box.
+/// Have every next request mint a new token, after access or scopes changed in Box.
 async fn flush(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::domain::app::{App, Keypair};
 use crate::registry::activation_steps;
 
-/// A keypair that was made here. Its private half never leaves the broker.
+/// A keypair made by the broker. Its private half never leaves the broker.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Keypair)]
 pub(crate) struct KeypairResponse<'a> {

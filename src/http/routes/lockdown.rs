@@ -49,7 +49,7 @@ type Locked = Result<axum::Json<LockdownResponse>, ApiError>;
     post, path = "/v1/tenants/{tenant}/lockdown", tag = "tenants", operation_id = "lock_tenant",
     responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
-/// Lock a tenant in an incident: no release any more, every live token revoked.
+/// Lock a tenant in an incident: no token is released, and every live one is revoked.
 async fn lock_tenant(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -65,7 +65,7 @@ async fn lock_tenant(
     post, path = "/v1/apps/{app}/lockdown", tag = "apps", operation_id = "lock_app",
     responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
-/// Lock a shared app in an incident, and with it every tenant that it serves; needs `lockdown` on `*`.
+/// Lock a shared app and all its tenants in an incident; needs `lockdown` on `*`.
 async fn lock_app(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -81,7 +81,7 @@ async fn lock_app(
     post, path = "/v1/callers/{caller}/lockdown", tag = "callers", operation_id = "lock_caller",
     responses((status = 200, description = "It is locked", body = LockdownResponse)),
 )]
-/// Lock a caller in an incident: its keys open nothing, every live token that its grants give is revoked.
+/// Lock a caller in an incident: its keys stop working, and every live token that its grants allow is revoked.
 async fn lock_caller(
     State(api): State<Api>,
     calling: AuthenticatedRequest,

@@ -41,7 +41,7 @@ pub(crate) struct ExplainRequest {
     /// The tenant's name or id.
     #[schema(example = "acme")]
     tenant: String,
-    /// For whom; the service account, where left out.
+    /// The subject; the service account if omitted.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
     /// The scopes of the token; a full one if omitted.
@@ -49,7 +49,7 @@ pub(crate) struct ExplainRequest {
     pub scopes: Option<ScopeSet>,
     /// With `scopes`: the file or folder that it would be restricted to.
     pub resource: Option<Resource>,
-    /// For whom the request would say that it asks.
+    /// The `on_behalf_of` of the request.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
 }
@@ -59,11 +59,11 @@ pub(crate) struct ExplainRequest {
 pub(crate) struct ExplainResponse {
     /// True if the token would be released.
     allowed: bool,
-    /// Why, in words.
+    /// The reason, in words.
     reason: String,
-    /// The caller whose grant gives it.
+    /// The caller whose grant allows it.
     caller: Option<String>,
-    /// That grant, in a form that can be sent back.
+    /// That grant, in the form in which grants are sent.
     grant: Option<GrantSpec>,
     /// The grant's place in the caller's list, counted from 0.
     grant_index: Option<usize>,
@@ -93,9 +93,9 @@ impl From<Explanation> for ExplainResponse {
 #[utoipa::path(
     post, path = "/v1/policy/explain", tag = "policy", operation_id = "explain_policy",
     request_body(content = ExplainRequest),
-    responses((status = 200, description = "Whether the token would leave, and why", body = ExplainResponse)),
+    responses((status = 200, description = "The decision and its reason", body = ExplainResponse)),
 )]
-/// Tell whether a caller would get a token, and why; nothing is minted.
+/// Explain whether a caller would get a token, and why; nothing is minted.
 async fn explain(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

@@ -23,14 +23,14 @@ use crate::http::schema::credentials::CredentialsSchema;
 use crate::http::schema::policy::PolicySchema;
 use crate::registry::{AppSource, CredentialFields, TenantRegistrar, TenantRegistration};
 
-/// A tenant to be registered, by one of `config`, `credentials`, and `app` with `enterprise_id`.
+/// The tenant to register, by one of `config`, `credentials`, or `app` with `enterprise_id`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegisterTenantRequest {
     /// The tenant's name: lower-case letters, digits and single hyphens, at most 63.
     #[schema(value_type = String, example = "acme")]
     tenant: Name,
-    /// The name people read.
+    /// The name shown to people.
     display_name: Option<String>,
     /// Labels, by which grants and lists select.
     #[serde(default)]
@@ -39,10 +39,10 @@ pub(crate) struct RegisterTenantRequest {
     #[serde(default)]
     #[schema(value_type = Option<PolicySchema>)]
     policy: Option<Policy>,
-    /// Box's config JSON as the developer console gave it for download.
+    /// Box's config JSON, as downloaded from the developer console.
     #[schema(value_type = Option<Object>)]
     config: Option<Box<ConfigFile>>,
-    /// The method that `config` is for; `jwt`, where left out.
+    /// The authentication method of `config`; `jwt` if omitted.
     auth: Option<AuthMethod>,
     /// The credentials, field by field.
     #[schema(value_type = Option<CredentialsSchema>)]
@@ -105,10 +105,10 @@ impl RegisterTenantRequest {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RegisterQuery {
-    /// Do all but store it.
+    /// Test everything, and store nothing.
     #[param(value_type = Option<bool>)]
     dry_run: Option<QueryFlag>,
-    /// `later` stores it untested, as pending: it comes into service by itself once Box gives a token.
+    /// `later` stores it untested, as pending. It becomes active once Box issues a token.
     #[param(value_type = Option<String>)]
     verify: Option<VerifyMode>,
 }
@@ -124,7 +124,7 @@ pub(crate) enum VerifyMode {
     params(RegisterQuery),
     request_body(content = RegisterTenantRequest),
     responses(
-        (status = 201, description = "Registered; with a `keypair` where the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
+        (status = 201, description = "Registered; with a `keypair` if the broker made one", body = RegisteredResponse), (status = 200, description = "Registered already with the same credentials, or a dry run", body = RegisteredResponse),
     ),
 )]
 /// Register a tenant.

@@ -40,11 +40,11 @@ pub(crate) struct TenantResponse<'a> {
     id: &'a str,
     /// The name.
     tenant: &'a str,
-    /// The name people read.
+    /// The name shown to people.
     display_name: &'a str,
     /// Labels, by which grants and lists select.
     labels: &'a BTreeMap<String, String>,
-    /// In service or not.
+    /// The state.
     state: TenantState,
     /// The app that serves it.
     app: TenantApp<'a>,
@@ -52,22 +52,22 @@ pub(crate) struct TenantResponse<'a> {
     enterprise_id: &'a str,
     /// The signing key's public face; none under CCG.
     key: Option<&'a SigningKeyInfo>,
-    /// Which state of the credentials is in use.
+    /// The generation of the credentials in use.
     generation: i64,
-    /// The app's user in the enterprise, whom the customer invites to folders.
+    /// The app's user in the enterprise, which the customer invites to folders.
     service_account: Option<&'a ServiceAccount>,
     /// The tenant's health as this process knows it.
     health: HealthView,
     /// The policy for its tokens.
     #[schema(value_type = PolicySchema)]
     policy: &'a Policy,
-    /// When it was registered.
+    /// The time at which it was registered.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it last changed.
+    /// The time of the last change.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
-    /// When it is erased; of deleted tenants alone.
+    /// The time at which it is erased; for deleted tenants only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     purge_at: Option<Timestamp>,
@@ -101,7 +101,7 @@ impl<'a> TenantResponse<'a> {
     }
 }
 
-/// A tenant, with what was found when it was registered.
+/// A tenant, with the diagnosis of its registration.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RegisteredResponse<'a> {
     /// The tenant.
@@ -109,7 +109,7 @@ pub(crate) struct RegisteredResponse<'a> {
     tenant: TenantResponse<'a>,
     /// The checks between the tenant and Box.
     diagnosis: &'a [CheckResult],
-    /// Fields of the config that have no use here.
+    /// Fields of the config that the broker does not use.
     warnings: Vec<WarningResponse<'a>>,
     /// The keypair that was made for it.
     #[serde(skip_serializing_if = "Option::is_none")]

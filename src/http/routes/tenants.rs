@@ -45,13 +45,13 @@ pub(crate) struct ListTenantsQuery {
     /// The maximum number of tenants: 1 to 200; 50 if omitted.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// The `next_cursor` of the stretch before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// `key:value`: those that bear this label.
+    /// `key:value`: tenants with this label.
     label: Option<String>,
-    /// Those in this state.
+    /// Tenants in this state.
     state: Option<TenantState>,
-    /// Those whose health is such.
+    /// Tenants with this health.
     health: Option<HealthState>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct TestResponse {
 #[utoipa::path(
     get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(ListTenantsQuery),
-    responses((status = 200, description = "A stretch of the list", body = ListResponse<TenantResponse>)),
+    responses((status = 200, description = "A page of the list", body = ListResponse<TenantResponse>)),
 )]
 /// List tenants.
 async fn list(
@@ -135,7 +135,7 @@ async fn read(
     patch, path = "/v1/tenants/{tenant}", tag = "tenants", operation_id = "patch_tenant",
     params(("If-Match" = Option<String>, Header, description = "The `ETag` that it must still have")),
     request_body(content = TenantPatchSchema, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The tenant as it is now", body = TenantResponse)),
+    responses((status = 200, description = "The tenant after the change", body = TenantResponse)),
 )]
 /// Change a tenant's display name, labels, policy or state.
 async fn patch(
@@ -172,7 +172,7 @@ async fn delete(
     request_body(content = Option<TestRequest>),
     responses((status = 200, description = "One line for each check", body = TestResponse)),
 )]
-/// Check what works between a tenant and Box.
+/// Test what works between a tenant and Box.
 async fn test(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

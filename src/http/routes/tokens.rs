@@ -46,16 +46,16 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FullTokenRequest {
-    /// For whom; the service account, where left out.
+    /// The subject; the service account if omitted.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
     /// The least life of the token in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
-    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    /// A token that Box answered with 401. It is checked at Box, and replaced if it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
-    /// For whom the caller asks, as it claims: recorded, never checked.
+    /// The person or job that the caller claims to act for. Recorded, never checked.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
 }
@@ -64,16 +64,16 @@ pub(crate) struct FullTokenRequest {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DownscopedRequest {
-    /// For whom; the service account, where left out.
+    /// The subject; the service account if omitted.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
     /// The least life of the token in seconds.
     #[schema(minimum = 0, maximum = 3000)]
     min_ttl: Option<u64>,
-    /// A token that Box answered 401 to: looked at once, and replaced where it is dead.
+    /// A token that Box answered with 401. It is checked at Box, and replaced if it is dead.
     #[schema(value_type = Option<String>, write_only)]
     rejected: Option<SecretString>,
-    /// For whom the caller asks, as it claims: recorded, never checked.
+    /// The person or job that the caller claims to act for. Recorded, never checked.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     on_behalf_of: Option<OnBehalfOf>,
     /// Its scopes; or use `preset`.
@@ -86,11 +86,11 @@ pub(crate) struct DownscopedRequest {
     /// The shared link that it is restricted to, instead of a resource.
     #[schema(value_type = Option<String>)]
     shared_link: Option<SharedLink>,
-    /// Whose name stands beside annotations.
+    /// The person whose name appears beside annotations.
     annotator: Option<AnnotatorRequest>,
 }
 
-/// Somebody outside Box whose name stands beside annotations.
+/// A person outside Box whose name appears beside annotations.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnnotatorRequest {
@@ -109,13 +109,13 @@ pub(crate) struct TokenResponse<'a> {
     token_type: &'static str,
     /// Its remaining life in seconds.
     expires_in: u64,
-    /// When it ends.
+    /// The time at which it expires.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// When to ask again.
+    /// The time at which to ask again.
     #[schema(value_type = String, format = DateTime)]
     refresh_at: Timestamp,
-    /// For whom it acts.
+    /// The subject that it acts for.
     #[schema(value_type = SubjectSchema)]
     subject: &'a Subject,
     /// The restrictions that Box reported; for downscoped tokens only.
@@ -129,7 +129,7 @@ pub(crate) struct TokenResponse<'a> {
 pub(crate) struct RestrictedToResponse<'a> {
     /// The scope.
     scope: &'a str,
-    /// The file or folder; none where the token is restricted by scope alone.
+    /// The file or folder; `null` if the token is restricted by scope only.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<RestrictedObjectResponse<'a>>,
 }
@@ -149,7 +149,7 @@ pub(crate) struct RestrictedObjectResponse<'a> {
     request_body(content = Option<FullTokenRequest>),
     responses((status = 200, description = "The token", body = TokenResponse)),
 )]
-/// A full token.
+/// Get a full token.
 async fn token(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -173,7 +173,7 @@ async fn token(
     request_body(content = DownscopedRequest),
     responses((status = 200, description = "The token", body = TokenResponse)),
 )]
-/// A downscoped token.
+/// Get a downscoped token.
 async fn downscoped(
     State(api): State<Api>,
     caller: AuthenticatedRequest,
@@ -187,14 +187,14 @@ async fn downscoped(
     release(&api, &caller, &tenant, &wanted).await
 }
 
-/// Which tokens to end: one, or all of a subject's.
+/// The tokens to revoke: one, or all of a subject.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeRequest {
-    /// The token; with a full one what was made from it ends too.
+    /// The token. With a full token, the tokens downscoped from it end too.
     #[schema(value_type = Option<String>, write_only)]
     access_token: Option<SecretString>,
-    /// Whose tokens; instead of `access_token`.
+    /// The subject whose tokens to revoke; instead of `access_token`.
     #[schema(value_type = Option<SubjectSchema>)]
     subject: Option<Subject>,
 }
@@ -202,7 +202,7 @@ pub(crate) struct RevokeRequest {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/token/revoke", tag = "tokens", operation_id = "revoke_token",
     request_body(content = RevokeRequest),
-    responses((status = 204, description = "They are dead at Box, or were already")),
+    responses((status = 204, description = "They are dead at Box")),
 )]
 /// Revoke tokens at Box, for everybody who has them.
 async fn revoke(

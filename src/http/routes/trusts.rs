@@ -25,8 +25,8 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A trust to be given. In patterns `*` stands for any characters within one part of a value; `/` and
-/// `:` separate parts, and the whole value has to match.
+/// The trust to add. In patterns, `*` stands for any characters within one part of a value; `/` and `:` separate
+/// parts, and the whole value has to match.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateTrustRequest {
@@ -45,7 +45,7 @@ pub(crate) struct CreateTrustRequest {
     claims: Option<ClaimPatterns>,
 }
 
-/// A trust: tokens that match it open the caller.
+/// A trust: tokens that match it authenticate as the caller.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Trust)]
 pub(crate) struct TrustResponse<'a> {
@@ -60,7 +60,7 @@ pub(crate) struct TrustResponse<'a> {
     /// Patterns for other claims.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     claims: &'a ClaimPatterns,
-    /// When it was made.
+    /// The time at which it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -83,7 +83,7 @@ impl<'a> From<&'a Trust> for TrustResponse<'a> {
     request_body(content = CreateTrustRequest),
     responses((status = 201, description = "The trust", body = TrustResponse)),
 )]
-/// Let tokens of an OIDC issuer open a caller.
+/// Let tokens of an OIDC issuer authenticate as a caller.
 async fn create(
     State(api): State<Api>,
     calling: Calling,
@@ -99,9 +99,9 @@ async fn create(
 
 #[utoipa::path(
     delete, path = "/v1/callers/{caller}/trusts/{trust}", tag = "callers", operation_id = "delete_trust",
-    responses((status = 204, description = "Tokens that matched it open nothing by it any more")),
+    responses((status = 204, description = "Tokens that match it do not authenticate by it any more")),
 )]
-/// Take a trust away.
+/// Remove a trust.
 async fn delete(
     State(api): State<Api>,
     calling: Calling,

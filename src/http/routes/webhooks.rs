@@ -30,11 +30,11 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifyWebhookRequest {
-    /// Its headers, each once, by name in any case. The value of one whose name begins with `box-` is a text, or an
-    /// array of one; others may be among them, whatever their values are.
+    /// Its headers, each once, in upper or lower case. The value of a header whose name begins with `box-` is a
+    /// string, or an array of one. Other headers may be included and are ignored.
     #[schema(value_type = BTreeMap<String, serde_json::Value>, example = json!({"BOX-DELIVERY-TIMESTAMP": "2026-01-02T03:04:05Z", "BOX-SIGNATURE-VERSION": "1"}))]
     headers: BoxHeaders,
-    /// Its body in base64, byte by byte as it came: at most 1 MiB.
+    /// Its body in base64, exactly the bytes that arrived: at most 1 MiB.
     #[schema(content_encoding = "base64")]
     body: String,
 }
@@ -112,9 +112,9 @@ impl<'de> Visitor<'de> for Text {
 pub(crate) struct VerifyWebhookResponse {
     /// True if one of the app's keys signed it within the last 10 minutes.
     valid: bool,
-    /// Which one did, `primary` or `secondary`; `null` where neither did.
+    /// The key that signed it, `primary` or `secondary`; `null` if neither did.
     key: Option<&'static str>,
-    /// Why it is not valid.
+    /// The reason, if it is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     reason: Option<String>,
@@ -130,9 +130,9 @@ pub(crate) struct ReceivedWebhook {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/webhooks/verify", tag = "webhooks", operation_id = "verify_webhook",
     request_body(content = VerifyWebhookRequest),
-    responses((status = 200, description = "Whether it is Box's", body = VerifyWebhookResponse)),
+    responses((status = 200, description = "The result", body = VerifyWebhookResponse)),
 )]
-/// Check the signature of a webhook that Box sent.
+/// Check the signature of a webhook.
 async fn verify(
     State(api): State<Api>,
     caller: AuthenticatedRequest,

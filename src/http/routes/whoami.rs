@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![Route::service(Access::AnyCaller, AuditAction::CallerRead, routes!(whoami))]
 }
 
-/// The caller as the broker sees it.
+/// Show the calling caller.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WhoamiResponse<'a> {
     /// The caller; the first one if a token authenticates several.
@@ -27,7 +27,7 @@ pub(crate) struct WhoamiResponse<'a> {
     caller: WhoamiCaller<'a>,
     /// The credential that this request came with.
     credential: WhoamiCredentialResponse<'a>,
-    /// The other callers whom the same token opens. The grants of each count by themselves.
+    /// The other callers that the same token authenticates as. The grants of each count by themselves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     others: Vec<OtherCaller<'a>>,
@@ -42,13 +42,13 @@ pub(crate) struct WhoamiCaller<'a> {
     name: &'a str,
     /// Service or admin.
     kind: CallerKind,
-    /// `active`: nothing opens a locked caller.
+    /// `active` or `locked`. A locked caller cannot authenticate.
     state: CallerState,
     /// Its grants.
     grants: Vec<GrantSpec>,
 }
 
-/// One more caller whom a token opens.
+/// One more caller that a token authenticates as.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct OtherCaller<'a> {
     /// The caller.
@@ -69,7 +69,7 @@ pub(crate) enum WhoamiCredentialResponse<'a> {
         kind: &'static str,
         /// Its id.
         id: &'a str,
-        /// When it ends by itself.
+        /// The time at which it expires.
         #[schema(value_type = Option<String>, format = DateTime)]
         expires_at: Option<Timestamp>,
     },
@@ -94,7 +94,7 @@ pub(crate) enum WhoamiCredentialResponse<'a> {
     get, path = "/v1/whoami", tag = "callers",
     responses((status = 200, description = "The caller", body = WhoamiResponse)),
 )]
-/// The caller as the broker sees it.
+/// Show the calling caller.
 async fn whoami(State(api): State<Api>, calling: Calling) -> Response {
     let expires_at = calling.context.expires_at;
     let first = calling.context.first();

@@ -18,16 +18,16 @@ pub(crate) struct CredentialsSchema {
     enterprise_id: Option<String>,
     /// The app's authentication method.
     auth: AuthMethod,
-    /// The id Box gave to the public key; with `jwt`.
+    /// The id that Box gave to the public key; with `jwt`.
     public_key_id: Option<String>,
     /// The private key in PEM; with `jwt`.
     #[schema(write_only)]
     private_key: Option<String>,
-    /// Its passphrase, where it has one.
+    /// Its passphrase, if it has one.
     #[schema(write_only)]
     passphrase: Option<String>,
-    /// With `jwt`, instead of a key: the broker makes one, and the tenant is pending until it is
-    /// activated. Only for a new tenant.
+    /// With `jwt`, instead of a key: the broker makes a keypair, and the tenant is pending until the keypair
+    /// is activated. Only for a new tenant.
     #[schema(required = false, default = false)]
     generate_key: bool,
 }

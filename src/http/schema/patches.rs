@@ -12,13 +12,13 @@ use crate::registry::RequestedState;
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantPatch)]
 pub(crate) struct TenantPatchSchema {
-    /// The name people read; `null` makes it the tenant's name again.
+    /// The name shown to people; `null` resets it to the tenant's name.
     display_name: Option<String>,
     /// Labels; needs `tenants:write` on every tenant.
     labels: Option<BTreeMap<String, Option<String>>>,
     /// The policy for its tokens.
     policy: Option<PolicySchema>,
-    /// In service or not; out of `locked` needs `lockdown` as well.
+    /// The new state. Leaving `locked` also needs `lockdown`.
     #[schema(required = false)]
     state: RequestedState,
 }

@@ -10,16 +10,16 @@ use crate::domain::rate_limit::RateLimit;
 #[serde(deny_unknown_fields)]
 #[schema(as = Policy)]
 pub(crate) struct PolicySchema {
-    /// For which subjects: `enterprise`, `user:*` or `user:` and an id.
+    /// The permitted subjects: `enterprise`, `user:*` or `user:` and an id.
     #[schema(required = false, example = json!(["enterprise", "user:*"]))]
     subjects: Vec<String>,
-    /// Within which scopes; where set, no full token leaves.
+    /// The scopes that tokens may have. If set, no full token is released.
     #[schema(required = false)]
     scopes: Option<Vec<String>>,
     /// If false, no full token is released.
     #[schema(required = false, default = true)]
     full_tokens: bool,
-    /// Whose pages may have browser sessions: origins as browsers send them, each once.
+    /// The origins whose pages may have browser sessions, as browsers send them, each once.
     #[schema(required = false, max_items = 100, example = json!(["https://app.example.com"]))]
     browser_origins: Vec<String>,
     /// The longest life of a browser session in seconds.
@@ -28,8 +28,8 @@ pub(crate) struct PolicySchema {
     /// If true, a token request must say on whose behalf it is made (`on_behalf_of`).
     #[schema(required = false, default = false)]
     require_on_behalf_of: bool,
-    /// `observe`: what `subjects`, `scopes`, `full_tokens` and `require_on_behalf_of` would refuse
-    /// leaves, and the record names the rule.
+    /// `observe` releases what `subjects`, `scopes`, `full_tokens` and `require_on_behalf_of` would refuse, and
+    /// the audit record names the rule.
     #[schema(required = false, default = "enforce")]
     mode: PolicyMode,
     /// The rate limit of requests about the tenant; the settings' limit if omitted.

@@ -29,7 +29,7 @@ use crate::store::{AppRef, ChangedEntity, PageRequest};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppPatch {
-    /// In service or not.
+    /// The state.
     #[serde(default, deserialize_with = "non_null")]
     pub state: Option<RequestedState>,
 }

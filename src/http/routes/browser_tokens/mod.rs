@@ -42,7 +42,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![Route::browser(Access::BrowserSession, AuditAction::TokenRelease, routes!(tokens))]
 }
 
-/// Which items a page wants tokens for.
+/// The items for which a page requests tokens.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BrowserRequest {
@@ -54,14 +54,14 @@ pub(crate) struct BrowserRequest {
 /// The tokens for some items.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct BrowserResponse<'a> {
-    /// By typed id.
+    /// The tokens of items, by typed id.
     tokens: BTreeMap<&'a str, ItemTokens<'a>>,
-    /// By typed id, for those that there is no token for.
+    /// The errors of items without a token, by typed id.
     errors: BTreeMap<&'a str, ItemError>,
-    /// When the first of the tokens ends; none where there is no token.
+    /// The time at which the first of the tokens expires; `null` without tokens.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When to ask again; none where there is no token.
+    /// The time at which to ask again; `null` without tokens.
     #[schema(value_type = Option<String>, format = DateTime)]
     refresh_at: Option<Timestamp>,
 }
@@ -77,12 +77,12 @@ pub(crate) struct ItemTokens<'a> {
     write: Option<&'a str>,
 }
 
-/// Why there is no token for an item.
+/// The error of an item without a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct ItemError {
     /// One of the codes of problems.
     code: &'static str,
-    /// After how many seconds to ask again, where that helps.
+    /// The number of seconds after which to try again, if that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     retry_after: Option<u64>,
@@ -119,13 +119,13 @@ struct ScopeRefusal {
 #[utoipa::path(
     post, path = "/v1/browser/tokens", tag = "browser", operation_id = "browser_tokens",
     request_body(content = BrowserRequest),
-    responses((status = 200, description = "The tokens, and why there is none for the other items", body = BrowserResponse)),
+    responses((status = 200, description = "The tokens, and the errors of the other items", body = BrowserResponse)),
 )]
-/// A page's tokens, for pages of the session's origins alone.
+/// Get a page's tokens; for pages of the session's origins only.
 ///
-/// An item that is a resource of the session gets that resource's tokens; any other those of the session's
-/// folder, of several folders of the innermost one that the item lies in. Every answer names the page's
-/// `Origin`, errors too; preflights are answered alike for everybody.
+/// An item that is a resource of the session gets that resource's tokens. Any other item gets the tokens of the
+/// session's folder, or of the innermost folder that contains it if there are several. Every answer, errors
+/// included, allows the page's `Origin`. Preflights get the same answer for every origin.
 async fn tokens(
     State(api): State<Api>,
     page: BrowserPage,
