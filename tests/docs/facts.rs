@@ -57,7 +57,6 @@ fn every_fuzz_target_is_described() {
 #[test]
 fn lines_are_at_most_120_columns_wide() {
     // Tables, lines that are one piece of code, and texts shown exactly as they are have no line breaks of their own.
-
     for page in all() {
         let document = Document::parse(&read(&page));
         let is_one_piece =
